@@ -1,7 +1,7 @@
-"""What an iteration of the engine costs, as ratios measured side by side: `python benchmarks/engine.py`.
+"""What the engine costs, as ratios measured side by side: `python benchmarks/engine.py`.
 
-Times are medians of interleaved rounds in one process. Networks are untrained and images random: neither
-changes the cost. Prints one table and, with --out FILE, writes every measurement as JSON.
+Times are medians of interleaved rounds in one process, at the shipped defaults. Prints the table of costs and the
+table of frequency rules; with --out FILE every measurement is written as JSON.
 """
 
 from __future__ import annotations
@@ -14,63 +14,88 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from frequencies import frequency_rows, frequency_table
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
+from students import student_rows
+from workload import VIEWS, random_pool, random_set, set_up
 
 from csdm_cli.artifacts.sidecar import machine
-from csdm_cli.commands.assembling import Assembly, assemble, make_method
+from csdm_cli.augment import parse_strategy
+from csdm_cli.commands.assembling import Assembly, make_method
 from csdm_cli.config import Distill
 from csdm_cli.data.imageset import ImageSet
-from csdm_cli.data.longtail import class_counts
+from csdm_cli.engine.bank import build_bank
 from csdm_cli.engine.inference import images_at_once
+from csdm_cli.engine.lens import Lens
 from csdm_cli.engine.memory import peak_memory, resident_bytes
 from csdm_cli.engine.real_side import view_features
-from csdm_cli.names import Engine, Profile
-from csdm_cli.networks import build
-from csdm_cli.networks.network import Network
-from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.engine.views import PooledViews, ViewPlan
+from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.names import Engine, TeacherSchedule
+
+Row = dict[str, Any]
+Runs = dict[str, Callable[[], object]]
+
+ONE_BATCH, IN_PIECES = "floor, one batch", "floor, in pieces"
+DRAWS = 2  # views of the measured bank, all of one teacher
 
 
-class UntrainedPool:
-    """Teachers as they are initialised."""
+@dataclass(frozen=True)
+class Bench:
+    """What the rows are measured on.
 
-    key = "untrained"
-    epochs = 1
+    Attributes:
+        small, large: real sets; the large one has ten times the images.
+        width: of the networks.
+        rounds: interleaved measurements of each run.
+        cache: where teachers and banks are kept.
+    """
 
-    def __init__(self, teachers: int, width: int) -> None:
-        self.spec = NetworkSpec("convnet", width)
-        self._teachers = teachers
+    small: ImageSet
+    large: ImageSet
+    width: int
+    rounds: int
+    cache: Path
 
-    def __len__(self) -> int:
-        return self._teachers
+    @property
+    def device(self) -> torch.device:
+        """Where everything is computed."""
+        return self.small.images.device
 
-    def network(self, teacher: int) -> Network:
-        """As a trained pool gives it."""
-        return build(self.spec, teacher)
+    def assembly(self, data: ImageSet, **settings: Any) -> Assembly:
+        """A run over ``data`` that is long enough for all rounds, and has seen its views before, as most steps have."""
+        chosen = Distill.model_validate({"ipc": 10, "iterations": self.rounds + 1} | settings)
+        assembly = set_up(chosen, data, self.width, self.cache)
+        if chosen.engine is Engine.batched:
+            for step in range(chosen.iterations):
+                assembly.real.at(step)
+        return assembly
 
-    def weights(self, teacher: int, point: object) -> dict[str, Tensor]:
-        """As a trained pool gives them."""
-        return self.network(teacher).state_dict()
-
-
-def random_set(n_max: int, device: torch.device) -> ImageSet:
-    """Noise with the class sizes of CIFAR-10-LT at β = 200."""
-    counts = class_counts(Profile.exponential, 10, n_max, 200 if n_max >= 200 else n_max / 2)
-    rng = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (sum(counts), 3, 32, 32), generator=rng, dtype=torch.uint8)
-    names = tuple(str(label) for label in range(10))
-    return ImageSet(images.to(device), counts, names, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
+    def times(self, runs: Runs, rounds: int | None = None) -> dict[str, float]:
+        """:func:`interleaved` here."""
+        return interleaved(runs, rounds or self.rounds, self.device)
 
 
-def set_up(settings: Distill, data: ImageSet, width: int, cache: Path) -> Assembly:
-    """A run with two untrained teachers."""
-    method = make_method(settings)
-    return assemble(settings, method, data, UntrainedPool(2, width), cache, quiet=True)
+def interleaved(runs: Runs, rounds: int, device: torch.device) -> dict[str, float]:
+    """Median seconds of each, one after another in every round, after one round of warm-up."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for round_number in range(rounds + 1):
+        for name, run in runs.items():
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            run()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            if round_number:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in times.items()}
 
 
 def floor(assembly: Assembly, at_once: int | None) -> Callable[[], None]:
@@ -87,126 +112,115 @@ def floor(assembly: Assembly, at_once: int | None) -> Callable[[], None]:
     return run
 
 
-def interleaved(runs: dict[str, Callable[[], object]], rounds: int, device: torch.device) -> dict[str, float]:
-    """Median seconds of each, one after another in every round, after one round of warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for round_number in range(rounds + 1):
-        for name, run in runs.items():
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            run()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            if round_number:
-                times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def stepping(assembly: Assembly) -> Callable[[], object]:
-    """The next iteration at every call."""
-    steps = iter(range(10**9))
+def stepping(assembly: Assembly, first: int = 0) -> Callable[[], object]:
+    """The next iteration at every call, from ``first`` on."""
+    steps = iter(range(first, 10**9))
     return lambda: assembly.iterate(next(steps))
 
 
-def iteration_rows(width: int, rounds: int, data: ImageSet, cache: Path) -> list[dict[str, object]]:
-    """The iteration against the bare network, for two numbers of frequencies."""
-    device = data.images.device
-    rows: list[dict[str, object]] = []
-    for frequencies in (1024, 4096):
-        settings = Distill(ipc=10, frequencies=frequencies, iterations=rounds + 1)
-        assembly = set_up(settings, data, width, cache)
-        pieces = images_at_once(torch.empty(400, 3, 32, 32, device=device))
-        times = interleaved(
-            {
-                "iteration": stepping(assembly),
-                "floor, one batch": floor(assembly, None),
-                "floor, in pieces": floor(assembly, pieces),
-            },
-            rounds,
-            device,
-        )
-        for against in ("floor, one batch", "floor, in pieces"):
+def iteration_rows(bench: Bench) -> list[Row]:
+    """The iteration against the bare network, for two numbers of frequencies, in the second round of all views.
+
+    Frequencies that memory does not hold are drawn again, as in a long run.
+    """
+    rows: list[Row] = []
+    for frequencies, goal in ((1024, "≤ 1.15"), (4096, "≤ 1.35")):
+        assembly = bench.assembly(bench.small, frequencies=frequencies, iterations=VIEWS)
+        floors = {ONE_BATCH: floor(assembly, None), IN_PIECES: floor(assembly, images_at_once(bench.small.images))}
+        times = bench.times({"iteration": stepping(assembly, first=VIEWS), **floors})
+        for against in floors:
             ratio = times["iteration"] / times[against]
-            rows.append({"what": f"iteration / {against}, K={frequencies:,}", "ratio": ratio, "seconds": times})
+            what = f"iteration / {against}, K={frequencies:,}"
+            rows.append({"what": what, "ratio": ratio, "goal": goal, "seconds": times})
     return rows
 
 
-def textbook_row(width: int, rounds: int, data: ImageSet, cache: Path) -> dict[str, object]:
+def two_networks_row(bench: Bench) -> Row:
+    """Matching under other weights than calibration: two forwards, two backwards."""
+    assembly = bench.assembly(bench.small, teacher_schedule=TeacherSchedule.interpolate)
+    floors = {IN_PIECES: floor(assembly, images_at_once(bench.small.images))}
+    times = bench.times({"iteration": stepping(assembly), **floors})
+    what = f"iteration with two networks / two times {IN_PIECES}, K=1,024"
+    return {"what": what, "ratio": times["iteration"] / (2 * times[IN_PIECES]), "seconds": times}
+
+
+def textbook_row(bench: Bench) -> Row:
     """The field's loop against the engine."""
-    own = set_up(Distill(ipc=10, iterations=rounds + 1), data, width, cache)
-    book = set_up(Distill(ipc=10, iterations=rounds + 1, engine=Engine.textbook), data, width, cache)
-    times = interleaved({"textbook": stepping(book), "engine": stepping(own)}, rounds, data.images.device)
-    return {"what": "textbook loop / engine", "ratio": times["textbook"] / times["engine"], "seconds": times}
+    own, book = bench.assembly(bench.large), bench.assembly(bench.large, engine=Engine.textbook)
+    times = bench.times({"textbook": stepping(book), "engine": stepping(own)})
+    goal = "≥ 10" if bench.device.type == "cuda" else "≥ 6"
+    ratio = times["textbook"] / times["engine"]
+    return {"what": "textbook loop / engine", "ratio": ratio, "goal": goal, "seconds": times}
 
 
-def real_size_row(width: int, rounds: int, small: ImageSet, large: ImageSet, cache: Path) -> dict[str, object]:
+def absolute_rows(bench: Bench) -> list[Row]:
+    """Milliseconds of an iteration."""
+    goals = {10: "≤ 5", 50: "≤ 20"} if bench.device.type == "cuda" else {}
+    runs = {ipc: stepping(bench.assembly(bench.small, ipc=ipc)) for ipc in (10, 50)}
+    times = bench.times({f"IPC {ipc}": run for ipc, run in runs.items()})
+    return [
+        {"what": f"iteration, IPC {ipc}, ms", "ratio": 1e3 * times[f"IPC {ipc}"], "goal": goals.get(ipc, "")}
+        for ipc in runs
+    ]
+
+
+def real_size_row(bench: Bench) -> Row:
     """The same iteration over a small and a large real set."""
-    runs = {
-        name: stepping(set_up(Distill(ipc=10, iterations=rounds + 1), data, width, cache))
-        for name, data in (("small", small), ("large", large))
-    }
-    times = interleaved(runs, rounds, small.images.device)
-    return {
-        "what": "iteration, 10 x the real images / same",
-        "ratio": times["large"] / times["small"],
-        "seconds": times,
-    }
+    times = bench.times({name: stepping(bench.assembly(getattr(bench, name))) for name in ("small", "large")})
+    ratio = times["large"] / times["small"]
+    return {"what": "iteration, 10 x the real images / same", "ratio": ratio, "goal": "≤ 1.05", "seconds": times}
 
 
-def bank_row(width: int, data: ImageSet, cache: Path) -> dict[str, object]:
-    """Building one view against one plain augmented forward pass over the same images."""
-    first = set_up(Distill(ipc=1, iterations=1), data, width, cache)
-    look = first.real.at(0)
-    network = first.lens.final(look.view.teacher)
+def bank_row(bench: Bench) -> Row:
+    """Building a teacher's views against as many plain augmented forward passes over the same images."""
+    data, settings = bench.large, Distill()
+    method, pool = make_method(settings), random_pool(bench.width, bench.device, bench.cache)
+    assert isinstance(method, OptimisedMethod)
+    operations = parse_strategy(settings.augment)
+    plan = ViewPlan(1, data.classes, operations, settings.augment_mode, TeacherSchedule.final, 1, seed=0)
+    views, lens = PooledViews(plan, DRAWS), Lens(pool, bench.device, torch.float32)
+    folders = (bench.cache / f"measured-{number}" for number in range(10**9))
+
+    def build() -> None:
+        build_bank(next(folders), data, views, DRAWS, method.request(), lens, torch.float32, quiet=True)
 
     def plain() -> None:
-        for label in range(data.classes):
-            for part in data.of_class(label).split(images_at_once(data.images)):
-                view_features(network, part.float() / 255, data, look.view.theta, label)
+        for view in views.views:
+            for label in range(data.classes):
+                for piece in data.of_class(label).split(images_at_once(data.images)):
+                    view_features(lens.final(0), piece.float() / 255, data, view.theta, label)
 
-    seeds = iter(range(1, 10**9))
-    build_one = lambda: set_up(Distill(ipc=1, iterations=1, seed=next(seeds)), data, width, cache)  # noqa: E731
-    times = interleaved({"bank": build_one, "plain pass": plain}, 1, data.images.device)
-    return {
-        "what": "building a view / one pass over the real set",
-        "ratio": times["bank"] / times["plain pass"],
-        "seconds": times,
-    }
+    times = bench.times({"bank": build, "plain passes": plain}, rounds=1)
+    what = f"bank / passes over the real set, {DRAWS} views of a teacher"
+    return {"what": what, "ratio": times["bank"] / times["plain passes"], "goal": "≤ 1.10", "seconds": times}
 
 
-def memory_rows(width: int, data: ImageSet) -> list[dict[str, object]]:
+def memory_rows(bench: Bench) -> list[Row]:
     """Peak memory above what the imports take, each in a process of its own."""
-    rows = []
-    for ipc in (10, 50):
-        command = [
-            sys.executable,
-            __file__,
-            "--memory-of",
-            str(ipc),
-            "--width",
-            str(width),
-            "--device",
-            data.images.device.type,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        rows.append({"what": f"peak memory, IPC {ipc}, GB", "ratio": float(done.stdout) / 1e9})
+    rows: list[Row] = []
+    for ipc, goal in ((10, "≤ 1.5"), (50, "≤ 2.0")):
+        chosen = {"--memory-of": ipc, "--width": bench.width, "--device": bench.device.type}
+        words = [str(word) for pair in chosen.items() for word in pair]
+        done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
+        rows.append({"what": f"peak memory, IPC {ipc}, GB", "ratio": float(done.stdout) / 1e9, "goal": goal})
     return rows
 
 
 def print_memory(ipc: int, width: int, device: torch.device) -> None:
-    """Bytes of three iterations at their peak, above what the imports took."""
+    """Bytes of three iterations at their peak, all views seen before, above what the imports took."""
     torch.rand(64, 64, device=device) @ torch.rand(64, 64, device=device)
     before = (resident_bytes() or 0) if device.type == "cpu" else 0
-    data = random_set(500, device)
+    data = random_set(50, device)
     with tempfile.TemporaryDirectory() as cache, peak_memory(device) as peak:
-        assembly = set_up(Distill(ipc=ipc, iterations=3), data, width, Path(cache))
+        assembly = set_up(Distill(ipc=ipc, iterations=VIEWS), data, width, Path(cache))
+        for step in range(VIEWS):
+            assembly.real.at(step)
         for step in range(3):
             assembly.iterate(step)
     print((peak.bytes or 0) - before)
 
 
-def help_row() -> dict[str, object]:
+def help_row() -> Row:
     """How long help takes to appear."""
     command = [sys.executable, "-m", "csdm_cli", "--help"]
     seconds = []
@@ -217,38 +231,66 @@ def help_row() -> dict[str, object]:
     return {"what": "csdm --help, seconds (best of 5)", "ratio": min(seconds)}
 
 
+def evaluation_rows(bench: Bench) -> list[Row]:
+    """Several students at once, against one after another."""
+    goal = "≥ 3" if bench.device.type == "cuda" else "≥ 1"
+    rows = student_rows(bench.width, bench.rounds, bench.device, interleaved)
+    return [rows[0] | {"goal": goal}, *rows[1:]]
+
+
+def cost_rows(bench: Bench) -> list[Row]:
+    """The whole table, in the order in which it is printed."""
+    return [
+        *iteration_rows(bench),
+        two_networks_row(bench),
+        *absolute_rows(bench),
+        textbook_row(bench),
+        real_size_row(bench),
+        bank_row(bench),
+        *evaluation_rows(bench),
+        *memory_rows(bench),
+        help_row(),
+    ]
+
+
+def cost_table(rows: list[Row], title: str) -> Table:
+    """What was measured beside its goal."""
+    table = Table(title=title)
+    for name, side in (("what", "left"), ("value", "right"), ("goal", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for row in rows:
+        value = f"{row['ratio']:,.0f}" if row["ratio"] >= 100 else f"{row['ratio']:.3g}"
+        table.add_row(row["what"], value, row.get("goal", ""))
+    return table
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--head", type=int, default=5000, help="images of the large set's largest class")
+    parser.add_argument("--frequency-runs", type=int, default=8, help="sets of frequencies per rule")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     device = torch.device(options.device)
     if options.memory_of:
         print_memory(options.memory_of, options.width, device)
         return
-    small, large = random_set(500, device), random_set(5000, device)
     with tempfile.TemporaryDirectory() as folder:
-        cache = Path(folder)
-        rows = iteration_rows(options.width, options.rounds, small, cache)
-        rows.append(textbook_row(options.width, options.rounds, large, cache))
-        rows.append(real_size_row(options.width, options.rounds, small, large, cache))
-        rows.append(bank_row(options.width, large, cache))
-    rows += [*memory_rows(options.width, small), help_row()]
+        sets = (random_set(options.head // 10, device), random_set(options.head, device))
+        rows = cost_rows(Bench(*sets, options.width, options.rounds, Path(folder)))
+    rules = frequency_rows(options.width, (1024, 4096), options.frequency_runs, device)
     where = asdict(machine(device)) | {"torch": torch.__version__, "width": options.width}
-    table = Table(
-        title=f"ConvNet-3 width {options.width}, CIFAR-10-LT sizes, IPC 10; {where['gpu'] or where['processor']}"
-    )
-    table.add_column("what")
-    table.add_column("value", justify="right")
-    for row in rows:
-        table.add_row(str(row["what"]), f"{row['ratio']:.3g}")
-    Console(width=110).print(table)
+    place = f"{where['gpu'] or where['processor']}, {where['threads']} threads"
+    console = Console(width=110)
+    console.print(cost_table(rows, f"ConvNet-3 width {options.width}, CIFAR-10-LT sizes, IPC 10; {place}"))
+    console.print(frequency_table(rules))
     if options.out:
-        options.out.write_text(json.dumps({"machine": where, "rows": rows}, indent=2) + "\n")
+        found = {"machine": where, "rows": rows, "frequency_rules": [asdict(rule) for rule in rules]}
+        options.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
 if __name__ == "__main__":

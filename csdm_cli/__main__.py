@@ -1,6 +1,5 @@
-"""``python -m csdm_cli``."""
+"""``python -m csdm_cli`` is the ``csdm`` command, and what torchrun starts."""
 
 from csdm_cli.cli import main
 
-if __name__ == "__main__":
-    main()
+main()

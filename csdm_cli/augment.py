@@ -5,28 +5,21 @@ Zero is the mean of normalised images: results are not clamped, and what comes i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csdm_cli.theta import (
-    OPERATIONS,
-    Theta,
-    draw,
-    draw_stratified,
-    identity,
-    parse_strategy,
-)
+from csdm_cli.theta import COLUMN, OPERATIONS, PARAMETERS, Theta, draw, draw_stratified, identity, parse_strategy
+from csdm_cli.transfer import sent
 
 __all__ = [
     "OPERATIONS",
+    "Augmentation",
     "Theta",
     "affine_matrices",
     "augment",
-    "augment_shared",
     "cutmix",
     "draw",
     "draw_stratified",
@@ -35,9 +28,12 @@ __all__ = [
     "warp_matrices",
 ]
 
+COLOUR = ("brightness", "saturation", "contrast")
 GEOMETRIC = frozenset({"crop", "flip", "scale", "rotate"})
 CROP_REACH = 0.125  # largest shift, as a share of the side
 CUTOUT_SIDE = 0.5  # of the image's side
+
+Carried = tuple[bool, ...]  # whether colour, a warp and cutout occur
 
 
 def augment(images: Tensor, theta: Theta) -> Tensor:
@@ -45,57 +41,163 @@ def augment(images: Tensor, theta: Theta) -> Tensor:
 
     Args:
         images: (N, C, H, H) float32 or float64.
-        theta: N rows, or one row for all images.
+        theta: G rows, each for N/G images that follow one another: one row for all images, say, or one for each.
 
     Returns:
         (N, C, H, H); rows whose warp is the identity are not resampled.
     """
-    assert len(theta) in (1, len(images)) and images.shape[2] == images.shape[3]
-    theta = theta.to(images.device)
-    if "color" in theta.operations:
-        images = _recolour(images, theta)
-    if theta.operations & GEOMETRIC:
-        images = _warp(images, theta)
-    if "cutout" in theta.operations:
-        images = _cut_out(images, theta)
-    return images
+    return Augmentation.of(theta, images)(images)
 
 
-def augment_shared(images: Tensor, theta: Theta, counts: Sequence[int]) -> Tensor:
-    """:func:`augment` for images of which each class shares a row of θ, with the warp as a matrix product.
+@dataclass(frozen=True)
+class _Warp:
+    """Affine maps of output to input coordinates, as sums of a column's and a line's part, in pixels from the centre.
 
-    The backward pass of a product is a product with the transpose: deterministic on CUDA, which that of
-    ``grid_sample`` is not. A class costs a matrix of H⁴ numbers (4 MB at 32x32, 67 MB at 64x64).
-
-    Args:
-        images: (N, C, H, H), class after class.
-        theta: one row per class.
-        counts: images per class; their sum is N.
+    Attributes:
+        across, down: (g, 2, size).
+        moves: (g,), which of the maps are not the identity; None for all.
     """
-    assert len(theta) == len(counts) and sum(counts) == len(images)
-    theta = theta.to(images.device)
-    owner = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    owner = owner.to(images.device, non_blocking=True)
-    each = replace(theta, values=theta.values[owner])  # (N, P)
-    if "color" in theta.operations:
-        images = _recolour(images, each)
-    if theta.operations & GEOMETRIC:
-        images = _warp_dense(images, warp_matrices(theta, images.shape[-1], images.dtype), counts)
-    if "cutout" in theta.operations:
-        images = _cut_out(images, each)
-    return images
+
+    across: Tensor
+    down: Tensor
+    moves: Tensor | None
+
+    def points(self) -> Tensor:
+        """Where each output pixel reads the input: (g, size, size, 2)."""
+        return (self.across[:, :, None] + self.down[..., None]).permute(0, 2, 3, 1)
+
+    def sampled(self, images: Tensor) -> Tensor:
+        """The images of each row, (g, n, C, H, H), through its map."""
+        rows, each, *_, size = images.shape
+        grid = self.points() * (2 / size)  # borders at -1 and 1
+        grid = grid[:, None].expand(-1, each, -1, -1, -1).flatten(0, 1)
+        flat = F.grid_sample(images.flatten(0, 1), grid, padding_mode="zeros", align_corners=False)  # bilinear
+        warped = flat.unflatten(0, (rows, each))
+        return warped if self.moves is None else torch.where(self.moves.view(-1, 1, 1, 1, 1), warped, images)
+
+    def multiplied(self, images: Tensor) -> Tensor:
+        """The same as a matrix product, whose backward pass is one with the transpose: deterministic on CUDA too.
+
+        A row costs a matrix of H⁴ numbers (4 MB at 32x32, 67 MB at 64x64).
+        """
+        pixels = images.flatten(3).flatten(1, 2)  # (g, n · C, H²)
+        return (pixels @ _bilinear_weights(self.points()).mT).view_as(images)
 
 
-def _recolour(images: Tensor, theta: Theta) -> Tensor:
+@dataclass(frozen=True)
+class _Kind:
+    """Rows of θ that carry the same operations, with the numbers of these; None for what does not occur.
+
+    Attributes:
+        rows: (g,) which of all rows; None for all.
+        colour: (g, 3), of ``COLOUR``.
+        warp: of the images.
+        hole: (g, size) lines and columns of pixels, which cutout covers where they meet.
+    """
+
+    rows: Tensor | None
+    colour: Tensor | None
+    warp: _Warp | None
+    hole: tuple[Tensor, Tensor] | None
+
+    def apply(self, images: Tensor, dense: bool) -> Tensor:
+        """(g, n, C, H, H) of the same shape; the images themselves if nothing occurs."""
+        if self.colour is not None:
+            images = _recolour(images, self.colour)
+        if self.warp is not None:
+            images = self.warp.multiplied(images) if dense else self.warp.sampled(images)
+        if self.hole is not None:
+            lines, columns = self.hole
+            images = images.masked_fill(lines[:, None, None, :, None] & columns[:, None, None, None], 0)
+        return images
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """θ worked out for images of one size on their device: applying it moves nothing between host and device.
+
+    On a CPU each operation is applied to the rows that carry it. A GPU is kept waiting by many small operations rather
+    than by few large ones: there, what occurs in any row is applied to all, with numbers that change nothing.
+
+    Attributes:
+        groups: rows of θ.
+        kinds: of rows.
+        order: (groups,) where each row is among those of the kinds, one kind after another; None for one kind.
+        dense: whether warps are matrix products.
+    """
+
+    groups: int
+    kinds: tuple[_Kind, ...]
+    order: Tensor | None
+    dense: bool
+
+    @classmethod
+    def of(cls, theta: Theta, images: Tensor, *, dense: bool = False) -> Augmentation:
+        """For images like ``images`` (…, H, H): of that size and type, on that device."""
+        size, device = images.shape[-1], images.device
+        matrices = affine_matrices(theta, size, images.dtype)
+        if theta.values.device.type == "cpu":
+            members = _members(theta, matrices)
+        else:  # what the rows carry is not known here
+            known = ("color" in theta.operations, bool(theta.operations & GEOMETRIC), "cutout" in theta.operations)
+            members = {known: list(range(len(theta)))}
+        if device.type != "cpu" or len(members) == 1:
+            occurring = tuple(any(column) for column in zip(*members, strict=True))
+            return cls(len(theta), (_kind(theta, matrices, None, occurring, size, device),), None, dense)
+        rows = {carried: torch.tensor(numbers) for carried, numbers in members.items()}
+        kinds = [_kind(theta, matrices, own, carried, size, device) for carried, own in rows.items()]
+        return cls(len(theta), tuple(kinds), torch.cat(list(rows.values())).argsort(), dense)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, C, H, H) to the same shape; differentiable."""
+        assert images.shape[2] == images.shape[3]
+        rows = images.unflatten(0, (self.groups, -1))
+        if self.order is None:
+            changed = self.kinds[0].apply(rows, self.dense)
+            return images if changed is rows else changed.flatten(0, 1)
+        own = [(kind, rows.index_select(0, kind.rows)) for kind in self.kinds if kind.rows is not None]
+        parts = [kind.apply(picked, self.dense) for kind, picked in own]
+        return torch.cat(parts).index_select(0, self.order).flatten(0, 1)
+
+
+def _members(theta: Theta, matrices: Tensor) -> dict[Carried, list[int]]:
+    """The rows of a θ on the CPU, by what they carry."""
+    neutral = torch.tensor([PARAMETERS[name].identity for name in COLOUR])
+    coloured = (_colour(theta) != neutral).any(1)
+    members: dict[Carried, list[int]] = {}
+    for row, carried in enumerate(torch.stack([coloured, _moves(matrices), theta["cutout"] > 0], 1).tolist()):
+        members.setdefault(tuple(carried), []).append(row)
+    return members
+
+
+def _kind(
+    theta: Theta, matrices: Tensor, rows: Tensor | None, carried: Carried, size: int, device: torch.device
+) -> _Kind:
+    """What the ``rows`` carry, all if None, as tensors on the device."""
+    if rows is not None:
+        theta, matrices = theta.rows(rows), matrices[rows]
+    coloured, warped, cut = carried
+    return _Kind(
+        rows,
+        sent(_colour(theta).to(matrices.dtype), device) if coloured else None,
+        _warp(matrices, size, device) if warped else None,
+        _hole(theta, size, device) if cut else None,
+    )
+
+
+def _colour(theta: Theta) -> Tensor:
+    return theta.values[:, COLUMN[COLOUR[0]] : COLUMN[COLOUR[-1]] + 1]
+
+
+def _recolour(images: Tensor, colour: Tensor) -> Tensor:
     """Brightness, then saturation, then contrast, written as one linear map of the pixels.
 
     With b, s, c the three parameters, x a pixel, m its mean over channels and μ the image's mean:
     c·(s·(x + b) + (1−s)·(m + b)) + (1−c)·(μ + b) = cs·x + c(1−s)·m + (1−c)·μ + b.
     """
-    parameters = (theta[name].to(images.dtype).view(-1, 1, 1, 1) for name in ("brightness", "saturation", "contrast"))
-    brightness, saturation, contrast = parameters
-    grey = images.mean(1, keepdim=True)  # (N, 1, H, W)
-    offset = contrast * (1 - saturation) * grey + ((1 - contrast) * grey.mean((2, 3), keepdim=True) + brightness)
+    brightness, saturation, contrast = colour[..., None, None, None, None].unbind(1)  # (g, 1, 1, 1, 1)
+    grey = images.mean(2, keepdim=True)  # (g, n, 1, H, H)
+    offset = contrast * (1 - saturation) * grey + ((1 - contrast) * grey.mean((3, 4), keepdim=True) + brightness)
     return torch.addcmul(offset, images, contrast * saturation)
 
 
@@ -120,15 +222,18 @@ def affine_matrices(theta: Theta, size: int, dtype: torch.dtype = torch.float32)
     return torch.stack([first, second], 1)
 
 
-def _sampling_points(matrices: Tensor, size: int) -> Tensor:
-    """Where each output pixel reads the input, in pixels from its centre: (G, 2, 3) -> (G, size, size, 2).
+def _moves(matrices: Tensor) -> Tensor:
+    """Which of the maps (g, 2, 3) are not the identity: (g,)."""
+    return (matrices != torch.eye(2, 3, dtype=matrices.dtype, device=matrices.device)).flatten(1).any(1)
 
-    By broadcasting in place of ``affine_grid``, whose matrix product loses digits under TF32 or autocast.
-    """
-    matrices = matrices[..., None, None]  # (G, 2, 3, 1, 1)
-    centred = _centred(size, matrices)
-    across = matrices[:, :, 0] * centred + matrices[:, :, 2]  # (G, 2, 1, size)
-    return (across + matrices[:, :, 1] * centred[:, None]).permute(0, 2, 3, 1)
+
+def _warp(matrices: Tensor, size: int, device: torch.device) -> _Warp:
+    """By broadcasting in place of ``affine_grid``, whose matrix product loses digits under TF32 or autocast."""
+    centred, moves = _centred(size, matrices), _moves(matrices)
+    all_move = matrices.device.type == "cpu" and bool(moves.all())
+    parts = (matrices[..., :1] * centred + matrices[..., 2:], matrices[..., 1:2] * centred)
+    across, down = (sent(part, device) for part in parts)
+    return _Warp(across, down, None if all_move else sent(moves, device))
 
 
 def _centred(size: int, like: Tensor) -> Tensor:
@@ -136,49 +241,34 @@ def _centred(size: int, like: Tensor) -> Tensor:
     return torch.arange(size, device=like.device, dtype=like.dtype) - (size - 1) / 2
 
 
-def _warp(images: Tensor, theta: Theta) -> Tensor:
-    size = images.shape[-1]
-    matrices = affine_matrices(theta, size, images.dtype)
-    grid = (_sampling_points(matrices, size) * (2 / size)).expand(len(images), -1, -1, -1)  # borders at -1 and 1
-    warped = F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    moves = (matrices != torch.eye(2, 3, dtype=matrices.dtype, device=matrices.device)).any(2).any(1)  # (G,)
-    return torch.where(moves.view(-1, 1, 1, 1), warped, images)
-
-
 def warp_matrices(theta: Theta, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The warp of each row as a linear map of flattened images: (G, size², size²), output pixel by input pixel.
+    """The warp of each row as a linear map of flattened images: (G, size², size²), output pixel by input pixel."""
+    matrices = affine_matrices(theta, size, dtype)
+    return _bilinear_weights(_warp(matrices, size, matrices.device).points())
+
+
+def _bilinear_weights(points: Tensor) -> Tensor:
+    """What each input pixel weighs at the points, in pixels from the centre: (g, H, H, 2) -> (g, H², H²).
 
     Bilinear interpolation weighs the input pixel at distance (dx, dy) by max(0, 1−|dx|)·max(0, 1−|dy|).
     """
-    points = _sampling_points(affine_matrices(theta, size, dtype), size).flatten(1, 2)  # (G, size², 2)
-    weights = (1 - (points[..., None] - _centred(size, points)).abs()).clamp(min=0)  # (G, size², 2, size)
-    across, along = weights.unbind(2)
+    size = points.shape[1]
+    distances = (points.flatten(1, 2)[..., None] - _centred(size, points)).abs()  # (g, size², 2, size)
+    across, along = (1 - distances).clamp(min=0).unbind(2)
     return (along[..., :, None] * across[..., None, :]).flatten(2)
 
 
-def _warp_dense(images: Tensor, matrices: Tensor, counts: Sequence[int]) -> Tensor:
-    """Each class's images through its matrix; matrices (G, H², H²)."""
-    size = images.shape[-1]
-    with torch.autocast(images.device.type, enabled=False):
-        if len(set(counts)) == 1:
-            pixels = images.reshape(len(counts), -1, size * size)  # (G, count * C, H²)
-            return (pixels @ matrices.mT).view_as(images)
-        parts = zip(torch.split(images, list(counts)), matrices, strict=True)
-        return torch.cat([(part.flatten(2) @ matrix.T).view_as(part) for part, matrix in parts])
-
-
-def _cut_out(images: Tensor, theta: Theta) -> Tensor:
-    size = images.shape[-1]
+def _hole(theta: Theta, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Lines and columns that a hole of half the side covers: (g, size) each."""
     hole = int(CUTOUT_SIDE * size + 0.5)
     last = size - hole % 2  # a hole of even side may be centred on either border
 
     def covered(name: str) -> Tensor:
-        start = (theta[name] * (last + 1)).floor().clamp(max=last) - hole // 2  # (G,)
+        start = (theta[name] * (last + 1)).floor().clamp(max=last) - hole // 2  # (g,)
         offset = torch.arange(size, device=start.device) - start[:, None]
-        return (offset >= 0) & (offset < hole) & (theta["cutout"] > 0)[:, None]  # (G, size)
+        return sent((offset >= 0) & (offset < hole) & (theta["cutout"] > 0)[:, None], device)
 
-    mask = covered("hole_y")[:, None, :, None] & covered("hole_x")[:, None, None, :]  # (G, 1, H, W)
-    return images.masked_fill(mask, 0)
+    return covered("hole_y"), covered("hole_x")
 
 
 def cutmix(images: Tensor, targets: Tensor, probability: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -202,7 +292,7 @@ def cutmix(images: Tensor, targets: Tensor, probability: float, generator: torch
     side = int(size * (1 - lam) ** 0.5)
     top, left = (int(centre * size) - side // 2 for centre in (centre_y, centre_x))
     rows, columns = (slice(max(start, 0), min(start + side, size)) for start in (top, left))
-    partner = torch.randperm(len(images), generator=generator).to(images.device, non_blocking=True)
+    partner = sent(torch.randperm(len(images), generator=generator), images.device)
     mixed = images.clone()
     mixed[:, :, rows, columns] = images[partner, :, rows, columns]
     share = (rows.stop - rows.start) * (columns.stop - columns.start) / size**2

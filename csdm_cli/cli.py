@@ -12,8 +12,15 @@ from typing import Annotated, Any
 
 import typer
 
-from csdm_cli import __version__, config
-from csdm_cli.commands.options import ParamsFile, command_settings, default_note, runtime_options, section_options
+from csdm_cli import __version__, config, ledger_cli, torchrun
+from csdm_cli.commands.options import (
+    ParamsFile,
+    command_settings,
+    default_note,
+    runtime_options,
+    section_options,
+    values_by_section,
+)
 from csdm_cli.commands.paths import (
     DataFolder,
     DistilledFile,
@@ -25,7 +32,9 @@ from csdm_cli.commands.paths import (
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.errors import UsageError
 from csdm_cli.failures import FriendlyGroup, end_cleanly_on_signals
-from csdm_cli.names import ExportFormat, Source
+from csdm_cli.methods import method_names
+from csdm_cli.names import ExportFormat, Preset, Source
+from csdm_cli.settings import with_values
 
 app = typer.Typer(
     name="csdm",
@@ -38,6 +47,8 @@ app = typer.Typer(
 )
 
 DISTIL, JUDGE, FILES = "Distil", "Judge", "Distilled sets"
+COMPARED_SECTIONS = ("pretrain", "distill", "evaluate")  # whose settings all rows of a comparison share
+OWN_OF_COMPARE = ("distill.method", "distill.ipc", "distill.seed", "evaluate.split", "evaluate.controls")
 
 
 def list_sources(incomplete: str) -> list[str]:
@@ -45,12 +56,18 @@ def list_sources(incomplete: str) -> list[str]:
     return [source for source in Source if source.startswith(incomplete)]
 
 
+def list_methods(incomplete: str) -> list[str]:
+    """The methods whose names begin like this, for completion."""
+    return [name for name in method_names() if name.startswith(incomplete)]
+
+
 def main() -> None:
     """Entry point of the ``csdm`` command."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without Unicode shows ?
     end_cleanly_on_signals()
-    app()
+    with torchrun.seated():
+        app()
 
 
 def _print_version(wanted: bool) -> None:
@@ -61,11 +78,12 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _csdm(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    pass
+    torchrun.refuse_to_share(context.invoked_subcommand)
 
 
 @app.command("make-lt", rich_help_panel=DISTIL, epilog="Example:  csdm make-lt cifar10 --imbalance 200 --dev 50")
@@ -119,7 +137,7 @@ def pretrain(
 
 @app.command(rich_help_panel=DISTIL, epilog="Example:  csdm distill --ipc 50 --kernel rbf")
 @section_options(config.Distill)
-@runtime_options()
+@runtime_options(numerics=True)
 def distill(
     data: DataFolder = None,
     *,
@@ -130,6 +148,10 @@ def distill(
     ] = None,
     checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="time between checkpoints")] = 60.0,
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint of the same run")] = True,
+    preset: Annotated[
+        Preset | None,
+        typer.Option(metavar="NAME", help="declared settings of the method, below --params: common, paper"),
+    ] = None,
     overrides: dict[str, Any],
     params: ParamsFile = None,
     runtime: Runtime,
@@ -138,7 +160,7 @@ def distill(
 
     Takes the newest long-tailed set and trains missing teachers first. Interrupted runs go on where they were.
     """
-    settings = command_settings(config.Distill, params, overrides, runtime)
+    settings = command_settings(config.Distill, params, overrides, runtime, preset)
     from csdm_cli.commands import distill as command
 
     command.run(
@@ -204,6 +226,28 @@ def evaluate(
     )
 
 
+@app.command(rich_help_panel=DISTIL, epilog="Example:  csdm methods csdm")
+@runtime_options("json")
+def methods(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME", help="a method" + default_note("all of them"), autocompletion=list_methods),
+    ] = None,
+    *,
+    ipc: Annotated[
+        int, typer.Option(min=1, metavar="INT", help="images per class that its paper's settings are told for")
+    ] = 10,
+    runtime: Runtime,
+) -> None:
+    """List the methods, or tell all about one.
+
+    What a method does, where it comes from, what it costs, and its own parameters.
+    """
+    from csdm_cli.commands import methods as command
+
+    command.run(name, ipc, as_json=runtime.json)
+
+
 @app.command("cross-arch", rich_help_panel=JUDGE, epilog="Example:  csdm cross-arch --networks resnet18,vgg11")
 @section_options(config.CrossArch)
 @runtime_options()
@@ -237,26 +281,73 @@ def cross_arch(
     )
 
 
+@app.command(
+    rich_help_panel=JUDGE, epilog="Example:  csdm compare --methods dm,csdm --ipc 10 --imbalance 200 --seeds 3"
+)
+@section_options(config.Compare)
+@runtime_options(numerics=True)
+def compare(
+    *,
+    data: Annotated[Path | None, data_option("the newest in data/")] = None,
+    teachers: Annotated[Path | None, teachers_option()] = None,
+    out: Annotated[Path | None, out_option("folder for tables and picture" + default_note("artifacts/compare"))] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="a setting of pretrain, distill or evaluate, for all"),
+    ] = None,
+    memory_budget: Annotated[
+        int | None, typer.Option(min=1, metavar="MB", help="memory for activations, in megabytes")
+    ] = None,
+    overrides: dict[str, Any],
+    params: ParamsFile = None,
+    runtime: Runtime,
+) -> None:
+    """Distil with several methods, and show them side by side.
+
+    Every method has the same data, teachers, steps and students. What is there already is not made again.
+    """
+    chosen = values_by_section(values or [], COMPARED_SECTIONS, OWN_OF_COMPARE)
+    settings = command_settings(config.Compare, params, overrides, runtime)
+    from csdm_cli.commands import compare as command
+
+    command.run(
+        settings.section,
+        runtime,
+        params=with_values(settings.params, chosen, "--set"),
+        data=data,
+        teachers=teachers,
+        out=out,
+        memory_budget=memory_budget,
+    )
+
+
 @app.command(rich_help_panel=JUDGE, epilog="Example:  csdm profile --ipcs 10,50")
 @section_options(config.ProfileRun)
-@runtime_options()
+@runtime_options(numerics=True)
 def profile(
     data: DataFolder = None,
     *,
     teachers: Annotated[Path | None, teachers_option()] = None,
     out: Annotated[Path | None, out_option("folder for the figures" + default_note("printed only"))] = None,
+    trace: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="timeline of a few iterations, for chrome://tracing")
+    ] = None,
     overrides: dict[str, Any],
     params: ParamsFile = None,
     runtime: Runtime,
 ) -> None:
     """Measure the time and memory of a distillation step.
 
-    Seconds per step, images per second and peak memory for several numbers of images per class, by phase.
+    Seconds per step, images per second and peak memory for several numbers of images per class, by phase, and
+    the share of what this device could do that distill and evaluate reach.
     """
     settings = command_settings(config.ProfileRun, params, overrides, runtime)
     from csdm_cli.commands import profile as command
 
-    command.run(settings.section, runtime, params=settings.params, data=data, teachers=teachers, out=out)
+    command.run(settings.section, runtime, params=settings.params, data=data, teachers=teachers, out=out, trace=trace)
+
+
+app.add_typer(ledger_cli.app, name="ledger", rich_help_panel=JUDGE)
 
 
 @app.command(rich_help_panel=JUDGE, epilog="Example:  csdm report artifacts/evaluate artifacts/cross_arch")

@@ -7,12 +7,15 @@ description says.
 
 from __future__ import annotations
 
+import math
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -22,6 +25,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from csdm_cli import names
+from csdm_cli.methods import method_names
+from csdm_cli.regularisers import parse, parse_all, regulariser_names
 
 Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -39,6 +44,44 @@ def _known_operations(text: str) -> str:
 
 
 Strategy = Annotated[str, AfterValidator(_known_operations)]
+
+
+def known_method(name: str) -> str:
+    """Raises: ValueError, with the names there are, if no method is called ``name``."""
+    if name not in method_names():
+        close = get_close_matches(name, method_names(), n=2)
+        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
+        raise ValueError(f"one of {', '.join(method_names())}{hint}")
+    return name
+
+
+MethodName = Annotated[str, AfterValidator(known_method)]
+
+
+def _known_regulariser(text: str) -> str:
+    parse(text)
+    return text
+
+
+def _each_once(texts: list[str]) -> list[str]:
+    parse_all(texts)
+    return texts
+
+
+Regularizers = Annotated[list[Annotated[str, AfterValidator(_known_regulariser)]], AfterValidator(_each_once)]
+
+
+def _number_or_auto(value: Any) -> Any:
+    try:
+        number = 0.0 if value == "auto" else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError("a number >= 0, or auto")
+    return value if value == "auto" else number
+
+
+NumberOrAuto = Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)]
 
 
 class Section(BaseModel):
@@ -129,7 +172,12 @@ class Pretrain(Section):
 class Distill(Section):
     """``distill``: from a long-tailed set and its teachers to a distilled set."""
 
-    method: names.MethodName = Field(names.MethodName.csdm, description="distillation or selection method")
+    method: MethodName = Field(
+        "csdm", description="distillation or selection method; csdm methods lists them", examples=list(method_names())
+    )
+    option: dict[str, Any] = Field(
+        {}, description="a parameter of the method's own, as NAME=VALUE; csdm methods NAME lists them"
+    )
     ipc: Positive = Field(10, description="stored images per class")
     factor: int = Field(2, ge=1, le=4, description="multi-formation: factor² images are decoded from each stored one")
     initial: names.Initial = Field(names.Initial.mix, description="images before the first step")
@@ -160,8 +208,13 @@ class Distill(Section):
     calibration: NonNegative | None = Field(
         None, description="weight of the teachers' cross-entropy on the synthetic images (default: the method's)"
     )
-    teacher_schedule: names.TeacherSchedule = Field(
-        names.TeacherSchedule.final, description="teacher weights a draw looks through"
+    teacher_schedule: names.TeacherSchedule | None = Field(
+        None, description="teacher weights a draw looks through (default: the method's, mostly final)"
+    )
+    regularizer: Regularizers = Field(
+        [],
+        description="further terms of the loss, as NAME or NAME=WEIGHT: " + ", ".join(regulariser_names()),
+        examples=list(regulariser_names()),
     )
     augment: Strategy = Field("color_crop_cutout_flip_scale_rotate", description="operations, joined by _ ('none')")
     augment_mode: names.AugmentMode = Field(
@@ -177,8 +230,13 @@ class Distill(Section):
     engine: names.Engine = Field(
         names.Engine.batched, description="all classes at once, or the field's class-by-class loop (for benchmarks)"
     )
-    labels: names.LabelKind = Field(names.LabelKind.hard, description="labels stored with the images")
+    labels: names.LabelKind | None = Field(
+        None, description="labels stored with the images (default: the method's, mostly hard)"
+    )
     temperature: Rate = Field(1.0, description="softmax temperature of soft labels")
+    prior_calibration: NumberOrAuto = Field(
+        0.0, description="τ of soft labels softmax((f - τ log prior) / T), or auto: chosen without the test set"
+    )
     seed: int = Field(0, ge=0, description="seed of initialisation, draws and ω")
 
 
@@ -204,12 +262,18 @@ class Evaluate(Section):
         5, description="times a student is tested; only the last counts, the best is shown beside it"
     )
     controls: bool = Field(True, description="also measure random, tiled-random and the full long-tailed set")
+    fairness: bool = Field(False, description="also measure label- and augmentation-robust scores (LRS, ARS)")
+    fairness_weight: Fraction = Field(0.5, description="weight in LRS and ARS of the improvement over random images")
     seed: int = Field(0, ge=0, description="seed of the students")
 
     @model_validator(mode="after")
-    def _tests_fit_into_the_steps(self) -> Self:
+    def _settings_agree(self) -> Self:
         if self.test_points > self.steps:
             raise ValueError(f"test_points {self.test_points} is more than steps {self.steps}")
+        if self.fairness and not self.controls:
+            raise ValueError("fairness compares with the controls: leave controls on")
+        if self.fairness_weight != 0.5 and not self.fairness:
+            raise ValueError("fairness_weight has no effect without fairness")
         return self
 
 
@@ -228,6 +292,38 @@ class CrossArch(Section):
     seed: int = Field(0, ge=0, description="seed of the students")
 
 
+class Compare(Section):
+    """``compare``: several methods under one protocol, beside the controls."""
+
+    methods: list[MethodName] = Field(
+        ["dm", "csdm"],
+        min_length=1,
+        description="methods, by comma; random, tiled-random and the full set always stand beside them",
+        examples=list(method_names()),
+    )
+    ipc: list[Positive] = Field([10], min_length=1, description="stored images per class, by comma: a table each")
+    imbalance: list[Annotated[float, Field(ge=1)]] | None = Field(
+        None,
+        min_length=1,
+        description="imbalances, by comma, of the sets in data/, made there if missing (default: the newest set)",
+    )
+    dataset: names.Source | None = Field(None, description="dataset of these sets (default: that of make_lt)")
+    seeds: Positive = Field(3, description="distilled sets per method, with the seeds 0, 1, ...")
+    preset: names.Preset = Field(
+        names.Preset.common, description="one protocol and tuned weights for all, or each method's paper"
+    )
+    split: names.EvaluationSplit | None = Field(
+        None, description="images the students are tested on (default: that of evaluate)"
+    )
+
+    @field_validator("methods", "ipc", "imbalance")
+    @classmethod
+    def _each_once(cls, value: list[Any] | None) -> list[Any] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("each value once")
+        return value
+
+
 class ProfileRun(Section):
     """``profile``: what a distillation step costs."""
 
@@ -244,6 +340,7 @@ class Params(Section):
     distill: Distill = Distill()
     evaluate: Evaluate = Evaluate()
     cross_arch: CrossArch = CrossArch()
+    compare: Compare = Compare()
     profile: ProfileRun = ProfileRun()
 
     @field_validator("*", mode="before")

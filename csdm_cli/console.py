@@ -22,9 +22,22 @@ LINE_SECONDS = 10.0
 PIPE_COLUMNS = 160  # a table in a pipe is cut to its width: data would be lost at rich's 80
 
 
+_mutes: list[None] = []
+
+
+@contextmanager
+def muted() -> Iterator[None]:
+    """Within the block nothing here prints: another process of the same job speaks for this one."""
+    _mutes.append(None)
+    try:
+        yield
+    finally:
+        _mutes.pop()
+
+
 def note(text: str, *, quiet: bool = False) -> None:
     """One line for the person at the terminal, on stderr; nothing when ``quiet``."""
-    if not quiet:
+    if not (quiet or _mutes):
         print(text, file=sys.stderr, flush=True)
 
 
@@ -33,6 +46,8 @@ def emit(value: Mapping[str, Any], render: Callable[[], Sequence[RenderableType]
 
     JSON has no NaN and no infinity: they become null.
     """
+    if _mutes:
+        return
     if as_json:
         print(json.dumps(_finite(value), indent=2, default=str), flush=True)
         return
@@ -148,7 +163,7 @@ def progress(description: str, total: int, *, start: int = 0, quiet: bool = Fals
 
     One progress is shown at a time: inside another one it stays silent.
     """
-    if quiet or _shown:
+    if quiet or _shown or _mutes:
         yield Progress(description, total, start)
         return
     show = _on_terminal if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _as_lines

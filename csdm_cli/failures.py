@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from csdm_cli import torchrun
 from csdm_cli.errors import CsdmError
 
 
@@ -27,10 +28,11 @@ class FriendlyGroup(TyperGroup):
         except TyperException as error:  # an option or argument that does not parse
             _fail(_unparsed(error, ctx), error.exit_code)
         except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+            if torchrun.leads():
+                print("interrupted", file=sys.stderr)
             raise typer.Exit(130) from None
         except (OSError, MemoryError, RuntimeError) as error:
-            if (text := _in_words(error)) is None:
+            if (text := in_words(error)) is None:
                 raise
             _fail(text, CsdmError.exit_code)
 
@@ -43,11 +45,12 @@ def _unparsed(error: TyperException, ctx: Any) -> str:
 
 
 def _fail(text: str, code: int) -> None:
-    print(f"error: {text}", file=sys.stderr)
+    if torchrun.first_to_fail():
+        print(f"error: {text}", file=sys.stderr)
     raise typer.Exit(code) from None
 
 
-def _in_words(error: OSError | MemoryError | RuntimeError) -> str | None:
+def in_words(error: OSError | MemoryError | RuntimeError) -> str | None:
     """What the machine refused; None for anything that may be a fault of ours."""
     if isinstance(error, BrokenPipeError):
         return None

@@ -30,3 +30,8 @@ def source_hash(*rooms: str) -> str:
         for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
             digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def module_hash(cls: type) -> str:
+    """Hash of the package's file that defines ``cls``."""
+    return source_hash(cls.__module__.partition(".")[2].replace(".", "/") + ".py")

@@ -38,7 +38,7 @@ class MlflowTracker:
         CsdmError: on creation, if MLflow is missing or its store cannot be opened.
     """
 
-    def __init__(self, command: str) -> None:
+    def __init__(self, command: str, *, parent: str | None = None, name: str | None = None) -> None:
         self.overhead_seconds = 0.0
         self.startup_seconds = 0.0
         self._run = ""
@@ -53,7 +53,7 @@ class MlflowTracker:
             try:
                 with _first_use_lock():
                     self._client = client_class(tracking_uri=places.tracking_uri())
-                    self._start(command)
+                    self._start(command, parent, name)
             except Exception as error:
                 raise CsdmError(
                     f"cannot open the tracking store {shown_uri()} ({_first_line(error)}): "
@@ -119,13 +119,14 @@ class MlflowTracker:
             self._guarded(self._client.set_terminated, self._parent, status.value)
         self._working = False
 
-    def _start(self, command: str) -> None:
+    def _start(self, command: str, parent: str | None, name: str | None) -> None:
         experiment = _experiment(self._client)
         tags = _run_tags(command)
-        if "DVC_STAGE" in os.environ:
-            self._parent = _pipeline_run(self._client, experiment)
-            tags["mlflow.parentRunId"] = self._parent
-        name = os.environ.get("DVC_STAGE", command)
+        if parent is None and "DVC_STAGE" in os.environ:
+            parent = self._parent = _pipeline_run(self._client, experiment)  # which ends with this run
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent
+        name = name or os.environ.get("DVC_STAGE", command)
         run = self._client.create_run(experiment, tags=tags, run_name=name)
         self._run = run.info.run_id
 

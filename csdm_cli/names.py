@@ -87,13 +87,6 @@ class TeacherSchedule(StrEnum):
     trajectory = "trajectory"
 
 
-class MethodName(StrEnum):
-    csdm = "csdm"
-    dm = "dm"
-    random = "random"
-    tiled_random = "tiled-random"
-
-
 class KernelName(StrEnum):
     rbf = "rbf"
     laplace = "laplace"
@@ -182,6 +175,32 @@ class ExportFormat(StrEnum):
     npz = "npz"
     pt = "pt"
     ddranking = "ddranking"
+
+
+class Parallel(StrEnum):
+    """Students of a set, and teachers of a pool: one after another, or at once as one wide network."""
+
+    auto = "auto"
+    together = "together"
+    in_turn = "in-turn"
+
+
+class Precision(StrEnum):
+    """Of the networks that distillation looks through."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+class Preset(StrEnum):
+    """Settings for a method, below those of the user.
+
+    common: what every method shares are the defaults; its learning rate and weights, chosen on a development set.
+    paper: each method with its own paper's settings.
+    """
+
+    common = "common"
+    paper = "paper"
 
 
 class Tracking(StrEnum):

@@ -62,6 +62,30 @@ def accuracies(rows: Sequence[tuple[str, float, float]], path: Path) -> None:
     _save(figure, path)
 
 
+def comparison(tables: Mapping[str, Sequence[tuple[str, float, float, bool]]], axis: str, path: Path) -> None:
+    """One panel per table, of bars of (name, mean, standard deviation, whether it is a control), in percent."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    heights = [0.6 + 0.3 * len(rows) for rows in tables.values()]
+    figure = Figure(figsize=(7.2, 0.5 + sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(len(tables), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (title, rows) in zip(panels, tables.items(), strict=True):
+        names, means, spreads, controls = zip(*rows, strict=True)
+        colours = [MUTED if control else ACCENT for control in controls]
+        axes.barh(range(len(rows)), means, xerr=spreads, color=colours, error_kw={"elinewidth": 1, "ecolor": INK})
+        axes.set_yticks(range(len(rows)), names)
+        for position, (mean, spread) in enumerate(zip(means, spreads, strict=True)):
+            axes.text(mean + spread + 0.8, position, f"{mean:.1f}", va="center", fontsize=8)
+        axes.invert_yaxis()
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set(xlim=(0, 105))
+        axes.spines[["top", "right"]].set_visible(False)
+    panels[-1].set(xlabel=axis)
+    _save(figure, path)
+
+
 def phases(bars: Mapping[str, Mapping[str, float]], path: Path) -> None:
     """Stacked bars: seconds of each phase (inner key) for each setting (outer key)."""
     figure, axes = _figure(6.4, 0.9 + 0.5 * len(bars))
@@ -73,6 +97,30 @@ def phases(bars: Mapping[str, Mapping[str, float]], path: Path) -> None:
     axes.invert_yaxis()
     axes.set(xlabel="seconds per iteration")
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper center", bbox_to_anchor=(0.5, 1.35))
+    _save(figure, path)
+
+
+def roofline(bars: Mapping[str, tuple[float, Mapping[str, float]]], caption: str, path: Path) -> None:
+    """Stacked bars of (share of the attainable rate, shares of the time by name), the ideal part first.
+
+    Args:
+        bars: for each setting; the shares of the time sum to 1, and the first of them is drawn in the accent colour.
+        caption: the measured rates, below the axis.
+        path: where to write.
+    """
+    figure, axes = _figure(7.2, 1.5 + 0.5 * len(bars))
+    names = list(dict.fromkeys(name for _, parts in bars.values() for name in parts))
+    colours = [ACCENT, MUTED, *(f"C{number}" for number in (0, 2, 4, 5, 8, 9))]
+    left = dict.fromkeys(bars, 0.0)
+    for name, colour in zip(names, colours, strict=False):
+        widths = [100 * parts.get(name, 0.0) for _, parts in bars.values()]
+        axes.barh(list(bars), widths, left=list(left.values()), label=name, color=colour)
+        left = {bar: left[bar] + width for bar, width in zip(left, widths, strict=True)}
+    for position, (share, _) in enumerate(bars.values()):
+        axes.text(101, position, f"{100 * share:.0f} %", va="center", fontsize=9, color=ACCENT)
+    axes.invert_yaxis()
+    axes.set(xlabel=f"% of the time; right: share of the attainable rate\n{caption}", xlim=(0, 110))
+    figure.legend(frameon=False, fontsize=8, ncols=3, loc="outside upper center")
     _save(figure, path)
 
 

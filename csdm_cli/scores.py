@@ -50,6 +50,11 @@ class Scores:
     tail: float | None
     worst_class: float
 
+    @property
+    def balanced(self) -> float:
+        """Balanced accuracy: the mean of ``per_class``, whatever the classes' numbers of test images."""
+        return statistics.fmean(value for value in self.per_class if value is not None)
+
     @classmethod
     def of(cls, confusion: Confusion, groups: ClassGroups) -> Scores:
         """From a confusion matrix (C, C) with at least one image."""

@@ -1,4 +1,4 @@
-"""Where a command's settings come from: defaults < params.yaml < command line."""
+"""Where a command's settings come from: defaults < preset < params.yaml < command line."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from csdm_cli import mistakes
 from csdm_cli.config import Params, Section
 from csdm_cli.errors import UsageError
+from csdm_cli.names import Preset
+from csdm_cli.presets import overlaid, preset_values
 
 SectionT = TypeVar("SectionT", bound=Section)
 
@@ -69,8 +71,13 @@ def section_name(section: type[Section]) -> str:
     return next(name for name, field in Params.model_fields.items() if field.annotation is section)
 
 
-def resolve(section: type[SectionT], params_path: Path | None, overrides: Mapping[str, Any]) -> Resolved[SectionT]:
-    """Settings of one command: defaults < ``params_path`` (if given) < ``overrides`` of the command line.
+def resolve(
+    section: type[SectionT],
+    params_path: Path | None,
+    overrides: Mapping[str, Any],
+    preset: Preset | None = None,
+) -> Resolved[SectionT]:
+    """Settings of one command: defaults < ``preset`` < ``params_path`` (if given) < ``overrides`` of the command line.
 
     Raises:
         UsageError: if the file or an override is wrong; overrides are named as the options they came from.
@@ -79,13 +86,54 @@ def resolve(section: type[SectionT], params_path: Path | None, overrides: Mappin
     params = load_params(params_path) if params_path else Params()
     given = getattr(params, name).model_dump(exclude_unset=True)
     try:
-        own = section.model_validate({**given, **overrides})
+        own = section.model_validate(overlaid(given, overrides))
     except ValidationError as error:
         raise UsageError(mistakes.report("", mistakes.in_options(error, section))) from None
+    whole = params.model_copy(update={name: own})
     origin = ["defaults"]
+    if preset:
+        below, whole = whole, with_preset(whole, preset)
+        own = getattr(whole, name)
+        origin.append(f"preset {preset} ({', '.join(_changed(below, whole)) or 'nothing left to set'})")
     if params_path:
         origin.append(str(params_path))
     if overrides:
         origin.append(f"command line ({', '.join(sorted(overrides))})")
-    whole = params.model_copy(update={name: own})
     return Resolved(own, whole, frozenset(overrides), "settings: " + " < ".join(origin))
+
+
+def with_preset(params: Params, preset: Preset) -> Params:
+    """``params`` with what ``preset`` says of their method, wherever nothing was set.
+
+    Raises:
+        UsageError: if the preset contradicts what was set.
+    """
+    method, ipc = params.distill.method, params.distill.ipc
+    return _joined(params, preset_values(preset, method, ipc), {}, f"preset {preset} of {method}")
+
+
+def with_values(params: Params, values: Mapping[str, Any], where: str) -> Params:
+    """``params`` with ``values`` by section on top, which came from ``where``.
+
+    Raises:
+        UsageError: if one of them is unknown or wrong.
+    """
+    return _joined(params, {}, values, where)
+
+
+def _joined(params: Params, below: Mapping[str, Any], above: Mapping[str, Any], where: str) -> Params:
+    try:
+        return Params.model_validate(overlaid(below, params.model_dump(exclude_unset=True), above))
+    except ValidationError as error:
+        raise UsageError(mistakes.report(where, mistakes.in_params(error, Params))) from None
+
+
+def _changed(before: Params, after: Params) -> list[str]:
+    """The settings that differ, as ``section.name``."""
+    sections = [name for name in type(after).model_fields if getattr(before, name) != getattr(after, name)]
+    return [
+        f"{section}.{name}"
+        for section in sections
+        for name, value in getattr(after, section)
+        if value != getattr(getattr(before, section), name)
+    ]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from csdm_cli.errors import UsageError
 from csdm_cli.names import AugmentMode
+from csdm_cli.transfer import sent
 
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 EXCLUSIVE = frozenset({"crop", "scale", "rotate"})  # of these, mode compose takes one
@@ -91,8 +92,7 @@ class Theta:
 
     def to(self, device: torch.device | str) -> Theta:
         """The same on ``device``; the host waits only for what comes back to it."""
-        device = torch.device(device)
-        return replace(self, values=self.values.to(device, non_blocking=device.type != "cpu"))
+        return replace(self, values=sent(self.values, device))
 
     def to_tensor(self) -> Tensor:
         """(G, len(PARAMETERS)), which :meth:`from_tensor` reads."""

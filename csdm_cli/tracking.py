@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
-from csdm_cli import places
+from csdm_cli import places, torchrun
 from csdm_cli.console import note
 from csdm_cli.names import Tracking
 
@@ -97,6 +97,8 @@ def open_tracker(
     *,
     params: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
+    parent: str | None = None,
+    name: str | None = None,
     quiet: bool = False,
 ) -> Iterator[Tracker]:
     """The tracked run of ``command``, which ends FINISHED, FAILED or KILLED as the block ends.
@@ -106,18 +108,20 @@ def open_tracker(
         command: the command's name, e.g. ``distill``.
         params: the command's settings.
         tags: what the run is to be found by, e.g. ``{"method": "csdm"}``.
+        parent: id of the run that this one is a part of.
+        name: of the run, unless it is called like the command or the stage of the pipeline.
         quiet: do not say where the run is tracked.
 
     Raises:
         CsdmError: if MLflow is missing or its store cannot be opened; later failures only warn.
     """
     tracker: Tracker
-    if kind is Tracking.none:
+    if kind is Tracking.none or not torchrun.leads():  # a job of several processes is one run
         tracker = NullTracker()
     else:
         from csdm_cli.mlflow_tracker import MlflowTracker
 
-        tracker = MlflowTracker(command)
+        tracker = MlflowTracker(command, parent=parent, name=name)
         note(f"tracking: {shown_uri()}", quiet=quiet)
     try:
         tracker.params(params or {})

@@ -1,11 +1,15 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.autograd import gradcheck
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from csdm_cli.augment import (
+    Augmentation,
+    _kind,
     affine_matrices,
     augment,
-    augment_shared,
     cutmix,
     draw,
     identity,
@@ -16,6 +20,23 @@ from csdm_cli.theta import COLUMN, PARAMETERS, Theta
 from tests.reference.augment import augment_one
 
 ALL = parse_strategy("color_crop_cutout_flip_scale_rotate")
+
+
+HEAVY = {"grid_sampler_2d", "addcmul", "masked_fill"}
+
+
+class Operations(TorchDispatchMode):
+    """The first axis of the largest tensor that each operation takes."""
+
+    def __init__(self):
+        super().__init__()
+        self.rows = {}
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._schema.name.removeprefix("aten::")
+        size = max((arg.shape[0] for arg in args if isinstance(arg, torch.Tensor) and arg.ndim), default=0)
+        self.rows[name] = max(size, self.rows.get(name, 0))
+        return func(*args, **(kwargs or {}))
 
 
 def generator(seed=0):
@@ -67,19 +88,65 @@ def test_equals_the_reference(kind, size, channels):
     assert torch.allclose(augment(images.float(), theta).double(), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("counts", [(2, 2, 2, 2), (3, 1, 0, 4)])
-def test_dense_form_equals_the_sampled_one_forward_and_backward(counts):
-    theta = everything()
-    images = random_images(sum(counts), 3, 8, 8)
-    owner = torch.repeat_interleave(torch.arange(4), torch.tensor(counts))
+def shared(images, theta, dense):
+    """Each row of θ for as many images as every other."""
+    return Augmentation.of(theta, images, dense=dense)(images)
+
+
+@pytest.mark.parametrize("each", [1, 3])
+@pytest.mark.parametrize("kind", THETAS)
+def test_a_row_serves_the_images_that_follow_one_another_forward_and_backward(kind, each):
+    theta = THETAS[kind]
+    images = random_images(each * len(theta), 3, 8, 8)
+    owner = torch.arange(len(theta)).repeat_interleave(each)
     results = []
-    for apply in (lambda x: augment(x, theta.rows(owner)), lambda x: augment_shared(x, theta, counts)):
+    for apply in (
+        lambda x: torch.cat([augment(x[i : i + 1], theta.rows([row])) for i, row in enumerate(owner.tolist())]),
+        lambda x: shared(x, theta, dense=False),
+        lambda x: shared(x, theta, dense=True),
+    ):
         pixels = images.clone().requires_grad_()
         result = apply(pixels)
         (gradient,) = torch.autograd.grad(result.square().sum(), pixels)
         results.append((result.detach(), gradient))
-    for sampled, dense in zip(*results, strict=True):
+    for alone, sampled, dense in zip(*results, strict=True):
+        assert torch.equal(alone, sampled)
         assert torch.allclose(sampled, dense, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", THETAS)
+def test_a_gpu_takes_all_rows_at_once_for_the_same_images(kind):
+    """What is applied to all rows there changes nothing in those that do not carry it."""
+    theta = THETAS[kind]
+    images = random_images(len(theta), 3, 8, 8).float()
+    operations = frozenset().union(*(theta.rows([row]).operations for row in range(len(theta))))
+    elsewhere = Augmentation.of(Theta(theta.values.to("meta"), operations), images.to("meta"))
+    assert elsewhere.order is None and len(elsewhere.kinds) == 1
+    everything = replace(
+        Augmentation.of(theta, images),
+        order=None,
+        kinds=(_kind(theta, affine_matrices(theta, 8), None, (True, True, True), 8, images.device),),
+    )
+    assert torch.equal(everything(images), augment(images, theta))
+
+
+def test_what_no_row_carries_costs_nothing():
+    """Work is seen as operations on tensors of the images' size."""
+    images = random_images(6, 3, 8, 8)
+    for setting, absent in (
+        ({}, {"grid_sampler_2d", "addcmul", "masked_fill"}),
+        ({"contrast": 1.2}, {"grid_sampler_2d", "masked_fill"}),
+        ({"angle": 5.0}, {"addcmul", "masked_fill"}),
+        ({"cutout": 1.0, "hole_x": 0.5}, {"grid_sampler_2d", "addcmul"}),
+    ):
+        theta = theta_of({}, setting, {})
+        with Operations() as seen:
+            augment(images, theta)
+        assert not absent & set(seen.rows)
+        assert all(rows <= 2 for name, rows in seen.rows.items() if name in HEAVY), "of one row of three"
+    with Operations() as seen:
+        assert augment(images, identity(1)) is images
+    assert not HEAVY & set(seen.rows)
 
 
 def test_warp_matrices_are_the_reference_on_every_basis_image():
@@ -95,7 +162,8 @@ def test_gradients_are_those_of_finite_differences(kind):
     theta = THETAS[kind].rows(slice(0, 3))
     images = random_images(3, 2, 5, 5).requires_grad_()
     assert gradcheck(lambda x: augment(x, theta), images)
-    assert gradcheck(lambda x: augment_shared(x, theta, (1, 1, 1)), images)
+    assert gradcheck(lambda x: shared(x, theta, dense=True), images)
+    assert gradcheck(lambda x: shared(x, theta.rows([0]), dense=False), images)
 
 
 def test_one_row_serves_all_images():

@@ -13,15 +13,30 @@ from csdm_cli import __version__, commands, config
 from csdm_cli.commands.options import section_options
 from csdm_cli.commands.runtime import Device, Runtime
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.names import KernelName, Tracking
+from csdm_cli.names import KernelName, Parallel, Tracking
 
-COMMANDS = ("make-lt", "pretrain", "distill", "evaluate", "cross-arch", "profile", "report", "show", "verify", "export")
+COMMANDS = (
+    "make-lt",
+    "pretrain",
+    "distill",
+    "evaluate",
+    "cross-arch",
+    "compare",
+    "methods",
+    "profile",
+    "report",
+    "show",
+    "verify",
+    "export",
+    "ledger",
+)
 SECTIONS = {
     "make-lt": config.MakeLt,
     "pretrain": config.Pretrain,
     "distill": config.Distill,
     "evaluate": config.Evaluate,
     "cross-arch": config.CrossArch,
+    "compare": config.Compare,
     "profile": config.ProfileRun,
 }
 HEAVY = ("torch", "torchvision", "mlflow", "pandas", "dvc", "numpy", "sklearn", "matplotlib", "pyarrow")
@@ -78,7 +93,7 @@ def test_every_setting_is_an_option_with_its_help_and_default(csdm, command):
         if (command, name) != ("make-lt", "dataset"):
             assert f"--{name.replace('_', '-')} " in text
             assert field.description.split(" (default")[0].split("[")[0] in text
-            if field.default is not None and not isinstance(field.default, list):
+            if field.default is not None and not isinstance(field.default, (list, dict)):
                 shown = str(field.default).lower() if isinstance(field.default, bool) else str(field.default)
                 assert f"[default: {shown}]" in text
 
@@ -167,6 +182,8 @@ def test_run_options(csdm, called):
     )
     assert called["arguments"][1] == Runtime(Device.cpu, 2, True, Tracking.mlflow, True, False)
     assert str(called["data"]) == "somewhere"
+    csdm("evaluate", "--parallel", "in-turn")
+    assert called["arguments"][1].parallel is Parallel.in_turn
 
 
 @pytest.mark.parametrize(

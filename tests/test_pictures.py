@@ -12,7 +12,15 @@ DRAWINGS = {
     "loss": lambda path, scale=1.0: pictures.loss_curve({"a": [scale, 0.5, 0.2], "b": [2.0, 1.0, 0.9]}, path),
     "confusion": lambda path, scale=1.0: pictures.confusion([[int(3 * scale), 1], [0, 4]], ["cat", "dog"], path),
     "accuracies": lambda path, scale=1.0: pictures.accuracies([("own", 50 * scale, 1.0), ("random", 30, 0.5)], path),
+    "comparison": lambda path, scale=1.0: pictures.comparison(
+        {"IPC 1": [("own", 50 * scale, 1.0, False), ("random", 30, 0.5, True)], "IPC 2": [("own", 60, 0.0, False)]},
+        "accuracy",
+        path,
+    ),
     "phases": lambda path, scale=1.0: pictures.phases({"IPC 1": {"network": scale, "spectral": 0.1}}, path),
+    "roofline": lambda path, scale=1.0: pictures.roofline(
+        {"distill": (0.6 * scale, {"network": 0.6 * scale, "rest": 1 - 0.6 * scale})}, "10 GFLOP/s", path
+    ),
 }
 
 

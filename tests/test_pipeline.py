@@ -16,13 +16,16 @@ from csdm_cli.config import Params
 from csdm_cli.settings import load_params
 
 ROOT = Path(__file__).parent.parent
-STAGES = ("make-lt", "pretrain", "distill", "evaluate", "cross-arch", "profile", "report")
+STAGES = ("make-lt", "pretrain", "distill", "evaluate", "cross-arch", "sweep", "compare", "profile", "report")
+CELLS = {f"sweep@{method}-1-{seed}" for method in ("dm", "herding") for seed in (0, 1)}
+RUN = {*STAGES, *CELLS} - {"sweep"}
 TINY = """
 make_lt: {dataset: digits, imbalance: 4, n_max: 12, size: 16}
 pretrain: {width: 4, depth: 2, teachers: 1, epochs: 1, augment: crop}
 distill: {ipc: 1, kernel: rbf, frequencies: 16, iterations: 4, draws: 2, augment: crop}
 evaluate: {students: 1, steps: 3, test_points: 1, augment: crop}
 cross_arch: {networks: [convnet], students: 1, steps: 2}
+compare: {methods: [dm, herding], ipc: [1], seeds: 2, preset: common}
 profile: {ipcs: [1], iterations: 2, warmup: 1}
 """
 
@@ -35,14 +38,18 @@ def stages() -> dict:
 def test_the_stages_are_the_commands_in_order(stages):
     assert tuple(stages) == STAGES
     for name, stage in stages.items():
-        assert shlex.split(stage["cmd"])[:2] == ["csdm", name]
+        assert shlex.split(stage["cmd"])[:2] == ["csdm", "distill" if name == "sweep" else name]
+
+
+def test_the_sweep_makes_the_sets_that_compare_wants(stages):
+    assert stages["sweep"]["matrix"]["seed"] == list(range(load_params(ROOT / "params.yaml").compare.seeds))
 
 
 def test_what_stages_depend_on_exists_or_is_made_by_another(stages):
     made = set()
     for stage in stages.values():
         for dep in stage["deps"]:
-            assert dep in made or (ROOT / dep).exists(), dep
+            assert dep in made or f"{dep}/${{key}}" in made or (ROOT / dep).exists(), dep
         for kind in ("outs", "metrics", "plots"):
             made |= {out if isinstance(out, str) else next(iter(out)) for out in stage.get(kind, [])}
 
@@ -90,14 +97,17 @@ def ran(output: str) -> set[str]:
 
 
 def test_dvc_runs_everything_once_then_only_what_changed(project):
-    assert ran(run(project, "dvc", "repro")) == set(STAGES)
-    assert (project / "artifacts/report.md").read_text().startswith("### ")
+    assert ran(run(project, "dvc", "repro")) == RUN
+    report = (project / "artifacts/report.md").read_text()
+    assert report.startswith("### ") and "| herding |" in report
+    made = {path.parent.name.split("-")[-3] for path in project.glob("artifacts/compare/*/distilled.safetensors")}
+    assert made == {"random"}, "compare takes the sets of the sweep, and makes the controls"
     assert "up to date" in run(project, "dvc", "repro")
     run(project, "git", "add", "-A")
     run(project, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results")
     # caches live in the repository the experiment was started from
     experiment = run(project, "dvc", "exp", "run", "--temp", "-S", "distill.kernel=laplace", "-n", "laplace")
-    assert ran(experiment) == {"distill", "evaluate", "cross-arch", "profile", "report"}
+    assert ran(experiment) == RUN - {"make-lt", "pretrain"}
     assert "laplace" in run(project, "dvc", "params", "diff", "HEAD", "laplace")
     assert "accuracy.mean" in run(project, "dvc", "metrics", "diff", "--all", "HEAD", "laplace")
     assert (project / ".csdm" / "bank").is_dir()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import statistics
 from pathlib import Path
 
 import pytest
 import typer
 
 from csdm_cli.cli import app
+from csdm_cli.commands.ledger_run import settings_of
+from csdm_cli.ledger.building import scale_text
+from csdm_cli.ledger.matching import compare, scale_differences
+from csdm_cli.ledger.store import read_rows
+from csdm_cli.ledger.tables import Shown, own_sheets, paper_sheet, refreshed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-RESULTS = sorted((ROOT / "results").glob("*-lt*.json"))
 COSTS = ROOT / "results" / "engine-cpu.json"
 
 
@@ -34,6 +37,8 @@ def test_there_are_commands_to_check():
 def test_commands_and_options_exist(words):
     group = typer.main.get_command(app)
     command = group.commands[words[0]]
+    if words[0] == "ledger" and len(words) > 1 and words[1] in command.commands:
+        command = command.commands[words[1]]
     known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
     assert {word for word in words[1:] if word.startswith("--")} <= known
 
@@ -51,16 +56,18 @@ def test_costs_are_those_measured():
     assert [line.rsplit("|", 2)[1].strip() for line in table.splitlines()[2:]] == measured
 
 
-@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
-def test_published_rows_follow_from_their_runs(path):
-    row = json.loads(path.read_text(encoding="utf-8"))
-    for name, entry in row["rows"].items():
-        students = entry["accuracy_per_set"]
-        means = [statistics.fmean(values) for values in students]
-        assert entry["mean"] == pytest.approx(statistics.fmean(means), abs=1e-6)
-        cell = f"{entry['mean']:.1f}"
-        if len(means) > 1:
-            assert entry["std_over_sets"] == pytest.approx(statistics.stdev(means), abs=1e-6)
-            cell += f" ± {entry['std_over_sets']:.1f}"
-        line = next(line for line in README.splitlines() if line.startswith(f"| {name} |"))
-        assert f" {cell} |" in line
+def test_published_tables_are_the_ledgers():
+    """Every table of the ledger stands in the README, as `csdm ledger --into README.md` writes it."""
+    rows = read_rows(ROOT / "results")
+    sheets = [*own_sheets(rows), paper_sheet(compare(rows, ()), Shown.measured)]
+    for sheet in sheets:
+        assert f"<!-- ledger: {sheet.name} -->" in README
+    assert refreshed(README, sheets) == README
+
+
+@pytest.mark.parametrize("row", read_rows(ROOT / "results"), ids=lambda row: row.name)
+def test_rows_can_be_run_again(row):
+    """Their settings are ones that csdm knows, and their scale is what those settings are."""
+    assert settings_of(row, None).distill.ipc >= 1
+    assert row.scale == "reduced" or not scale_differences(row)
+    assert row.scale_text == scale_text(row)

@@ -269,3 +269,17 @@ def test_names_and_nesting():
     assert flatten({"a": {"b": {"c": 1}}, "d": (1, 2), "e": True}) == {"a.b.c": "1", "d": "[1, 2]", "e": "True"}
     assert metric_name("acc@1 [%]") == "acc_1 ___"
     assert [status.value for status in Status] == ["FINISHED", "FAILED", "KILLED"]
+
+
+def test_a_run_below_another_ends_by_itself(client, monkeypatch):
+    """Also inside a pipeline, whose run is the parent's parent."""
+    monkeypatch.setenv("DVC_STAGE", "compare")
+    with open_tracker(Tracking.mlflow, "compare", quiet=True) as parent:
+        with open_tracker(Tracking.mlflow, "compare", parent=parent.run_id, name="dm, seed 0", quiet=True) as child:
+            pass
+        assert client.get_run(child.run_id).info.status == "FINISHED"
+        assert client.get_run(parent.run_id).info.status == "RUNNING"
+    found = client.get_run(child.run_id)
+    assert found.data.tags["mlflow.parentRunId"] == parent.run_id and found.info.run_name == "dm, seed 0"
+    above = client.get_run(parent.run_id).data.tags["mlflow.parentRunId"]
+    assert client.get_run(above).info.status == "FINISHED"

@@ -165,6 +165,12 @@ class Distilled:
         return self.soft_labels.probabilities.float()
 
 
+def stored_bytes(distilled: Distilled) -> int:
+    """Of images and labels, soft ones included."""
+    soft = distilled.soft_labels.probabilities.nbytes if distilled.soft_labels else 0
+    return distilled.images.nbytes + distilled.labels.nbytes + soft
+
+
 def to_uint8(images: Tensor) -> Tensor:
     """Round float pixels in [0, 1] to the nearest of 256 levels; beyond the range they are clipped.
 

@@ -34,10 +34,11 @@ class RunRecord:
 
     Attributes:
         finished: UTC time, ISO 8601, to the second.
-        wall_seconds: from start to end.
+        wall_seconds: from start to end, teachers not included.
         peak_memory_bytes: of the GPU's allocator on CUDA, else of the process.
         machine: see there.
         code: the revision of csdm that ran; None if it was not run from a checkout.
+        iterations: optimiser steps within ``wall_seconds``: fewer than all after a resume; None if unknown.
     """
 
     finished: str
@@ -45,6 +46,7 @@ class RunRecord:
     peak_memory_bytes: int
     machine: Machine
     code: Revision | None
+    iterations: int | None = None
 
 
 def sidecar_path(artifact: Path) -> Path:
@@ -52,14 +54,24 @@ def sidecar_path(artifact: Path) -> Path:
     return artifact.with_suffix(".run.json")
 
 
-def record_run(wall_seconds: float, device: torch.device | str = "cpu") -> RunRecord:
-    """Describe the run that ends now, and that computed on ``device``."""
+def record_run(
+    wall_seconds: float,
+    device: torch.device | str = "cpu",
+    *,
+    peak: int | None = None,
+    iterations: int | None = None,
+) -> RunRecord:
+    """Describe the run that ends now, and that computed on ``device``.
+
+    ``peak`` is its own peak memory in bytes; without it, that of the process so far counts.
+    """
     return RunRecord(
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         wall_seconds=round(wall_seconds, 3),
-        peak_memory_bytes=peak_memory(device),
+        peak_memory_bytes=peak_memory(device) if peak is None else peak,
         machine=machine(device),
         code=revision(),
+        iterations=iterations,
     )
 
 

@@ -19,7 +19,7 @@ from csdm_cli.commands.judging import (
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.engine.controls import ControlName, evaluate_selections
-from csdm_cli.engine.students import Evaluation
+from csdm_cli.engine.students import Evaluation, Examiner
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.networks import build
 from csdm_cli.tracking import open_tracker
@@ -61,14 +61,14 @@ def run(
         rows: dict[str, Evaluation] = {}
         result = {}
         for name, spec in specs.items():
-            own = judge(case, labels, test, spec, protocol, device, cache, quiet=runtime.quiet)
+            examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel)
+            own = judge(case, labels, examiner)
             rows[f"{name}: {method}"] = own
             result[name] = metrics_of(own)
             tracker.metric(f"accuracy/{name}", own.accuracy.mean)
             if train is not None:
                 selection = replace(case.selection, factor=1)
-                common = (test, spec, protocol, device)
-                found = evaluate_selections(train, selection, *common, cache=cache, quiet=runtime.quiet)
+                found = evaluate_selections(train, selection, examiner)
                 rows[f"{name}: random"] = found[ControlName.random]
                 result[name]["random"] = metrics_of(found[ControlName.random])
         pictures.accuracies(bars(rows), folder / "accuracy.png")

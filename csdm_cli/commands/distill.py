@@ -12,24 +12,26 @@ import torch
 from torch import Tensor
 
 from csdm_cli import atomic, config, pictures, places
-from csdm_cli.artifacts.distilled import Decoding, Distilled, Provenance, SoftLabels, to_uint8
+from csdm_cli.artifacts.distilled import Decoding, Distilled, Provenance, to_uint8
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
-from csdm_cli.artifacts.sidecar import record_run, write_sidecar
-from csdm_cli.commands.assembling import assemble, make_method, real_side_of
+from csdm_cli.artifacts.sidecar import RunRecord, record_run, write_sidecar
+from csdm_cli.commands.assembling import assemble
 from csdm_cli.commands.judging import RECIPE, dataset_info
-from csdm_cli.commands.pretrain import find_teachers, network_spec
+from csdm_cli.commands.labelling import label, told
 from csdm_cli.commands.runtime import Runtime
+from csdm_cli.commands.sharing import refuse_to_couple
+from csdm_cli.commands.sharing import told as told_share
+from csdm_cli.commands.task import Task, choose, is_done, prepare
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import LongTail, is_in, newest_longtail, open_longtail
-from csdm_cli.decode import decode
 from csdm_cli.engine.checkpoint import Checkpoint
-from csdm_cli.engine.distill import optimise
-from csdm_cli.engine.inference import predict
-from csdm_cli.engine.teachers import TeacherPool
-from csdm_cli.errors import CsdmError
-from csdm_cli.keys import content_key, source_hash
+from csdm_cli.engine.distill import Distillation, optimise
+from csdm_cli.engine.memory import peak_memory
+from csdm_cli.engine.ranks import ALONE, Ranks, joined
+from csdm_cli.engine.sharing import collected
+from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.tracking import Tracker, open_tracker
@@ -39,11 +41,16 @@ ARTIFACTS = Path("artifacts")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method made: stored images in [0, 1], their factor, and the loss terms of every step."""
+    """What a method made: stored images in [0, 1], their factor, and the loss terms of every step.
+
+    Attributes:
+        iterations: that this process ran; fewer than all after a resume.
+    """
 
     images: Tensor
     factor: int
     history: dict[str, Tensor]
+    iterations: int
 
 
 @dataclass(frozen=True)
@@ -69,131 +76,129 @@ def run(
     resume: bool,
 ) -> None:
     """Distil, write the artifact with its grid, loss curve and run record, and say where they are."""
-    method = make_method(settings, given)
-    if isinstance(method, OptimisedMethod):
-        real_side_of(settings, method)  # what cannot be is refused before teachers are trained
+    chosen = choose(params.model_copy(update={"distill": settings}), given)
+    refuse_to_couple(chosen.settings, chosen.method)
+    if runtime.given_numerics and not isinstance(chosen.method, OptimisedMethod):
+        option = runtime.given_numerics[0]
+        raise UsageError(f"{option} has no effect on {chosen.settings.method}, which optimises nothing")
     device = runtime.apply()
     atomic.refuse_unwritable(out or ARTIFACTS)
     longtail = open_longtail(data) if data else newest_longtail()
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
-    start = time.monotonic()
-    with sealed("distilling"), open_tracker(runtime.tracking, "distill", quiet=runtime.quiet) as tracker:
-        train = longtail.train().to(device)
-        pool = None
-        if isinstance(method, OptimisedMethod) or settings.labels is LabelKind.soft:
-            pool = find_teachers(teachers, params, longtail, train, device, runtime)
-        key = run_key(settings, longtail, pool)
-        target = (out or default_folder(settings, longtail, key)) / FILE_NAME
-        if is_done(target, key):
+    with (
+        sealed("distilling"),
+        joined(device) as ranks,
+        open_tracker(runtime.tracking, "distill", quiet=runtime.quiet) as tracker,
+    ):
+        task = prepare(chosen, longtail, teachers, device, runtime)
+        target = (out or default_folder(task, ARTIFACTS)) / FILE_NAME
+        if ranks.agree(is_done(target, task.key)):
             note(f"{target} already holds this run: nothing to do", quiet=runtime.quiet)
-            _tell(target, load_distilled(target), longtail, runtime)
-            return
-        tracker.params(params.model_dump(mode="json", include={"distill", "pretrain"}))
-        tracker.tags({"method": settings.method, "dataset": longtail.manifest.dataset, "run_key": key})
-        tracker.dataset(longtail.manifest.dataset, longtail.manifest.fingerprints["train"], "distillation")
-        del train  # whoever needs real images from here on reads them, and lets them go
-        if isinstance(method, BuildingMethod):
-            outcome = _build(method, settings, longtail, device)
+        elif ranks.leads:
+            carry_out(task, target, options, runtime, tracker, ranks)
         else:
-            assert pool is not None
-            outcome = _optimise(method, settings, longtail, pool, device, runtime, options, key, tracker)
-        distilled = _package(settings, params, longtail, pool, outcome, device, key)
-        _write(target, distilled, outcome, time.monotonic() - start, device, tracker)
-    Checkpoint(places.cache_dir("checkpoints"), key, 0).clear()
-    _tell(target, distilled, longtail, runtime)
+            _distil(task, runtime, options, ranks)
+    if ranks.leads:
+        _tell(target, load_distilled(target), longtail, runtime)
 
 
-def run_key(settings: config.Distill, longtail: LongTail, pool: TeacherPool | None) -> str:
-    """What a run's result depends on: settings, data, teachers, code and torch."""
-    described = {
-        "settings": settings.model_dump(mode="json"),
-        "data": longtail.manifest.fingerprints["train"],
-        "teachers": pool.key if pool else None,
-        "source": source_hash(),
-        "torch": torch.__version__,
-    }
-    return content_key(described)
+def carry_out(
+    task: Task, target: Path, options: Options, runtime: Runtime, tracker: Tracker, ranks: Ranks = ALONE
+) -> Distilled:
+    """Distil, and write the artifact ``target`` with its grid, loss curve and run record beside it.
+
+    The other ``ranks`` distil their shares meanwhile.
+    """
+    start, manifest = time.monotonic(), task.longtail.manifest
+    tracker.params(task.params.model_dump(mode="json", include={"distill", "pretrain"}))
+    tracker.tags({"method": task.settings.method, "dataset": manifest.dataset, "run_key": task.key})
+    tracker.dataset(manifest.dataset, manifest.fingerprints["train"], "distillation")
+    with peak_memory(task.device) as peak:
+        if isinstance(task.method, BuildingMethod):
+            outcome = _build(task.method, task, runtime)
+        else:
+            outcome = _optimise(task, runtime, options, tracker, ranks)
+        distilled = _package(task, outcome)
+    record = record_run(time.monotonic() - start, task.device, peak=peak.bytes, iterations=outcome.iterations)
+    _write(target, distilled, outcome, record, tracker)
+    Checkpoint(places.cache_dir("checkpoints"), task.key, 0).clear()
+    return distilled
 
 
-def default_folder(settings: config.Distill, longtail: LongTail, key: str) -> Path:
-    """artifacts/DATASET-lt…-METHOD-ipcN-KEY: another run has another name."""
-    return ARTIFACTS / f"{longtail.folder.name}-{settings.method}-ipc{settings.ipc}-{key[:8]}"
+def default_folder(task: Task, root: Path) -> Path:
+    """``root``/DATASET-lt…-METHOD-ipcN-KEY: another run has another name."""
+    name = f"{task.longtail.folder.name}-{task.settings.method}-ipc{task.settings.ipc}-{task.key[:8]}"
+    return root / name
 
 
-def is_done(target: Path, key: str) -> bool:
-    """Whether ``target`` is whole and came from the run ``key``."""
-    try:
-        return load_distilled(target).provenance.config.get("run") == key
-    except CsdmError:
-        return False
+def _build(method: BuildingMethod, task: Task, runtime: Runtime) -> Outcome:
+    settings, data = task.settings, task.longtail.train().to(task.device)
+    start = Building(data, settings.ipc, settings.factor, settings.seed, task.pool, runtime.quiet)
+    built = method.build(start)
+    return Outcome(built.images, built.factor, {}, 0)
 
 
-def _build(method: BuildingMethod, settings: config.Distill, longtail: LongTail, device: torch.device) -> Outcome:
-    data = longtail.train().to(device)
-    built = method.build(Building(data, settings.ipc, settings.factor, settings.seed))
-    return Outcome(built.images, built.factor, {})
-
-
-def _optimise(
-    method: OptimisedMethod,
-    settings: config.Distill,
-    longtail: LongTail,
-    pool: TeacherPool,
-    device: torch.device,
-    runtime: Runtime,
-    options: Options,
-    key: str,
-    tracker: Tracker,
-) -> Outcome:
-    real = real_side_of(settings, method)
-    note(f"method: {method.summary}; {len(pool)} teachers; real side: {real}", quiet=runtime.quiet)
-    assembly = assemble(
-        settings,
-        method,
-        longtail.train().to(device),
-        pool,
-        places.cache_dir(),
-        quiet=runtime.quiet,
-        memory_budget=options.memory_budget,
-    )
-    checkpoint = Checkpoint(places.cache_dir("checkpoints"), key, options.checkpoint_every)
-    start = time.monotonic()
-    result = optimise(assembly.pixels, method, assembly.iterate, checkpoint, resume=options.resume, quiet=runtime.quiet)
-    seconds = time.monotonic() - start
+def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks) -> Outcome:
+    result, seconds = _distil(task, runtime, options, ranks)
+    assert result is not None
     for name, values in result.history.items():
         for step, value in enumerate(values.tolist()):
             tracker.metric(f"loss/{name}", value, step)
     if result.iterations:
         share = (result.overhead_seconds + tracker.overhead_seconds - tracker.startup_seconds) / seconds
         costs = {"seconds_per_iteration": seconds / result.iterations, "overhead_share": share}
-        tracker.metrics(costs, settings.iterations)
-    return Outcome(result.images, settings.factor, result.history)
+        tracker.metrics(costs, task.settings.iterations)
+    return Outcome(result.images, task.settings.factor, result.history, result.iterations)
 
 
-def _package(
-    settings: config.Distill,
-    params: config.Params,
-    longtail: LongTail,
-    pool: TeacherPool | None,
-    outcome: Outcome,
-    device: torch.device,
-    key: str,
-) -> Distilled:
-    shape = longtail.manifest
+def _distil(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> tuple[Distillation | None, float]:
+    """This rank's share, which at rank 0 becomes the whole, None at the others; and the seconds of its loop."""
+    settings, pool, method = task.settings, task.pool, task.method
+    assert pool is not None and isinstance(method, OptimisedMethod)
+    note(f"method: {method.summary}; {len(pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
+    assembly = assemble(
+        settings,
+        method,
+        task.longtail.train().to(task.device),
+        pool,
+        places.cache_dir(),
+        quiet=runtime.quiet,
+        memory_budget=options.memory_budget,
+        numerics=task.numerics,
+        ranks=ranks,
+    )
+    share = assembly.share
+    if share is not None:
+        note(told_share(share, assembly.formation.classes), quiet=runtime.quiet)
+    checkpoint = Checkpoint(places.cache_dir("checkpoints"), task.key, options.checkpoint_every, share)
+    start = time.monotonic()
+    if share is not None and not len(share):
+        result = Distillation(assembly.pixels.images.detach(), {}, 0.0, 0)
+    else:
+        result = optimise(
+            assembly.pixels, method, assembly.iterate, checkpoint, resume=options.resume, quiet=runtime.quiet
+        )
+    seconds = time.monotonic() - start
+    return (result if share is None else collected(result, ranks)), seconds
+
+
+def _package(task: Task, outcome: Outcome) -> Distilled:
+    settings, pool, shape = task.settings, task.pool, task.longtail.manifest
     images = to_uint8(outcome.images).cpu()
+    described: dict[str, Any] = {"distill": settings.model_dump(mode="json"), "run": task.key}
+    described["teachers"] = pool.description if pool else None
+    described["numerics"] = task.numerics.as_dict()
     soft = None
     if settings.labels is LabelKind.soft:
         assert pool is not None
-        soft = soft_labels(images, outcome.factor, longtail, pool, settings.temperature, device)
-    spec = pool.spec if pool else network_spec(params.pretrain, shape.channels, shape.size, shape.classes)
-    recipe = params.evaluate.model_dump(mode="json", include=set(RECIPE)) | {"network": spec.as_dict()}
-    described: dict[str, Any] = {"distill": settings.model_dump(mode="json"), "run": key}
-    described["teachers"] = pool.description if pool else None
+        soft, calibration = label(images, outcome.factor, settings, task.longtail, pool, task.device)
+        described["prior_calibration"] = calibration.as_dict()
+    recipe = task.params.evaluate.model_dump(mode="json", include=set(RECIPE)) | {"network": task.spec.as_dict()}
     return Distilled(
         images=images,
         labels=torch.arange(shape.classes).repeat_interleave(settings.ipc),
-        dataset=dataset_info(longtail),
+        dataset=dataset_info(task.longtail),
         decoding=Decoding(outcome.factor, images.shape[-1], shape.size),
         provenance=Provenance.of_run(settings.method, settings.seed, described),
         evaluation=recipe,
@@ -201,20 +206,7 @@ def _package(
     )
 
 
-def soft_labels(
-    images: Tensor, factor: int, longtail: LongTail, pool: TeacherPool, temperature: float, device: torch.device
-) -> SoftLabels:
-    """The teachers' mean probabilities, at ``temperature``, for the decoded images as they are stored."""
-    shape = longtail.manifest
-    networks = [pool.network(number).to(device).eval() for number in range(len(pool))]
-    decoded = decode(images.to(device).float() / 255, factor, shape.size)
-    votes = [(predict(network, decoded, shape.mean, shape.std) / temperature).softmax(1) for network in networks]
-    return SoftLabels(torch.stack(votes).mean(0).cpu(), temperature, f"{len(pool)} x {pool.spec.name}")
-
-
-def _write(
-    target: Path, distilled: Distilled, outcome: Outcome, seconds: float, device: torch.device, tracker: Tracker
-) -> None:
+def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunRecord, tracker: Tracker) -> None:
     """The artifact last: while it is missing, the run counts as unfinished."""
     grid = grid_path(target)
     save_grid(distilled, grid)
@@ -222,7 +214,6 @@ def _write(
         curve = target.parent / "loss.png"
         pictures.loss_curve(_lists(outcome.history), curve)
         tracker.artifact(curve)
-    record = record_run(seconds, device)
     tracker.metrics({"wall_seconds": record.wall_seconds, "peak_memory_bytes": record.peak_memory_bytes}, 0)
     write_sidecar(target, record)
     save_distilled(target, distilled)
@@ -244,7 +235,11 @@ def _tell(target: Path, distilled: Distilled, longtail: LongTail, runtime: Runti
         "grid": str(grid_path(target)),
     }
     text = "{file}: {images} images of {classes} classes by {method}, factor {factor}, {labels} labels".format(**result)
-    emit(result, lambda: [text, f"picture: {result['grid']}"], as_json=runtime.json)
+    lines = [text, f"picture: {result['grid']}"]
+    if calibration := distilled.provenance.config.get("prior_calibration"):
+        result["prior_calibration"] = calibration
+        lines.insert(1, told(calibration))
+    emit(result, lambda: lines, as_json=runtime.json)
     data = "" if is_in(longtail.folder) else f" --data {longtail.folder}"
     note(f"next: csdm evaluate {target.parent}{data}", quiet=runtime.quiet)
 

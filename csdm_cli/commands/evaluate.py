@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from csdm_cli import atomic, config, pictures, places
+from csdm_cli.artifacts.distilled import stored_bytes
+from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar, record_run
+from csdm_cli.commands.fairness import measure_fairness
 from csdm_cli.commands.judging import (
     Case,
     Foreign,
     bars,
     described_protocol,
+    facts_of,
     judge,
     metrics_of,
     open_case,
@@ -18,12 +24,15 @@ from csdm_cli.commands.judging import (
     score_table,
     with_recipe_of,
 )
+from csdm_cli.commands.labelling import refuse_unknown_teachers
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.engine.controls import ControlName, best_full, evaluate_full, evaluate_selections
-from csdm_cli.engine.students import Evaluation
+from csdm_cli.engine.students import Evaluation, Examiner
+from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import build
 from csdm_cli.scores import share_of_gap_closed
+from csdm_cli.tensorfile import tensor_sha256
 from csdm_cli.tracking import Tracker, open_tracker
 
 __all__ = ["Foreign", "run"]
@@ -40,10 +49,12 @@ def run(
     out: Path | None,
 ) -> None:
     """Evaluate, print the table, and write metrics and pictures to ``out``."""
-    device = runtime.apply()
+    device, start = runtime.apply(), time.monotonic()
     case = open_case(file, data, foreign)
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
+    if settings.fairness and labels is LabelKind.soft:
+        refuse_unknown_teachers(case.distilled)
     spec, protocol = case.spec(settings.network), protocol_of(settings)
     build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
     folder = out or (case.path.parent / "evaluate")
@@ -53,27 +64,38 @@ def run(
     with open_tracker(runtime.tracking, "evaluate", params=described, quiet=runtime.quiet) as tracker:
         manifest, origin = case.longtail.manifest, case.distilled.provenance
         tracker.tags({"method": origin.method, "dataset": manifest.dataset, "labels": labels})
-        test, cache = case.images_of(settings.split).to(device), places.cache_dir()
+        test = case.images_of(settings.split).to(device)
         tracker.dataset(manifest.dataset, manifest.fingerprints[settings.split], settings.split)
-        own = judge(case, labels, test, spec, protocol, device, cache, quiet=runtime.quiet)
+        examiner = Examiner(test, spec, protocol, device, places.cache_dir(), runtime.quiet, runtime.parallel)
+        own = judge(case, labels, examiner)
         rows = {f"{origin.method} ({labels} labels)": own}
         controls: dict[ControlName, Evaluation] = {}
+        fair = None
         if settings.controls:
             train = case.longtail.train().to(device)
-            common = (test, spec, protocol, device)
-            controls |= evaluate_selections(train, case.selection, *common, cache=cache, quiet=runtime.quiet)
-            controls |= evaluate_full(train, *common, cache=cache, quiet=runtime.quiet)
+            controls |= evaluate_selections(train, case.selection, examiner)
+            controls |= evaluate_full(train, examiner)
+            if settings.fairness:
+                fair = measure_fairness(case, labels, own, controls, train, examiner, settings.fairness_weight, runtime)
         rows |= {str(name): controls[name] for name in ControlName if name in controls}
         result = _metrics(own, controls) | {
             "method": origin.method,
             "labels": str(labels),
             "split": str(settings.split),
         }
-        _write(folder, result, rows, described_protocol(protocol, spec), case, tracker)
+        details = _details(rows, described_protocol(protocol, spec), case)
+        details["measured"] = _measured(case, labels, settings.split)
+        if fair is not None:
+            result["fairness"] = fair.as_dict()
+            details["rows"] |= {name: evaluation.as_dict() for name, evaluation in fair.extra.items()}
+            tracker.metrics(fair.metrics())
+        _write(folder, result, details, rows, case, tracker)
+        _write_records(folder, case, record_run(time.monotonic() - start, device))
         _log(tracker, own, controls)
     ipc = max(case.distilled.ipc)
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {ipc}: {spec.name}, {protocol.steps} steps"
-    emit(result, lambda: [*score_table(title, rows), *_gap_line(result)], as_json=runtime.json)
+    below = fair.table() if fair is not None else []
+    emit(result, lambda: [*score_table(title, rows), *_gap_line(result), *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
 
 
@@ -98,23 +120,53 @@ def _gap_line(result: dict[str, Any]) -> list[str]:
     return [f"Share of the gap closed between random images and {result['best_full_control']}: {share:.2f}"]
 
 
+def _details(rows: dict[str, Evaluation], protocol: dict[str, Any], case: Case) -> dict[str, Any]:
+    """All that is known of every student."""
+    return {
+        "protocol": protocol,
+        "class_names": case.distilled.dataset.class_names,
+        "rows": {name: evaluation.as_dict() for name, evaluation in rows.items()},
+    }
+
+
+def _measured(case: Case, labels: LabelKind, split: EvaluationSplit) -> dict[str, Any]:
+    """Of what set and data the rows speak: all that the ledger needs to run them again."""
+    distilled, origin = case.distilled, case.distilled.provenance
+    return {
+        "data": facts_of(case.longtail.manifest),
+        "tested_on": str(split),
+        "method": origin.method,
+        "labels": str(labels),
+        "seed": origin.seed,
+        "ipc": max(distilled.ipc),
+        "factor": distilled.decoding.factor,
+        "config": origin.config,
+        "source": origin.source,
+        "versions": origin.versions,
+        "storage_bytes": stored_bytes(distilled),
+        "images_sha256": tensor_sha256(distilled.images),
+    }
+
+
+def _write_records(folder: Path, case: Case, judged: RunRecord) -> None:
+    """Time, machine and commit, which differ between identical runs, apart from the rest."""
+    made = read_sidecar(case.path)
+    atomic.write_json(
+        folder / "evaluate.run.json", {"evaluate": asdict(judged), "distill": asdict(made) if made else None}
+    )
+
+
 def _write(
     folder: Path,
     result: dict[str, Any],
+    details: dict[str, Any],
     rows: dict[str, Evaluation],
-    protocol: dict[str, Any],
     case: Case,
     tracker: Tracker,
 ) -> None:
     own = next(iter(rows.values()))
-    names = case.distilled.dataset.class_names
     pictures.accuracies(bars(rows), folder / "accuracy.png")
-    pictures.confusion(own.confusion, names, folder / "confusion.png")
-    details = {
-        "protocol": protocol,
-        "class_names": names,
-        "rows": {name: evaluation.as_dict() for name, evaluation in rows.items()},
-    }
+    pictures.confusion(own.confusion, case.distilled.dataset.class_names, folder / "confusion.png")
     atomic.write_json(folder / "details.json", details)
     atomic.write_json(folder / "metrics.json", result)
     for name in ("accuracy.png", "confusion.png", "details.json", "metrics.json"):

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.console import RenderableType
 
 from csdm_cli import config
@@ -17,9 +16,9 @@ from csdm_cli.artifacts.importing import import_foreign
 from csdm_cli.console import figures_table
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.imageset import ImageSet
-from csdm_cli.data.store import LongTail, find_by_fingerprint, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail, Manifest, find_by_fingerprint, newest_longtail, open_longtail
 from csdm_cli.engine.controls import Selection
-from csdm_cli.engine.students import Evaluation, Protocol, evaluate_set
+from csdm_cli.engine.students import Evaluation, Examiner, Protocol, evaluate_set
 from csdm_cli.engine.training import Recipe
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import AugmentMode, EvaluationSplit, LabelKind
@@ -61,7 +60,7 @@ class Case:
 
     def images_of(self, split: EvaluationSplit) -> ImageSet:
         """The images students are tested on."""
-        return read_test(self.longtail) if split is EvaluationSplit.test else self.longtail.dev()
+        return images_of(self.longtail, split)
 
     def spec(self, name: str | None = None) -> NetworkSpec:
         """The set's architecture, or the one called ``name`` for the same images."""
@@ -74,7 +73,21 @@ class Case:
                 | {"classes": manifest.classes}
             )
         )
-        return own if name is None else NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name)}))
+        return renamed(own, name)
+
+
+def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
+    """The images that students are tested on.
+
+    Raises:
+        CsdmError: if there is no development set, or the images cannot be read.
+    """
+    return read_test(longtail) if split is EvaluationSplit.test else longtail.dev()
+
+
+def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
+    """``own``, or the architecture called ``name`` for the same images."""
+    return own if name is None else NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name)}))
 
 
 def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None) -> Case:
@@ -133,6 +146,13 @@ def dataset_info(longtail: LongTail) -> DatasetInfo:
     )
 
 
+def facts_of(manifest: Manifest) -> dict[str, Any]:
+    """What the ledger needs to make the long-tailed set again, and to tell it from others, as JSON values."""
+    names = ("dataset", "counts", "n_max", "imbalance", "profile", "class_order", "split", "seed", "dev_per_class")
+    facts = {name: getattr(manifest, name) for name in (*names, "channels", "size", "jpeg", "origin")}
+    return facts | {"fingerprints": dict(manifest.fingerprints)}
+
+
 def with_recipe_of(settings: config.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> config.Evaluate:
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
@@ -155,29 +175,14 @@ def protocol_of(settings: config.Evaluate) -> Protocol:
     return Protocol(recipe, settings.steps, settings.students, settings.seed, min(settings.test_points, settings.steps))
 
 
-def judge(
-    case: Case,
-    labels: LabelKind,
-    test: ImageSet,
-    spec: NetworkSpec,
-    protocol: Protocol,
-    device: torch.device,
-    cache: Path,
-    *,
-    quiet: bool,
-) -> Evaluation:
+def judge(case: Case, labels: LabelKind, examiner: Examiner) -> Evaluation:
     """Train and test students on the set of ``case``, as it is stored."""
     return evaluate_set(
         case.distilled.decoded(),
         case.distilled.targets(labels),
         case.longtail.manifest.counts,
-        test,
-        spec,
-        protocol,
-        device,
-        cache=cache,
-        quiet=quiet,
-        title=f"{case.distilled.provenance.method} on {spec.name}, student",
+        examiner,
+        title=f"{case.distilled.provenance.method} on {examiner.spec.name}, student",
     )
 
 

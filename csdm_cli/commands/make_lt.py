@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ def run(settings: config.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
     if before not in (None, manifest.fingerprints):
         note(f"warning: {folder} held other images, which are gone; --out DIR keeps sets apart")
     note("\n".join(_outcome(longtail)), quiet=runtime.quiet)
+
+
+def find_or_make(settings: config.MakeLt, *, quiet: bool = False) -> LongTail:
+    """The set in ``data/`` that is named for ``settings``, made if it is missing.
+
+    Raises:
+        UsageError, CsdmError: if it cannot be made.
+    """
+    folder = default_folder(settings)
+    with suppress(CsdmError):
+        return open_longtail(folder)
+    note(f"making {folder}", quiet=quiet)
+    return build_longtail(settings, folder, places.cache_dir("datasets"))
 
 
 def default_folder(settings: config.MakeLt) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -19,9 +19,10 @@ from pydantic.fields import FieldInfo
 from rich.markup import escape
 
 from csdm_cli.commands.runtime import Device, Runtime
-from csdm_cli.config import Section
+from csdm_cli.config import Params, Section
 from csdm_cli.console import note
-from csdm_cli.names import Tracking
+from csdm_cli.errors import UsageError
+from csdm_cli.names import Parallel, Precision, Preset, Tracking
 from csdm_cli.settings import Resolved, SectionT, resolve
 
 SETTINGS_PANEL = "Settings"
@@ -44,18 +45,20 @@ def section_options(section: type[Section], *, without: Sequence[str] = ()) -> C
 
     def collect(values: dict[str, Any]) -> dict[str, Any]:
         given = {name: values.pop(name) for name in fields}
-        return {name: _parsed(fields[name], value) for name, value in given.items() if value is not None}
+        return {name: _parsed(fields[name], value) for name, value in given.items() if value not in (None, [])}
 
     options = [_section_option(name, field) for name, field in fields.items()]
     return lambda command: _replace(command, "overrides", options, collect)
 
 
-def runtime_options(*chosen: str) -> Callable[[Command], Command]:
+def runtime_options(*chosen: str, numerics: bool = False) -> Callable[[Command], Command]:
     """Replace a command's ``runtime`` by the options of :class:`Runtime`, or by the ``chosen`` ones.
 
-    What is not chosen keeps the default of :class:`Runtime`, without tracking.
+    What is not chosen keeps the default of :class:`Runtime`, without tracking. ``numerics`` adds the options of
+    commands that distil.
     """
     options = [option for option in _RUNTIME_OPTIONS if not chosen or option.name in chosen]
+    options += _NUMERICS_OPTIONS if numerics else []
 
     def collect(values: dict[str, Any]) -> Runtime:
         given = {option.name: values.pop(option.name) for option in options}
@@ -65,14 +68,18 @@ def runtime_options(*chosen: str) -> Callable[[Command], Command]:
 
 
 def command_settings(
-    section: type[SectionT], params: Path | None, overrides: dict[str, Any], runtime: Runtime
+    section: type[SectionT],
+    params: Path | None,
+    overrides: dict[str, Any],
+    runtime: Runtime,
+    preset: Preset | None = None,
 ) -> Resolved[SectionT]:
     """The settings a command runs with; tells on stderr where they came from.
 
     Raises:
         UsageError: if the file or an option is wrong.
     """
-    resolved = resolve(section, params, overrides)
+    resolved = resolve(section, params, overrides, preset)
     unread = "" if params or not Path("params.yaml").exists() else "; params.yaml is read with --params params.yaml"
     note(resolved.origin + unread, quiet=runtime.quiet)
     return resolved
@@ -101,6 +108,7 @@ _RUNTIME_OPTIONS = [
     _option(
         "deterministic", bool, False, "--deterministic", help="equal bits on every run on CUDA too (slower)", **_RUN
     ),
+    _enum_option("parallel", Parallel, Parallel.auto, "train students and teachers one by one, or at once", **_RUN),
     _enum_option(
         "tracking",
         Tracking,
@@ -112,6 +120,34 @@ _RUNTIME_OPTIONS = [
     ),
     _option("json", bool, False, "--json", help="print one JSON object instead of tables", **_RUN),
     _option("quiet", bool, False, "--quiet", help="no notes and no progress on stderr", **_RUN),
+]
+
+_NUMERICS_OPTIONS = [
+    _option(
+        "precision",
+        Precision | None,
+        None,
+        metavar="NAME",
+        help=escape(f"of the networks that distillation looks through: {', '.join(Precision)}")
+        + default_note("by device"),
+        **_RUN,
+    ),
+    _option(
+        "channels_last",
+        bool | None,
+        None,
+        "--channels-last/--no-channels-last",
+        help="keep their images pixel by pixel in memory" + default_note("by device"),
+        **_RUN,
+    ),
+    _option(
+        "compiled",
+        bool | None,
+        None,
+        "--compile/--no-compile",
+        help="compile them with torch.compile, for minutes at first" + default_note("by device"),
+        **_RUN,
+    ),
 ]
 
 ParamsFile = Annotated[
@@ -131,6 +167,8 @@ def _section_option(name: str, field: FieldInfo) -> inspect.Parameter:
     kind, listed = _kind(field.annotation)
     flag = "--" + name.replace("_", "-")
     info: dict[str, Any] = {"rich_help_panel": SETTINGS_PANEL, "show_default": False, "help": _help(field, kind)}
+    if kind is dict:
+        return _option(name, list[str] | None, None, flag, metavar="NAME=VALUE", **info)
     if kind is bool:
         return _option(name, bool | None, None, f"{flag}/--no-{flag[2:]}", **info)
     if names := [str(member) for member in kind] if issubclass(kind, Enum) else field.examples:
@@ -146,6 +184,8 @@ def _kind(annotation: Any) -> tuple[type, bool]:
         return _kind(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
         return _kind(next(part for part in get_args(annotation) if part is not type(None)))
+    if get_origin(annotation) is dict:
+        return dict, False
     if get_origin(annotation) is list:
         return _kind(get_args(annotation)[0])[0], True
     return annotation, False
@@ -159,6 +199,8 @@ def _help(field: FieldInfo, kind: type) -> str:
     default = field.default
     if default is None:
         shown = chosen_from_data.removesuffix(")")
+    elif isinstance(default, dict):
+        shown = ""
     elif isinstance(default, list):
         shown = ",".join(map(str, default))
     else:
@@ -167,8 +209,49 @@ def _help(field: FieldInfo, kind: type) -> str:
 
 
 def _parsed(field: FieldInfo, value: Any) -> Any:
-    _, listed = _kind(field.annotation)
+    kind, listed = _kind(field.annotation)
+    if kind is dict:
+        return _pairs(value)
     return [part.strip() for part in value.split(",") if part.strip()] if listed else value
+
+
+def _pairs(given: Sequence[str]) -> dict[str, str]:
+    """NAME=VALUE, each once, as a mapping."""
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name or name in pairs:
+            raise UsageError(f"--option {text}: {'given twice' if name in pairs else 'expected NAME=VALUE'}")
+        pairs[name] = value.strip()
+    return pairs
+
+
+def values_by_section(
+    given: Sequence[str], sections: Sequence[str], reserved: Collection[str] = ()
+) -> dict[str, dict[str, Any]]:
+    """``--set SECTION.NAME=VALUE``, each once, by section; a method's own parameters are ``distill.option.NAME``.
+
+    Raises:
+        UsageError: if one is not written so, is not in ``sections``, or is ``reserved`` for the command's own
+            options; its value is not looked at yet.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for text in given:
+        place, equals, value = text.partition("=")
+        section, _, name = place.strip().replace("-", "_").partition(".")
+        if not equals or not name or section not in sections:
+            raise UsageError(f"--set {text}: expected SECTION.NAME=VALUE, the section one of {', '.join(sections)}")
+        if f"{section}.{name}" in reserved:
+            raise UsageError(f"--set {place}: the command's own options decide this, see its --help")
+        own = found.setdefault(section, {})
+        if section == "distill" and name.startswith("option."):
+            own, name = own.setdefault("option", {}), name.removeprefix("option.")
+        if name in own:
+            raise UsageError(f"--set {place}: given twice")
+        field = getattr(Params(), section).__class__.model_fields.get(name)
+        own[name] = _parsed(field, value.strip()) if field and own is found[section] else value.strip()
+    return found
 
 
 def _completion(values: Sequence[str], listed: bool) -> Callable[[str], list[str]]:

@@ -69,7 +69,9 @@ def train_teachers(
             tracker.metric(f"loss/teacher-{teacher}", loss, epoch)
 
     spec = network_spec(settings, data.channels, data.size, data.classes)
-    return train_pool(data, spec, plan, places.cache_dir(), device, quiet=runtime.quiet, on_epoch=log)
+    return train_pool(
+        data, spec, plan, places.cache_dir(), device, quiet=runtime.quiet, parallel=runtime.parallel, on_epoch=log
+    )
 
 
 def find_teachers(

@@ -46,7 +46,7 @@ def run(runtime: Runtime, *, folders: list[Path], out: Path | None) -> None:
 
 
 def read_sheets(folder: Path) -> list[Sheet]:
-    """What a folder of evaluate or cross-arch holds; nothing for another folder.
+    """What a folder of evaluate, cross-arch or compare holds; nothing for another folder.
 
     Raises:
         CsdmError: if the folder is missing or its metrics are damaged.
@@ -58,7 +58,11 @@ def read_sheets(folder: Path) -> list[Sheet]:
         return []
     try:
         found = json.loads(path.read_bytes())
-        return [_evaluation(found, folder)] if "accuracy" in found else [_architectures(found, folder)]
+        if "accuracy" in found:
+            return [_evaluation(found, folder)]
+        if all("accuracy" in scores for scores in found.values()):
+            return [_architectures(found, folder)]
+        return [Sheet(f"{folder}: {name}, over sets and students", rows) for name, rows in found.items()]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CsdmError(f"{path} is damaged: run the command that wrote it again") from error
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from csdm_cli import torchrun
 from csdm_cli.errors import UsageError
-from csdm_cli.names import Tracking
+from csdm_cli.names import Parallel, Precision, Tracking
 
 if TYPE_CHECKING:
     import torch
+
+    from csdm_cli.engine.numerics import Numerics
 
 
 class Device(StrEnum):
@@ -33,6 +36,8 @@ class Runtime:
         tracking: where the run is tracked.
         json: print one JSON object on stdout instead of a table.
         quiet: no notes and no progress on stderr; warnings and errors remain.
+        parallel: whether students and teachers are trained one after another or at once.
+        precision, channels_last, compiled: of the networks that distillation looks through; None is by device.
     """
 
     device: Device = Device.auto
@@ -41,6 +46,22 @@ class Runtime:
     tracking: Tracking = Tracking.mlflow
     json: bool = False
     quiet: bool = False
+    parallel: Parallel = Parallel.auto
+    precision: Precision | None = None
+    channels_last: bool | None = None
+    compiled: bool | None = None
+
+    def numerics(self, device: torch.device) -> Numerics:
+        """How networks compute while images are distilled on ``device``."""
+        from csdm_cli.engine.numerics import chosen
+
+        return chosen(device, self.precision, self.channels_last, self.compiled)
+
+    @property
+    def given_numerics(self) -> list[str]:
+        """The options that :meth:`numerics` was given."""
+        given = {"--precision": self.precision, "--channels-last": self.channels_last, "--compile": self.compiled}
+        return [name for name, value in given.items() if value is not None]
 
     def apply(self) -> torch.device:
         """Import torch, set threads and determinism, and choose the device.
@@ -61,4 +82,25 @@ class Runtime:
         has_cuda = self.device is not Device.cpu and torch.cuda.is_available()
         if self.device is Device.cuda and not has_cuda:
             raise UsageError("--device cuda: torch finds no CUDA device here; use --device cpu or auto")
+        if has_cuda:
+            _take_own_gpu()
         return torch.device("cuda" if has_cuda else "cpu")
+
+
+def _take_own_gpu() -> None:
+    """Under torchrun "cuda" is another GPU for each process of a machine.
+
+    Raises:
+        UsageError: if there are not as many.
+    """
+    import torch
+
+    seat = torchrun.seat()
+    if seat is None:
+        return
+    if seat.local_rank >= torch.cuda.device_count():
+        raise UsageError(
+            f"torchrun started more processes on this machine than it has GPUs, {torch.cuda.device_count()}:"
+            " start one per GPU, or use --device cpu"
+        )
+    torch.cuda.set_device(seat.local_rank)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli.names import Source
+from csdm_cli.transfer import constant
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,5 @@ def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Te
     if images.dtype == torch.uint8:
         images = images.to(torch.float32) / 255
     shape = (1, -1, 1, 1)
-    centre = torch.tensor(mean, dtype=images.dtype, device=images.device).view(shape)
-    spread = torch.tensor(std, dtype=images.dtype, device=images.device).view(shape)
+    centre, spread = (constant(tuple(values), images.dtype, images.device).view(shape) for values in (mean, std))
     return (images - centre) / spread

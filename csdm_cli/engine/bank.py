@@ -5,36 +5,39 @@ After the bank is built a step touches no real image, so its cost does not depen
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from dataclasses import asdict, dataclass
+import itertools
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from csdm_cli import tensorfile
 from csdm_cli.console import note, progress
 from csdm_cli.data.imageset import ImageSet
+from csdm_cli.engine.claims import do_unclaimed
 from csdm_cli.engine.lens import Lens
-from csdm_cli.engine.real_side import Look, class_statistics, draw_frequencies, kernel_length
+from csdm_cli.engine.real_side import Look, Sight, class_statistics, draw_frequencies, kernel_length
+from csdm_cli.engine.recent import Recent
 from csdm_cli.engine.views import PooledViews, View
 from csdm_cli.errors import CsdmError
 from csdm_cli.keys import content_key, source_hash
 from csdm_cli.methods.contract import ClassStatistics, Request
-from csdm_cli.networks.network import Network
 from csdm_cli.spectral.characteristic import Ecf
 
-# Frequencies and statistics kept in memory; the least recently used are drawn or read again.
-MEMORY = 512 * 2**20
+# Bytes of statistics, and as many of frequencies, kept in memory; the least recently used are read or drawn again.
+MEMORY = 2 * 2**30
+SUMMARY = "summary."
 # Code that decides what a bank holds.
 ROOMS = (
     "augment.py",
     "theta.py",
     "networks",
     "spectral",
+    "transport",
     "data/normalisation.py",
+    "engine/numerics.py",
     "engine/real_side.py",
     "engine/views.py",
 )
@@ -50,11 +53,13 @@ class BankPlan:
     request: Request
     device: str
     dtype: str
+    numerics: dict[str, Any] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
         """Changes with any of it, and with the code."""
-        return content_key(asdict(self) | {"torch": torch.__version__, "source": source_hash(*ROOMS)})
+        described = asdict(self) | {"request": self.request.described()}
+        return content_key(described | {"torch": torch.__version__, "source": source_hash(*ROOMS)})
 
 
 class BankedRealSide:
@@ -63,42 +68,51 @@ class BankedRealSide:
     def __init__(self, folder: Path, views: PooledViews, request: Request, lens: Lens, dtype: torch.dtype) -> None:
         self._folder, self._views, self._request = folder, views, request
         self._lens, self._dtype = lens, dtype
-        self._kept: OrderedDict[int, tuple[ClassStatistics, Tensor | None]] = OrderedDict()
-        self._verified: set[int] = set()
+        self._statistics = Recent[ClassStatistics](MEMORY)
+        self._frequencies = Recent[Tensor](MEMORY)
+        self._checksums: dict[int, int] = {}  # of the entries read so far
+        self._drawn: set[int] = set()
 
     def at(self, step: int) -> Look:
         """The view of ``step``, its statistics and its frequencies, drawn again from their seed."""
         view = self._views.at(step)
-        if view.index not in self._kept:
-            self._kept[view.index] = self._read(view)
-            self._forget()
-        self._kept.move_to_end(view.index)
-        return Look(view, *self._kept[view.index])
+        statistics = self._statistics.get(view.index, lambda: self._read(view), _bytes_of)
+        if self._request.spectrum is None:
+            return Look(view, statistics, None)
+        frequencies = self._frequencies.get(
+            view.index, lambda: self._draw(view, statistics.length), lambda drawn: drawn.nbytes
+        )
+        return Look(view, statistics, frequencies)
 
-    def _read(self, view: View) -> tuple[ClassStatistics, Tensor | None]:
-        network = self._lens.through(view.teacher, view.point)
-        device = next(network.parameters()).device
-        path = entry_path(self._folder, view)
+    def _read(self, view: View) -> ClassStatistics:
+        device = next(self._lens.through(view.teacher, view.point).parameters()).device
+        first = view.index not in self._checksums
         try:
-            tensors, header = tensorfile.load(path, verify=view.index not in self._verified)
+            tensors, header = tensorfile.load(entry_path(self._folder, view), verify=first)
         except CsdmError as error:
             raise CsdmError(f"{error}; run the same command again, which builds it anew") from error
+        self._checksums.setdefault(view.index, header["checksum"])
         tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
-        frequencies = draw_frequencies(self._request.spectrum, network, view, header["length"], device, self._dtype)
-        if frequencies is not None and view.index not in self._verified and checksum(frequencies) != header["checksum"]:
-            raise CsdmError(f"the frequencies of {path} cannot be drawn again on this machine; delete {self._folder}")
-        self._verified.add(view.index)
         ecf = Ecf(tensors["re"], tensors["im"]) if "re" in tensors else None
-        statistics = ClassStatistics(tensors.get("mean"), tensors.get("unit_mean"), ecf, length=header["length"])
-        return statistics, frequencies
+        own = {name.removeprefix(SUMMARY): value for name, value in tensors.items() if name.startswith(SUMMARY)}
+        return ClassStatistics(tensors.get("mean"), tensors.get("unit_mean"), ecf, own, length=header["length"])
 
-    def _forget(self) -> None:
-        statistics, frequencies = next(reversed(self._kept.values()))
-        own = [statistics.mean, statistics.unit_mean, frequencies]
-        own += [statistics.ecf.re, statistics.ecf.im] if statistics.ecf else []
-        size = sum(tensor.nbytes for tensor in own if tensor is not None)
-        while len(self._kept) > 1 and len(self._kept) * size > MEMORY:
-            self._kept.popitem(last=False)
+    def _draw(self, view: View, length: float) -> Tensor:
+        network = self._lens.through(view.teacher, view.point)
+        device = next(network.parameters()).device
+        frequencies = draw_frequencies(self._request.spectrum, network, view, length, device, self._dtype)
+        assert frequencies is not None
+        if view.index not in self._drawn and checksum(frequencies) != self._checksums[view.index]:
+            path = entry_path(self._folder, view)
+            raise CsdmError(f"the frequencies of {path} cannot be drawn again on this machine; delete {self._folder}")
+        self._drawn.add(view.index)
+        return frequencies
+
+
+def _bytes_of(statistics: ClassStatistics) -> int:
+    own = [statistics.mean, statistics.unit_mean, *statistics.summaries.values()]
+    own += [statistics.ecf.re, statistics.ecf.im] if statistics.ecf else []
+    return sum(tensor.nbytes for tensor in own if tensor is not None)
 
 
 def build_bank(
@@ -115,7 +129,7 @@ def build_bank(
     """Fill ``folder`` with the views that ``steps`` steps visit: one pass over the real set for each.
 
     Entries already there are kept, so an interrupted build goes on where it stopped; damaged ones are built
-    again. A second process that builds the same bank waits for the first.
+    again. Processes that build the same bank share the work.
     """
     needed = {view.index: view for view in (views.at(step) for step in range(min(steps, len(views.views))))}
     missing = [view for _, view in sorted(needed.items()) if not _whole(entry_path(folder, view))]
@@ -123,15 +137,19 @@ def build_bank(
         return
     folder.mkdir(parents=True, exist_ok=True)
     lengths: dict[object, float] = {}
-    with FileLock(folder / "lock"), progress("real-side bank", len(missing), quiet=quiet) as task:
-        for done, view in enumerate(missing, start=1):
-            network = lens.through(view.teacher, view.point)
-            place = (view.teacher, view.point)
-            if place not in lengths:
-                lengths[place] = kernel_length(network, data, request, dtype)
+    done = itertools.count(1)
+    with progress("real-side bank", len(missing), quiet=quiet) as task:
+
+        def build(view: View) -> None:
             if not _whole(entry_path(folder, view)):  # another process may have built it meanwhile
-                _build_entry(folder, data, view, request, network, lengths[place], dtype)
-            task.update(done)
+                network, place = lens.through(view.teacher, view.point), (view.teacher, view.point)
+                if place not in lengths:
+                    lengths[place] = kernel_length(network, data, request, dtype)
+                sight = Sight(network, view, lens.channels, None)
+                _build_entry(folder, data, sight, request, lengths[place], dtype)
+            task.update(next(done))
+
+        do_unclaimed(missing, lambda view: [folder / f"lock-{view.index:04d}"], build)
 
 
 def entry_path(folder: Path, view: View) -> Path:
@@ -158,13 +176,14 @@ def _whole(path: Path) -> bool:
 
 
 def _build_entry(
-    folder: Path, data: ImageSet, view: View, request: Request, network: Network, length: float, dtype: torch.dtype
+    folder: Path, data: ImageSet, sight: Sight, request: Request, length: float, dtype: torch.dtype
 ) -> None:
-    frequencies = draw_frequencies(request.spectrum, network, view, length, data.images.device, dtype)
+    frequencies = draw_frequencies(request.spectrum, sight.network, sight.view, length, data.images.device, dtype)
     whole = [data.of_class(label) for label in range(data.classes)]
-    statistics = class_statistics(network, data, whole, view.theta, request, frequencies, dtype)
+    statistics = class_statistics(replace(sight, frequencies=frequencies), data, whole, request, dtype)
     tensors = {"mean": statistics.mean, "unit_mean": statistics.unit_mean}
     if statistics.ecf is not None:
         tensors |= {"re": statistics.ecf.re, "im": statistics.ecf.im}
+    tensors |= {SUMMARY + name: value for name, value in statistics.summaries.items()}
     header = {"length": length, "checksum": 0 if frequencies is None else checksum(frequencies)}
-    tensorfile.save(entry_path(folder, view), {k: v for k, v in tensors.items() if v is not None}, header)
+    tensorfile.save(entry_path(folder, sight.view), {k: v for k, v in tensors.items() if v is not None}, header)

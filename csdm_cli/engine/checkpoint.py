@@ -10,6 +10,7 @@ from torch import Tensor
 
 from csdm_cli import tensorfile
 from csdm_cli.console import note
+from csdm_cli.engine.shares import Share
 from csdm_cli.errors import CsdmError
 
 
@@ -19,8 +20,10 @@ class Checkpoint:
     ``overhead_seconds`` sums the time spent saving.
     """
 
-    def __init__(self, folder: Path, key: str, seconds: float) -> None:
-        self.path = folder / f"{key}.safetensors"
+    def __init__(self, folder: Path, key: str, seconds: float, share: Share | None = None) -> None:
+        """Of the whole run, or of one rank's ``share`` of it."""
+        self.path = folder / (f"{key}.safetensors" if share is None else f"{key}.{share.name}.safetensors")
+        self._division = "" if share is None else share.division
         self._key, self._seconds = key, seconds
         self._last = time.monotonic()
         self.overhead_seconds = 0.0
@@ -39,6 +42,8 @@ class Checkpoint:
     def load(self, device: torch.device) -> tuple[int, dict[str, Tensor]] | None:
         """Steps done and the state after them; None if the run has not begun, or its file is damaged."""
         if not self.path.exists():
+            if any(not self._division or not path.stem.endswith(self._division) for path in self._of_run()):
+                note("the checkpoints of this run are of another number of processes or chunks: it begins anew")
             return None
         try:
             tensors, header = tensorfile.load(self.path)
@@ -50,5 +55,9 @@ class Checkpoint:
         return int(header["step"]), {name: tensor.to(device) for name, tensor in tensors.items()}
 
     def clear(self) -> None:
-        """The run is finished, and its result is safe."""
-        self.path.unlink(missing_ok=True)
+        """The run is finished, and its result is safe: forget all its shares."""
+        for path in self._of_run():
+            path.unlink(missing_ok=True)
+
+    def _of_run(self) -> list[Path]:
+        return sorted(self.path.parent.glob(f"{self._key}*.safetensors"))

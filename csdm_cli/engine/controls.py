@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -15,10 +14,9 @@ from csdm_cli.data.imageset import ImageSet
 from csdm_cli.decode import decode
 from csdm_cli.engine.initial import initial_images
 from csdm_cli.engine.losses import log_prior
-from csdm_cli.engine.students import Evaluation, Exam, Protocol, evaluate_set, run_exam
+from csdm_cli.engine.students import Evaluation, Exam, Examiner, evaluate_set, run_exam
 from csdm_cli.engine.training import Examples
 from csdm_cli.names import Initial
-from csdm_cli.networks import NetworkSpec
 
 
 class ControlName(StrEnum):
@@ -63,17 +61,7 @@ def tiled_images(data: ImageSet, selection: Selection) -> Tensor:
     return decode(stored.float() / 255, selection.factor, data.size)
 
 
-def evaluate_selections(
-    data: ImageSet,
-    selection: Selection,
-    test: ImageSet,
-    spec: NetworkSpec,
-    protocol: Protocol,
-    device: torch.device | str,
-    *,
-    cache: Path | None = None,
-    quiet: bool = False,
-) -> dict[ControlName, Evaluation]:
+def evaluate_selections(data: ImageSet, selection: Selection, examiner: Examiner) -> dict[ControlName, Evaluation]:
     """The rows ``random`` and ``tiled-random``, by the same protocol as the set; they are one row at factor 1."""
     images = {ControlName.random: random_images(data, selection)}
     if selection.factor > 1:
@@ -81,31 +69,11 @@ def evaluate_selections(
     found = {}
     for name, chosen in images.items():
         targets = torch.arange(data.classes).repeat_interleave(len(chosen) // data.classes)
-        found[name] = evaluate_set(
-            chosen,
-            targets,
-            data.counts,
-            test,
-            spec,
-            protocol,
-            device,
-            cache=cache,
-            quiet=quiet,
-            title=f"{name}, student",
-        )
+        found[name] = evaluate_set(chosen, targets, data.counts, examiner, title=f"{name}, student")
     return {ControlName.tiled_random: found[ControlName.random]} | found
 
 
-def evaluate_full(
-    data: ImageSet,
-    test: ImageSet,
-    spec: NetworkSpec,
-    protocol: Protocol,
-    device: torch.device | str,
-    *,
-    cache: Path | None = None,
-    quiet: bool = False,
-) -> dict[ControlName, Evaluation]:
+def evaluate_full(data: ImageSet, examiner: Examiner) -> dict[ControlName, Evaluation]:
     """The full long-tailed set under the students' recipe and number of steps: one row per answer to the long tail.
 
     Cross-entropy and post-hoc logit adjustment read the same trained students.
@@ -113,13 +81,13 @@ def evaluate_full(
     Raises:
         CsdmError: if a class has no training image.
     """
-    data, test = data.to(device), test.to(device)
+    data, test = data.to(examiner.device), examiner.test.to(examiner.device)
     examples = Examples(data.images, data.labels, test.mean, test.std)
     adjusted = tuple((-log_prior(data.counts)).tolist())
-    plain = Exam(examples, test, spec, shifts=((), adjusted))
-    balanced = Exam(examples, test, spec, balanced_by=data.counts)
-    as_is, lowered = run_exam(plain, protocol, data.counts, cache=cache, quiet=quiet, title=f"{FULL[0]}, student")
-    (softmax,) = run_exam(balanced, protocol, data.counts, cache=cache, quiet=quiet, title=f"{FULL[2]}, student")
+    plain = Exam(examples, test, examiner.spec, shifts=((), adjusted))
+    balanced = Exam(examples, test, examiner.spec, balanced_by=data.counts)
+    as_is, lowered = run_exam(plain, data.counts, examiner, title=f"{FULL[0]}, student")
+    (softmax,) = run_exam(balanced, data.counts, examiner, title=f"{FULL[2]}, student")
     return dict(zip(FULL, (as_is, lowered, softmax), strict=True))
 
 

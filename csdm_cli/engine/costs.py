@@ -17,7 +17,9 @@ from csdm_cli.engine.pixels import Pixels
 from csdm_cli.engine.real_side import RealSide
 from csdm_cli.engine.step import Matching
 
-PHASES = ("real side", "augmentation", "network", "spectral", "optimiser")
+FORWARD, BACKWARD = "network forward", "network backward"
+NETWORK_PHASES = (FORWARD, BACKWARD)
+PHASES = ("real side", "augmentation", FORWARD, "spectral", BACKWARD, "optimiser")
 
 
 @dataclass(frozen=True)
@@ -112,19 +114,16 @@ def phased_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: i
         last = min(first + layout.classes, shape.classes)
         with clock.phase("augmentation"):
             seen = matching.see(pixels.images[first * shape.ipc : last * shape.ipc], look.view.theta, first)
-        with clock.phase("network"):
+        with clock.phase(FORWARD):
             leaf = _cut(seen)
-            features, logits = matching.through(look, leaf)
+            sights = matching.through(look, leaf)
         with clock.phase("spectral"):
-            feature_leaf = _cut(features)
-            logit_leaf = None if logits is None else _cut(logits)
-            terms = matching.terms(feature_leaf, logit_leaf, look, step, first, last)
+            leaves = {sight: _cut(value) for sight, value in sights.items()}
+            terms = matching.terms(leaves, look, step, first, last)
             torch.stack(list(terms.values())).sum().backward()
-        with clock.phase("network"):
-            pairs = [(features, feature_leaf.grad)]
-            if logits is not None and logit_leaf is not None:
-                pairs.append((logits, logit_leaf.grad))
-            torch.autograd.backward([value for value, _ in pairs], [grad for _, grad in pairs])
+        with clock.phase(BACKWARD):
+            reached = {sight: own.grad for sight, own in leaves.items() if own.grad is not None}
+            torch.autograd.backward([sights[sight] for sight in reached], list(reached.values()))
         with clock.phase("augmentation"):
             seen.backward(leaf.grad)
     with clock.phase("optimiser"):

@@ -35,7 +35,7 @@ class Distillation:
     iterations: int
 
 
-# Moves the pixels once and returns the named loss terms, given the number of the step.
+# Moves the pixels once and returns the named loss terms, given the number of the step: scalars, or one value per chunk.
 Iteration = Callable[[int], dict[str, Tensor]]
 
 
@@ -65,7 +65,8 @@ def optimise(
             method.after_step(step)
             for name, value in terms.items():
                 if name not in history:
-                    history[name] = torch.full((total,), torch.nan, device=value.device, dtype=value.dtype)
+                    shape = (total, *value.shape)
+                    history[name] = torch.full(shape, torch.nan, device=value.device, dtype=value.dtype)
                 history[name][step] = value
             task.update(step + 1, loss=torch.stack(list(terms.values())).sum())
             if interruption or checkpoint.due() or step + 1 == total:
@@ -73,7 +74,7 @@ def optimise(
             if interruption:
                 note(f"stopped after {step + 1} of {total} iterations: the same command goes on from there")
                 interruption.raise_if_asked()
-    history = {name: values.cpu() for name, values in history.items()}
+    history = {name: history[name].cpu() for name in sorted(history)}  # a resumed run met them in another order
     overhead = task.overhead_seconds + checkpoint.overhead_seconds
     return Distillation(pixels.images.detach(), history, overhead, total - done)
 

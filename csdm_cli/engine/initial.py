@@ -43,11 +43,12 @@ def pick_images(images: Tensor, wanted: int, rng: torch.Generator) -> Tensor:
     picked = []
     for turn in range(rounds):
         part = images[torch.randperm(len(images), generator=rng).to(images.device)]
-        picked.append(part if turn == 0 else _shift(part, rng))
+        picked.append(part if turn == 0 else shifted(part, rng))
     return torch.cat(picked)[:wanted]
 
 
-def _shift(images: Tensor, rng: torch.Generator) -> Tensor:
+def shifted(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Each of (n, C, H, W) images moved by up to an eighth of its side, its edges repeated."""
     height, width = images.shape[-2:]
     reach = max(1, width // 8)
     padded = pad(images.float(), (reach,) * 4, mode="replicate").to(images.dtype)

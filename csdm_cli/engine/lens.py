@@ -1,47 +1,75 @@
-"""A network that takes on the weights of one teacher after another."""
+"""Networks that take on the weights of one teacher after another."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch
 from torch import Tensor
 
+from csdm_cli.engine.recent import Recent
 from csdm_cli.engine.teachers import Point, TeacherPool
 from csdm_cli.networks.network import Network
 
+# A teacher and which of its weights.
+Place = tuple[int, Point]
+# Bytes of weights kept on the device: a pool's views come again and again.
+WEIGHTS = 256 * 2**20
+# Networks kept: a step looks through one place, may judge through another, and calibrates with the trained weights.
+KEPT = 3
+
 
 class Lens:
-    """Two frozen networks on the device that take on a teacher's weights by copying them in.
+    """Frozen networks on the device that take on a teacher's weights by copying them in.
 
     The modules and their parameters stay the same objects from step to step, and none of them asks for a
-    gradient: a backward pass reaches the images only. There are two because a step may look through other
-    weights than those it calibrates with.
+    gradient: a backward pass reaches the images only. The ``KEPT`` places used last keep their weights.
     """
 
-    def __init__(self, pool: TeacherPool, device: torch.device, dtype: torch.dtype) -> None:
-        self._pool, self._device, self._dtype = pool, device, dtype
-        self._view, self._final = self._module(), self._module()
-        self._view_at: tuple[int, Point] | None = None
-        self._final_at: int | None = None
-        self._kept: dict[int, dict[str, Tensor]] = {}
+    def __init__(
+        self,
+        pool: TeacherPool,
+        device: torch.device,
+        dtype: torch.dtype,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        self._pool, self._device, self._dtype, self._format = pool, device, dtype, memory_format
+        self._networks: OrderedDict[Place, Network] = OrderedDict()
+        self._kept = Recent[dict[str, Tensor]](WEIGHTS)
+        self.channels = self._map_channels()
+
+    def __len__(self) -> int:
+        return len(self._pool)
 
     def through(self, teacher: int, point: Point) -> Network:
         """The network with the weights of ``teacher`` at ``point`` of its schedule."""
-        if point == "final":
-            return self.final(teacher)
-        if self._view_at != (teacher, point):
-            self._view.load_state_dict(self._pool.weights(teacher, point))
-            self._view_at = (teacher, point)
-        return self._view
+        place = (teacher, point)
+        if place not in self._networks:
+            network = self._module() if len(self._networks) < KEPT else self._networks.popitem(last=False)[1]
+            network.load_state_dict(self._weights(place))
+            self._networks[place] = network
+        self._networks.move_to_end(place)
+        return self._networks[place]
 
     def final(self, teacher: int) -> Network:
         """The network with the trained weights of ``teacher``."""
-        if self._final_at != teacher:
-            if teacher not in self._kept:
-                weights = self._pool.weights(teacher, "final")
-                self._kept[teacher] = {name: value.to(self._device) for name, value in weights.items()}
-            self._final.load_state_dict(self._kept[teacher])
-            self._final_at = teacher
-        return self._final
+        return self.through(teacher, "final")
+
+    def _weights(self, place: Place) -> dict[str, Tensor]:
+        def read() -> dict[str, Tensor]:
+            return {name: value.to(self._device) for name, value in self._pool.weights(*place).items()}
+
+        return self._kept.get(place, read, lambda weights: sum(value.nbytes for value in weights.values()))
 
     def _module(self) -> Network:
-        return self._pool.network(0).to(device=self._device, dtype=self._dtype).eval().requires_grad_(False)
+        network = self._pool.network(0).eval().requires_grad_(False)
+        return network.to(self._device, self._dtype).to(memory_format=self._format)
+
+    @torch.no_grad()
+    def _map_channels(self) -> int:
+        """Channels of the maps that features are flattened from."""
+        spec = self._pool.spec
+        network = self.final(0)
+        return int(
+            network.encoder(torch.zeros(1, spec.channels, spec.size, spec.size).to(network.classifier.weight)).shape[1]
+        )

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csdm_cli.errors import CsdmError
+from csdm_cli.transfer import constant
 
 # Maps logits (N, C) and target probabilities (N, C) to one loss per image (N,).
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -37,10 +38,10 @@ def balanced_softmax(counts: Sequence[int]) -> Loss:
     Raises:
         CsdmError: if a class has no image.
     """
-    prior = log_prior(counts)
+    prior = tuple(log_prior(counts).tolist())
 
     def loss(logits: Tensor, targets: Tensor) -> Tensor:
-        return cross_entropy(logits + prior.to(logits), targets)
+        return cross_entropy(logits + constant(prior, logits.dtype, logits.device), targets)
 
     return loss
 

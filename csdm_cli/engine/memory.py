@@ -46,6 +46,14 @@ def resident_bytes() -> int | None:
     return _status("VmRSS")
 
 
+def free_bytes(device: torch.device) -> int | None:
+    """What can still be allocated on a CUDA device, torch's own unused blocks included; None on others."""
+    if device.type != "cuda":
+        return None
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + unused
+
+
 def _status(field: str) -> int | None:
     with suppress(OSError):
         if found := re.search(rf"^{field}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE):

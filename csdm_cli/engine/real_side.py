@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -19,12 +19,15 @@ from csdm_cli.engine.views import View, Views
 from csdm_cli.methods.contract import ClassStatistics, Request, Spectrum
 from csdm_cli.names import KernelName
 from csdm_cli.networks.network import Network
-from csdm_cli.seeds import generator
+from csdm_cli.seeds import derive_seed, generator
 from csdm_cli.spectral.characteristic import EcfSum
 from csdm_cli.spectral.kernels import median_distance, sample_frequencies
+from csdm_cli.transfer import sent
 
 # Real images whose median feature distance sets the kernel's length.
 REFERENCE_IMAGES = 512
+# Images whose features are projected onto the frequencies in one product: these are read from memory once for all.
+BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,25 @@ class RealSide(Protocol):
 
 
 class FreshRealSide:
-    """Statistics of fresh real minibatches: ``batch`` images per class and step, without replacement."""
+    """Statistics of fresh real minibatches: ``batch`` images per class and step, without replacement.
+
+    Where only the classes ``own`` will be asked for, one image stands for each of the others.
+    """
 
     def __init__(
-        self, data: ImageSet, lens: Lens, views: Views, request: Request, batch: int, seed: int, dtype: torch.dtype
+        self,
+        data: ImageSet,
+        lens: Lens,
+        views: Views,
+        request: Request,
+        batch: int,
+        seed: int,
+        dtype: torch.dtype,
+        own: range | None = None,
     ) -> None:
         self._data, self._lens, self._views, self._request = data, lens, views, request
         self._batch, self._seed, self._dtype = batch, seed, dtype
+        self._own = range(data.classes) if own is None else own
         self._lengths: dict[object, float] = {}
 
     def at(self, step: int) -> Look:
@@ -64,13 +79,14 @@ class FreshRealSide:
         frequencies = draw_frequencies(
             self._request.spectrum, network, view, length, self._data.images.device, self._dtype
         )
-        statistics = class_statistics(network, self._data, picked, view.theta, self._request, frequencies, self._dtype)
-        return Look(view, _with_length(statistics, length), frequencies)
+        sight = Sight(network, view, self._lens.channels, frequencies)
+        statistics = class_statistics(sight, self._data, picked, self._request, self._dtype)
+        return Look(view, replace(statistics, length=length), frequencies)
 
     def _pick(self, label: int, rng: torch.Generator) -> Tensor:
         images = self._data.of_class(label)
-        chosen = torch.randperm(len(images), generator=rng)[: self._batch]
-        return images[chosen.to(images.device)]
+        chosen = torch.randperm(len(images), generator=rng)[: self._batch if label in self._own else 1]
+        return images[sent(chosen, images.device)]
 
     def _length(self, network: Network, view: View) -> float:
         place = (view.teacher, view.point)
@@ -102,9 +118,11 @@ def kernel_length(network: Network, data: ImageSet, request: Request, dtype: tor
     """ℓ: the scale times the median distance between normalised features of unaugmented real images.
 
     Every class gives the same number of images, so that the head does not decide alone. Without a
-    spectrum the scale is left to the method, and the median alone is returned if it reads features.
+    spectrum the scale is left to the method, and the median alone is returned if it wants one.
     """
-    if request.spectrum is None and not request.features:
+    if request.spectrum is not None and request.spectrum.absolute:
+        return request.spectrum.scale
+    if request.spectrum is None and not request.length:
         return 1.0
     share = max(2, REFERENCE_IMAGES // data.classes)
     images = torch.cat([data.of_class(label)[:share] for label in range(data.classes)])
@@ -116,57 +134,71 @@ def kernel_length(network: Network, data: ImageSet, request: Request, dtype: tor
     return scale * median_distance(normalize(torch.cat(features)), kernel)
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What real images are looked at through.
+
+    Attributes:
+        network: with the view's weights.
+        channels: of the maps its features are flattened from.
+        frequencies: (K, D), or None.
+    """
+
+    network: Network
+    view: View
+    channels: int
+    frequencies: Tensor | None
+
+
 def class_statistics(
-    network: Network,
-    data: ImageSet,
-    images: Sequence[Tensor],
-    theta: Theta,
-    request: Request,
-    frequencies: Tensor | None,
-    dtype: torch.dtype,
+    sight: Sight, data: ImageSet, images: Sequence[Tensor], request: Request, dtype: torch.dtype
 ) -> ClassStatistics:
-    """Statistics of ``images`` (one uint8 tensor per class), each class seen through its row of ``theta``.
+    """Statistics of ``images`` (one uint8 tensor per class), each class seen through its row of the view's θ.
 
     One streaming pass: few images' activations exist at a time. Sums are float64.
     """
     device = data.images.device
-    classes, dim = len(images), network.feature_dim
+    classes, dim = len(images), sight.network.feature_dim
     means = torch.zeros(2, classes, dim, dtype=torch.float64, device=device)
-    ecf_sum = None if frequencies is None else EcfSum(frequencies, classes)
-    kept: list[Tensor] = []
+    ecf_sum = None if sight.frequencies is None else EcfSum(sight.frequencies, classes)
+    whole: list[Tensor] = []
+    summaries: dict[str, list[Tensor]] = {summary.name: [] for summary in request.summaries}
     for label, of_class in enumerate(images):
-        features_of_class = []
-        for part in of_class.split(images_at_once(of_class)):
-            features = view_features(network, _as_float(part, dtype), data, theta, label)
-            unit = normalize(features)
-            means[0, label] += features.sum(0, dtype=torch.float64)
-            means[1, label] += unit.sum(0, dtype=torch.float64)
+        parts = []
+        for block in of_class.split(max(BLOCK, images_at_once(of_class))):
+            pieces = block.split(images_at_once(block))
+            theta = sight.view.theta
+            seen = [view_features(sight.network, _as_float(piece, dtype), data, theta, label) for piece in pieces]
+            features = torch.cat(seen)
+            if request.mean:
+                means[0, label] += features.sum(0, dtype=torch.float64)
+            if request.unit_mean:
+                means[1, label] += normalize(features).sum(0, dtype=torch.float64)
             if ecf_sum is not None:
-                ecf_sum.add(unit, label)
-            if request.features:
-                features_of_class.append(unit)
+                ecf_sum.add(normalize(features), label)
+            if request.features or request.summaries:
+                parts.append(features)
+        for summary in request.summaries:
+            seed = derive_seed(sight.view.frequency_seed, "summary", label)
+            summaries[summary.name].append(summary.of(torch.cat(parts), sight.channels, seed))
         if request.features:
-            kept.append(torch.cat(features_of_class))
-    counts = torch.tensor([len(part) for part in images], device=device, dtype=torch.float64)
+            whole.append(torch.cat(parts))
+    counts = sent(torch.tensor([len(part) for part in images], dtype=torch.float64), device)
     means = (means / counts.view(1, -1, 1)).to(dtype)
     return ClassStatistics(
         mean=means[0] if request.mean else None,
         unit_mean=means[1] if request.unit_mean else None,
         ecf=None if ecf_sum is None else ecf_sum.result(),
-        features=kept if request.features else None,
+        summaries={name: torch.stack(values) for name, values in summaries.items()},
+        features=whole if request.features else None,
     )
 
 
 @torch.no_grad()
 def view_features(network: Network, images: Tensor, data: ImageSet, theta: Theta, label: int) -> Tensor:
     """Features (n, D) of one class's images, float in [0, 1], through the class's augmentation."""
-    rows = theta.rows(torch.full((len(images),), label))
-    return network.features(augment(normalise(images, data.mean, data.std), rows))
+    return network.features(augment(normalise(images, data.mean, data.std), theta.rows([label])))
 
 
 def _as_float(images: Tensor, dtype: torch.dtype) -> Tensor:
     return images.to(dtype) / 255
-
-
-def _with_length(statistics: ClassStatistics, length: float) -> ClassStatistics:
-    return ClassStatistics(statistics.mean, statistics.unit_mean, statistics.ecf, statistics.features, length)

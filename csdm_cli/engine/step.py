@@ -8,20 +8,28 @@ gradient on those features, then the network again in pieces with that gradient.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from csdm_cli.augment import Theta, augment, augment_shared
+from csdm_cli.augment import Augmentation, Theta
 from csdm_cli.data.normalisation import normalise
 from csdm_cli.decode import decode
 from csdm_cli.engine.inference import images_at_once
-from csdm_cli.engine.lens import Lens
+from csdm_cli.engine.lens import Lens, Place
 from csdm_cli.engine.pixels import Pixels
 from csdm_cli.engine.real_side import Look, RealSide
+from csdm_cli.engine.recent import Recent
 from csdm_cli.methods.contract import Batch, OptimisedMethod
 from csdm_cli.networks.network import Network
+
+FEATURES: Literal["features"] = "features"
+# What a pass gives: features, or the logits under a place's weights.
+Sight = Literal["features"] | Place
+# Views' augmentations kept on the device, some kilobytes each.
+AUGMENTATIONS = 512
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,7 @@ class Matching:
     ) -> None:
         self.method, self.formation, self.lens = method, formation, lens
         self.calibration, self.layout = calibration, layout
+        self._augmentations = Recent[tuple[Theta, Augmentation]](AUGMENTATIONS)
 
     def backward(self, images: Tensor, look: Look, step: int) -> dict[str, Tensor]:
         """Add the gradient of the step's loss to ``images.grad``; returns the named terms, detached."""
@@ -108,73 +117,93 @@ class Matching:
         for first in range(0, self.formation.classes, self.layout.classes):
             last = min(first + self.layout.classes, self.formation.classes)
             own = images[first * self.formation.ipc : last * self.formation.ipc]
-            if self.layout.images < self.formation.ipc:
-                terms = self._backward_in_pieces(own, look, step, first, last)
-            else:
-                seen = self.see(own, look.view.theta, first)
-                terms = self.terms(*self.through(look, seen), look, step, first, last)
-                _sum(terms).backward()
-            for name, value in terms.items():
-                totals[name] = totals.get(name, 0) + value.detach()
+            for name, value in self.backward_chunk(own, look, step, first, last).items():
+                totals[name] = totals.get(name, 0) + value
         return totals
+
+    def backward_chunk(self, images: Tensor, look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
+        """As :meth:`backward`, for the ``images`` of the classes ``first`` … ``last``-1, which are one chunk."""
+        if self.layout.images < self.formation.ipc:
+            terms = self._backward_in_pieces(images, look, step, first, last)
+        else:
+            sights = self.through(look, self.see(images, look.view.theta, first))
+            terms = self.terms(sights, look, step, first, last)
+            _sum(terms).backward()
+        return {name: value.detach() for name, value in terms.items()}
 
     def see(self, images: Tensor, theta: Theta, first: int) -> Tensor:
         """Stored images of classes from ``first`` on -> decoded, normalised and augmented."""
         shape = self.formation
         decoded = decode(images, shape.factor, shape.size)
         seen = normalise(decoded, shape.mean, shape.std)
-        labels = torch.arange(len(decoded)) // shape.per_class + first
-        if seen.device.type == "cuda" and torch.are_deterministic_algorithms_enabled():
-            classes, counts = labels.unique_consecutive(return_counts=True)
-            return augment_shared(seen, theta.rows(classes), counts.tolist())
-        return augment(seen, theta.rows(labels))
+        classes = max(1, len(images) // shape.ipc)  # or a piece of one
+        return self._augmentation(theta, first, first + classes, seen)(seen)
 
-    def through(self, look: Look, seen: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features under the view's weights, and logits under the teacher's final ones if they count."""
-        view = look.view
-        network = self.lens.through(view.teacher, view.point)
+    def _augmentation(self, theta: Theta, first: int, last: int, images: Tensor) -> Augmentation:
+        """Of the classes' rows of θ. A pool's views come again and again: theirs are worked out once."""
+
+        def work_out() -> tuple[Theta, Augmentation]:
+            dense = images.device.type == "cuda" and torch.are_deterministic_algorithms_enabled()
+            return theta, Augmentation.of(theta.rows(slice(first, last)), images, dense=dense)
+
+        # Its id stands for θ: no other object has it as long as θ is kept.
+        return self._augmentations.get((id(theta), first, last), work_out, lambda pair: 1)[1]
+
+    def through(self, look: Look, seen: Tensor) -> dict[Sight, Tensor]:
+        """Features under the view's weights, and logits under every place that counts."""
+        here = (look.view.teacher, look.view.point)
         # In pieces that fit the processor's cache, each with a graph of its own: twice as fast on a CPU.
         pieces = seen.split(images_at_once(seen))
+        network = self.lens.through(*here)
         features = torch.cat([network.features(piece) for piece in pieces])
-        if self.calibration == 0:
-            return features, None
-        if view.point == "final":
-            return features, network.classifier(features)
-        final = self.lens.final(view.teacher)
-        return features, torch.cat([final(piece) for piece in pieces])
+        sights: dict[Sight, Tensor] = {FEATURES: features}
+        for place in self._judges(look):
+            judge = self.lens.through(*place)
+            same = place == here
+            sights[place] = judge.classifier(features) if same else torch.cat([judge(piece) for piece in pieces])
+        return sights
 
-    def terms(
-        self, features: Tensor, logits: Tensor | None, look: Look, step: int, first: int, last: int
-    ) -> dict[str, Tensor]:
-        """The named loss terms of classes ``first`` … ``last``-1 from their features and logits."""
-        shape = self.formation
-        batch = Batch(first, last, shape.per_class, features, look.statistics.of(first, last), look.frequencies)
+    def terms(self, sights: dict[Sight, Tensor], look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
+        """The named loss terms of classes ``first`` … ``last``-1 from what :meth:`through` gave of them."""
+        shape, judge = self.formation, self.method.judge(look.view)
+        batch = Batch(
+            first,
+            last,
+            shape.per_class,
+            sights[FEATURES],
+            look.statistics.of(first, last),
+            look.frequencies,
+            logits=None if judge is None else sights[judge],
+            channels=self.lens.channels,
+            view=look.view,
+        )
         terms = self.method.losses(batch, step)
-        if logits is not None:
-            labels = torch.arange(first, last, device=logits.device).repeat_interleave(shape.per_class)
+        if self.calibration != 0:
             share = self.calibration / shape.decoded
-            terms["calibration"] = share * cross_entropy(logits, labels, reduction="sum")
+            logits = sights[look.view.teacher, "final"]
+            terms["calibration"] = share * cross_entropy(logits, batch.labels, reduction="sum")
         return terms
+
+    def _judges(self, look: Look) -> list[Place]:
+        """Whose logits the step needs: the calibrating teacher's and the method's own choice, each once."""
+        final: Place = (look.view.teacher, "final")
+        places = [final] if self.calibration != 0 else []
+        judge = self.method.judge(look.view)
+        return places if judge is None or judge in places else [*places, judge]
 
     def _backward_in_pieces(self, images: Tensor, look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
         pieces = images.split(self.layout.images)
-        theta = look.view.theta.rows(torch.tensor([first]))
+        theta = look.view.theta
         with torch.no_grad():
-            outputs = [self.through(look, self.see(piece, theta, 0)) for piece in pieces]
-        features = torch.cat([output[0] for output in outputs]).requires_grad_(True)
-        with_logits = [output[1] for output in outputs if output[1] is not None]
-        logits = torch.cat(with_logits).requires_grad_(True) if with_logits else None
-        terms = self.terms(features, logits, look, step, first, last)
+            outputs = [self.through(look, self.see(piece, theta, first)) for piece in pieces]
+        rows = [len(output[FEATURES]) for output in outputs]
+        joined = {sight: torch.cat([o[sight] for o in outputs]).requires_grad_(True) for sight in outputs[0]}
+        terms = self.terms(joined, look, step, first, last)
         _sum(terms).backward()
-        rows = [len(output[0]) for output in outputs]
-        feature_grads = features.grad.split(rows) if features.grad is not None else None
-        logit_grads = logits.grad.split(rows) if logits is not None and logits.grad is not None else None
+        gradients = {s: value.grad.split(rows) for s, value in joined.items() if value.grad is not None}
         for i, piece in enumerate(pieces):
-            again = self.through(look, self.see(piece, theta, 0))
-            pairs = [(again[0], feature_grads[i])] if feature_grads else []
-            if logit_grads is not None and again[1] is not None:
-                pairs.append((again[1], logit_grads[i]))
-            torch.autograd.backward([value for value, _ in pairs], [grad for _, grad in pairs])
+            again = self.through(look, self.see(piece, theta, first))
+            torch.autograd.backward([again[sight] for sight in gradients], [g[i] for g in gradients.values()])
         return terms
 
 

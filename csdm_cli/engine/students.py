@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from csdm_cli import atomic
 from csdm_cli.console import progress
 from csdm_cli.data.imageset import ImageSet
+from csdm_cli.engine.batches import Examples
+from csdm_cli.engine.claims import do_unclaimed
+from csdm_cli.engine.evaluation import Evaluation, StudentRun
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy
-from csdm_cli.engine.training import Examples, Moment, Recipe, train
+from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.together import JointMoment, counted, groups_of, stands_together, train_together
 from csdm_cli.keys import content_key, source_hash
+from csdm_cli.names import Parallel
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
-from csdm_cli.scores import ClassGroups, Scores, Summary, group_of_classes, summarise
+from csdm_cli.scores import group_of_classes
 from csdm_cli.seeds import derive_seed
 from csdm_cli.tensorfile import tensor_sha256
+
+__all__ = ["Evaluation", "Exam", "Examiner", "Protocol", "StudentRun", "confusion_matrix", "evaluate_set", "run_exam"]
 
 # Code that decides what a student scores.
 ROOMS = (
@@ -37,9 +41,13 @@ ROOMS = (
     "seeds.py",
     "networks",
     "data/normalisation.py",
+    "engine/batches.py",
     "engine/inference.py",
     "engine/losses.py",
+    "engine/recipe.py",
+    "engine/side_by_side.py",
     "engine/students.py",
+    "engine/together.py",
     "engine/training.py",
 )
 
@@ -70,92 +78,6 @@ class Protocol:
 
 
 @dataclass(frozen=True)
-class StudentRun:
-    """One student's tests.
-
-    Attributes:
-        number: of the student, from 0.
-        confusion: (C, C) test images by true and predicted class, after the last step.
-        curve: (step, accuracy) at every test; the last is the result, the others are for curiosity.
-    """
-
-    number: int
-    confusion: tuple[tuple[int, ...], ...]
-    curve: tuple[tuple[int, float], ...]
-
-    @property
-    def best_on_test(self) -> float:
-        """The highest accuracy of the curve: what choosing the step on the test set would have claimed."""
-        return max(accuracy for _, accuracy in self.curve)
-
-    @classmethod
-    def from_dict(cls, value: dict[str, Any]) -> StudentRun:
-        """The inverse of ``asdict``, also after JSON."""
-        confusion = tuple(tuple(int(n) for n in row) for row in value["confusion"])
-        return cls(int(value["number"]), confusion, tuple((int(s), float(a)) for s, a in value["curve"]))
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The students' results on one set.
-
-    Attributes:
-        key: of everything they depend on.
-        students: one run per student.
-        groups: head, medium and tail classes of the long-tailed training set.
-    """
-
-    key: str
-    students: tuple[StudentRun, ...]
-    groups: ClassGroups
-
-    @property
-    def scores(self) -> tuple[Scores, ...]:
-        """Of each student, after the last step."""
-        return tuple(Scores.of(run.confusion, self.groups) for run in self.students)
-
-    @property
-    def confusion(self) -> tuple[tuple[int, ...], ...]:
-        """Summed over the students."""
-        rows = zip(*(run.confusion for run in self.students), strict=True)
-        return tuple(tuple(sum(column) for column in zip(*row, strict=True)) for row in rows)
-
-    @property
-    def per_class(self) -> tuple[Summary | None, ...]:
-        """Accuracy of each class; None without test images."""
-        return tuple(summarise(values) for values in zip(*(score.per_class for score in self.scores), strict=True))
-
-    def metrics(self) -> dict[str, Summary]:
-        """Mean and spread over the students: accuracy, head, medium, tail, worst_class, best_on_test.
-
-        A group that has no class or no test image is left out.
-        """
-        scores = self.scores
-        found = {
-            name: summarise(getattr(score, name) for score in scores)
-            for name in ("accuracy", "head", "medium", "tail", "worst_class")
-        }
-        found["best_on_test"] = summarise(run.best_on_test for run in self.students)
-        return {name: summary for name, summary in found.items() if summary is not None}
-
-    @property
-    def accuracy(self) -> Summary:
-        """The headline: accuracy after the last step."""
-        return self.metrics()["accuracy"]
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values: metrics, per class, confusion matrix and every student."""
-        return {
-            "key": self.key,
-            "metrics": {name: asdict(summary) for name, summary in self.metrics().items()},
-            "per_class": [summary and asdict(summary) for summary in self.per_class],
-            "confusion": self.confusion,
-            "groups": asdict(self.groups),
-            "students": [asdict(run) for run in self.students],
-        }
-
-
-@dataclass(frozen=True)
 class Exam:
     """What students learn from, and what they are tested on.
 
@@ -174,8 +96,13 @@ class Exam:
     balanced_by: tuple[int, ...] | None = None
     shifts: tuple[tuple[float, ...], ...] = ((),)
 
-    def key(self, protocol: Protocol) -> str:
-        """Changes with anything that a student's result depends on, but its number."""
+    def key(self, protocol: Protocol, *, together: bool = False) -> str:
+        """Changes with anything that a student's result depends on, but its number.
+
+        Args:
+            protocol: the students'.
+            together: whether they are trained side by side, which rounds differently.
+        """
         same = asdict(protocol)
         del same["students"]
         described = {
@@ -186,6 +113,7 @@ class Exam:
             "spec": self.spec.as_dict(),
             "balanced_by": self.balanced_by,
             "shifts": self.shifts,
+            "together": together,
             "device": self.test.images.device.type,
             "torch": str(torch.__version__),
             "source": source_hash(*ROOMS),
@@ -193,18 +121,31 @@ class Exam:
         return content_key(same | described)
 
 
+@dataclass(frozen=True)
+class Examiner:
+    """How sets are judged: the same for every set of a table, so that its rows differ by the set alone.
+
+    Attributes:
+        test: images to be tested on; their mean and std normalise the training images too.
+        spec: the students' architecture.
+        protocol: recipe, steps and students.
+        device: where students are trained and tested.
+        cache: root of the cache, where each student's result is kept as soon as there is one; None keeps nothing.
+        quiet: show no progress.
+        parallel: whether students are trained one after another, or at once where the network allows it.
+    """
+
+    test: ImageSet
+    spec: NetworkSpec
+    protocol: Protocol
+    device: torch.device | str
+    cache: Path | None = None
+    quiet: bool = False
+    parallel: Parallel = Parallel.auto
+
+
 def evaluate_set(
-    images: Tensor,
-    targets: Tensor,
-    counts: Sequence[int],
-    test: ImageSet,
-    spec: NetworkSpec,
-    protocol: Protocol,
-    device: torch.device | str,
-    *,
-    cache: Path | None = None,
-    quiet: bool = False,
-    title: str = "student",
+    images: Tensor, targets: Tensor, counts: Sequence[int], examiner: Examiner, *, title: str = "student"
 ) -> Evaluation:
     """Train students on a set and test them.
 
@@ -212,40 +153,32 @@ def evaluate_set(
         images: (N, C, H, W) decoded training images, uint8 or floats in [0, 1].
         targets: (N,) int64 classes, or (N, classes) probabilities.
         counts: class sizes of the long-tailed training set, for head, medium and tail.
-        test: images to be tested on; their mean and std normalise both.
-        spec: the students' architecture.
-        protocol: recipe, steps and students.
-        device: where to train.
-        cache: root of the cache, where each student's result is kept as soon as there is one; None keeps nothing.
-        quiet: show no progress.
+        examiner: students, test images and protocol.
         title: what the progress is called.
 
     Raises:
         CsdmError: if training diverges.
     """
+    test, device = examiner.test, examiner.device
     examples = Examples(images.to(device), targets.to(device), test.mean, test.std)
-    exam = Exam(examples, test.to(device), spec)
-    return run_exam(exam, protocol, counts, cache=cache, quiet=quiet, title=title)[0]
+    return run_exam(Exam(examples, test.to(device), examiner.spec), counts, examiner, title=title)[0]
 
 
-def run_exam(
-    exam: Exam, protocol: Protocol, counts: Sequence[int], *, cache: Path | None, quiet: bool, title: str
-) -> list[Evaluation]:
+def run_exam(exam: Exam, counts: Sequence[int], examiner: Examiner, *, title: str) -> list[Evaluation]:
     """One evaluation for each of the exam's readings (``shifts``) of the same students."""
-    key = exam.key(protocol)
-    found = []
-    for number in range(protocol.students):
-        path = cache / "evaluations" / key / f"student-{number}.json" if cache else None
-        with _alone(path):
-            runs = _read(path, number)
-            if runs is None:
-                name = f"{title} {number + 1}/{protocol.students}"
-                runs = _teach_and_test(exam, protocol, number, name, quiet)
-                if path is not None:
-                    atomic.write_json(path, [asdict(run) for run in runs])
-        found.append(runs)
-    groups = group_of_classes(counts)
-    return [Evaluation(key, runs, groups) for runs in zip(*found, strict=True)]
+    protocol, device = examiner.protocol, exam.test.images.device
+    example = build(exam.spec, seed=0)
+    together = stands_together(examiner.parallel, example, device)
+    key = exam.key(protocol, together=together)
+    files = _Files(examiner.cache / "evaluations" / key if examiner.cache else None)
+    students = range(protocol.students)
+    found = {number: runs for number in students if (runs := files.read(number)) is not None}
+    missing = [number for number in students if number not in found]
+    groups = groups_of(missing, example, exam.examples, protocol.recipe.batch, together=together)
+    do_unclaimed(groups, files.locks, lambda group: found.update(_results(exam, examiner, group, files, title)))
+    by_class_size = group_of_classes(counts)
+    readings = zip(*(found[number] for number in students), strict=True)
+    return [Evaluation(key, runs, by_class_size) for runs in readings]
 
 
 def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int) -> Tensor:
@@ -254,24 +187,77 @@ def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int) -> Tenso
     return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
 
-def _teach_and_test(exam: Exam, protocol: Protocol, number: int, title: str, quiet: bool) -> list[StudentRun]:
-    seed = derive_seed(protocol.seed, "student", number)
-    network = build(exam.spec, derive_seed(seed, "weights")).to(exam.test.images.device)
+@dataclass(frozen=True)
+class _Files:
+    """The students' kept results; with no folder nothing is kept."""
+
+    folder: Path | None
+
+    def locks(self, numbers: Sequence[int]) -> list[Path]:
+        """They keep other processes from training the same students meanwhile."""
+        if self.folder is None:
+            return []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return [self.folder / f"student-{number}.lock" for number in numbers]
+
+    def read(self, number: int) -> list[StudentRun] | None:
+        """A kept result; None if there is none, or one that cannot be read."""
+        if self.folder is None:
+            return None
+        try:
+            runs = [StudentRun.from_dict(value) for value in json.loads(self._file(number).read_bytes())]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return runs if all(run.number == number for run in runs) else None
+
+    def write(self, number: int, runs: list[StudentRun]) -> None:
+        """Keep a result."""
+        if self.folder is not None:
+            atomic.write_json(self._file(number), [asdict(run) for run in runs])
+
+    def _file(self, number: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"student-{number}.json"
+
+
+def _results(
+    exam: Exam, examiner: Examiner, numbers: Sequence[int], files: _Files, title: str
+) -> dict[int, list[StudentRun]]:
+    """The students called ``numbers``, trained together but for those that another process has finished first."""
+    found = {number: runs for number in numbers if (runs := files.read(number)) is not None}
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        made = _teach_and_test(exam, examiner.protocol, missing, title, examiner.quiet)
+        for number, runs in made.items():
+            files.write(number, runs)
+        found |= made
+    return found
+
+
+def _teach_and_test(
+    exam: Exam, protocol: Protocol, numbers: Sequence[int], title: str, quiet: bool
+) -> dict[int, list[StudentRun]]:
+    """Train the students called ``numbers`` at once: of each, one run per reading."""
+    seeds = {number: derive_seed(protocol.seed, "student", number) for number in numbers}
+    device = exam.test.images.device
+    networks = {number: build(exam.spec, derive_seed(seed, "weights")).to(device) for number, seed in seeds.items()}
     loss = cross_entropy if exam.balanced_by is None else balanced_softmax(exam.balanced_by)
-    tests: dict[int, list[Tensor]] = {}  # of each tested step, one confusion matrix per reading
-    with progress(title, protocol.steps, quiet=quiet) as task:
+    tests: dict[int, dict[int, list[Tensor]]] = {number: {} for number in numbers}  # by student and step
+    with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=quiet) as task:
 
-        def after(moment: Moment) -> None:
-            task.update(moment.step, loss=moment.loss)
+        def after(moment: JointMoment) -> None:
+            task.update(moment.step, loss=moment.losses.mean())
             if moment.step in protocol.tested_after:
-                tests[moment.step] = _test(moment.network, exam)
+                moment.bring_up_to_date()
+                for number, network in networks.items():
+                    tests[number][moment.step] = _test(network, exam)
 
-        lesson = (network, exam.examples, protocol.recipe, protocol.steps, derive_seed(seed, "training"))
-        train(*lesson, loss=loss, on_step=after)
-    if not tests:  # no step at all: the untrained student
-        tests[0] = _test(network, exam)
-    readings = range(len(exam.shifts))
-    return [_run(number, {step: found[reading] for step, found in tests.items()}) for reading in readings]
+        training_seeds = [derive_seed(seed, "training") for seed in seeds.values()]
+        lesson = (list(networks.values()), exam.examples, protocol.recipe, protocol.steps, training_seeds)
+        train_together(*lesson, loss=loss, on_step=after)
+    if not protocol.steps:
+        tests = {number: {0: _test(network, exam)} for number, network in networks.items()}
+    return {number: _runs(number, found, len(exam.shifts)) for number, found in tests.items()}
 
 
 def _test(network: Network, exam: Exam) -> list[Tensor]:
@@ -282,26 +268,12 @@ def _test(network: Network, exam: Exam) -> list[Tensor]:
     return [confusion_matrix(test.labels, reading.argmax(1), test.classes).cpu() for reading in readings]
 
 
+def _runs(number: int, tests: dict[int, list[Tensor]], readings: int) -> list[StudentRun]:
+    """A student's run under each reading, from its confusion matrices by step."""
+    return [_run(number, {step: found[reading] for step, found in tests.items()}) for reading in range(readings)]
+
+
 def _run(number: int, tests: dict[int, Tensor]) -> StudentRun:
     curve = tuple((step, int(matrix.trace()) / int(matrix.sum())) for step, matrix in tests.items())
     last = tests[max(tests)]
     return StudentRun(number, tuple(tuple(row) for row in last.tolist()), curve)
-
-
-def _alone(path: Path | None) -> AbstractContextManager[object]:
-    """Keeps other processes from training the same student meanwhile: they wait, and read its result."""
-    if path is None:
-        return nullcontext()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return FileLock(path.with_suffix(".lock"))
-
-
-def _read(path: Path | None, number: int) -> list[StudentRun] | None:
-    """A kept result; None if there is none, or one that cannot be read."""
-    if path is None or not path.exists():
-        return None
-    try:
-        runs = [StudentRun.from_dict(value) for value in json.loads(path.read_bytes())]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return runs if all(run.number == number for run in runs) else None

@@ -5,22 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from csdm_cli import atomic, tensorfile
 from csdm_cli.console import note
 from csdm_cli.data.imageset import ImageSet
-from csdm_cli.engine.teaching import EPOCH, FINAL, INITIAL, Lesson, teach
+from csdm_cli.engine.claims import do_unclaimed
+from csdm_cli.engine.teaching import EPOCH, FINAL, INITIAL, Lesson, Pupil, teach
+from csdm_cli.engine.together import counted, groups_of, stands_together
 from csdm_cli.engine.training import Recipe
 from csdm_cli.errors import CsdmError
 from csdm_cli.keys import content_key, source_hash
-from csdm_cli.names import TeacherLoss
+from csdm_cli.names import Parallel, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
@@ -32,9 +32,13 @@ ROOMS = (
     "seeds.py",
     "networks",
     "data/normalisation.py",
+    "engine/batches.py",
     "engine/inference.py",
     "engine/losses.py",
+    "engine/recipe.py",
+    "engine/side_by_side.py",
     "engine/teaching.py",
+    "engine/together.py",
     "engine/training.py",
 )
 INDEX = "pool.json"
@@ -200,13 +204,14 @@ def train_pool(
     device: torch.device | str,
     *,
     quiet: bool = False,
+    parallel: Parallel = Parallel.auto,
     checkpoint_every: float = 5.0,
     on_epoch: Callable[[int, int, float], None] | None = None,
 ) -> TeacherPool:
     """The pool of ``plan``: teachers found in ``cache`` are taken from there, the others are trained.
 
-    A run that was killed goes on at the last epoch kept and gives the same bytes. Two processes that want the same
-    teacher share the work: the second waits for the first.
+    A run that was killed goes on at the last epoch kept and gives the same bytes. Processes that want the same
+    teachers share the work: each takes what the others are not at.
 
     Args:
         data: the long-tailed training set, on any device.
@@ -215,6 +220,7 @@ def train_pool(
         cache: the root of the cache.
         device: where to train.
         quiet: show no progress.
+        parallel: whether teachers are trained one after another, or at once where the network allows it.
         checkpoint_every: seconds of training to lose at most, beyond the epoch in which a run is killed.
         on_epoch: called with the teacher, the epoch just done (from 1) and the loss of its last step.
 
@@ -222,29 +228,28 @@ def train_pool(
         CsdmError: if training diverges or a class has no image.
     """
     lesson = Lesson(data.to(device), spec, plan.epochs, TeacherLoss(plan.loss), plan.recipe, plan.trajectory)
-    fixed = _identity(data, spec, plan, torch.device(device))
+    example = build(spec, seed=0)
+    together = stands_together(parallel, example, torch.device(device))
+    fixed = _identity(data, spec, plan, torch.device(device), together)
     folder = cache / "teachers" / content_key(fixed)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / file_name(number) for number in range(plan.teachers)]
-    if missing := sum(not path.exists() for path in paths):
-        note(f"teachers to train first: {missing} of {plan.teachers}, {plan.epochs} epochs each", quiet=quiet)
-    for number, path in enumerate(paths):
-        with FileLock(path.with_suffix(".lock")):
-            if _whole(path):
-                continue
-            if path.exists():
-                note(f"warning: {path} is damaged; this teacher is trained again")
-            teach(
-                lesson,
-                seed=derive_seed(plan.seed, "teacher", number),
-                path=path,
-                header=fixed | {"kind": "teacher", "number": number},
-                title=f"teacher {number + 1}/{plan.teachers}",
-                quiet=quiet,
-                checkpoint_every=checkpoint_every,
-                on_epoch=None if on_epoch is None else partial(on_epoch, number),
-            )
-    return TeacherPool.of_files(paths)
+    pupils = [_pupil(number, plan, folder, fixed) for number in range(plan.teachers)]
+    missing = [pupil.number for pupil in pupils if not _whole(pupil.path)]
+    if missing:
+        note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.epochs} epochs each", quiet=quiet)
+
+    def train(group: list[int]) -> None:
+        left = [pupils[number] for number in group if not _whole(pupils[number].path)]
+        for pupil in left:
+            if pupil.path.exists():
+                note(f"warning: {pupil.path} is damaged; this teacher is trained again")
+        if left:
+            title = f"teacher {counted([pupil.number for pupil in left], plan.teachers)}"
+            teach(lesson, left, title=title, quiet=quiet, checkpoint_every=checkpoint_every, on_epoch=on_epoch)
+
+    groups = groups_of(missing, example, lesson.examples, plan.recipe.batch, together=together)
+    do_unclaimed(groups, lambda group: [pupils[number].path.with_suffix(".lock") for number in group], train)
+    return TeacherPool.of_files([pupil.path for pupil in pupils])
 
 
 def file_name(number: int) -> str:
@@ -252,7 +257,14 @@ def file_name(number: int) -> str:
     return f"teacher-{number:02d}.safetensors"
 
 
-def _identity(data: ImageSet, spec: NetworkSpec, plan: TeacherPlan, device: torch.device) -> dict[str, Any]:
+def _pupil(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, Any]) -> Pupil:
+    header = fixed | {"kind": "teacher", "number": number}
+    return Pupil(number, derive_seed(plan.seed, "teacher", number), folder / file_name(number), header)
+
+
+def _identity(
+    data: ImageSet, spec: NetworkSpec, plan: TeacherPlan, device: torch.device, together: bool
+) -> dict[str, Any]:
     """All that a teacher's weights depend on but its number."""
     return {
         "data": data.fingerprint(),
@@ -264,6 +276,7 @@ def _identity(data: ImageSet, spec: NetworkSpec, plan: TeacherPlan, device: torc
         "recipe": asdict(plan.recipe),
         "trajectory": plan.trajectory,
         "seed": plan.seed,
+        "together": together,
         "device": device.type,
         "torch": str(torch.__version__),
         "source": source_hash(*ROOMS),

@@ -1,10 +1,10 @@
-"""One teacher: trained, with its weights kept on the way, resumable, and written as one file."""
+"""Teachers, one or several at once: trained, their weights kept on the way, resumable, and written a file each."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from csdm_cli.console import progress
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy, log_prior
-from csdm_cli.engine.training import Examples, Moment, Recipe, TrainState, train
+from csdm_cli.engine.together import JointMoment, train_together
+from csdm_cli.engine.training import Examples, Recipe, TrainState
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
@@ -41,6 +42,11 @@ class Lesson:
     trajectory: bool
 
     @property
+    def examples(self) -> Examples:
+        """The images with their labels."""
+        return Examples(self.data.images, self.data.labels, self.data.mean, self.data.std)
+
+    @property
     def ends(self) -> dict[int, int]:
         """The epoch that each boundary step completes."""
         count = len(self.data.images)
@@ -60,61 +66,112 @@ class Lesson:
         return weights
 
 
+@dataclass(frozen=True)
+class Pupil:
+    """A teacher to be.
+
+    Attributes:
+        number: in the pool.
+        seed: of its weights and its training.
+        path: its file.
+        header: what the file says of it.
+    """
+
+    number: int
+    seed: int
+    path: Path
+    header: dict[str, Any]
+
+
 def teach(
     lesson: Lesson,
+    pupils: Sequence[Pupil],
     *,
-    seed: int,
-    path: Path,
-    header: dict[str, Any],
     title: str,
     quiet: bool,
     checkpoint_every: float,
-    on_epoch: Callable[[int, float], None] | None,
+    on_epoch: Callable[[int, int, float], None] | None,
 ) -> None:
-    """Train one teacher, or go on where a killed run was, and write it to ``path``.
+    """Train the pupils at once and write each to its file; those of a killed run go on where they were.
+
+    Pupils that were killed after different steps are trained one group after another.
 
     Raises:
         CsdmError: if training diverges or a class has no image.
     """
-    data = lesson.data
-    network = build(lesson.spec, derive_seed(seed, "weights"))
-    initial = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    network.to(data.images.device)
-    examples = Examples(data.images, data.labels, data.mean, data.std)
-    notebook = _Notebook(path.with_suffix(".partial"), checkpoint_every)
-    start = notebook.read()
-    steps = max(lesson.ends)
-    with progress(title, steps, start=start.step if start else 0, quiet=quiet) as task:
+    by_step: dict[int, list[_Desk]] = {}
+    for pupil in pupils:
+        desk = _Desk(lesson, pupil, checkpoint_every)
+        by_step.setdefault(desk.start.step if desk.start else 0, []).append(desk)
+    for step, group in by_step.items():
+        _teach(lesson, group, step, title, quiet, on_epoch)
+        for desk in group:
+            desk.finish(lesson)
 
-        def after(moment: Moment) -> None:
-            task.update(moment.step, loss=moment.loss)
+
+class _Desk:
+    """A pupil's network and notebook.
+
+    Attributes:
+        start: where a killed run was.
+    """
+
+    def __init__(self, lesson: Lesson, pupil: Pupil, checkpoint_every: float) -> None:
+        self.pupil = pupil
+        self.network = build(lesson.spec, derive_seed(pupil.seed, "weights"))
+        self._initial = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.network.to(lesson.data.images.device)
+        self.notebook = _Notebook(pupil.path.with_suffix(".partial"), checkpoint_every)
+        self.start = self.notebook.read()
+
+    def finish(self, lesson: Lesson) -> None:
+        """Write the teacher's file."""
+        final = lesson.snapshot(self.network)
+        self.network.load_state_dict(final)
+        weights = {INITIAL: self._initial, FINAL: final}
+        weights |= {EPOCH.format(epoch): kept for epoch, kept in self.notebook.epochs.items()}
+        tensors = {prefix + name: value for prefix, kept in weights.items() for name, value in kept.items()}
+        accuracy = {"train_accuracy": _accuracy_per_class(self.network, lesson.data)}
+        tensorfile.save(self.pupil.path, tensors, self.pupil.header | accuracy)
+        self.notebook.burn()
+
+
+def _teach(
+    lesson: Lesson,
+    group: Sequence[_Desk],
+    done: int,
+    title: str,
+    quiet: bool,
+    on_epoch: Callable[[int, int, float], None] | None,
+) -> None:
+    """Train the networks of ``group``, which all are after ``done`` steps."""
+    data, steps = lesson.data, max(lesson.ends)
+    loss = balanced_softmax(data.counts) if lesson.loss is TeacherLoss.balanced_softmax else cross_entropy
+    starts = [desk.start for desk in group if desk.start is not None]
+    with progress(title, steps, start=done, quiet=quiet) as task:
+
+        def after(moment: JointMoment) -> None:
+            task.update(moment.step, loss=moment.losses.mean())
             epoch = lesson.ends.get(moment.step)
             if epoch is None:
                 return
             if lesson.trajectory:
-                notebook.epochs[epoch] = lesson.snapshot(moment.network)
-            notebook.write(moment)
+                moment.bring_up_to_date()
+                for desk in group:
+                    desk.notebook.epochs[epoch] = lesson.snapshot(desk.network)
+            if any(desk.notebook.is_due for desk in group):
+                for desk, state in zip(group, moment.states(), strict=True):
+                    desk.notebook.write(state)
             if on_epoch is not None:
-                on_epoch(epoch, float(moment.loss))
+                for desk, value in zip(group, moment.losses.tolist(), strict=True):
+                    on_epoch(desk.pupil.number, epoch, value)
 
-        loss = balanced_softmax(data.counts) if lesson.loss is TeacherLoss.balanced_softmax else cross_entropy
-        train(
-            network,
-            examples,
-            lesson.recipe,
-            steps,
-            derive_seed(seed, "training"),
-            loss=loss,
-            start=start,
-            on_step=after,
-        )
-    final = lesson.snapshot(network)
-    network.load_state_dict(final)
-    weights = {INITIAL: initial, FINAL: final}
-    weights |= {EPOCH.format(epoch): kept for epoch, kept in notebook.epochs.items()}
-    tensors = {prefix + name: value for prefix, kept in weights.items() for name, value in kept.items()}
-    tensorfile.save(path, tensors, header | {"train_accuracy": _accuracy_per_class(network, data)})
-    notebook.burn()
+        networks, seeds = [desk.network for desk in group], [_training_seed(desk.pupil) for desk in group]
+        train_together(networks, lesson.examples, lesson.recipe, steps, seeds, loss=loss, starts=starts, on_step=after)
+
+
+def _training_seed(pupil: Pupil) -> int:
+    return derive_seed(pupil.seed, "training")
 
 
 class _Notebook:
@@ -138,14 +195,16 @@ class _Notebook:
         self._written = set(self.epochs)
         return TrainState(header["step"], tensors)
 
-    def write(self, moment: Moment) -> None:
-        """Keep the state, if it is time to; the epochs first, for the state speaks of them."""
-        if time.monotonic() - self._last < self._seconds:
-            return
+    @property
+    def is_due(self) -> bool:
+        """Whether as many seconds of training have passed as may be lost."""
+        return time.monotonic() - self._last >= self._seconds
+
+    def write(self, state: TrainState) -> None:
+        """Keep the state; the epochs first, for the state speaks of them."""
         for epoch in sorted(set(self.epochs) - self._written):
             tensorfile.save(self._epoch_file(epoch), self.epochs[epoch], {})
             self._written.add(epoch)
-        state = moment.state()
         tensorfile.save(self._folder / STATE, state.tensors, {"step": state.step, "epochs": sorted(self.epochs)})
         self._last = time.monotonic()
 

@@ -35,10 +35,18 @@ def textbook_iteration(
     look = real.at(step)
     for label in range(formation.classes):
         rows = slice(label * formation.ipc, (label + 1) * formation.ipc)
-        network = lens.through(look.view.teacher, look.view.point)
-        features = network.features(_see(pixels.images[rows], look.view, formation, label))
+        seen = _see(pixels.images[rows], look.view, formation, label)
+        judge = method.judge(look.view)
         batch = Batch(
-            label, label + 1, formation.per_class, features, look.statistics.of(label, label + 1), look.frequencies
+            label,
+            label + 1,
+            formation.per_class,
+            lens.through(look.view.teacher, look.view.point).features(seen),
+            look.statistics.of(label, label + 1),
+            look.frequencies,
+            logits=None if judge is None else lens.through(*judge)(seen),
+            channels=lens.channels,
+            view=look.view,
         )
         terms = method.losses(batch, step)
         total = torch.stack(list(terms.values())).sum()
@@ -57,5 +65,4 @@ def textbook_iteration(
 
 def _see(images: Tensor, view: View, formation: Formation, label: int) -> Tensor:
     decoded = decode(images, formation.factor, formation.size)
-    rows = view.theta.rows(torch.full((len(decoded),), label))
-    return augment(normalise(decoded, formation.mean, formation.std), rows)
+    return augment(normalise(decoded, formation.mean, formation.std), view.theta.rows([label]))

@@ -7,88 +7,25 @@ its optimiser and that number: a resumed run computes the same bytes as one that
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
-from typing import Any, Literal
+from dataclasses import dataclass
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from csdm_cli.augment import augment, cutmix, draw, parse_strategy
-from csdm_cli.data.normalisation import normalise
+from csdm_cli.engine.batches import Batches, Examples
 from csdm_cli.engine.inference import images_at_once
 from csdm_cli.engine.losses import Loss, cross_entropy
+from csdm_cli.engine.recipe import Recipe
 from csdm_cli.errors import CsdmError
 from csdm_cli.networks.network import Network
-from csdm_cli.seeds import derive_seed, generator
+from csdm_cli.seeds import derive_seed
+
+__all__ = ["Examples", "Moment", "Recipe", "TrainResult", "TrainState", "optimise", "train"]
 
 NETWORK, OPTIMIZER = "network.", "optimizer."
-DECAY, DECAY_AT = 0.2, (2 / 3, 5 / 6)  # of the schedule "steps": the field's (IDC, DREAM)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    Attributes:
-        optimizer: ``sgd`` (with momentum, Nesterov off) or ``adamw`` (which ignores ``momentum``).
-        lr: learning rate of the first step.
-        momentum: of SGD.
-        weight_decay: of all parameters.
-        batch: images per step; never more than there are.
-        augment: operations, joined by ``_``, drawn anew for every image.
-        augment_mode: one of ``names.AugmentMode``.
-        cutmix: probability of cutmix per step.
-        schedule: ``cosine`` to 0, or ``steps``: times 0.2 at 2/3 and 5/6 of the run.
-    """
-
-    optimizer: Literal["sgd", "adamw"]
-    lr: float
-    momentum: float
-    weight_decay: float
-    batch: int
-    augment: str
-    augment_mode: str
-    cutmix: float
-    schedule: Literal["cosine", "steps"]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON; ``Recipe(**recipe.as_dict())`` equals ``recipe``."""
-        return asdict(self)
-
-    def lr_at(self, step: int, steps: int) -> float:
-        """The learning rate of step ``step`` = 0 … ``steps`` - 1."""
-        if self.schedule == "cosine":
-            return self.lr * (1 + math.cos(math.pi * step / steps)) / 2
-        return self.lr * DECAY ** sum(step >= part * steps for part in DECAY_AT)
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What to learn from.
-
-    Attributes:
-        images: (N, C, H, W) uint8, or floats in [0, 1], on the device where the network is trained.
-        targets: (N,) int64 classes, or (N, classes) probabilities; on the same device.
-        mean, std: the normalisation of the network's input.
-    """
-
-    images: Tensor
-    targets: Tensor
-    mean: Sequence[float]
-    std: Sequence[float]
-
-    def __post_init__(self) -> None:
-        assert len(self.images) == len(self.targets) > 0 and self.targets.device == self.images.device
-
-    def batch(self, index: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-        """Normalised images and target probabilities at ``index``: (n, C, H, W), (n, classes)."""
-        index = index.to(self.images.device)
-        images, targets = normalise(self.images[index], self.mean, self.std), self.targets[index]
-        return images, (F.one_hot(targets, classes) if targets.ndim == 1 else targets).to(images.dtype)
 
 
 @dataclass(frozen=True)
@@ -127,7 +64,7 @@ class Moment:
 
     Attributes:
         step: steps done so far.
-        loss: of this step's batch, a scalar on the device.
+        loss: of this step's batch, on the device: a scalar, or (R,) of R networks side by side.
         network: the network being trained.
         state: copies what a resumed run needs.
     """
@@ -140,7 +77,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class TrainResult:
-    """The steps done, and the loss of the last one's batch (NaN if there was none)."""
+    """The steps done, and the loss of the last one's batch (NaN if there was none); the mean of several networks'."""
 
     steps: int
     loss: float
@@ -176,52 +113,56 @@ def train(
     Raises:
         CsdmError: if the training diverged.
     """
+    batches = Batches(examples, recipe, seed, network.classifier.out_features)
+    return optimise(network, batches.at, recipe, steps, seed, loss=loss, start=start, on_step=on_step)
+
+
+def optimise(
+    network: Network,
+    batch_at: Callable[[int], tuple[Tensor, Tensor]],
+    recipe: Recipe,
+    steps: int,
+    seed: int,
+    *,
+    loss: Loss = cross_entropy,
+    start: TrainState | None = None,
+    on_step: Callable[[Moment], None] | None = None,
+) -> TrainResult:
+    """:func:`train` on any batches.
+
+    Args:
+        network: as in :func:`train`.
+        batch_at: images and targets of a step, ready for the network and the loss.
+        recipe: its optimiser and schedule are used.
+        steps: optimiser steps of the whole run.
+        seed: of the network's own randomness.
+        loss: one value per image, (n,) or (n, R) for R networks side by side.
+        start: where an earlier run of the same arguments was.
+        on_step: called after every step.
+
+    Raises:
+        CsdmError: if the training diverged.
+    """
     optimizer = _optimizer(network, recipe)
     done = 0
     if start is not None:
         start.restore(network, optimizer)
         done = start.step
-    batches = _Batches(examples, recipe, seed, network.classifier.out_features)
     value = torch.tensor(torch.nan)
     network.train()
     for step in range(done, steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, steps)
-        images, targets = batches.at(step)
+        images, targets = batch_at(step)
         with _own_randomness(images.device, derive_seed(seed, "network", step)):
             value = _backward(network, images.to(network.classifier.weight.dtype), targets, loss)
         optimizer.step()
         if on_step is not None:
             on_step(Moment(step + 1, value, network, partial(TrainState.capture, step + 1, network, optimizer)))
-    if done < steps and not value.isfinite():
-        raise CsdmError(f"training diverged: the loss is {float(value)} after {steps} steps; lower the learning rate")
-    return TrainResult(steps, float(value))
-
-
-class _Batches:
-    """Every step's augmented and mixed images, as a function of the step."""
-
-    def __init__(self, examples: Examples, recipe: Recipe, seed: int, classes: int) -> None:
-        self._examples, self._recipe, self._seed, self._classes = examples, recipe, seed, classes
-        self._count = len(examples.images)
-        self._size = min(recipe.batch, self._count)
-        self._strategy = parse_strategy(recipe.augment)
-        self._shuffle = lru_cache(maxsize=2)(self._draw_shuffle)
-
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        images, targets = self._examples.batch(self._index(step), self._classes)
-        rng = generator(self._seed, "augment", step)
-        images = augment(images, draw(rng, len(images), self._strategy, self._recipe.augment_mode))
-        return cutmix(images, targets, self._recipe.cutmix, rng)
-
-    def _index(self, step: int) -> Tensor:
-        first, last = step * self._size, (step + 1) * self._size
-        shuffles = range(first // self._count, (last - 1) // self._count + 1)
-        joined = torch.cat([self._shuffle(number) for number in shuffles])
-        return joined[first - shuffles.start * self._count :][: self._size]
-
-    def _draw_shuffle(self, number: int) -> Tensor:
-        return torch.randperm(self._count, generator=generator(self._seed, "shuffle", number))
+    last = float(value.mean())
+    if done < steps and not math.isfinite(last):
+        raise CsdmError(f"training diverged: the loss is {last} after {steps} steps; lower the learning rate")
+    return TrainResult(steps, last)
 
 
 def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
@@ -231,11 +172,11 @@ def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> 
     """
     network.zero_grad(set_to_none=True)
     whole = network.couples_samples or images.device.type != "cpu"
-    size = len(images) if whole else images_at_once(images)
-    total = torch.zeros((), device=images.device, dtype=images.dtype)
+    size = len(images) if whole else max(1, images_at_once(images) // targets[0, ..., 0].numel())
+    total = torch.zeros(targets.shape[1:-1], device=images.device, dtype=images.dtype)
     for part, wanted in zip(torch.split(images, size), torch.split(targets, size), strict=True):
-        value = loss(network(part), wanted).sum() / len(images)
-        value.backward()
+        value = loss(network(part), wanted).sum(0) / len(images)
+        value.backward(torch.ones_like(value))
         total += value.detach()
     return total
 

@@ -124,5 +124,6 @@ def _point(plan: ViewPlan, position: float) -> Point:
     if plan.schedule is TeacherSchedule.interpolate:
         return ("interpolate", position)
     if plan.schedule is TeacherSchedule.trajectory:
-        return ("epoch", 1 + int(position * plan.epochs))
+        epoch = int(position * (plan.epochs + 1))  # 0: before training
+        return "final" if epoch == plan.epochs else ("epoch", epoch)
     return "final"

@@ -2,22 +2,31 @@
 
 An optimised method names the statistics it wants of each real class, and turns them and the synthetic
 images' features into losses; the engine owns images, views, networks, chunks and the optimiser. A
-building method makes its images at once. Adding a method is adding one file (see README).
+building method makes its images at once. Adding a method is adding one file (see docs/methods.md).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from csdm_cli.data.imageset import ImageSet
-from csdm_cli.names import FrequencyRule, KernelName, MethodName
+from csdm_cli.engine.lens import Lens, Place
+from csdm_cli.engine.teachers import TeacherPool
+from csdm_cli.engine.views import View
+from csdm_cli.keys import module_hash
+from csdm_cli.names import FrequencyRule, KernelName, LabelKind, TeacherSchedule
 from csdm_cli.spectral.characteristic import Ecf
+
+
+def option(default: Any, help_text: str) -> Any:
+    """A method's own parameter: its default, and what ``csdm methods NAME`` says of it."""
+    return field(default=default, metadata={"help": help_text})
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class Spectrum:
 
     Attributes:
         kernel, shape: whose spectral measure they come from.
-        scale: the kernel's length, as a multiple of the median distance of real features.
+        scale: the kernel's length, as a multiple of the median distance of real features unless ``absolute``.
         count: how many per view.
         rule: how they are spread over the measure.
         resample: whether every view has its own, or all share one set.
@@ -38,23 +47,58 @@ class Spectrum:
     count: int
     rule: FrequencyRule = FrequencyRule.monte_carlo
     resample: bool = True
+    absolute: bool = False
+
+
+class Summary(ABC):
+    """A statistic of one class that a method defines for itself (a frozen dataclass); it can be banked."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def of(self, features: Tensor, channels: int, seed: int) -> Tensor:
+        """From the class's (n, D) features, flattened maps of ``channels``; every class's has the same shape.
+
+        Whatever is random follows from ``seed``, which is the view's and the class's.
+        """
 
 
 @dataclass(frozen=True)
 class Request:
-    """The class statistics a method wants; all but ``features`` are means over samples and can be banked.
+    """The class statistics a method wants; all but ``features`` can be banked.
 
     Attributes:
         mean: means of the features.
         unit_mean: means of the features normalised to length 1.
         spectrum: characteristic functions of the normalised features.
-        features: the normalised features of the real minibatch themselves.
+        summaries: statistics of the features that the method defines itself.
+        features: the features of the real minibatch themselves.
+        length: the kernel length for a method that has no spectrum.
     """
 
     mean: bool = False
     unit_mean: bool = False
     spectrum: Spectrum | None = None
+    summaries: tuple[Summary, ...] = ()
     features: bool = False
+    length: bool = False
+
+    def joined(self, other: Request) -> Request:
+        """What this one and ``other`` want; one spectrum at most."""
+        assert self.spectrum is None or other.spectrum is None or self.spectrum == other.spectrum
+        return Request(
+            self.mean or other.mean,
+            self.unit_mean or other.unit_mean,
+            self.spectrum or other.spectrum,
+            tuple(dict.fromkeys(self.summaries + other.summaries)),
+            self.features or other.features,
+            self.length or other.length,
+        )
+
+    def described(self) -> dict[str, Any]:
+        """As JSON values that change with anything the statistics depend on, the summaries' code included."""
+        own = {summary.name: [asdict(summary), module_hash(type(summary))] for summary in self.summaries}  # type: ignore[call-overload]
+        return asdict(self) | {"summaries": own}
 
 
 @dataclass(frozen=True)
@@ -64,6 +108,7 @@ class ClassStatistics:
     Attributes:
         mean, unit_mean: (c, D).
         ecf: characteristic functions at the view's K frequencies, (c, K).
+        summaries: by name, each (c, …).
         features: one (n, D) tensor per class.
         length: the kernel length ℓ under this view's weights, for kernels that need it.
     """
@@ -71,6 +116,7 @@ class ClassStatistics:
     mean: Tensor | None = None
     unit_mean: Tensor | None = None
     ecf: Ecf | None = None
+    summaries: Mapping[str, Tensor] = field(default_factory=dict)
     features: Sequence[Tensor] | None = None
     length: float = 1.0
 
@@ -81,6 +127,7 @@ class ClassStatistics:
             mean=None if self.mean is None else self.mean[part],
             unit_mean=None if self.unit_mean is None else self.unit_mean[part],
             ecf=None if self.ecf is None else Ecf(self.ecf.re[part], self.ecf.im[part]),
+            summaries={name: value[part] for name, value in self.summaries.items()},
             features=None if self.features is None else self.features[part],
             length=self.length,
         )
@@ -94,6 +141,9 @@ class Batch:
         features: (c·per_class, D), class after class, with gradient.
         real: the same classes' real statistics.
         frequencies: (K, D), if the method asked for a spectrum.
+        logits: (c·per_class, C) under the weights that :meth:`OptimisedMethod.judge` named, with gradient.
+        channels: of the maps that features are flattened from: D = channels · positions.
+        view: what the images are seen through.
     """
 
     first: int
@@ -102,6 +152,9 @@ class Batch:
     features: Tensor
     real: ClassStatistics
     frequencies: Tensor | None
+    logits: Tensor | None = None
+    channels: int = 1
+    view: View | None = None
 
     @property
     def classes(self) -> int:
@@ -109,27 +162,79 @@ class Batch:
 
     def class_means(self, values: Tensor) -> Tensor:
         """Means per class of one row per image: (c·per_class, …) -> (c, …)."""
-        means: Tensor = values.unflatten(0, (self.classes, self.per_class)).mean(1)
-        return means
+        return self.by_class(values).mean(1)
+
+    def by_class(self, values: Tensor) -> Tensor:
+        """One row per image as one block per class: (c·per_class, …) -> (c, per_class, …)."""
+        return values.view(self.classes, self.per_class, *values.shape[1:])
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of every image: (c·per_class,)."""
+        classes = torch.arange(self.first, self.last, device=self.features.device)
+        return classes.repeat_interleave(self.per_class)
 
 
 @dataclass(frozen=True)
 class Context:
-    """What an optimised method may know before the first step."""
+    """What an optimised method may know before the first step.
+
+    Attributes:
+        counts: real images per class.
+        per_class: decoded synthetic images per class.
+        seed: of the run.
+        pool: the teachers; None in tests of a loss alone.
+        data: the real images, on the device; None for a method that runs from a bank.
+    """
 
     counts: tuple[int, ...]
     device: torch.device
     dtype: torch.dtype
+    per_class: int = 1
+    seed: int = 0
+    pool: TeacherPool | None = None
+    data: ImageSet | None = None
 
 
-class OptimisedMethod(ABC):
-    """A method whose images are optimised. Subclasses set ``Parameters`` and ``default_calibration``."""
+class Described:
+    """What every method tells about itself.
+
+    Attributes:
+        Parameters: a dataclass of its own parameters; all have defaults, made by :func:`option`.
+        summary, source, cost: one line each, for ``csdm methods``.
+        departures: what differs from its paper under the common protocol, such as terms whose network is not there.
+        default_labels: of its sets.
+    """
 
     Parameters: ClassVar[type[Any]]
-    default_calibration: ClassVar[float] = 0.0
-    class_separable: ClassVar[bool] = True
     summary: ClassVar[str]
     source: ClassVar[str]
+    cost: ClassVar[str]
+    departures: ClassVar[str] = "none"
+    default_labels: ClassVar[LabelKind] = LabelKind.hard
+
+    @classmethod
+    def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
+        """Its paper's own settings by section of params.yaml, for ``--preset paper``; without what is left open."""
+        return {}
+
+    def idle_options(self) -> frozenset[str]:
+        """Parameters that have no effect given the others; asking for them is an error."""
+        return frozenset()
+
+
+class OptimisedMethod(Described, ABC):
+    """A method whose images are optimised.
+
+    Attributes:
+        default_calibration: weight of the teachers' cross-entropy unless the user sets one.
+        default_schedule: which of the teachers' weights it looks through unless the user says.
+        class_separable: whether its loss is a sum of functions of one class each (under its parameters).
+    """
+
+    default_calibration: ClassVar[float] = 0.0
+    default_schedule: ClassVar[TeacherSchedule] = TeacherSchedule.final
+    class_separable: bool = True
 
     def __init__(self, parameters: Any) -> None:
         self.parameters = parameters
@@ -143,14 +248,22 @@ class OptimisedMethod(ABC):
         """Whether those statistics can be computed once and kept."""
         return not self.request().features
 
-    def prepare(self, context: Context) -> None:  # noqa: B027  # a method need not
+    def prepare(self, context: Context) -> None:  # a method need not
         """Called once before the first step (also of a resumed run)."""
+
+    def lens(self, shared: Lens) -> Lens:
+        """The networks to look through: the teachers, or a method's own. Called after :meth:`prepare`."""
+        return shared
+
+    def judge(self, view: View) -> Place | None:
+        """Whose logits of the synthetic images :meth:`losses` reads under ``view``, if any."""
+        return None
 
     @abstractmethod
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Named scalars, each summed over the batch's classes; the engine minimises their sum."""
 
-    def after_step(self, step: int) -> None:  # noqa: B027
+    def after_step(self, step: int) -> None:
         """Called after every optimiser step."""
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -161,19 +274,23 @@ class OptimisedMethod(ABC):
         """Take back what :meth:`state_dict` gave."""
         assert not state
 
-    def idle_options(self) -> frozenset[str]:
-        """Parameters that have no effect given the others; asking for them is an error."""
-        return frozenset()
-
 
 @dataclass(frozen=True)
 class Building:
-    """What a building method starts from."""
+    """What a building method starts from.
+
+    Attributes:
+        data: the long-tailed set, on the device.
+        pool: the teachers, for a method that ``needs_teachers``.
+        quiet: show no progress.
+    """
 
     data: ImageSet
     ipc: int
     factor: int
     seed: int
+    pool: TeacherPool | None = None
+    quiet: bool = True
 
 
 @dataclass(frozen=True)
@@ -184,12 +301,16 @@ class Built:
     factor: int
 
 
-class BuildingMethod(ABC):
-    """A method that selects or assembles its images at once."""
+class BuildingMethod(Described, ABC):
+    """A method that selects or assembles its images at once.
 
-    Parameters: ClassVar[type[Any]]
-    summary: ClassVar[str]
-    source: ClassVar[str]
+    Attributes:
+        needs_teachers: whether it looks through the teachers.
+        reads_factor: whether it can put factor² images into a stored one.
+    """
+
+    needs_teachers: ClassVar[bool] = False
+    reads_factor: ClassVar[bool] = False
 
     def __init__(self, parameters: Any) -> None:
         self.parameters = parameters
@@ -205,21 +326,14 @@ class NoParameters:
 
 
 Method = OptimisedMethod | BuildingMethod
-METHODS: dict[MethodName, type[OptimisedMethod] | type[BuildingMethod]] = {}
-AnyMethod = TypeVar("AnyMethod", bound=type[OptimisedMethod] | type[BuildingMethod])
+MethodClass = type[OptimisedMethod] | type[BuildingMethod]
 
 
-def method(name: MethodName) -> Callable[[AnyMethod], AnyMethod]:
-    """Class decorator: register a method under its name."""
-
-    def add(cls: AnyMethod) -> AnyMethod:
-        assert name not in METHODS, f"method {name} registered twice"
-        METHODS[name] = cls
-        return cls
-
-    return add
-
-
-def parameter_names(cls: type[OptimisedMethod] | type[BuildingMethod]) -> frozenset[str]:
+def parameter_names(cls: MethodClass) -> frozenset[str]:
     """The settings that belong to a method alone."""
-    return frozenset(field.name for field in fields(cls.Parameters))
+    return frozenset(parameter.name for parameter in fields(cls.Parameters))
+
+
+def parameter_defaults(cls: MethodClass) -> dict[str, Any]:
+    """What its parameters are unless set; those that the settings of ``csdm distill`` provide have none here."""
+    return {p.name: p.default for p in fields(cls.Parameters) if p.default is not MISSING}

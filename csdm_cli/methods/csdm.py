@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from csdm_cli.methods.contract import Batch, Context, OptimisedMethod, Request, Spectrum, method
-from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName, MethodName
+from csdm_cli.methods.contract import Batch, Context, OptimisedMethod, Request, Spectrum
+from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.spectral.characteristic import ecf
 from csdm_cli.spectral.distance import class_distance
 from csdm_cli.spectral.kernels import SHIFT_INVARIANT, check_shape
@@ -36,7 +36,6 @@ class CsdmParameters:
     alpha_tail: float
 
 
-@method(MethodName.csdm)
 class Csdm(OptimisedMethod):
     """Σ_c E_ω[α_c·amplitude + (1 − α_c)·phase] between characteristic functions of normalised features.
 
@@ -48,6 +47,7 @@ class Csdm(OptimisedMethod):
     default_calibration: ClassVar[float] = 1.0
     summary = "class-aware spectral distribution matching"
     source = "arXiv 2603.01698"
+    cost = "one forward and backward of the synthetic images per step (bank)"
     parameters: CsdmParameters
 
     def __init__(self, parameters: CsdmParameters) -> None:
@@ -66,7 +66,7 @@ class Csdm(OptimisedMethod):
             )
         if p.kernel in MEANS_ONLY:
             return Request(unit_mean=True)
-        return Request(features=True)
+        return Request(features=True, length=True)
 
     def prepare(self, context: Context) -> None:
         p = self.parameters
@@ -86,8 +86,9 @@ class Csdm(OptimisedMethod):
         if batch.real.unit_mean is not None:
             return {"mean": (batch.class_means(features) - batch.real.unit_mean).square().sum()}
         assert batch.real.features is not None
-        pairs = zip(batch.real.features, features.split(batch.per_class), strict=True)
-        distances = [biased_mmd2(real, own, p.kernel, p.scale * batch.real.length, self.shape) for real, own in pairs]
+        real = [normalize(own) for own in batch.real.features]
+        pairs = zip(real, features.split(batch.per_class), strict=True)
+        distances = [biased_mmd2(one, own, p.kernel, p.scale * batch.real.length, self.shape) for one, own in pairs]
         return {"mmd": sum(distances[1:], start=distances[0])}
 
     def idle_options(self) -> frozenset[str]:

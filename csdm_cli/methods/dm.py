@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from csdm_cli.methods.contract import Batch, NoParameters, OptimisedMethod, Request, method
-from csdm_cli.names import MethodName
+from csdm_cli.methods.contract import Batch, NoParameters, OptimisedMethod, Request
 
 
-@method(MethodName.dm)
 class Dm(OptimisedMethod):
     """Σ_c ‖mean f(real_c) − mean f(synthetic_c)‖² of unnormalised features (equation 4 of the paper).
 
@@ -19,6 +17,7 @@ class Dm(OptimisedMethod):
     Parameters = NoParameters
     summary = "matching of class means"
     source = "Zhao and Bilen, WACV 2023, arXiv 2110.04181"
+    cost = "one forward and backward of the synthetic images per step (bank)"
 
     def request(self) -> Request:
         return Request(mean=True)

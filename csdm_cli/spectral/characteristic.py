@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from csdm_cli.spectral.product import product
+from csdm_cli.transfer import sent
 
 EPSILON = 1e-12
 """Keeps |φ| = √(re² + im² + ε) differentiable at 0; far below float32's rounding of a |φ|² of 1."""
@@ -57,7 +60,7 @@ def project(features: Tensor, frequencies: Tensor) -> Tensor:
     """
     dtype = torch.promote_types(torch.promote_types(features.dtype, frequencies.dtype), torch.float32)
     with _full_precision(features.device.type):
-        return features.to(dtype) @ frequencies.to(dtype).T
+        return product(features.to(dtype), frequencies.to(dtype))
 
 
 class EcfSum:
@@ -92,7 +95,7 @@ class EcfSum:
         """
         if 0 in self._counts:
             raise ValueError(f"class {self._counts.index(0)} has no features")
-        counts = torch.tensor(self._counts, dtype=torch.float64, device=self._re.device)[:, None]
+        counts = sent(torch.tensor(self._counts, dtype=torch.float64), self._re.device)[:, None]
         return Ecf((self._re / counts).to(self._dtype), (self._im / counts).to(self._dtype))
 
 
@@ -109,8 +112,9 @@ def _full_precision(device_type: str) -> Iterator[None]:
     before = torch.get_float32_matmul_precision()
     if before != "highest":
         torch.set_float32_matmul_precision("highest")
+    can_autocast = torch.amp.is_autocast_available(device_type)
     try:
-        with torch.autocast(device_type, enabled=False):
+        with torch.autocast(device_type, enabled=False) if can_autocast else nullcontext():
             yield
     finally:
         if before != "highest":

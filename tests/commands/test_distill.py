@@ -30,6 +30,37 @@ def test_soft_labels_are_the_teachers_mean_probabilities(workplace):
     assert "soft labels" in run("evaluate", "soft", "--data", "data").stdout
 
 
+def test_soft_labels_are_freed_of_priors(workplace):
+    """A number is used as it is, auto is measured on the development set; either is told and kept."""
+    result, made = distil("--labels", "soft", "--prior-calibration", 0.5, out="half")
+    assert "prior calibration: τ 0.5\n" in result.stdout
+    assert made.provenance.config["prior_calibration"] == {"tau": 0.5}
+    _, plain = distil("--labels", "soft", out="plain")
+    tail = made.soft_labels.probabilities[:, -1].mean() - plain.soft_labels.probabilities[:, -1].mean()
+    assert torch.equal(made.images, plain.images) and tail > 0
+    result, chosen = distil("--labels", "soft", "--prior-calibration", "auto", out="auto")
+    found = chosen.provenance.config["prior_calibration"]
+    assert found["measured_on"] == "dev" and len(found["balanced_nll"]) == 21
+    assert f"τ {found['tau']:g}, chosen on the development set" in result.stdout
+    assert f"τ {found['tau']:g}" in run("distill", "data", "--teachers", "teachers", "--labels", "soft",
+                                        "--prior-calibration", "auto", "--out", "auto").stdout  # fmt: skip
+    assert "prior_calibration" in run("show", "auto").stdout
+
+
+def test_without_a_development_set_tau_is_chosen_on_training_images(workplace):
+    run("make-lt", "--dev", 0, "--out", "bare")
+    options = ("--labels", "soft", "--prior-calibration", "auto", "--method", "random")
+    result = run("distill", "bare", *options, "--out", "out")
+    assert "chosen on the training images" in result.stdout
+
+
+def test_prior_calibration_is_refused_where_it_does_nothing(workplace):
+    calibrated = ("distill", "data", "--teachers", "teachers", "--prior-calibration")
+    fails(run(*calibrated, "auto", expect=None), 2, "--prior-calibration auto", "--labels soft")
+    fails(run(*calibrated, "much", "--labels", "soft", expect=None), 2, 'got "much"', "a number >= 0, or auto")
+    fails(run(*calibrated, "-1", "--labels", "soft", expect=None), 2, "a number >= 0, or auto")
+
+
 @pytest.mark.parametrize("method", ["random", "tiled-random"])
 def test_selections_are_real_images(workplace, method):
     result = run("distill", "data", "--method", method, "--out", "out")
@@ -114,3 +145,16 @@ def test_options_of_how_to_run_change_nothing(workplace):
 def test_missing_and_foreign_inputs(workplace, command):
     fails(run(command, "nowhere", expect=None), 1, "nowhere", "make-lt")
     fails(run(command, "teachers", expect=None), 1, "teachers is not a long-tailed set")
+
+
+def test_numerics_are_part_of_the_run_and_told_of_it(workplace):
+    """What they round differently gives another run; asking for what the device does anyway does not."""
+    _, plain = distil(out="plain")
+    _, asked = distil("--precision", "fp32", "--no-channels-last", "--no-compile", out="asked")
+    _, half = distil("--precision", "bf16", "--channels-last", out="half")
+    runs = [made.provenance.config["run"] for made in (plain, asked, half)]
+    assert runs[0] == runs[1] != runs[2]
+    assert half.provenance.config["numerics"] == {"precision": "bf16", "channels_last": True, "compiled": False}
+    assert plain.images.shape == half.images.shape
+    random = run("distill", "data", "--method", "random", "--precision", "bf16", expect=None)
+    fails(random, 2, "--precision has no effect on random")

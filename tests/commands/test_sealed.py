@@ -10,9 +10,8 @@ import pytest
 import csdm_cli
 from csdm_cli.data.holdout import TEST_FILE, read_test
 from csdm_cli.data.store import open_longtail
-from csdm_cli.methods import METHODS
+from csdm_cli.methods import load
 from csdm_cli.methods.csdm import Csdm
-from csdm_cli.names import MethodName
 from tests.commands.conftest import COMMANDS, contents, fails, run
 
 PACKAGE = Path(csdm_cli.__file__).parent
@@ -28,7 +27,7 @@ class Spy(Csdm):
 
 @pytest.mark.parametrize("command", ["distill", "profile"])
 def test_a_method_that_looks_at_the_test_set_is_stopped(workplace, monkeypatch, command):
-    monkeypatch.setitem(METHODS, MethodName.csdm, Spy)
+    monkeypatch.setattr("csdm_cli.commands.assembling.load", lambda name: Spy)
     arguments = COMMANDS["distill"] if command == "distill" else ["profile", "data", "--teachers", "teachers"]
     fails(run(*arguments, expect=None), 1, "the test set is sealed while")
     assert not Path("out").exists()
@@ -38,7 +37,7 @@ def test_a_selection_that_looks_at_the_test_set_is_stopped(workplace, monkeypatc
     def build(self, start):
         return read_test(open_longtail(Path("data")))
 
-    monkeypatch.setattr(METHODS[MethodName.random], "build", build)
+    monkeypatch.setattr(load("random"), "build", build)
     fails(run("distill", "data", "--method", "random", "--out", "out", expect=None), 1, "sealed while distilling")
 
 

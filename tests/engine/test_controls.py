@@ -20,7 +20,7 @@ from csdm_cli.engine.controls import (
 )
 from csdm_cli.engine.initial import initial_images
 from csdm_cli.engine.losses import balanced_softmax
-from csdm_cli.engine.students import Evaluation, Protocol, evaluate_set
+from csdm_cli.engine.students import Evaluation, Examiner, Protocol, evaluate_set
 from csdm_cli.engine.training import Examples, Recipe, train
 from csdm_cli.names import Initial
 from csdm_cli.networks import NetworkSpec, build
@@ -60,19 +60,19 @@ def test_tiled_images_are_decoded_from_what_is_stored(data: ImageSet):
 
 
 def test_rows_of_the_selections(data: ImageSet, tmp_path: Path):
-    rows = evaluate_selections(data, Selection(2, 2, 0), data, SPEC, PROTOCOL, "cpu", cache=tmp_path, quiet=True)
+    rows = evaluate_selections(data, Selection(2, 2, 0), Examiner(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
     assert set(rows) == {ControlName.random, ControlName.tiled_random}
     for name, images in (
         (ControlName.random, random_images(data, Selection(2, 2, 0))),
         (ControlName.tiled_random, tiled_images(data, Selection(2, 2, 0))),
     ):
         labels = torch.arange(3).repeat_interleave(len(images) // 3)
-        alone = evaluate_set(images, labels, data.counts, data, SPEC, PROTOCOL, "cpu", quiet=True)
+        alone = evaluate_set(images, labels, data.counts, Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True))
         assert rows[name] == alone
 
 
 def test_at_factor_1_tiles_are_random_images(data: ImageSet):
-    rows = evaluate_selections(data, Selection(2, 1, 0), data, SPEC, PROTOCOL, "cpu", quiet=True)
+    rows = evaluate_selections(data, Selection(2, 1, 0), Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True))
     assert rows[ControlName.random] is rows[ControlName.tiled_random]
     torch.testing.assert_close(
         tiled_images(data, Selection(2, 1, 0)), random_images(data, Selection(2, 1, 0)).float() / 255
@@ -80,7 +80,7 @@ def test_at_factor_1_tiles_are_random_images(data: ImageSet):
 
 
 def test_rows_of_the_full_set(data: ImageSet):
-    rows = evaluate_full(data, data, SPEC, PROTOCOL, "cpu", quiet=True)
+    rows = evaluate_full(data, Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True))
     assert tuple(rows) == FULL
     prior = torch.tensor(data.counts) / sum(data.counts)
     seed = derive_seed(11, "student", 1)
@@ -96,16 +96,16 @@ def test_rows_of_the_full_set(data: ImageSet):
 
 def test_cross_entropy_and_logit_adjustment_share_their_students(data: ImageSet, tmp_path: Path, monkeypatch):
     trainings = []
-    original = students.train
-    monkeypatch.setattr(students, "train", lambda *a, **k: trainings.append(1) or original(*a, **k))
-    rows = evaluate_full(data, data, SPEC, PROTOCOL, "cpu", cache=tmp_path, quiet=True)
+    original = students.train_together
+    monkeypatch.setattr(students, "train_together", lambda *a, **k: trainings.append(1) or original(*a, **k))
+    rows = evaluate_full(data, Examiner(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
     assert len(trainings) == 2 * 2  # two students of cross-entropy, two of balanced softmax
-    assert rows == evaluate_full(data, data, SPEC, PROTOCOL, "cpu", cache=tmp_path, quiet=True)
+    assert rows == evaluate_full(data, Examiner(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
     assert len(trainings) == 4
 
 
 def test_the_best_full_control(data: ImageSet):
-    rows = evaluate_full(data, data, SPEC, PROTOCOL, "cpu", quiet=True)
+    rows = evaluate_full(data, Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True))
     best = best_full(rows)
     assert best in FULL and all(rows[best].accuracy.mean >= row.accuracy.mean for row in rows.values())
     assert isinstance(rows[best], Evaluation) and rows[best].groups == group_of_classes(data.counts)

@@ -20,7 +20,7 @@ from csdm_cli.engine.real_side import FreshRealSide
 from csdm_cli.engine.step import Chunking, Formation, Matching, batched_iteration
 from csdm_cli.engine.textbook import textbook_iteration
 from csdm_cli.engine.views import FreshViews, PooledViews, ViewPlan
-from csdm_cli.methods import METHODS
+from csdm_cli.methods import load
 from csdm_cli.methods.contract import Context, NoParameters
 from csdm_cli.methods.csdm import CsdmParameters
 from csdm_cli.names import (
@@ -30,7 +30,6 @@ from csdm_cli.names import (
     FrequencyRule,
     Initial,
     KernelName,
-    MethodName,
     PixelOptimizer,
     Schedule,
     TeacherSchedule,
@@ -42,9 +41,9 @@ CSDM = CsdmParameters(
 )
 
 
-def new_run(data, pool, folder, optimizer=PixelOptimizer.adam, iterations=7, method=MethodName.csdm, textbook=False):
+def new_run(data, pool, folder, optimizer=PixelOptimizer.adam, iterations=7, method="csdm", textbook=False):
     """Pixels, method and iteration of a fresh process."""
-    own = METHODS[method](CSDM if method is MethodName.csdm else NoParameters())
+    own = load(method)(CSDM if method == "csdm" else NoParameters())
     own.prepare(Context(data.counts, CPU, torch.float32))
     formation = Formation(data.classes, 2, 2, data.size, data.mean, data.std)
     lens = Lens(pool, CPU, torch.float32)
@@ -108,10 +107,10 @@ def test_checkpoints_are_written_when_due(data, pool, tmp_path):
     assert checkpoint.load(CPU) is None
 
 
-@pytest.mark.parametrize("method", [MethodName.csdm, MethodName.dm])
+@pytest.mark.parametrize("method", ["csdm", "dm"])
 def test_the_loss_falls_and_pixels_stay_in_range(data, pool, tmp_path, method):
     result = finish(new_run(data, pool, tmp_path / "bank", iterations=60, method=method), tmp_path)
-    matched = result.history["spectral" if method is MethodName.csdm else "mean"]
+    matched = result.history["spectral" if method == "csdm" else "mean"]
     assert matched[-8:].mean() < 0.7 * matched[:8].mean()
     assert result.images.min() >= 0 and result.images.max() <= 1
     assert not any(values.isnan().any() for values in result.history.values())

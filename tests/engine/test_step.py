@@ -13,7 +13,7 @@ from csdm_cli.engine.initial import initial_images
 from csdm_cli.engine.lens import Lens
 from csdm_cli.engine.step import Chunking, Formation, Matching, activation_bytes, chunking
 from csdm_cli.engine.views import PooledViews, ViewPlan
-from csdm_cli.methods import METHODS
+from csdm_cli.methods import load
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.csdm import CsdmParameters
 from csdm_cli.names import (
@@ -23,7 +23,6 @@ from csdm_cli.names import (
     FrequencyRule,
     Initial,
     KernelName,
-    MethodName,
     TeacherSchedule,
 )
 from csdm_cli.spectral.weights import alphas
@@ -43,7 +42,7 @@ def world(data, pool, tmp_path):
     lens = Lens(pool, CPU, torch.float64)
     plan = ViewPlan(2, data.classes, STRATEGY, AugmentMode.single, TeacherSchedule.final, 10, seed=3)
     views = PooledViews(plan, draws=3)
-    method = METHODS[MethodName.csdm](PARAMETERS)
+    method = load("csdm")(PARAMETERS)
     method.prepare(Context(data.counts, CPU, torch.float64))
     build_bank(tmp_path, data, views, 6, method.request(), lens, torch.float64, quiet=True)
     real = BankedRealSide(tmp_path, views, method.request(), lens, torch.float64)
@@ -79,7 +78,7 @@ def test_calibration_uses_final_weights_under_every_schedule(data, pool, schedul
     formation = Formation(data.classes, 2, 1, data.size, data.mean, data.std)
     lens = Lens(pool, CPU, torch.float64)
     views = PooledViews(ViewPlan(2, data.classes, (), AugmentMode.single, schedule, 10, seed=3), draws=2)
-    method = METHODS[MethodName.csdm](PARAMETERS)
+    method = load("csdm")(PARAMETERS)
     method.prepare(Context(data.counts, CPU, torch.float64))
     build_bank(tmp_path, data, views, 4, method.request(), lens, torch.float64, quiet=True)
     real = BankedRealSide(tmp_path, views, method.request(), lens, torch.float64)

@@ -9,8 +9,9 @@ import torch
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.normalisation import normalise
 from csdm_cli.engine import students
-from csdm_cli.engine.students import Evaluation, Protocol, StudentRun, confusion_matrix, evaluate_set
+from csdm_cli.engine.students import Evaluation, Examiner, Protocol, StudentRun, confusion_matrix, evaluate_set
 from csdm_cli.engine.training import Examples, Recipe, train
+from csdm_cli.names import Parallel
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.scores import ClassGroups
 from csdm_cli.seeds import derive_seed
@@ -28,7 +29,7 @@ def learnt() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def evaluate(learnt, test: ImageSet, protocol: Protocol = PROTOCOL, **options) -> Evaluation:
-    return evaluate_set(*learnt, COUNTS, test, SPEC, protocol, "cpu", quiet=True, **options)
+    return evaluate_set(*learnt, COUNTS, Examiner(test, SPEC, protocol, "cpu", quiet=True, **options))
 
 
 def test_a_student_is_what_the_shared_loop_makes_of_its_seed(learnt, data: ImageSet):
@@ -47,7 +48,7 @@ def test_a_student_is_what_the_shared_loop_makes_of_its_seed(learnt, data: Image
 def test_tests_during_training_change_nothing(learnt, data: ImageSet):
     norm = replace(SPEC, norm="batch")
     once, often = (
-        evaluate_set(*learnt, COUNTS, data, norm, replace(PROTOCOL, test_points=points), "cpu", quiet=True)
+        evaluate_set(*learnt, COUNTS, Examiner(data, norm, replace(PROTOCOL, test_points=points), "cpu", quiet=True))
         for points in (1, 6)
     )
     assert [run.confusion for run in once.students] == [run.confusion for run in often.students]
@@ -76,12 +77,12 @@ def test_finished_students_are_kept_and_not_trained_again(learnt, data: ImageSet
     trained: list[int] = []
     original = students._teach_and_test
 
-    def watched(exam, protocol, number, title, quiet):
-        if number == 2 and trained == [0, 1]:
+    def watched(exam, protocol, numbers, title, quiet):
+        if numbers == [2] and trained == [0, 1]:
             trained.append(-1)
             raise KilledError
-        trained.append(number)
-        return original(exam, protocol, number, title, quiet)
+        trained.extend(numbers)
+        return original(exam, protocol, numbers, title, quiet)
 
     monkeypatch.setattr(students, "_teach_and_test", watched)
     with pytest.raises(KilledError):
@@ -92,6 +93,37 @@ def test_finished_students_are_kept_and_not_trained_again(learnt, data: ImageSet
     assert files == ["student-0.json", "student-1.json", "student-2.json"]
     fewer = evaluate(learnt, data, replace(PROTOCOL, students=2), cache=tmp_path)
     assert fewer.students == whole.students[:2] and trained == [0, 1, -1, 2]
+
+
+def test_students_trained_together_are_those_trained_in_turn(learnt, data: ImageSet, tmp_path: Path, monkeypatch):
+    """In float64, where both round too little to change a decision."""
+    images = (learnt[0].double() / 255, learnt[1])
+    monkeypatch.setattr(students, "build", lambda spec, seed: build(spec, seed).double())
+    protocol = replace(PROTOCOL, students=5)
+    in_turn = evaluate(images, data, protocol, cache=tmp_path)
+    together = evaluate(images, data, protocol, cache=tmp_path, parallel=Parallel.together)
+    assert together.students == in_turn.students and together.key != in_turn.key
+
+
+def test_what_is_missing_is_trained_together(learnt, data: ImageSet, tmp_path: Path, monkeypatch):
+    options = {"cache": tmp_path, "parallel": Parallel.together}
+    groups: list[list[int]] = []
+    original = students._teach_and_test
+
+    def watched(exam, protocol, numbers, title, quiet):
+        groups.append(numbers)
+        return original(exam, protocol, numbers, title, quiet)
+
+    monkeypatch.setattr(students, "_teach_and_test", watched)
+    five = replace(PROTOCOL, students=5)
+    key = evaluate(learnt, data, **options).key
+    whole = evaluate(learnt, data, five, **options)
+    assert groups == [[0, 1, 2], [3, 4]] and whole.key == key
+    for number in (0, 2, 3):
+        (tmp_path / "evaluations" / key / f"student-{number}.json").unlink()
+    again = evaluate(learnt, data, five, **options)
+    assert groups[2:] == [[0, 2, 3]] and [run.number for run in again.students] == [0, 1, 2, 3, 4]
+    assert again.students[1] == whole.students[1] and again.students[4] == whole.students[4]
 
 
 def test_a_damaged_result_is_made_again(learnt, data: ImageSet, tmp_path: Path):
@@ -137,9 +169,8 @@ def test_students_learn(data: ImageSet):
     images = colours.expand(3, 3, 8, 8).contiguous()
     test = replace(data, images=images.repeat_interleave(torch.tensor(data.counts), 0))
     protocol = replace(PROTOCOL, steps=60, students=2, recipe=replace(RECIPE, augment="crop_flip", cutmix=0.0))
-    evaluation = evaluate_set(
-        images, torch.arange(3), COUNTS, test, replace(SPEC, norm="none"), protocol, "cpu", quiet=True
-    )
+    examiner = Examiner(test, replace(SPEC, norm="none"), protocol, "cpu", quiet=True)
+    evaluation = evaluate_set(images, torch.arange(3), COUNTS, examiner)
     assert evaluation.accuracy.mean == 1.0
     assert evaluation.confusion == ((18, 0, 0), (0, 12, 0), (0, 0, 6))  # summed over two students
 

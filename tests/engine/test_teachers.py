@@ -12,10 +12,10 @@ from csdm_cli import tensorfile
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.normalisation import normalise
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
-from csdm_cli.engine.teaching import Lesson
-from csdm_cli.engine.training import Examples, Recipe, train
+from csdm_cli.engine.teaching import Lesson, _Notebook
+from csdm_cli.engine.training import Examples, Recipe, TrainState, train
 from csdm_cli.errors import CsdmError
-from csdm_cli.names import TeacherLoss
+from csdm_cli.names import Parallel, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.seeds import derive_seed
 
@@ -100,6 +100,66 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(data: ImageSet, tmp_path:
     assert epochs == [(teacher, epoch) for teacher in range(2) for epoch in (1, 2, 3)]  # none twice
     assert files(pool) == files(whole) and pool.key == whole.key
     assert not list((tmp_path / "killed").rglob("*.partial"))
+
+
+@pytest.mark.parametrize("last", [(0, 1), (1, 2)])
+def test_teachers_trained_together_go_on_too(data: ImageSet, tmp_path: Path, last):
+    options = {"parallel": Parallel.together, "checkpoint_every": 0}
+    whole = make(data, tmp_path / "whole", **options)
+    epochs: list[tuple[int, int]] = []
+
+    def kill(teacher: int, epoch: int, loss: float) -> None:
+        epochs.append((teacher, epoch))
+        if (teacher, epoch) == last:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        make(data, tmp_path / "killed", on_epoch=kill, **options)
+    first, last = last, None
+    pool = make(data, tmp_path / "killed", on_epoch=kill, **options)
+    seen = [(teacher, epoch) for epoch in (1, 2, 3) for teacher in range(2)]
+    assert epochs == [pair for pair in seen if pair[1] <= first[1] and pair <= (first[0], 3)] + [
+        pair for pair in seen if pair[1] > first[1]
+    ]
+    assert files(pool) == files(whole) and pool.key == whole.key
+
+
+def test_teachers_trained_together_are_those_trained_in_turn(data: ImageSet, tmp_path: Path):
+    in_turn = make(data, tmp_path)
+    losses: dict[tuple[int, int], float] = {}
+    note = lambda teacher, epoch, loss: losses.update({(teacher, epoch): loss})  # noqa: E731
+    together = make(data, tmp_path, parallel=Parallel.together, on_epoch=note)
+    assert together.paths[0].parent != in_turn.paths[0].parent
+    assert len(losses) == 6 and losses[0, 3] != losses[1, 3]
+    for number in range(2):
+        for point in (("epoch", 0), ("epoch", 1), "final"):
+            for name, value in together.weights(number, point).items():
+                torch.testing.assert_close(value, in_turn.weights(number, point)[name], rtol=0, atol=1e-5)
+
+
+def test_teachers_killed_at_different_steps_both_go_on(data: ImageSet, tmp_path: Path, monkeypatch):
+    """The second notebook of the second epoch is not written any more."""
+    options = {"parallel": Parallel.together, "checkpoint_every": 0}
+    whole = make(data, tmp_path / "whole", **options)
+    written: list[int] = []
+    original = _Notebook.write
+
+    def write(notebook: _Notebook, state: TrainState) -> None:
+        written.append(state.step)
+        if len(written) == 4:
+            raise KilledError
+        original(notebook, state)
+
+    monkeypatch.setattr(_Notebook, "write", write)
+    with pytest.raises(KilledError):
+        make(data, tmp_path / "killed", **options)
+    epochs: list[tuple[int, int]] = []
+    note = lambda teacher, epoch, loss: epochs.append((teacher, epoch))  # noqa: E731
+    pool = make(data, tmp_path / "killed", on_epoch=note, **options)
+    assert epochs == [(0, 3), (1, 2), (1, 3)]
+    for number in range(2):
+        for name, value in pool.weights(number).items():
+            torch.testing.assert_close(value, whole.weights(number)[name], rtol=0, atol=1e-5)
 
 
 def test_a_damaged_checkpoint_or_teacher_is_made_again(data: ImageSet, tmp_path: Path):

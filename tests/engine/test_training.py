@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from csdm_cli.engine import inference, training
+from csdm_cli.engine.batches import Batches
 from csdm_cli.engine.inference import images_at_once, predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy
 from csdm_cli.engine.training import Examples, Recipe, train
@@ -113,7 +114,7 @@ def test_every_epoch_shows_every_image_once(count: int, batch: int):
     data = examples(count)
     steps = 12
     seen: list[int] = []
-    batches = training._Batches(data, replace(STUDENT, batch=batch), seed=5, classes=3)
+    batches = Batches(data, replace(STUDENT, batch=batch), seed=5, classes=3)
     for step in range(steps):
         index = batches._index(step).tolist()
         assert index == positions(count, batch, step, 5)

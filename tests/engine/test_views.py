@@ -53,9 +53,8 @@ def test_views_share_their_frequencies_only_if_told_to():
         assert len({views.at(step).frequency_seed for step in range(12)}) == 1
 
 
-def test_trajectory_points_are_epochs_that_exist():
+def test_trajectory_points_are_all_epochs_from_the_untrained_network_on():
     plan = replace(PLAN, schedule=TeacherSchedule.trajectory)
-    epochs = {view.point[1] for view in PooledViews(plan, 10).views} | {
-        FreshViews(plan).at(step).point[1] for step in range(50)
-    }
-    assert epochs == set(range(1, 11))
+    points = {view.point for view in PooledViews(plan, 11).views}
+    assert points == {("epoch", epoch) for epoch in range(10)} | {"final"}
+    assert {FreshViews(plan).at(step).point for step in range(200)} == points

@@ -1,0 +1,106 @@
+"""What each choice of precision, order of memory and compilation takes here: `python benchmarks/numerics.py`.
+
+A distillation iteration and a student's step under every choice, against float32, channels first and without
+compilation: below 1 is faster. Times are medians of interleaved rounds in one process. What is faster on a kind of
+device belongs into the table AUTOMATIC of csdm_cli/engine/numerics.py, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from engine import interleaved, stepping
+from rich.console import Console
+from rich.table import Table
+from students import STEPS
+from workload import random_set, set_up
+
+from csdm_cli.artifacts.sidecar import machine
+from csdm_cli.commands.judging import protocol_of
+from csdm_cli.config import Distill, Evaluate
+from csdm_cli.decode import decode
+from csdm_cli.engine.numerics import PLAIN, Numerics, TunedNetwork, features_by
+from csdm_cli.engine.training import Examples, train
+from csdm_cli.names import Precision
+from csdm_cli.networks import build
+from csdm_cli.networks.spec import NetworkSpec
+
+CHOICES = [
+    Numerics(precision, last, compiled)
+    for compiled, last, precision in itertools.product((False, True), (False, True), Precision)
+]
+
+
+def told(numerics: Numerics) -> str:
+    """In a few words."""
+    order = "channels last" if numerics.channels_last else "channels first"
+    return f"{numerics.precision}, {order}, {'compiled' if numerics.compiled else 'eager'}"
+
+
+def student_run(numerics: Numerics, examples: Examples, width: int) -> Callable[[], object]:
+    """Some steps of a student on the examples by the shipped recipe; it goes on from call to call."""
+    device, recipe = examples.images.device, protocol_of(Evaluate()).recipe
+    own = build(NetworkSpec("convnet", width), seed=0).to(device).to(memory_format=numerics.memory_format)
+    network = TunedNetwork(own, features_by(numerics))
+    return lambda: train(network, examples, recipe, STEPS[device.type], seed=0)
+
+
+def measured(
+    choices: list[Numerics], ipc: int, width: int, rounds: int, device: torch.device
+) -> dict[str, dict[str, float]]:
+    """Median seconds of an iteration and of a student's step, by choice."""
+    data = random_set(500, device)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Distill(ipc=ipc, iterations=rounds + 1)
+        runs = {told(own): set_up(settings, data, width, Path(folder), own) for own in choices}
+        shape, start = runs[told(PLAIN)].formation, runs[told(PLAIN)].pixels.images.detach()
+        labels = torch.arange(shape.classes, device=device).repeat_interleave(shape.per_class)
+        examples = Examples(decode(start, shape.factor, shape.size), labels, shape.mean, shape.std)
+        distill = interleaved({name: stepping(run) for name, run in runs.items()}, rounds, device)
+    students = {told(own): student_run(own, examples, width) for own in choices}
+    steps = {name: seconds / STEPS[device.type] for name, seconds in interleaved(students, rounds, device).items()}
+    return {"distill iteration": distill, "student step": steps}
+
+
+def table(found: dict[str, dict[str, float]], title: str) -> Table:
+    """Ratios to the plain choice, and its milliseconds."""
+    shown = Table(title=title)
+    shown.add_column("choice")
+    for column in found:
+        shown.add_column(f"{column} / plain", justify="right")
+    for name in next(iter(found.values())):
+        ratios = (times[name] / times[told(PLAIN)] for times in found.values())
+        shown.add_row(name, *(f"{ratio:.2f}" for ratio in ratios))
+    shown.add_row("plain, ms", *(f"{1e3 * times[told(PLAIN)]:.1f}" for times in found.values()), style="dim")
+    return shown
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ipc", type=int, default=10)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--eager", action="store_true", help="without compilation, which takes minutes on a CPU")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    choices = [own for own in CHOICES if not (options.eager and own.compiled)]
+    found = measured(choices, options.ipc, options.width, options.rounds, device)
+    where = asdict(machine(device)) | {"torch": torch.__version__, "width": options.width, "ipc": options.ipc}
+    place = f"{where['gpu'] or where['processor']}, {where['threads']} threads"
+    Console(width=110).print(table(found, f"ConvNet-3 width {options.width}, IPC {options.ipc}; {place}"))
+    if options.out:
+        options.out.write_text(json.dumps({"machine": where, "seconds": found}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

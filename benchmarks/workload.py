@@ -1,0 +1,61 @@
+"""What the benchmarks measure on: sets of random images with the sizes of CIFAR-10-LT, and barely trained teachers.
+
+Neither the pixels nor the weights change what an iteration costs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from csdm_cli.commands.assembling import Assembly, assemble, make_method
+from csdm_cli.config import Distill, Pretrain
+from csdm_cli.data.imageset import ImageSet
+from csdm_cli.data.longtail import class_counts
+from csdm_cli.engine.numerics import PLAIN, Numerics
+from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.names import AugmentMode, Profile
+from csdm_cli.networks.spec import NetworkSpec
+
+CLASSES, SIZE, IMBALANCE = 10, 32, 200
+TEACHERS = Pretrain().teachers
+VIEWS = TEACHERS * Distill().draws
+
+
+def random_set(n_max: int, device: torch.device) -> ImageSet:
+    """Noise with the class sizes of CIFAR-10-LT at β = 200, as far as ``n_max`` images in the head allow."""
+    counts = class_counts(Profile.exponential, CLASSES, n_max, IMBALANCE if n_max >= IMBALANCE else n_max / 2)
+    rng = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (sum(counts), 3, SIZE, SIZE), generator=rng, dtype=torch.uint8)
+    names = tuple(str(label) for label in range(CLASSES))
+    return ImageSet(images.to(device), counts, names, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
+
+
+def random_pool(width: int, device: torch.device, cache: Path) -> TeacherPool:
+    """As many ConvNets as by default, taught twenty images for one epoch: files like those of real teachers."""
+    chosen = Pretrain(width=width, epochs=1)
+    recipe = Recipe(
+        optimizer="sgd",
+        lr=chosen.lr,
+        momentum=chosen.momentum,
+        weight_decay=chosen.weight_decay,
+        batch=chosen.batch,
+        augment=chosen.augment,
+        augment_mode=AugmentMode.single,
+        cutmix=chosen.cutmix,
+        schedule="steps",
+    )
+    plan = TeacherPlan(TEACHERS, chosen.epochs, chosen.loss, recipe, trajectory=False, seed=0)
+    spec = NetworkSpec(chosen.network, width, chosen.depth, chosen.norm, chosen.pooling, 3, SIZE, CLASSES)
+    return train_pool(random_set(2, device), spec, plan, cache, device, quiet=True)
+
+
+def set_up(settings: Distill, data: ImageSet, width: int, cache: Path, numerics: Numerics = PLAIN) -> Assembly:
+    """A run with these teachers; builds its bank."""
+    method = make_method(settings)
+    assert isinstance(method, OptimisedMethod)
+    pool = random_pool(width, data.images.device, cache)
+    return assemble(settings, method, data, pool, cache, quiet=True, numerics=numerics)

@@ -1,0 +1,234 @@
+"""``csdm compare``: several methods side by side, under one protocol and beside the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from csdm_cli import __version__, atomic, config, failures, pictures
+from csdm_cli.artifacts.sidecar import record_run
+from csdm_cli.commands import standings
+from csdm_cli.commands.distill import ARTIFACTS, Options
+from csdm_cli.commands.entries import CONTROLS, Entry, Ground, controls_for, enter, ground_of, named_for, refuse_unread
+from csdm_cli.commands.judging import images_of
+from csdm_cli.commands.make_lt import find_or_make
+from csdm_cli.commands.runtime import Runtime
+from csdm_cli.commands.standings import Row, Standing
+from csdm_cli.commands.trials import Arena, Trial, known_sets, try_out
+from csdm_cli.console import emit, note
+from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
+from csdm_cli.engine.controls import ControlName, evaluate_full
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.scores import share_of_gap_closed
+from csdm_cli.tracking import Tracker, open_tracker
+
+CHECKPOINT_SECONDS = 60.0
+METHODS_OWN = ("lr", "calibration", "teacher_schedule", "labels")  # what a preset or the method decides
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True)
+class Contest:
+    """What all tables of a comparison share."""
+
+    settings: config.Compare
+    params: config.Params
+    runtime: Runtime
+    device: torch.device
+    teachers: Path | None
+    options: Options
+    known: dict[str, Path]
+    parent: str | None
+
+
+def run(
+    settings: config.Compare,
+    runtime: Runtime,
+    *,
+    params: config.Params,
+    data: Path | None,
+    teachers: Path | None,
+    out: Path | None,
+    memory_budget: int | None,
+) -> None:
+    """Make what is missing, print a table for each long-tailed set and IPC, and write them to ``out``.
+
+    Raises:
+        CsdmError: after all the rest is done, if a method failed.
+    """
+    refuse_unread(params, settings)
+    if data and (settings.imbalance or settings.dataset):
+        raise UsageError("--data names a set as it is: leave --imbalance and --dataset out")
+    device, folder = runtime.apply(), out or ARTIFACTS / "compare"
+    atomic.refuse_unwritable(folder)
+    if pinned := [f"distill.{name}" for name in METHODS_OWN if name in params.distill.model_fields_set]:
+        note(f"the same for all methods, whatever their own choice: {', '.join(pinned)}", quiet=runtime.quiet)
+    options = Options(memory_budget and memory_budget * 2**20, CHECKPOINT_SECONDS, resume=True)
+    described = {"compare": settings.model_dump(mode="json")}
+    with open_tracker(runtime.tracking, "compare", params=described, quiet=runtime.quiet) as tracker:
+        contest = Contest(settings, params, runtime, device, teachers, options, known_sets(), tracker.run_id)
+        try:
+            found = [
+                _standing(longtail, ipc, contest)
+                for longtail in _longtails(settings, params, data, runtime)
+                for ipc in settings.ipc
+            ]
+        except (KeyboardInterrupt, SystemExit):
+            note("what is finished is kept: the same command goes on from there", quiet=runtime.quiet)
+            raise
+        result = _result(found, settings, device)
+        _write(folder, found, result, tracker)
+    emit(result, lambda: [part for item in found for part in (*standings.table(item), "")], as_json=runtime.json)
+    note(f"wrote {folder}/", quiet=runtime.quiet)
+    failed = [f"{name} ({text})" for item in found for name, text in item.failed.items()]
+    if failed:
+        raise CsdmError(f"{len(failed)} of the rows failed: {'; '.join(failed)}")
+
+
+def _longtails(settings: config.Compare, params: config.Params, data: Path | None, runtime: Runtime) -> list[LongTail]:
+    """The sets named, made if they are described and missing; else the newest."""
+    if data:
+        return [open_longtail(data)]
+    if not settings.imbalance and not settings.dataset:
+        return [newest_longtail()]
+    given = params.make_lt.model_dump(exclude_unset=True)
+    given |= {"dataset": settings.dataset} if settings.dataset else {}
+    wanted = [given | {"imbalance": value} for value in settings.imbalance or [params.make_lt.imbalance]]
+    return [find_or_make(config.MakeLt.model_validate(values), quiet=runtime.quiet) for values in wanted]
+
+
+def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
+    settings, params = contest.settings, contest.params
+    failed: dict[str, str] = {}
+    split = settings.split or params.evaluate.split
+    test = images_of(longtail, split).to(contest.device)
+    arena = Arena(longtail, test, contest.teachers, contest.runtime, contest.options, contest.known, contest.parent)
+    entries = []
+    for method in settings.methods:
+        if method not in CONTROLS:
+            entry = _guarded(method, failed, partial(_entry, method, ipc, arena, contest))
+            entries += [entry] if entry else []
+    rows, controls = [], []
+    for entry in entries:
+        rows += _rows(entry, arena, settings.seeds, failed)
+    grounds = list(dict.fromkeys(entry.ground for entry in entries)) or [ground_of(params, longtail, contest.teachers)]
+    for ground in grounds:
+        own = [entry for entry in entries if entry.ground == ground]
+        beside = controls_for(own, ipc, settings, params, ground)
+        suffix = f", as {own[0].name}" if len(grounds) > 1 else ""
+        for entry in named_for(beside, suffix):
+            controls += _rows(entry, arena, settings.seeds, failed)
+        controls += _full_rows(arena, ground, suffix, failed)
+    return Standing(longtail, ipc, str(split), tuple(_with_shares([*rows, *controls])), failed)
+
+
+def _entry(method: str, ipc: int, arena: Arena, contest: Contest) -> Entry:
+    chosen = enter(method, ipc, contest.settings, contest.params)
+    return Entry(method, chosen, ground_of(chosen.params, arena.longtail, contest.teachers), control=False)
+
+
+def _rows(entry: Entry, arena: Arena, seeds: int, failed: dict[str, str]) -> list[Row]:
+    """The entry's row, once all its sets are made and judged; none if one of them failed."""
+    trials: list[Trial] = []
+    for seed in range(seeds):
+        note(f"{entry.name}: set {seed + 1} of {seeds}", quiet=arena.runtime.quiet)
+        trial = _guarded(entry.name, failed, partial(try_out, entry, seed, arena))
+        if trial is None:
+            return []
+        trials.append(trial)
+    optimised = isinstance(entry.chosen.method, OptimisedMethod)
+    return [
+        Row(
+            name=entry.name,
+            method=entry.chosen.settings.method,
+            control=entry.control,
+            ground=entry.ground,
+            evaluations=tuple({trial.evaluation.key: trial.evaluation for trial in trials}.values()),
+            trials=tuple(trials),
+            labels=str(trials[0].labels),
+            factor=trials[0].factor,
+            storage=trials[0].storage,
+            augment=entry.chosen.settings.augment if optimised else None,
+        )
+    ]
+
+
+def _full_rows(arena: Arena, ground: Ground, suffix: str, failed: dict[str, str]) -> list[Row]:
+    """The full long-tailed set: it has no seed, only students."""
+    train = arena.longtail.train().to(arena.test.images.device)
+    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, arena.examiner(ground)))
+    storage = train.images.nbytes + train.labels.nbytes
+    return [
+        Row(f"{name}{suffix}", None, True, ground, (evaluation,), (), "hard", 1, storage, None)
+        for name, evaluation in (found or {}).items()
+    ]
+
+
+def _with_shares(rows: Sequence[Row]) -> list[Row]:
+    """Every row with its share of the gap between the controls of its own ground."""
+    done = []
+    for row in rows:
+        beside = [other for other in rows if other.control and other.ground == row.ground]
+        random = [other.accuracy.students.mean for other in beside if other.method == ControlName.random]
+        full = [other.accuracy.students.mean for other in beside if other.method is None]
+        share = None
+        if random and full:
+            share = share_of_gap_closed(row.accuracy.students.mean, random[0], max(full))
+        done.append(replace(row, share=share))
+    return done
+
+
+def _guarded(name: str, failed: dict[str, str], work: Callable[[], ResultT]) -> ResultT | None:
+    """The result of ``work``; what a user can act on is noted under ``name``, and the others go on."""
+    try:
+        return work()
+    except (CsdmError, OSError, MemoryError, RuntimeError) as error:
+        text = str(error) if isinstance(error, CsdmError) else failures.in_words(error)
+        if text is None:
+            raise
+        failed[name] = text
+        note(f"{name} failed: {text}")
+        return None
+
+
+def _result(found: Sequence[Standing], settings: config.Compare, device: torch.device) -> dict[str, Any]:
+    record = record_run(0.0, device)
+    code = record.code
+    return {
+        "settings": settings.model_dump(mode="json"),
+        "commit": code.commit if code else None,
+        "dirty": code.dirty if code else None,
+        "finished": record.finished,
+        "device": device.type,
+        "machine": vars(record.machine),
+        "versions": {"csdm": __version__, "torch": str(torch.__version__)},
+        "tables": {item.name: standings.as_json(item) for item in found},
+    }
+
+
+def _write(folder: Path, found: Sequence[Standing], result: dict[str, Any], tracker: Tracker) -> None:
+    axis = f"{found[0].split} accuracy in %, mean and standard deviation over all students of all sets"
+    bars = {
+        item.title: [
+            (row.name, 100 * row.accuracy.students.mean, 100 * (row.accuracy.students.std or 0.0), row.control)
+            for row in item.rows
+        ]
+        for item in found
+        if item.rows
+    }
+    if bars:
+        pictures.comparison(bars, axis, folder / "accuracy.png")
+        tracker.artifact(folder / "accuracy.png")
+    atomic.write_text(folder / "compare.csv", standings.as_csv(found))
+    atomic.write_json(folder / "metrics.json", {item.name: standings.scores_only(item) for item in found})
+    atomic.write_json(folder / "compare.json", result)
+    for item in found:
+        tracker.metrics({f"accuracy/{item.name}/{row.name}": row.accuracy.students.mean for row in item.rows})
+    for name in ("compare.csv", "metrics.json", "compare.json"):
+        tracker.artifact(folder / name)

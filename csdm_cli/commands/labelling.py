@@ -1,0 +1,117 @@
+"""Soft labels as the settings of distill ask for them, and the same labels for other images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from csdm_cli import config
+from csdm_cli.artifacts.distilled import Distilled, SoftLabels
+from csdm_cli.console import note
+from csdm_cli.data.imageset import ImageSet
+from csdm_cli.data.store import LongTail
+from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.soft_labels import PriorCalibration, measure_tau, soft_labels
+from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.names import LabelKind, TeacherLoss
+from csdm_cli.networks import NetworkSpec
+
+WHERE = {"dev": "the development set", "train": "the training images, for there is no development set"}
+
+
+def refuse_idle_calibration(settings: config.Distill) -> None:
+    """Raises: UsageError if prior calibration is asked for and the labels are hard."""
+    if settings.prior_calibration and settings.labels is not LabelKind.soft:
+        raise UsageError(
+            f"--prior-calibration {settings.prior_calibration} changes soft labels, but the labels are"
+            f" {settings.labels}: add --labels soft"
+        )
+
+
+def label(
+    images: Tensor, factor: int, settings: config.Distill, longtail: LongTail, pool: TeacherPool, device: torch.device
+) -> tuple[SoftLabels, PriorCalibration]:
+    """Soft labels of the stored uint8 ``images`` (N, channels, h, h), and the τ they were freed of priors by."""
+    calibration = prior_calibration(settings, longtail, pool, device)
+    manifest, stored = longtail.manifest, images.to(device)
+    return soft_labels(stored, factor, manifest, pool, settings.temperature, calibration), calibration
+
+
+def prior_calibration(
+    settings: config.Distill, longtail: LongTail, pool: TeacherPool, device: torch.device
+) -> PriorCalibration:
+    """τ as it was given, or chosen on the development set; without one, on the training images, class by class.
+
+    The teachers know the training images by heart, so that a τ chosen there rather errs: a development set is better.
+    """
+    if settings.prior_calibration != "auto":
+        return PriorCalibration(float(settings.prior_calibration))
+    manifest = longtail.manifest
+    images, name = (longtail.dev(), "dev") if manifest.dev_per_class else (longtail.train(), "train")
+    return measure_tau(pool, images.to(device), manifest.counts, name)
+
+
+def judges_of(settings: config.Distill, longtail: LongTail) -> str | None:
+    """Fingerprint of the images beyond the training set that decide the labels, if any do."""
+    by_dev = settings.labels is LabelKind.soft and settings.prior_calibration == "auto"
+    return longtail.manifest.fingerprints.get("dev") if by_dev else None
+
+
+def told(calibration: Mapping[str, Any]) -> str:
+    """A calibration's provenance in words."""
+    where = calibration.get("measured_on")
+    return f"prior calibration: τ {calibration['tau']:g}" + (f", chosen on {WHERE[where]}" if where else "")
+
+
+def refuse_unknown_teachers(distilled: Distilled) -> None:
+    """Raises: CsdmError if a set does not tell who gave its soft labels, as another tool's does not."""
+    if distilled.soft_labels is None or not {"teachers", "prior_calibration"} <= distilled.provenance.config.keys():
+        raise CsdmError("the fairness of soft labels needs the teachers that gave them, which this set does not name")
+
+
+def labels_like_the_sets(
+    images: Tensor,
+    distilled: Distilled,
+    longtail: LongTail,
+    train: ImageSet,
+    cache: Path,
+    device: torch.device,
+    *,
+    quiet: bool,
+) -> Tensor:
+    """Probabilities (N, classes) for other ``images`` by the teachers, temperature and τ of a soft-labelled set.
+
+    The teachers are those in the cache, or made again from what the set tells of them.
+
+    Raises:
+        CsdmError: if it tells nothing of them.
+    """
+    refuse_unknown_teachers(distilled)
+    assert distilled.soft_labels is not None
+    origin = distilled.provenance.config
+    pool = teachers_again(origin["teachers"], train, cache, device, quiet=quiet)
+    temperature, tau = distilled.soft_labels.temperature, PriorCalibration(float(origin["prior_calibration"]["tau"]))
+    return soft_labels(images.to(device), 1, longtail.manifest, pool, temperature, tau).probabilities
+
+
+def teachers_again(
+    described: Mapping[str, Any], train: ImageSet, cache: Path, device: torch.device, *, quiet: bool
+) -> TeacherPool:
+    """The pool of that ``TeacherPool.description``, from the cache as far as it is there."""
+    plan = TeacherPlan(
+        teachers=int(described["teachers"]),
+        epochs=int(described["epochs"]),
+        loss=TeacherLoss(described["loss"]),
+        recipe=Recipe(**described["recipe"]),
+        trajectory=bool(described["trajectory"]),
+        seed=int(described["seed"]),
+    )
+    pool = train_pool(train, NetworkSpec(**described["spec"]), plan, cache, device, quiet=quiet)
+    if pool.key != described["key"]:
+        note("warning: the set's teachers were made again, but not to the bit: another device, torch or version")
+    return pool

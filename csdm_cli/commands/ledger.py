@@ -1,0 +1,133 @@
+"""``csdm ledger``: our measured rows, and the papers' values beside them; and ``csdm ledger add``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+from rich.markup import escape
+
+from csdm_cli import atomic, places
+from csdm_cli.commands.runtime import Runtime
+from csdm_cli.commands.typed_commands import typed_commands
+from csdm_cli.console import emit, figures_table, note
+from csdm_cli.data.store import DATA_ROOT, MANIFEST_FILE, open_longtail
+from csdm_cli.errors import CsdmError
+from csdm_cli.ledger.building import Scale, build_row, by_subject, read_findings
+from csdm_cli.ledger.matching import Comparison, compare
+from csdm_cli.ledger.row import Row
+from csdm_cli.ledger.store import read_rows, write_row
+from csdm_cli.ledger.tables import Sheet, Shown, counts_by_status, own_sheets, paper_sheet, refreshed
+from csdm_cli.names import Source
+
+
+def run(runtime: Runtime, *, results: Path, everything: bool, markdown: bool, into: Path | None) -> None:
+    """Print our tables, and the papers' values with ours beside them; or bring the tables in ``into`` up to date.
+
+    Raises:
+        CsdmError: if a row is damaged, or ``into`` names a table that does not exist.
+    """
+    rows = read_rows(results)
+    found = compare(rows, datasets_here())
+    shown = (
+        Shown.measured if markdown or into else Shown.own
+    )  # what was not run for want of data depends on the machine
+    sheets = [*own_sheets(rows), paper_sheet(found, Shown.all if everything else shown)]
+    if into is not None:
+        atomic.write_text(into, refreshed(_text(into), sheets))
+        note(f"brought the tables in {into} up to date")
+        return
+    if markdown:
+        print("\n\n".join(f"### {sheet.title}\n\n{sheet.markdown()}" for sheet in sheets), flush=True)
+        return
+    counts = ", ".join(f"{number} {status}" for status, number in counts_by_status(found).items() if number)
+    value = {"rows": [_summary(row) for row in rows], "papers": [_beside(item) for item in found]}
+    emit(value, lambda: [*(part for sheet in sheets for part in _shown(sheet)), counts], as_json=runtime.json)
+
+
+def add(
+    runtime: Runtime,
+    *,
+    places_of_results: list[Path],
+    results: Path,
+    table: str | None,
+    scale: Scale | None,
+    controls: bool,
+) -> None:
+    """Make a row of every set (and control) found, the sets of equal settings together, and write it.
+
+    Raises:
+        CsdmError: if the sets of a row do not belong together, or settings are less than the scale claimed.
+    """
+    atomic.refuse_unwritable(results)
+    found = [one for path in places_of_results for one in read_findings(path, controls=controls)]
+    rows = [build_row(own, table, scale, typed_commands) for own in by_subject(found).values()]
+    written = {row.name: str(write_row(row, results)) for row in rows}
+    lines = [f"{row.name}: {row.spread} % ({row.scale} scale: {row.scale_text})" for row in rows]
+    emit({"rows": written}, lambda: lines, as_json=runtime.json)
+    dirty = [row.name for row in rows if row.code.dirty]
+    if dirty:
+        note(
+            "warning: measured by code with uncommitted changes: a commit alone does not repeat it", quiet=runtime.quiet
+        )
+    note(f"wrote {len(rows)} rows to {results}/\nnext: csdm ledger", quiet=runtime.quiet)
+
+
+def datasets_here() -> set[str]:
+    """Names of the datasets that can be read without a download: in ``data/``, in the cache, or in a package."""
+    here = {Source.digits.value}
+    for place in DATA_ROOT.glob(f"**/{MANIFEST_FILE}"):
+        with suppress(CsdmError):
+            here.add(open_longtail(place.parent).manifest.dataset)
+    cache = places.cache_dir("datasets")
+    return here | {source.value for source in Source if (cache / source.value).is_dir()}
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CsdmError(f"cannot read {file}: {error}") from error
+
+
+def _shown(sheet: Sheet) -> list[RenderableType]:
+    table = figures_table(sheet.columns[0], sheet.columns[1:])
+    for cells in sheet.cells:
+        table.add_row(*(escape(cell) for cell in cells))
+    return [f"[bold]{escape(sheet.title)}[/]", table, f"[dim]{escape(sheet.footnote)}[/]\n"]
+
+
+def _summary(row: Row) -> dict[str, Any]:
+    spread, best = row.spread, row.best_on_test.students.mean
+    return {
+        "name": row.name,
+        "table": row.table,
+        "subject": row.subject,
+        "accuracy": spread.mean,
+        "std": spread.std,
+        "best_on_test": best,
+        "scale": row.scale,
+        "scale_text": row.scale_text,
+        "jpeg": row.data.jpeg,
+    }
+
+
+def _beside(item: Comparison) -> dict[str, Any]:
+    paper = item.paper
+    return {
+        "source": paper.source,
+        "table": paper.table,
+        "dataset": paper.dataset,
+        "imbalance": paper.imbalance,
+        "ipc": paper.ipc,
+        "network": paper.arch or None,
+        "method": paper.method,
+        "paper_percent": paper.value,
+        "row": item.row.name if item.row else None,
+        "ours_percent": 100 * item.row.spread.mean if item.row else None,
+        "difference": item.difference,
+        "status": str(item.status),
+        "settings": item.settings,
+    }

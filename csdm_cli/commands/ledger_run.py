@@ -1,0 +1,174 @@
+"""``csdm ledger run``: a row measured again, from nothing but its JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from csdm_cli import __version__, config, places
+from csdm_cli.artifacts.sidecar import machine
+from csdm_cli.commands import distill, evaluate, make_lt
+from csdm_cli.commands.judging import images_of, protocol_of
+from csdm_cli.commands.runtime import Device, Runtime
+from csdm_cli.console import emit, note
+from csdm_cli.data.store import LongTail, open_longtail
+from csdm_cli.engine.controls import evaluate_full
+from csdm_cli.engine.students import Examiner
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.keys import source_hash
+from csdm_cli.ledger.building import students_of
+from csdm_cli.ledger.row import Code, Machine, Measured, Row
+from csdm_cli.ledger.store import find_row
+from csdm_cli.ledger.verdict import compare_rows
+from csdm_cli.names import EvaluationSplit
+from csdm_cli.networks import NetworkSpec
+from csdm_cli.revision import revision
+
+CHECKPOINT_SECONDS = 60.0
+
+
+def run(name: str, runtime: Runtime, *, results: Path, data_dir: Path | None, work: Path | None) -> None:
+    """Make the row's data, teachers, sets and students again, and compare.
+
+    Raises:
+        UsageError: if the row's settings are no longer known.
+        CsdmError: if the data are other ones, or the outcome lies outside two standard errors.
+    """
+    row = find_row(name, results)
+    runtime = like_the_rows(runtime, row)
+    params, folder = settings_of(row, data_dir), work or places.cache_dir("ledger", row.name)
+    note(f"repeating {row.name} in {folder}: {row.scale_text}", quiet=runtime.quiet)
+    with _tables_aside(quiet=runtime.quiet):
+        longtail = _data(row, params, runtime, folder)
+        device = runtime.apply()
+        if row.is_full_data:
+            sets = [_full_data(row, params, longtail, runtime, device)]
+        else:
+            sets = [_one_set(row, params, longtail, runtime, folder, found.seed or 0) for found in row.sets]
+    again = replace(row, sets=tuple(sets), machine=Machine(**asdict(machine(device))), code=_code())
+    verdict = compare_rows(row, again)
+    result = {
+        "row": row.name,
+        "before": row.spread.mean,
+        "again": again.spread.mean,
+        "difference": verdict.difference,
+        "tolerance": verdict.tolerance,
+        "bit_equal": verdict.bit_equal,
+        "agrees": verdict.agrees,
+        "verdict": str(verdict),
+    }
+    lines = [f"{row.name}: {row.spread} % in the ledger, {again.spread} % now", str(verdict)]
+    emit(result, lambda: lines, as_json=runtime.json)
+    for reason in () if verdict.bit_equal else changes(row, again):
+        note(f"not the same: {reason}", quiet=runtime.quiet)
+    if not verdict.agrees:
+        raise CsdmError(f"{row.name} did not come out as in the ledger: {verdict}")
+
+
+def like_the_rows(runtime: Runtime, row: Row) -> Runtime:
+    """``runtime`` with the row's device and threads where the user left them open, for they decide the last bits."""
+    device = runtime.device
+    if device is Device.auto and row.machine.gpu is None:
+        device = Device.cpu
+    threads = runtime.threads or (row.machine.threads if row.machine.gpu is None else None)
+    return replace(runtime, device=device, threads=threads)
+
+
+def settings_of(row: Row, data_dir: Path | None) -> config.Params:
+    """The row's settings as today's csdm understands them.
+
+    Raises:
+        UsageError: if it does not.
+    """
+    sections: dict[str, Any] = {name: dict(section) for name, section in row.config.items()}
+    sections["make_lt"]["data_dir"] = data_dir
+    try:
+        return config.Params.model_validate(sections)
+    except ValueError as error:
+        raise UsageError(f"{row.name}: this csdm cannot run its settings: {' '.join(str(error).split())}") from error
+
+
+def changes(row: Row, again: Row) -> list[str]:
+    """What differs between the two runs, of all that decides the last bits."""
+    before, now = row.code.versions.get("torch"), again.code.versions.get("torch")
+    pairs = (
+        ("device", row.machine.gpu or row.machine.processor, again.machine.gpu or again.machine.processor),
+        ("threads", row.machine.threads, again.machine.threads),
+        ("torch", before, now),
+        ("commit", row.code.commit, again.code.commit),
+        ("source", row.code.source, again.code.source),
+    )
+    return [f"{name} {then}, now {today}" for name, then, today in pairs if then != today]
+
+
+def _data(row: Row, params: config.Params, runtime: Runtime, folder: Path) -> LongTail:
+    make_lt.run(params.make_lt, runtime, out=folder / "data")
+    longtail = open_longtail(folder / "data")
+    for part in ("train", "test"):
+        if longtail.manifest.fingerprints[part] != row.data.fingerprints[part]:
+            coding = {True: "JPEG-coded", False: "not JPEG-coded", None: "of unknown coding"}
+            raise CsdmError(
+                f"the {part} images are not the row's: its were {coding[row.data.jpeg]}, from {row.data.origin}; these"
+                f" are {coding[longtail.manifest.jpeg]}, from {longtail.manifest.origin} (--data-dir names others)"
+            )
+    return longtail
+
+
+def _one_set(
+    row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path, seed: int
+) -> Measured:
+    """Distil and evaluate the set of ``seed``; teachers come from the cache, or are trained by distill."""
+    settings = params.distill.model_copy(update={"seed": seed})
+    params = params.model_copy(update={"distill": settings})
+    place, data = folder / f"set-{seed}", longtail.folder
+    distill.run(
+        settings,
+        runtime,
+        params=params,
+        given=frozenset(),
+        data=data,
+        teachers=None,
+        out=place,
+        memory_budget=None,
+        checkpoint_every=CHECKPOINT_SECONDS,
+        resume=True,
+    )
+    everything = frozenset(config.Evaluate.model_fields)
+    evaluate.run(
+        params.evaluate, runtime, chosen=everything, file=place, data=data, foreign=None, out=place / "evaluate"
+    )
+    rows = json.loads((place / "evaluate" / "details.json").read_bytes())["rows"]
+    return replace(row.sets[0], seed=seed, students=students_of(next(iter(rows.values())), row.data.counts))
+
+
+def _full_data(row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, device: torch.device) -> Measured:
+    """Students of all real images: the control that the row is called after."""
+    test = images_of(longtail, EvaluationSplit(row.data.tested_on)).to(device)
+    protocol, spec = protocol_of(params.evaluate), NetworkSpec(**row.network)
+    examiner = Examiner(test, spec, protocol, device, places.cache_dir(), runtime.quiet, runtime.parallel)
+    found = evaluate_full(longtail.train().to(device), examiner)
+    named = {str(name): evaluation for name, evaluation in found.items()}
+    if row.method not in named:
+        raise CsdmError(f"{row.name}: no control on all images is called {row.method!r}")
+    return replace(row.sets[0], students=students_of(named[row.method].as_dict(), row.data.counts))
+
+
+def _code() -> Code:
+    found = revision()
+    versions = {"csdm": __version__, "torch": str(torch.__version__)}
+    return Code(found.commit if found else None, found.dirty if found else None, source_hash(), versions)
+
+
+@contextmanager
+def _tables_aside(*, quiet: bool) -> Iterator[None]:
+    """What the commands print as their results goes to stderr: stdout is for the verdict."""
+    with redirect_stdout(io.StringIO() if quiet else sys.stderr):
+        yield

@@ -1,0 +1,117 @@
+"""Which of our rows measures what a paper's value claims, and whether it was measured under the same settings.
+
+"The same" reaches only as far as a paper prints its settings. For the CSDM paper these are the network, 10,000
+iterations and the class sizes; its kernel scale, α schedule, frequencies, teachers, label type and whether the best or
+the last step counts are not printed. Students of full scale have 16,000 steps, which is this project's own choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from csdm_cli.ledger.papers import PaperValue, paper_values
+from csdm_cli.ledger.row import Row
+
+WIDTH, ITERATIONS, STUDENT_STEPS = 128, 10_000, 16_000
+LARGEST_CLASS = {"cifar10": 5000, "cifar100": 500}
+ARCHITECTURES = {"alexnet": "AlexNet", "vgg11": "VGG-11", "resnet18": "ResNet-18"}
+
+
+class Status(StrEnum):
+    """What became of a paper's value here."""
+
+    measured = "measured"
+    not_run = "not run"
+    no_data = "not run: code ready, no data here"
+    no_method = "no such method here"
+    unstated = "not comparable: no imbalance is printed"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A paper's value and one row of ours for it, if there is one."""
+
+    paper: PaperValue
+    row: Row | None
+    status: Status
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the paper's, in points."""
+        return None if self.row is None else 100 * self.row.spread.mean - self.paper.value
+
+    @property
+    def settings(self) -> str:
+        """Whether the settings match, or why there is nothing to compare."""
+        if self.row is None:
+            return str(self.status)
+        found = differences(self.row)
+        return "; ".join(found) if found else "match, as far as they are printed"
+
+
+def architecture(row: Row) -> str:
+    """The network's name in papers."""
+    name = str(row.network["name"])
+    return f"ConvNet-D{row.network['depth']}" if name == "convnet" else ARCHITECTURES.get(name, name)
+
+
+def matches(paper: PaperValue, row: Row) -> bool:
+    """Whether ``row`` measures what ``paper`` claims, settings aside."""
+    same_data = (paper.our_dataset, paper.imbalance) == (row.data.dataset, row.data.imbalance)
+    same_set = (paper.our_method, paper.ipc) == (row.method, row.ipc)
+    return same_data and same_set and row.data.tested_on == "test" and paper.arch in ("", architecture(row))
+
+
+def scale_differences(row: Row) -> list[str]:
+    """What makes a row less than full scale."""
+    found = []
+    if row.network["name"] == "convnet" and row.network["width"] < WIDTH:
+        found.append(f"width {row.network['width']}, not {WIDTH}")
+    iterations = row.config["distill"].get("iterations")
+    if row.sets[0].run is not None and iterations is not None and iterations < ITERATIONS and _is_optimised(row):
+        found.append(f"{iterations:,} iterations, not {ITERATIONS:,}")
+    if (steps := row.config["evaluate"]["steps"]) < STUDENT_STEPS:
+        found.append(f"students of {steps:,} steps, not {STUDENT_STEPS:,}")
+    return found
+
+
+def differences(row: Row) -> list[str]:
+    """Everything known in which the row departs from the papers."""
+    found = scale_differences(row)
+    largest = LARGEST_CLASS.get(row.data.dataset)
+    if largest is not None and max(row.data.counts) != largest:
+        found.append(f"{max(row.data.counts):,} images in the largest class, not {largest:,}")
+    if row.data.jpeg:
+        found.append("JPEG-coded images")
+    return found
+
+
+def compare(rows: Sequence[Row], data_here: Container[str]) -> list[Comparison]:
+    """Every printed accuracy, once for each row of ours that measures it, else once with the reason why there is none.
+
+    Args:
+        rows: ours.
+        data_here: names of the datasets that can be read on this machine.
+    """
+    found = []
+    for paper in paper_values():
+        own = [row for row in rows if matches(paper, row)]
+        found += [Comparison(paper, row, Status.measured) for row in own]
+        if not own:
+            found.append(Comparison(paper, None, _reason(paper, data_here)))
+    return found
+
+
+def _reason(paper: PaperValue, data_here: Container[str]) -> Status:
+    if paper.our_method is None or paper.our_dataset is None:
+        return Status.no_method
+    if paper.imbalance is None:
+        return Status.unstated
+    return Status.not_run if paper.our_dataset in data_here else Status.no_data
+
+
+def _is_optimised(row: Row) -> bool:
+    """Whether the row's images were optimised; a selection's settings name iterations that nobody ran."""
+    return row.config["distill"].get("teacher_schedule") is not None

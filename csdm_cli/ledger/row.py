@@ -1,0 +1,247 @@
+"""One measured row: what was run, on what, and what every student of it scored after the last step."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from csdm_cli.errors import CsdmError
+from csdm_cli.names import LabelKind
+from csdm_cli.scores import ClassGroups, OverSets, Summary, group_of_classes, summarise_sets
+
+SCHEMA: Literal["csdm ledger row 1"] = "csdm ledger row 1"
+STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+SectionName = Literal["make_lt", "pretrain", "distill", "evaluate"]
+Share = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Student:
+    """One student.
+
+    Attributes:
+        accuracy: after the last step, on all test images.
+        best_on_test: the highest of its tests: what choosing the step on the test set would claim. Never a headline.
+        per_class: after the last step; None of a class without test images.
+    """
+
+    accuracy: Share
+    best_on_test: Share
+    per_class: tuple[Share | None, ...]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Cost:
+    """Of making a set, or of teaching and testing its students.
+
+    Attributes:
+        wall_seconds: from start to end; None if it was not measured.
+        peak_memory_bytes: of the GPU's allocator on CUDA, else of the process; None if it was not measured.
+    """
+
+    wall_seconds: NonNegative | None = None
+    peak_memory_bytes: NonNegative | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
+class Measured:
+    """One training set and its students.
+
+    Attributes:
+        seed: of the distilled set or the selection; None for all real images.
+        students: in the order of their numbers.
+        storage_bytes: of the stored images and soft labels.
+        images_sha256: of the stored images.
+        run: the key of the distillation run.
+        making, judging: what they cost.
+    """
+
+    seed: int | None
+    students: Annotated[tuple[Student, ...], Field(min_length=1)]
+    storage_bytes: int | None = None
+    images_sha256: str | None = None
+    run: str | None = None
+    making: Cost = Cost()
+    judging: Cost = Cost()
+
+
+@dataclass(frozen=True, config=STRICT)
+class Data:
+    """The long-tailed set that was distilled, or trained on.
+
+    Attributes:
+        dataset, imbalance, counts: as in its manifest.
+        split: which images were kept.
+        jpeg: whether the source's images were JPEG-coded; None if unknown.
+        origin: kind of source.
+        fingerprints: of its ``train`` and ``test`` images.
+        tested_on: the images that students were tested on.
+    """
+
+    dataset: str
+    imbalance: Annotated[float, Field(ge=1)]
+    counts: tuple[int, ...]
+    split: str
+    jpeg: bool | None
+    origin: str
+    fingerprints: dict[str, str]
+    tested_on: Literal["test", "dev"] = "test"
+
+
+@dataclass(frozen=True, config=STRICT)
+class Code:
+    """What computed the row.
+
+    Attributes:
+        commit: of the checkout; None if csdm was not run from one.
+        dirty: whether the checkout had changes of its own; None if unknown.
+        source: hash of the package's source.
+        versions: of csdm and torch.
+    """
+
+    commit: str | None
+    dirty: bool | None
+    source: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, config=STRICT)
+class Machine:
+    """Where, as far as speed and rounding are concerned."""
+
+    processor: str
+    threads: int
+    gpu: str | None
+    system: str
+    python: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class Row:
+    """One row of the ledger.
+
+    Attributes:
+        table: rows of one table share data, protocol and scale.
+        subject: the row's name in the table of evaluate, e.g. ``csdm (hard labels)`` or ``full, cross-entropy``.
+        method: of ``csdm methods``, or the control's name.
+        labels: that students were trained on.
+        ipc: stored images per class; None for all real images.
+        factor: cells per side of a stored image.
+        scale: ``full`` is the papers' width, iterations and protocol; anything less is ``reduced``.
+        scale_text: the scale spelled out.
+        commands: what a person types to repeat it; SEED stands for each set's.
+        config: all settings by section of params.yaml, from which the row is re-run.
+        network: of the students.
+        data, code, machine: see there.
+        sets: all that was measured.
+        parameterisation: how training images are stored.
+    """
+
+    table: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    subject: str
+    method: str
+    labels: LabelKind
+    ipc: Annotated[int, Field(ge=1)] | None
+    factor: Annotated[int, Field(ge=1)]
+    scale: Literal["full", "reduced"]
+    scale_text: Annotated[str, Field(min_length=1)]
+    commands: tuple[str, ...]
+    config: dict[SectionName, dict[str, Any]]
+    network: dict[str, Any]
+    data: Data
+    code: Code
+    machine: Machine
+    sets: Annotated[tuple[Measured, ...], Field(min_length=1)]
+    schema: Literal["csdm ledger row 1"] = SCHEMA
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        classes = len(self.data.counts)
+        if any(len(student.per_class) != classes for found in self.sets for student in found.students):
+            raise ValueError(f"per_class needs one accuracy for each of the {classes} classes")
+        seeds = [found.seed for found in self.sets]
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"two sets have the same seed: {seeds}")
+        if self.is_full_data and seeds != [None]:
+            raise ValueError("all real images are one set, without a seed")
+        if {"train", "test"} - self.data.fingerprints.keys():
+            raise ValueError("fingerprints need train and test")
+        return self
+
+    @property
+    def is_full_data(self) -> bool:
+        """Whether students were trained on all real images."""
+        return self.ipc is None
+
+    @property
+    def name(self) -> str:
+        """The row's file is called so."""
+        words = "".join(letter if letter.isalnum() else " " for letter in self.subject.removesuffix(" labels)"))
+        return "-".join([self.table, *words.lower().split()])
+
+    @property
+    def groups(self) -> ClassGroups:
+        """Head, medium and tail classes."""
+        return group_of_classes(self.data.counts)
+
+    @property
+    def accuracy(self) -> OverSets:
+        """The headline: accuracy after the last step."""
+        return self._over_sets(lambda student: student.accuracy)
+
+    @property
+    def best_on_test(self) -> OverSets:
+        """For curiosity."""
+        return self._over_sets(lambda student: student.best_on_test)
+
+    def of_group(self, group: Literal["head", "medium", "tail"]) -> OverSets | None:
+        """Mean accuracy over a group's classes; None if one has no test image, or the group has no class."""
+        labels = getattr(self.groups, group)
+        if not labels or any(
+            student.per_class[label] is None for found in self.sets for student in found.students for label in labels
+        ):
+            return None
+        return self._over_sets(lambda student: statistics.fmean(student.per_class[label] or 0.0 for label in labels))
+
+    @property
+    def spread(self) -> Summary:
+        """Mean, and the standard deviation that tells how far another run may lie: over sets if there are several."""
+        found = self.accuracy
+        return found.sets if found.sets.count > 1 else found.students
+
+    @property
+    def students(self) -> tuple[Student, ...]:
+        """Of all sets."""
+        return tuple(student for found in self.sets for student in found.students)
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        value: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return value
+
+    @classmethod
+    def from_dict(cls, value: Any, where: str) -> Row:
+        """The inverse of :meth:`as_dict`.
+
+        Raises:
+            CsdmError: naming ``where``, if something is missing, unknown or contradictory.
+        """
+        try:
+            return _ADAPTER.validate_python(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise CsdmError(
+                f"{where} is not a row of the ledger: {place + ': ' if place else ''}{first['msg']}"
+            ) from error
+
+    def _over_sets(self, score: Callable[[Student], float]) -> OverSets:
+        return summarise_sets([[score(student) for student in found.students] for found in self.sets])
+
+
+_ADAPTER: TypeAdapter[Row] = TypeAdapter(Row)

@@ -1,0 +1,63 @@
+"""The ledger's files: one JSON per row in ``results/``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from csdm_cli import atomic
+from csdm_cli.errors import CsdmError
+from csdm_cli.ledger.row import Row
+
+RESULTS = Path("results")
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """All rows in ``folder``, by table and name; files without a ``schema`` are other measurements.
+
+    Raises:
+        CsdmError: if the folder is missing, or a file is damaged or has another name than its row.
+    """
+    if not folder.is_dir():
+        raise CsdmError(f"there is no folder {folder}: name the ledger's with --results")
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        value = _json(path)
+        if not isinstance(value, dict) or "schema" not in value:
+            continue
+        row = Row.from_dict(value, str(path))
+        if row.name != path.stem:
+            raise CsdmError(f"{path} holds the row {row.name}: a row's file is called like the row")
+        rows.append(row)
+    return rows
+
+
+def find_row(name: str, folder: Path) -> Row:
+    """The row called ``name``, which may also be its file.
+
+    Raises:
+        CsdmError: if there is none.
+    """
+    path = Path(name)
+    if path.suffix == ".json" and path.is_file():
+        return Row.from_dict(_json(path), str(path))
+    rows = {row.name: row for row in read_rows(folder)}
+    if name not in rows:
+        known = ", ".join(rows) or "none"
+        raise CsdmError(f"{folder} has no row {name!r}; its rows: {known}")
+    return rows[name]
+
+
+def write_row(row: Row, folder: Path) -> Path:
+    """Write a row to its file; an older one of that name is replaced."""
+    path = folder / f"{row.name}.json"
+    atomic.write_json(path, row.as_dict())
+    return path
+
+
+def _json(path: Path) -> object:
+    try:
+        value: object = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CsdmError(f"{path} is damaged: it is not JSON") from error
+    return value

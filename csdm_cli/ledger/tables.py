@@ -1,0 +1,158 @@
+"""The ledger as tables: ours by themselves, and beside the papers' values, each in a column of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from csdm_cli.errors import CsdmError
+from csdm_cli.ledger.matching import Comparison, Status
+from csdm_cli.ledger.row import Row
+from csdm_cli.scores import share_of_gap_closed
+
+MARKED = re.compile(r"(?P<start><!-- ledger: (?P<name>\S+) -->)\n.*?(?P<end><!-- /ledger -->)", re.DOTALL)
+GROUPS: tuple[Literal["head", "medium", "tail"], ...] = ("head", "medium", "tail")
+OURS = ("students trained on", "what", "test accuracy, %", *GROUPS, "gap closed", "sets × students")
+BESIDE = ("dataset", "β", "IPC", "network", "method", "paper, %", "from", "ours, %", "difference", "settings")
+TEXT_COLUMNS = {OURS[0], "what", "dataset", "network", "method", "from", "settings"}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text cells under a title."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+    footnote: str = ""
+
+    def markdown(self) -> str:
+        """As Markdown, figures to the right."""
+        lines = [_line(self.columns)]
+        lines.append("|" + "|".join("---" if column in TEXT_COLUMNS else "---:" for column in self.columns) + "|")
+        lines += [_line(row) for row in self.cells]
+        return "\n".join([*lines, *(["", self.footnote] if self.footnote else [])])
+
+
+def own_sheets(rows: Iterable[Row]) -> list[Sheet]:
+    """One sheet per table of ours: sets first, then selections, then all real images, each by accuracy."""
+    tables: dict[str, list[Row]] = {}
+    for row in rows:
+        tables.setdefault(row.table, []).append(row)
+    return [_own_sheet(name, tables[name]) for name in sorted(tables)]
+
+
+class Shown(StrEnum):
+    """Which of the papers' values: those measured here, csdm's own as well, or all."""
+
+    measured = "measured"
+    own = "own"
+    all = "all"
+
+
+def paper_sheet(found: Sequence[Comparison], shown_ones: Shown) -> Sheet:
+    """Papers' values beside ours."""
+
+    def is_shown(item: Comparison) -> bool:
+        own = shown_ones is Shown.own and item.paper.our_method == "csdm"
+        return shown_ones is Shown.all or own or item.row is not None
+
+    shown = [item for item in found if is_shown(item)]
+    left = len(found) - len(shown)
+    footnote = f"{left} more values of the papers have no row here; `csdm ledger --all` lists them." if left else ""
+    cells = tuple(_beside(item) for item in shown)
+    return Sheet("papers", "Beside the papers' values", BESIDE, cells, footnote)
+
+
+def refreshed(text: str, sheets: Sequence[Sheet]) -> str:
+    """Markdown ``text`` with every table between ``<!-- ledger: NAME -->`` and ``<!-- /ledger -->`` brought up to date.
+
+    Raises:
+        CsdmError: if a table named there does not exist.
+    """
+    known = {sheet.name: sheet for sheet in sheets}
+
+    def table(match: re.Match[str]) -> str:
+        if match["name"] not in known:
+            raise CsdmError(f"there is no table {match['name']!r} in the ledger; its tables: {', '.join(known)}")
+        return f"{match['start']}\n{known[match['name']].markdown()}\n{match['end']}"
+
+    return MARKED.sub(table, text)
+
+
+def counts_by_status(found: Sequence[Comparison]) -> dict[str, int]:
+    """How many of the papers' values are measured, not run, and so on."""
+    papers = {status: {item.paper for item in found if item.status is status} for status in Status}
+    return {str(status): len(values) for status, values in papers.items()}
+
+
+def _own_sheet(name: str, rows: Sequence[Row]) -> Sheet:
+    ordered = sorted(rows, key=lambda row: (is_control(row), row.is_full_data, -row.spread.mean))
+    some = ordered[0]
+    ipc = sorted({row.ipc for row in rows if row.ipc is not None})
+    images = f", IPC {'/'.join(map(str, ipc))}" if ipc else ""
+    title = f"{some.data.dataset}, β {some.data.imbalance:g}{images}, {some.data.tested_on} set"
+    jpeg = " The images are JPEG-coded." if some.data.jpeg else ""
+    told = [row for row in ordered if not is_control(row)] or ordered  # whose scale is the controls' as well
+    scales = [f"{row.scale.capitalize()} scale: {row.scale_text}." for row in told]
+    footnote = " ".join(dict.fromkeys(scales)) + jpeg + " ± is the standard deviation over sets, or students of one."
+    cells = tuple(_own(row, _share(row, rows)) for row in ordered)
+    return Sheet(name, title, OURS, cells, footnote)
+
+
+def is_control(row: Row) -> bool:
+    """Whether the row is one that stands in every table."""
+    return row.is_full_data or row.method in ("random", "tiled-random")
+
+
+def _own(row: Row, share: float | None) -> tuple[str, ...]:
+    groups = [row.of_group(group) for group in GROUPS]
+    return (
+        row.subject,
+        _what(row),
+        str(row.spread),
+        *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
+        "–" if share is None else f"{share:.2f}",
+        f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
+    )
+
+
+def _what(row: Row) -> str:
+    if row.is_full_data:
+        return f"all {sum(row.data.counts):,} images"
+    per_class = f"{row.ipc} images per class"
+    return per_class if row.factor == 1 else f"{per_class}, each of {row.factor}×{row.factor}"
+
+
+def _share(row: Row, rows: Sequence[Row]) -> float | None:
+    """Of the gap between random images and the best control on all of them, under the same labels as far as known."""
+    random = [other for other in rows if other.method == "random" and other.labels == "hard" and other.ipc == row.ipc]
+    full = [other for other in rows if other.is_full_data]
+    if row.is_full_data or not random or not full:
+        return None
+    best = max(other.spread.mean for other in full)
+    return share_of_gap_closed(row.spread.mean, random[0].spread.mean, best)
+
+
+def _beside(item: Comparison) -> tuple[str, ...]:
+    paper, row, difference = item.paper, item.row, item.difference
+    return (
+        paper.dataset,
+        "–" if paper.imbalance is None else f"{paper.imbalance:g}",
+        "all" if paper.ipc is None else str(paper.ipc),
+        paper.arch or "–",
+        paper.method,
+        str(paper),
+        f"{paper.source}, {paper.table}",
+        "–" if row is None else f"{row.spread} ({row.labels} labels)",
+        "–" if difference is None else f"{difference:+.1f}",
+        item.settings if row is None else f"{row.scale}: {item.settings}",
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,51 @@
+"""k-center: real images no other image of the class is far from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from csdm_cli.methods.contract import Building, BuildingMethod, Built
+from csdm_cli.seeds import generator
+from csdm_cli.selection import greedy
+from csdm_cli.selection.looking import Observers
+from csdm_cli.selection.parameters import SelectingByLooks
+from csdm_cli.selection.presets import DEEPCORE
+from csdm_cli.selection.stored import selected
+
+
+class KCenter(BuildingMethod):
+    """A random image first, then always the one farthest from its nearest pick (Sener and Savarese 2018, algorithm 1).
+
+    The largest distance to the nearest pick is at most twice the optimum. Features are what the teachers' classifiers
+    see, of images without augmentation. The paper's second step, which
+    improves these centres by mixed-integer programming, is not done.
+    """
+
+    Parameters = SelectingByLooks
+    summary = "real images no other of the class is far from"
+    source = "Sener and Savarese, ICLR 2018, arXiv 1708.00489"
+    cost = "one forward of the real images per teacher"
+    departures = "features of all teachers side by side; a class is covered on its own, from a random first image"
+    needs_teachers = True
+    reads_factor = True
+
+    @classmethod
+    def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
+        return DEEPCORE
+
+    def idle_options(self) -> frozenset[str]:
+        return frozenset() if self.parameters.tiled else frozenset({"factor"})
+
+    def build(self, start: Building) -> Built:
+        observers = Observers.of(start.pool, self.parameters.observers, start.data)
+
+        def rule(label: int, count: int) -> Tensor:
+            features = observers.features(start.data.of_class(label))
+            first = torch.randint(len(features), (), generator=generator(start.seed, "first centre", label))
+            return greedy.k_center(features, count, int(first))
+
+        return selected(start, self.parameters.tiled, rule)

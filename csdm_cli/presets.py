@@ -1,0 +1,40 @@
+"""Declared settings per method, below a params file and the command line.
+
+Under ``common`` all methods share the defaults: networks, teachers, augmentation, optimiser and its steps, students.
+What may differ is what each method's own scale decides: its learning rate and weights, chosen with the same number of
+trials on a development set, never on the test set. ``paper`` is what each method's paper used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from csdm_cli.names import Preset
+
+Values = Mapping[str, Mapping[str, Any]]  # by section of params.yaml
+
+# Of ``common``, by method; a method's own parameters stand under distill.option.
+COMMON: dict[str, Values] = {}
+# Sections that a preset may set: nothing about the data.
+SECTIONS = ("pretrain", "distill", "evaluate")
+
+
+def preset_values(preset: Preset, method: str, ipc: int) -> Values:
+    """What ``preset`` sets for ``method`` at ``ipc`` images per class."""
+    if preset is Preset.common:
+        return COMMON.get(method, {})
+    from csdm_cli.methods import load
+
+    return load(method).paper(ipc)
+
+
+def overlaid(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings joined key by key, the later ones on top."""
+    joined: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            below = joined.get(name)
+            both = isinstance(below, Mapping) and isinstance(value, Mapping)
+            joined[name] = overlaid(below or {}, value) if both else value
+    return joined

@@ -1,0 +1,70 @@
+"""Terms that any optimised method can take: one file per regulariser, named like it.
+
+Names and weights are read without importing anything heavy, so that help and validation are instant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+_NOT_REGULARISERS = {"__init__", "regulariser", "composite"}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A regulariser that the user asked for.
+
+    Attributes:
+        weight: None for the regulariser's own.
+    """
+
+    name: str
+    weight: float | None = None
+
+
+@cache
+def regulariser_names() -> tuple[str, ...]:
+    """All regularisers, in alphabetical order."""
+    stems = (path.stem for path in Path(__file__).parent.glob("*.py"))
+    return tuple(sorted(stem for stem in stems if stem not in _NOT_REGULARISERS))
+
+
+def parse(text: str) -> Chosen:
+    """``NAME`` or ``NAME=WEIGHT``.
+
+    Raises:
+        ValueError: if there is no such regulariser, or the weight is not a positive number.
+    """
+    name, equals, value = (part.strip() for part in text.partition("="))
+    if name not in regulariser_names():
+        close = get_close_matches(name, regulariser_names(), n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise ValueError(f"one of {', '.join(regulariser_names())}, each as NAME or NAME=WEIGHT{hint}")
+    if not equals:
+        return Chosen(name)
+    try:
+        weight = float(value)
+    except ValueError:
+        weight = math.nan
+    if not 0 < weight < math.inf:
+        raise ValueError(f"a weight above 0, such as {name}=0.1")
+    return Chosen(name, weight)
+
+
+def parse_all(texts: Sequence[str]) -> tuple[Chosen, ...]:
+    """What :func:`parse` makes of each.
+
+    Raises:
+        ValueError: as :func:`parse`, or if one is given twice.
+    """
+    chosen = tuple(parse(text) for text in texts)
+    names = [one.name for one in chosen]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"every regulariser once; {name} is there twice")
+    return chosen

@@ -1,0 +1,316 @@
+"""Several methods side by side: what stands in the tables, what is made again, and what goes wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import statistics
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from csdm_cli import presets
+from csdm_cli.artifacts.file import load_distilled
+from csdm_cli.commands import trials
+from csdm_cli.errors import CsdmError
+from csdm_cli.methods import load
+from csdm_cli.scores import ClassGroups, Scores, share_of_gap_closed
+from csdm_cli.tracking import NullTracker
+from tests.commands.conftest import World, contents, fails, run
+
+COMMAND = [*("compare", "--params", "params.yaml", "--data", "data", "--teachers", "teachers")]
+TINY = [*COMMAND, *("--methods", "dm,herding", "--ipc", "2", "--seeds", "2", "--set", "distill.iterations=2")]
+FULL = ["full, cross-entropy", "full, logit-adjustment", "full, balanced-softmax"]
+TABLE = "data-ipc2"
+
+
+@pytest.fixture(scope="module")
+def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the comparison has run; never written to."""
+    place = tmp_path_factory.mktemp("compared") / "work"
+    world.copy_to(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("CSDM_CACHE", str(place / "cache"))
+        patch.setenv("CSDM_TRACKING", "none")
+        run(*TINY)
+    return place
+
+
+@pytest.fixture
+def inside(finished, monkeypatch):
+    """In that folder, where nothing may be trained any more."""
+    monkeypatch.chdir(finished)
+    monkeypatch.setenv("CSDM_CACHE", str(finished / "cache"))
+    nothing_trains(monkeypatch)
+    return finished
+
+
+def nothing_trains(monkeypatch) -> None:
+    def refuse(*_, **__):
+        raise AssertionError("this was done before")
+
+    monkeypatch.setattr("csdm_cli.console.Progress.update", refuse)
+    monkeypatch.setattr("csdm_cli.commands.trials.carry_out", refuse)
+
+
+def rows_of(folder: Path) -> dict[str, dict]:
+    (table,) = json.loads((folder / "compare.json").read_text())["tables"].values()
+    return {row["name"]: row for row in table["rows"]}
+
+
+def test_every_row_follows_from_its_students(finished):
+    """Recomputed from the confusion matrices in the file: all students of all sets in one mean and one spread."""
+    rows = rows_of(finished / "artifacts/compare")
+    assert list(rows) == ["dm", "herding", "random", "tiled-random", *FULL]
+    full = max(rows[name]["scores"]["accuracy"]["mean"] for name in FULL)
+    for row in rows.values():
+        students = [
+            Scores.of(student["confusion"], ClassGroups(**evaluation["groups"]))
+            for evaluation in row["evaluations"]
+            for student in evaluation["students"]
+        ]
+        for name in ("accuracy", "head", "medium", "tail", "worst_class"):
+            values = [100 * getattr(score, name) for score in students]
+            found = row["scores"][name]
+            assert found["students"] == len(values) and found["mean"] == pytest.approx(
+                statistics.fmean(values), abs=1e-3
+            )
+            assert found["std"] == pytest.approx(statistics.stdev(values), abs=1e-3)
+        best = row["scores"]["best_on_test"]["mean"]
+        assert best >= row["scores"]["accuracy"]["mean"]
+        random = rows["random"]["scores"]["accuracy"]["mean"]
+        expected = share_of_gap_closed(row["scores"]["accuracy"]["mean"], random, full)
+        assert row["share_of_gap_closed"] == (expected if expected is None else pytest.approx(expected, abs=1e-3))
+    assert rows["dm"]["scores"]["accuracy"]["students"] == 4 and len(rows["dm"]["sets"]) == 2
+    assert rows["herding"]["scores"]["accuracy"]["students"] == 2, "equal sets count once"
+    assert len(rows[FULL[0]]["evaluations"]) == 1 and not rows[FULL[0]]["sets"]
+
+
+def test_every_set_can_be_made_again_from_what_is_written(finished):
+    result = json.loads((finished / "artifacts/compare/compare.json").read_text())
+    assert {"settings", "commit", "dirty", "finished", "device", "machine", "versions", "tables"} == set(result)
+    table = result["tables"][TABLE]
+    assert table["tested_on"] == "test" and table["failed"] == {} and len(table["data"]["fingerprints"]["train"]) == 64
+    for row in table["rows"]:
+        for number, made in enumerate(row["sets"]):
+            distilled = load_distilled(finished / made["file"])
+            assert made["seed"] == number == distilled.provenance.seed and made["config"]["run"] == made["run"]
+            assert made["config"]["distill"]["method"] == row["method"] and made["record"]["wall_seconds"] > 0
+            assert row["storage_bytes"] == distilled.images.nbytes + distilled.labels.nbytes
+            assert (row["labels"], row["factor"]) == ("hard", distilled.decoding.factor)
+        assert row["protocol"]["steps"] == 4 and row["protocol"]["network"]["width"] == 4
+        assert row["distilled_under"] == ("crop_scale" if row["name"] == "dm" else None)
+    tiled = next(row for row in table["rows"] if row["name"] == "tiled-random")
+    assert tiled["factor"] == 2 and tiled["control"] is True
+
+
+def test_csv_metrics_and_picture_agree_with_it(finished):
+    folder = finished / "artifacts/compare"
+    rows = rows_of(folder)
+    lines = {line["row"]: line for line in csv.DictReader((folder / "compare.csv").open())}
+    metrics = json.loads((folder / "metrics.json").read_text())[TABLE]
+    assert list(lines) == list(rows) and set(metrics) == set(rows)
+    for name, row in rows.items():
+        accuracy = row["scores"]["accuracy"]
+        assert float(lines[name]["accuracy"]) == accuracy["mean"] == metrics[name]["accuracy"]["mean"]
+        assert int(lines[name]["storage_bytes"]) == row["storage_bytes"] and lines[name]["labels"] == "hard"
+        assert lines[name]["dataset"] == "digits" and lines[name]["ipc"] == "2"
+    assert lines["dm"]["sets"] == "2" and lines["dm"]["students"] == "4" and lines[FULL[0]]["sets"] == ""
+    with Image.open(folder / "accuracy.png") as picture:
+        assert min(picture.size) > 100
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_second_call_trains_nothing_and_prints_the_same_table(inside, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    before = (inside / "artifacts/compare/metrics.json").read_bytes()
+    shown = run(*TINY).stdout
+    assert "…" not in shown and all(len(line) <= columns for line in shown.splitlines())
+    assert (inside / "artifacts/compare/metrics.json").read_bytes() == before
+    for text in ("dm", "herding", "tiled-random", *FULL, "worst class", "gap", "storage", "2 × 2", "1 × 2"):
+        assert text in shown
+    assert "convnet of width 4, 4 steps" in shown and "Distilled under: crop_scale" in shown
+
+
+def test_a_part_of_it_is_there_too(inside):
+    result = json.loads(run(*TINY, "--methods", "random,dm", "--seeds", "1", "--out", "part", "--json").stdout)
+    rows = {row["name"]: row for row in result["tables"][TABLE]["rows"]}
+    assert list(rows) == ["dm", "random", "tiled-random", *FULL], "the control random stands there once"
+    whole = rows_of(inside / "artifacts/compare")
+    assert rows["dm"]["sets"][0]["run"] == whole["dm"]["sets"][0]["run"]
+
+
+def test_report_shows_it(inside):
+    shown = run("report", "artifacts/compare").stdout
+    assert "herding" in shown and TABLE in shown
+
+
+def test_sets_that_distill_made_are_taken(workplace, monkeypatch):
+    common = ["--params", "params.yaml", "--teachers", "teachers", "--method", "dm", "--iterations", "2"]
+    run("distill", "data", *common, "--preset", "common", "--out", "artifacts/by-hand")
+    result = json.loads(run(*TINY, "--methods", "dm", "--seeds", "1", "--json").stdout)
+    (made,) = result["tables"][TABLE]["rows"][0]["sets"]
+    assert made["file"] == "artifacts/by-hand/distilled.safetensors"
+
+
+def test_a_failed_method_names_itself_and_the_others_go_on(workplace, monkeypatch):
+    def diverge(self, batch, step):
+        raise CsdmError("the loss is not a number")
+
+    monkeypatch.setattr(load("dm"), "losses", diverge)
+    result = run(*TINY, "--seeds", "1", "--json", expect=None)
+    assert result.exit_code == 1
+    (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert "dm (the loss is not a number)" in error and "herding" not in error
+    table = json.loads(result.stdout)["tables"][TABLE]
+    assert [row["name"] for row in table["rows"]] == ["herding", "random", "tiled-random", *FULL]
+    assert table["failed"] == {"dm": "the loss is not a number"}
+
+
+def test_when_everything_fails_it_says_so(workplace, monkeypatch):
+    def refuse(*_):
+        raise CsdmError("no")
+
+    monkeypatch.setattr("csdm_cli.commands.compare.try_out", refuse)
+    monkeypatch.setattr("csdm_cli.commands.compare.evaluate_full", refuse)
+    result = run(*TINY, "--json", expect=None)
+    assert result.exit_code == 1 and "5 of the rows failed: dm (no)" in result.stderr
+    assert json.loads(result.stdout)["tables"][TABLE]["rows"] == []
+
+
+def test_our_own_faults_are_not_taken_for_a_methods_failure(workplace, monkeypatch):
+    monkeypatch.setattr(load("dm"), "losses", lambda *_: 1 / 0)
+    assert isinstance(run(*TINY, expect=None).exception, ZeroDivisionError)
+
+
+def test_after_ctrl_c_the_same_command_goes_on(workplace, monkeypatch):
+    real, made = trials.carry_out, []
+
+    def once(*arguments):
+        if made:
+            raise KeyboardInterrupt
+        made.append(real(*arguments))
+        return made[0]
+
+    monkeypatch.setattr(trials, "carry_out", once)
+    result = run(*TINY, "--methods", "herding,k-center", "--seeds", "1", expect=None)
+    assert result.exit_code == 130 and "the same command goes on" in result.stderr
+    (kept,) = Path("artifacts/compare").glob("*/distilled.safetensors")
+    before = contents(kept.parent)
+    monkeypatch.setattr(trials, "carry_out", lambda task, *rest: made.append(task) or real(task, *rest))
+    run(*TINY, "--methods", "herding,k-center", "--seeds", "1")
+    assert [task.settings.method for task in made[1:]] == ["k-center", "random", "tiled-random"]
+    assert contents(kept.parent) == before
+
+
+def test_long_tailed_sets_are_made_once_and_each_has_a_table(workplace, monkeypatch):
+    words = ["compare", "--params", "params.yaml", "--methods", "herding", "--ipc", "1,2", "--seeds", "1"]
+    words += ["--imbalance", "2,4", "--set", "pretrain.teachers=1", "--set", "evaluate.students=1", "--json"]
+    tables = json.loads(run(*words).stdout)["tables"]
+    assert {(table["data"]["imbalance"], table["ipc"]) for table in tables.values()} == {(2, 1), (2, 2), (4, 1), (4, 2)}
+    assert len(list(Path("data").glob("digits-lt*/manifest.json"))) == 2
+    nothing_trains(monkeypatch)
+    monkeypatch.setattr("csdm_cli.commands.make_lt.build_longtail", None)  # calling it would fail
+    assert json.loads(run(*words).stdout)["tables"].keys() == tables.keys()
+
+
+def test_tuning_looks_at_the_development_set(workplace, monkeypatch):
+    """A trial is one method with another setting; the test images are not even there."""
+    Path("data", "test.safetensors").unlink()
+    words = [*TINY, "--methods", "dm", "--seeds", "1", "--split", "dev", "--set", "distill.lr=0.2"]
+    result = run(*words, "--json")
+    assert "the same for all methods, whatever their own choice: distill.lr\n" in result.stderr
+    table = json.loads(result.stdout)["tables"][TABLE]
+    assert table["tested_on"] == "dev" and table["rows"][0]["sets"][0]["config"]["distill"]["lr"] == 0.2
+
+
+def test_tuned_settings_are_below_the_file(workplace, monkeypatch):
+    tuned = {"dm": {"distill": {"lr": 0.07, "draws": 5}}, "csdm": {"distill": {"lr": 0.09}}}
+    monkeypatch.setattr(presets, "COMMON", tuned)
+    words = [*TINY, "--methods", "dm,csdm", "--seeds", "1", "--set", "distill.option.none=1"]
+    fails(run(*words, expect=None), 2, "distill.option.none: none of dm, csdm")
+    table = json.loads(run(*words[:-2], "--json").stdout)["tables"][TABLE]
+    found = {row["name"]: row["sets"][0]["config"]["distill"] for row in table["rows"][:2]}
+    assert (found["dm"]["lr"], found["csdm"]["lr"]) == (0.07, 0.09)
+    assert found["dm"]["draws"] == 2, "params.yaml says 2"
+
+
+def test_own_parameters_go_to_the_methods_that_have_them(workplace):
+    words = [*TINY, "--methods", "dm,m3d", "--seeds", "1", "--set", "distill.option.second=0.5", "--json"]
+    table = json.loads(run(*words).stdout)["tables"][TABLE]
+    found = {row["name"]: row["sets"][0]["config"]["distill"]["option"] for row in table["rows"][:2]}
+    assert found == {"dm": {}, "m3d": {"second": "0.5"}}
+
+
+def test_rows_judged_by_other_students_have_controls_of_their_own(workplace, monkeypatch):
+    paper = {"evaluate": {"lr": 0.02}, "distill": {"factor": 1}}
+    monkeypatch.setattr(load("dm"), "paper", classmethod(lambda cls, ipc: paper))
+    table = json.loads(run(*TINY, "--seeds", "1", "--preset", "paper", "--json").stdout)["tables"][TABLE]
+    rows = {row["name"]: row for row in table["rows"]}
+    lr = {name: row["protocol"]["recipe"]["lr"] for name, row in rows.items()}
+    assert lr["dm"] == lr["random, as dm"] == lr[f"{FULL[0]}, as dm"] == 0.02
+    assert lr["herding"] == lr["random, as herding"] == lr[f"{FULL[0]}, as herding"] == 1e-3
+    assert rows["dm"]["factor"] == 1 and "tiled-random, as dm" not in rows and "tiled-random, as herding" in rows
+    for own in ("dm", "herding"):
+        full = max(rows[f"{name}, as {own}"]["scores"]["accuracy"]["mean"] for name in FULL)
+        beside = rows[f"random, as {own}"]["scores"]["accuracy"]["mean"]
+        expected = share_of_gap_closed(rows[own]["scores"]["accuracy"]["mean"], beside, full)
+        assert rows[own]["share_of_gap_closed"] == (expected if expected is None else pytest.approx(expected, abs=1e-3))
+
+
+def test_each_set_is_a_run_below_the_comparison(inside, monkeypatch):
+    opened = []
+
+    class Noting(NullTracker):
+        def __init__(self, number):
+            super().__init__()
+            self.run_id = f"run {number}"
+
+    class Context:
+        def __init__(self, *given, **named):
+            opened.append(named)
+
+        def __enter__(self):
+            return Noting(len(opened))
+
+        def __exit__(self, *_):
+            return None
+
+    monkeypatch.setattr("csdm_cli.commands.compare.open_tracker", Context)
+    monkeypatch.setattr("csdm_cli.commands.trials.open_tracker", Context)
+    run(*TINY)
+    parent, *children = opened
+    assert "parent" not in parent and {child["parent"] for child in children} == {"run 1"}
+    assert [child["name"] for child in children[:3]] == [
+        "dm, ipc 2, seed 0",
+        "dm, ipc 2, seed 1",
+        "herding, ipc 2, seed 0",
+    ]
+    assert children[1]["tags"]["method"] == "dm" and children[1]["tags"]["seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "fragments"),
+    [
+        (["--methods", "dmm"], 2, ["--methods (item 1)", "did you mean dm"]),
+        (["--methods", "dm,dm"], 2, ["--methods", "each value once"]),
+        (["--ipc", "0"], 2, ["--ipc", "integer >= 1"]),
+        (["--seeds", "0"], 2, ["--seeds", "integer >= 1"]),
+        (["--imbalance", "0.5"], 2, ["--imbalance", ">= 1"]),
+        (["--imbalance", "5"], 2, ["--data names a set as it is"]),
+        (["--preset", "own"], 2, ["--preset", "common, paper"]),
+        (["--set", "distill.lrr=1"], 2, ["--set: distill.lrr: unknown key; did you mean lr?"]),
+        (["--set", "distill.lr=fast"], 2, ['--set: distill.lr: got "fast"']),
+        (["--set", "make_lt.seed=1"], 2, ["expected SECTION.NAME=VALUE, the section one of pretrain, distill"]),
+        (["--set", "lr"], 2, ["expected SECTION.NAME=VALUE"]),
+        (["--set", "distill.seed=1"], 2, ["own options decide this"]),
+        (["--set", "distill.lr=1", "--set", "distill.lr=2"], 2, ["given twice"]),
+        (["--data", "nowhere"], 1, ["nowhere", "make-lt"]),
+        (["--teachers", "nowhere"], 1, ["nowhere"]),
+    ],
+)
+def test_bad_input_is_one_line(workplace, arguments, code, fragments):
+    fails(run(*TINY, *arguments, expect=None), code, *fragments)
+    assert not Path("artifacts").exists()

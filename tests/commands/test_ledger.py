@@ -1,0 +1,132 @@
+"""csdm ledger: rows made of real runs, read back, and measured again from their JSON alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from csdm_cli.ledger.store import find_row, read_rows
+from tests.commands.conftest import fails, run
+
+TABLE = "digits-lt6-ipc2-width4"
+
+
+@pytest.fixture(scope="module")
+def finished(world, tmp_path_factory):
+    """Two sets of other seeds, evaluated; the first with its controls; and a comparison."""
+    place = tmp_path_factory.mktemp("finished")
+    world.copy_to(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("CSDM_CACHE", str(world.folder / "cache"))
+        patch.setenv("CSDM_TRACKING", "none")
+        for seed in (0, 1):
+            run("distill", "data", "--teachers", "teachers", "--seed", seed, "--out", f"set-{seed}")
+            run("evaluate", f"set-{seed}", "--data", "data", "--out", f"evaluate-{seed}")
+    return place
+
+
+@pytest.fixture
+def place(world, finished, tmp_path, monkeypatch):
+    copy = tmp_path / "copy"
+    shutil.copytree(finished, copy)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("CSDM_CACHE", str(world.folder / "cache"))
+    return copy
+
+
+def add(*options: object) -> dict[str, str]:
+    return json.loads(run("ledger", "add", "evaluate-0", "evaluate-1", *options, "--json").stdout)["rows"]
+
+
+def test_rows_are_made_of_finished_runs(place):
+    written = add("--controls")
+    assert set(written) == {
+        f"{TABLE}-{name}"
+        for name in (
+            "csdm-hard",
+            "random",
+            "tiled-random",
+            "full-cross-entropy",
+            "full-logit-adjustment",
+            "full-balanced-softmax",
+        )
+    }
+    rows = {row.subject: row for row in read_rows(Path("results"))}
+    own, full = rows["csdm (hard labels)"], rows["full, cross-entropy"]
+    assert [found.seed for found in own.sets] == [0, 1] and [found.seed for found in full.sets] == [None]
+    assert own.scale == "reduced" and "2 teachers of 2 epochs" in own.scale_text
+    details = json.loads(Path("evaluate-1/details.json").read_text())["rows"]["csdm (hard labels)"]
+    assert [one.accuracy for one in own.sets[1].students] == [run["curve"][-1][1] for run in details["students"]]
+    assert own.sets[0].making.wall_seconds > 0 and own.sets[0].judging.peak_memory_bytes > 0
+    assert own.sets[0].storage_bytes == 20 * 16 * 16 + 20 * 8
+    assert own.config["make_lt"]["dev"] == 2 and own.config["distill"]["frequencies"] == 16
+    assert own.data.fingerprints == json.loads(Path("data/manifest.json").read_text())["fingerprints"]
+
+
+def test_rows_are_printed(place):
+    add("--controls")
+    shown = run("ledger").stdout
+    assert "csdm (hard labels)" in shown and "full, balanced-softmax" in shown and "2603.01698" in shown
+    assert "not run: code ready, no data here" in shown
+    assert "LAD" not in shown and "LAD" in run("ledger", "--all").stdout
+    value = json.loads(run("ledger", "--json").stdout)
+    assert len(value["rows"]) == 6 and all(item["row"] is None for item in value["papers"])
+    assert "| csdm (hard labels) |" in run("ledger", "--markdown").stdout
+    Path("PAGE.md").write_text(f"<!-- ledger: {TABLE} -->\n<!-- /ledger -->\n")
+    run("ledger", "--into", "PAGE.md")
+    assert "| full, cross-entropy |" in Path("PAGE.md").read_text()
+
+
+@pytest.mark.parametrize("name", ["csdm-hard", "random", "tiled-random", "full-balanced-softmax"])
+def test_a_row_is_measured_again_from_its_json_alone(place, name, tmp_path, monkeypatch):
+    """In an empty folder with an empty cache: nothing is left of the runs that made it."""
+    path = Path(add("--controls")[f"{TABLE}-{name}"]).resolve()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "cache"))
+    result = run("ledger", "run", path, "--json")
+    found = json.loads(result.stdout)
+    assert found["bit_equal"] and found["agrees"] and found["before"] == found["again"]
+
+
+def test_a_row_that_does_not_come_out_is_an_error(place):
+    path = Path(add()[f"{TABLE}-csdm-hard"])
+    value = json.loads(path.read_text())
+    for found in value["sets"]:
+        for student in found["students"]:
+            student["accuracy"] = 0.999
+    path.write_text(json.dumps(value))
+    result = run("ledger", "run", f"{TABLE}-csdm-hard", expect=None)
+    assert result.exit_code == 1 and "did not come out as in the ledger" in result.stderr
+    assert "not bit-equal" in result.stdout
+    value["data"]["fingerprints"]["train"] = "other"
+    path.write_text(json.dumps(value))
+    fails(run("ledger", "run", f"{TABLE}-csdm-hard", expect=None), 1, "not the row's", "--data-dir")
+
+
+def test_sets_that_do_not_belong_together_are_refused(place):
+    run("distill", "data", "--teachers", "teachers", "--seed", 2, "--lr", 0.5, "--out", "other")
+    run("evaluate", "other", "--data", "data", "--no-controls", "--out", "evaluate-1")
+    fails(run("ledger", "add", "evaluate-0", "evaluate-1", expect=None), 1, "seeds 0 and 2", "settings")
+    fails(run("ledger", "add", "evaluate-0", "--scale", "full", expect=None), 1, "--scale full", "width 4, not 128")
+    fails(run("ledger", "add", "data", expect=None), 1, "no folder that csdm evaluate or compare wrote")
+    fails(run("ledger", "run", "none", "--results", "evaluate-0", expect=None), 1, "has no row 'none'")
+    assert not Path("results").exists() or not list(Path("results").iterdir())
+
+
+def test_rows_of_a_comparison(place):
+    """The same students, whether evaluate or compare asked for them."""
+    first = add()
+    row = find_row(f"{TABLE}-csdm-hard", Path("results"))
+    run("compare", "--data", "data", "--teachers", "teachers", "--methods", "csdm", "--ipc", 2, "--seeds", 2,
+        "--params", "params.yaml", "--out", "compare")  # fmt: skip
+    written = json.loads(run("ledger", "add", "compare", "--controls", "--json", "--results", "others").stdout)["rows"]
+    assert set(first) < set(written) and f"{TABLE}-full-logit-adjustment" in written
+    again = find_row(f"{TABLE}-csdm-hard", Path("others"))
+    assert [found.students for found in again.sets] == [found.students for found in row.sets]
+    assert again.config == row.config and again.data == row.data

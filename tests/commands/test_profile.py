@@ -1,0 +1,57 @@
+"""profile prints, writes and records what it measured, and its figures fit together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from csdm_cli.engine import roofline
+from tests.commands.conftest import fails, litter, run
+
+
+@pytest.fixture(autouse=True)
+def small_peaks(monkeypatch):
+    """Measured in no time; no test looks at the rates themselves."""
+    monkeypatch.setattr(roofline, "SIDES", {"cpu": (64,)})
+    monkeypatch.setattr(roofline, "IMAGES", {"cpu": 1})
+    monkeypatch.setattr(roofline, "ARRAY_BYTES", {"cpu": 2**20})
+    monkeypatch.setattr(roofline, "PATIENCE", 0.0)
+
+
+def test_figures_pictures_and_a_trace(workplace):
+    words = ["profile", "data", "--teachers", "teachers", "--out", "out", "--trace", "traces/t.json", "--json"]
+    printed = json.loads(run(*words).stdout)
+    assert printed == json.loads(Path("out/timing.json").read_text())
+    assert set(printed["ipc"]) == {"1", "2"} and printed["roof"]["precision"] == "float32"
+    for figures in (*printed["ipc"].values(), printed["evaluate"]):
+        own = figures["roofline"]
+        assert 0 < own["share"] < 1.5 and own["share"] <= 1.5 * own["network_share"]
+        peak, bandwidth = printed["roof"]["flops_per_second"], printed["roof"]["bytes_per_second"]
+        assert own["attainable_flops_per_second"] == pytest.approx(min(peak, own["flops"] / own["bytes"] * bandwidth))
+        rate = own["flops"] / figures["seconds_per_iteration"]
+        assert own["share"] == pytest.approx(rate / own["attainable_flops_per_second"])
+    assert printed["ipc"]["2"]["roofline"]["flops"] == 2 * printed["ipc"]["1"]["roofline"]["flops"]
+    for name in ("phases.png", "roofline.png"):
+        with Image.open(Path("out", name)) as picture:
+            assert min(picture.size) > 100
+    found = {event.get("name") for event in json.loads(Path("traces/t.json").read_text())["traceEvents"]}
+    assert {"distill, IPC 1, iteration 1", "aten::convolution"} <= found
+    assert not litter(workplace)
+
+
+def test_tables(workplace):
+    shown = run("profile", "data", "--teachers", "teachers").stdout
+    for name in ("ms per iteration", "share of network forward", "share reached", "evaluate"):
+        assert name in shown
+    assert not Path("out").exists()
+
+
+def test_a_trace_that_cannot_be_written_is_refused_before_anything_is_measured(workplace):
+    Path("file").write_text("")
+    words = ["profile", "data", "--teachers", "teachers", "--trace", "file/t.json"]
+    result = run(*words, expect=None)
+    fails(result, 1, "cannot write")
+    assert "iterations" not in result.stderr

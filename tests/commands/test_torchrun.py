@@ -1,0 +1,104 @@
+"""Real jobs of several processes: the same bytes as one process gives, one voice, one line when a rank dies."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from csdm_cli.methods.csdm import Csdm
+from tests.commands.conftest import COMMANDS, contents, fails, litter, run
+
+REPOSITORY = Path(__file__).parents[2]
+DISTILL = ["distill", "data", "--ipc", "1", "--checkpoint-every", "0"]  # ten classes in four chunks: 3, 3, 3, 1
+TEACHERS = ["--teachers", "teachers"]
+
+
+def torchrun(
+    processes: int, *arguments: str, module: tuple[str, ...] = ("csdm_cli",)
+) -> subprocess.CompletedProcess[str]:
+    """``torchrun -m csdm_cli ARGUMENTS`` in the working directory, as so many processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "-m", *module]
+    own = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    words = [*arguments, "--params", "params.yaml"]
+    return subprocess.run([*command, *words], env=own, capture_output=True, text=True, timeout=120, check=False)
+
+
+def csdm_lines(text: str) -> list[str]:
+    """What csdm said on stderr, without torchrun's own log and report."""
+    said = text.partition("Traceback (most recent call last):\n")[0].splitlines()
+    return [line for line in said if line and line[0] not in "*WE" and not line.startswith("Setting OMP_NUM_THREADS")]
+
+
+@pytest.mark.parametrize(("processes", "teachers"), [(2, []), (3, TEACHERS)], ids=["2 ranks", "3 ranks"])
+def test_the_same_bytes_for_any_number_of_ranks(workplace, tmp_path, monkeypatch, processes, teachers):
+    """With 2 ranks they train the teachers too; with 3, shares are of 3, 3 and 4 classes."""
+    monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "alone"))
+    alone = run(*DISTILL, *teachers, "--out", "out/alone")
+    monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "shared"))
+    job = torchrun(processes, *DISTILL, *teachers, "--out", "out/shared")
+    assert job.returncode == 0, job.stderr
+    assert contents(Path("out/shared")) == contents(Path("out/alone"))  # the curve of the loss, too
+    assert job.stdout.replace("shared", "alone") == alone.stdout
+    notes = csdm_lines(job.stderr)
+    assert len(notes) == len(set(notes)), "one rank speaks for all"
+    assert not litter(Path.cwd()) and not litter(tmp_path / "shared")
+
+
+def test_a_rank_that_is_killed_ends_the_job_in_one_line_and_the_next_run_goes_on(workplace, tmp_path):
+    shared = [*DISTILL, *TEACHERS, "--out", "out/shared"]
+    job = torchrun(2, "1", "2", *shared, module=("tests.commands.dying_rank",))
+    assert job.returncode == 1 and job.stdout == ""
+    errors = [line for line in job.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and errors[0].startswith("error: rank 1 of 2 died"), job.stderr
+    assert job.stderr.count("Traceback") == 1  # torchrun's own report
+    assert not Path("out").exists()
+    checkpoints = tmp_path / "cache" / "checkpoints"
+    assert len(list(checkpoints.glob("*.rank-1-of-2-by-3.safetensors"))) == 1  # rank 0 may have been behind
+    again = torchrun(2, "1", "1", *shared, module=("tests.commands.dying_rank",))
+    assert again.returncode == 0, "rank 1 began anew, with the step at which it dies\n" + again.stderr
+    run(*DISTILL, *TEACHERS, "--out", "out/alone")
+    assert contents(Path("out/shared")) == contents(Path("out/alone"))
+    assert not list(checkpoints.iterdir())
+
+
+def test_ranks_share_the_students(world, workplace):
+    job = torchrun(2, *COMMANDS["evaluate"])
+    assert job.returncode == 0, job.stderr
+    assert contents(Path("out/evaluation")) == contents(world.folder / "out/evaluation")
+    assert job.stdout.count("trained on") == 1
+
+
+def test_a_fault_that_all_ranks_find_is_told_once(workplace):
+    job = torchrun(2, *DISTILL, "--out", "params.yaml/out")
+    assert job.returncode == 1
+    errors = [line for line in job.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and "params.yaml" in errors[0], job.stderr
+
+
+@pytest.fixture
+def seated(monkeypatch):
+    """The environment of rank 0 of 2, without a job around it."""
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "LOCAL_RANK": "0", "MASTER_ADDR": "x"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MASTER_PORT", "1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["make-lt", "digits"], "make-lt runs in one process"),
+        ([*DISTILL, "--engine", "textbook"], "--engine textbook"),
+        ([*DISTILL, "--method", "random"], "--method random"),
+    ],
+)
+def test_what_cannot_be_shared_is_refused(workplace, seated, arguments, why):
+    fails(run(*arguments, expect=None), 2, why, "without torchrun")
+
+
+def test_a_method_that_couples_classes_is_refused(workplace, seated, monkeypatch):
+    monkeypatch.setattr(Csdm, "class_separable", False)
+    fails(run(*DISTILL, expect=None), 2, "--method csdm", "couples the classes", "without torchrun")

@@ -1,0 +1,73 @@
+"""Typed commands lead back to the settings they were made from."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from csdm_cli import commands, config
+from csdm_cli.cli import app
+from csdm_cli.commands.assembling import make_method, settled
+from csdm_cli.commands.typed_commands import typed_commands
+
+MAKE_LT = config.MakeLt(imbalance=50, n_max=500, dev=5)
+PRETRAIN = config.Pretrain(width=16, teachers=2, loss="cross-entropy")
+EVALUATE = config.Evaluate(steps=50, students=2)
+
+
+def sections(**distill: object) -> dict[str, dict]:
+    chosen = config.Distill(**distill)
+    complete = settled(chosen, make_method(chosen))
+    parts = {"make_lt": MAKE_LT, "pretrain": PRETRAIN, "distill": complete, "evaluate": EVALUATE}
+    return {name: part.model_dump(mode="json") for name, part in parts.items()}
+
+
+@pytest.fixture
+def understood(monkeypatch):
+    """The settings that csdm takes from a typed line."""
+
+    def settings_of(line: str) -> config.Section:
+        words, received = shlex.split(line)[1:], []
+        module = SimpleNamespace(run=lambda settings, *_, **__: received.append(settings))
+        monkeypatch.setattr(commands, words[0].replace("-", "_"), module, raising=False)
+        result = CliRunner().invoke(app, words)
+        assert result.exit_code == 0, result.output
+        return received[0]
+
+    return settings_of
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {},
+        {"ipc": 3, "kernel": "matern", "kernel_shape": 0.7, "iterations": 0, "resample": False},
+        {"method": "dm", "labels": "soft", "prior_calibration": "auto", "calibration": 0.25},
+        {"real": "fresh", "real_batch": 7, "option": {}, "teacher_schedule": "interpolate"},
+        {"method": "random", "labels": "soft", "temperature": 3},
+    ],
+)
+def test_distillation(chosen, understood):
+    wanted = sections(**chosen)
+    make_lt, pretrain, distill, evaluate = typed_commands(wanted, "parquet", 3)
+    assert "--data-dir DIR" in make_lt
+    assert understood(make_lt) == MAKE_LT.model_copy(update={"data_dir": Path("DIR")})
+    found = understood(distill.replace("SEED", "0"))
+    assert settled(found, make_method(found)).model_dump(mode="json") == wanted["distill"]
+    assert understood(pretrain) == PRETRAIN
+    assert understood(evaluate.replace("SEED", "0")) == EVALUATE
+
+
+def test_sets_without_teachers_are_compared(understood):
+    """Only compare can name the students' network for them."""
+    make_lt, compare = typed_commands(sections(method="tiled-random", factor=3), "torchvision", 2)
+    assert "DIR" not in make_lt
+    assert "--methods tiled-random --ipc 10 --seeds 2" in compare
+    for setting in ("pretrain.width=16", "evaluate.steps=50", "evaluate.students=2", "distill.factor=3"):
+        assert f"--set {setting}" in compare
+    assert "pretrain.teachers" not in compare
+    assert understood(compare).methods == ["tiled-random"]

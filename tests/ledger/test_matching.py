@@ -1,0 +1,75 @@
+"""Which row stands beside which claim, and what keeps them apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from csdm_cli.ledger.matching import Status, compare, differences, matches, scale_differences
+from csdm_cli.ledger.papers import paper_values
+from tests.ledger.rows import full_row, row
+
+
+def matched(found):
+    return [paper for paper in paper_values() if matches(paper, found)]
+
+
+def test_a_row_meets_exactly_its_own_cell():
+    (paper,) = matched(row())
+    assert (paper.method, paper.imbalance, paper.ipc, paper.arch, paper.value) == ("CSDM", 200, 10, "ConvNet-D3", 65.3)
+    (paper,) = matched(full_row())
+    assert (paper.method, paper.ipc, paper.value) == ("Full Dataset", None, 48.5)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        row(ipc=11),
+        row(method="dsdm"),
+        row(network={"name": "convnet", "width": 128, "depth": 4}),
+        row(data=replace(row().data, imbalance=20.0)),
+        row(data=replace(row().data, dataset="svhn")),
+        row(data=replace(row().data, tested_on="dev")),
+    ],
+)
+def test_other_settings_meet_nothing(other):
+    assert matched(other) == []
+
+
+def test_the_difference_is_ours_less_the_papers():
+    (found,) = [item for item in compare([row()], ()) if item.row]
+    assert found.difference == pytest.approx(50 - 65.3) and found.status is Status.measured
+
+
+def test_why_a_value_is_missing():
+    by_status = {}
+    for item in compare([], {"cifar10"}):
+        by_status.setdefault(item.status, set()).add((item.paper.dataset, item.paper.method))
+    assert ("CIFAR-10-LT", "CSDM") in by_status[Status.not_run]
+    assert ("ImageNette-LT", "CSDM") in by_status[Status.no_data]
+    assert ("CIFAR-10-LT", "LAD") in by_status[Status.no_method]
+    assert Status.measured not in by_status and by_status[Status.unstated]
+
+
+def test_departures_are_listed():
+    """Everything smaller than the papers' settings, and JPEG-coded images."""
+    assert scale_differences(row()) == ["1,000 iterations, not 10,000", "students of 2,000 steps, not 16,000"]
+    config = {name: dict(section) for name, section in row().config.items()}
+    config["distill"]["iterations"], config["evaluate"]["steps"] = 10_000, 16_000
+    large = replace(row().data, counts=(5000, 900, 100, 25))
+    assert differences(row(config=config, data=large)) == []
+    small = row(
+        config=config, data=replace(row().data, jpeg=True), network={"name": "convnet", "width": 64, "depth": 3}
+    )
+    assert differences(small) == [
+        "width 64, not 128",
+        "50 images in the largest class, not 5,000",
+        "JPEG-coded images",
+    ]
+
+
+def test_a_selection_has_no_iterations_to_miss():
+    config = {name: dict(section) for name, section in row().config.items()}
+    config["distill"]["teacher_schedule"] = None
+    assert scale_differences(row(config=config)) == ["students of 2,000 steps, not 16,000"]

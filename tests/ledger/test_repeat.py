@@ -1,0 +1,65 @@
+"""Settings taken back from what a run tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import pytest
+
+from csdm_cli import config
+from csdm_cli.commands.judging import protocol_of
+from csdm_cli.ledger.repeat import evaluate_section, make_lt_section, pretrain_section, selection_section
+from csdm_cli.names import TeacherLoss
+from csdm_cli.networks import NetworkSpec
+
+FACTS = {
+    "dataset": "cifar10",
+    "counts": (50, 20, 5),
+    "n_max": 50,
+    "imbalance": 10.0,
+    "profile": "exponential",
+    "class_order": "shuffled",
+    "split": "random",
+    "seed": 3,
+    "dev_per_class": 4,
+    "size": 16,
+}
+
+
+def test_long_tails():
+    found = config.MakeLt.model_validate(make_lt_section(FACTS))
+    assert found == config.MakeLt(
+        dataset="cifar10", imbalance=10, n_max=50, class_order="shuffled", dev=4, size=16, seed=3
+    )
+    explicit = config.MakeLt.model_validate(make_lt_section(FACTS | {"profile": "explicit"}))
+    assert explicit.counts == [50, 20, 5] and explicit.n_max is None
+
+
+def test_a_folder_of_images_leaves_no_path():
+    assert make_lt_section(FACTS | {"dataset": "folder"})["data_dir"] is None
+
+
+@pytest.mark.parametrize("depth", [None, 2])
+def test_teachers(depth):
+    """As TeacherPool.description has them; a depth is left open where it is the images' own."""
+    wanted = config.Pretrain(width=7, depth=depth, teachers=2, epochs=3, loss="cross-entropy", lr=0.5, seed=4)
+    spec = NetworkSpec("convnet", 7, depth, "instance", "avg", 3, 32, 10).as_dict()
+    recipe = {name: getattr(wanted, name) for name in ("lr", "momentum", "weight_decay", "batch", "augment", "cutmix")}
+    described = {"spec": spec, "teachers": 2, "epochs": 3, "loss": TeacherLoss.cross_entropy, "seed": 4}
+    described |= {"trajectory": False, "recipe": recipe | {"optimizer": "sgd"}}
+    assert config.Pretrain.model_validate(pretrain_section(described, spec)) == wanted
+    assert config.Pretrain.model_validate(pretrain_section(None, spec)) == config.Pretrain(width=7, depth=depth)
+
+
+def test_students():
+    wanted = config.Evaluate(students=2, steps=9, lr=0.5, test_points=3, labels="soft", split="dev", controls=False)
+    own = NetworkSpec("convnet").as_dict()
+    protocol = asdict(protocol_of(wanted)) | {"network": own}
+    assert config.Evaluate.model_validate(evaluate_section(protocol, own, "dev", "soft")) == wanted
+    other = evaluate_section(protocol | {"network": own | {"name": "vgg11"}}, own, "dev", "soft")
+    assert other["network"] == "vgg11"
+
+
+def test_selections():
+    found = config.Distill.model_validate(selection_section("tiled-random", 5, 3))
+    assert (found.method, found.ipc, found.factor) == ("tiled-random", 5, 3)

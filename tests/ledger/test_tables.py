@@ -1,0 +1,47 @@
+"""Tables: one column for ours, one for the papers'."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from csdm_cli.errors import CsdmError
+from csdm_cli.ledger.matching import compare
+from csdm_cli.ledger.tables import Shown, own_sheets, paper_sheet, refreshed
+from tests.ledger.rows import full_row, random_row, row
+
+
+def test_controls_stand_below_and_the_gap_is_told():
+    """0.5 lies half-way between random's 0.29 and the whole set's 0.71."""
+    random = random_row(((0.29,), (0.29,)))
+    (sheet,) = own_sheets([full_row(0.7), random, row()])
+    assert [cells[0] for cells in sheet.cells] == ["csdm (hard labels)", "random", "full, cross-entropy"]
+    columns = dict(zip(sheet.columns, sheet.cells[0], strict=True))
+    assert columns["test accuracy, %"] == "50.0 ± 7.1" and columns["gap closed"] == "0.50"
+    assert columns["sets × students"] == "2 × 2" and "JPEG" not in sheet.footnote
+
+
+def test_jpeg_and_scale_are_told():
+    (sheet,) = own_sheets([row(data=replace(row().data, jpeg=True))])
+    assert "JPEG-coded" in sheet.footnote and "Reduced scale: small." in sheet.footnote
+
+
+def test_papers_and_ours_have_columns_of_their_own():
+    found = compare([row()], ())
+    sheet = paper_sheet(found, Shown.measured)
+    (cells,) = [dict(zip(sheet.columns, line, strict=True)) for line in sheet.cells]
+    assert cells["paper, %"] == "65.3 ± 0.3" and cells["ours, %"].startswith("50.0 ± 7.1")
+    assert cells["difference"] == "-15.3" and "1,000 iterations" in cells["settings"]
+    assert len(paper_sheet(found, Shown.all).cells) == len(found) > len(paper_sheet(found, Shown.own).cells) > 1
+
+
+def test_marked_tables_are_brought_up_to_date():
+    (sheet,) = own_sheets([row()])
+    text = "before\n<!-- ledger: some-table -->\nold\n<!-- /ledger -->\nafter"
+    new = refreshed(text, [sheet])
+    assert "| csdm (hard labels) |" in new and "old" not in new
+    assert new.startswith("before\n") and new.endswith("\nafter")
+    assert refreshed(new, [sheet]) == new
+    with pytest.raises(CsdmError, match="no table 'other'"):
+        refreshed(text.replace("some-table", "other"), [sheet])

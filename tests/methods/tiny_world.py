@@ -1,0 +1,69 @@
+"""What the tests of optimised methods share: a tiny set, two teachers that need no training, runs on the engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from csdm_cli import config
+from csdm_cli.commands.assembling import Assembly, assemble, make_method
+from csdm_cli.data.imageset import ImageSet
+from csdm_cli.engine.checkpoint import Checkpoint
+from csdm_cli.engine.distill import Distillation, optimise
+from csdm_cli.engine.step import Chunking
+from csdm_cli.networks.spec import NetworkSpec
+from tests.engine.conftest import UntrainedPool
+
+COUNTS = (9, 6, 3)
+EPOCHS = 10
+SETTINGS = {"ipc": 2, "factor": 2, "draws": 2, "frequencies": 12, "real_batch": 4, "iterations": 6, "lr": 0.02}
+LAYOUTS = [Chunking(2, 2), Chunking(1, 2), Chunking(1, 1)]
+
+
+@dataclass(frozen=True)
+class Pool(UntrainedPool):
+    """Teachers with epochs and training accuracies."""
+
+    epochs: int = EPOCHS
+    train_accuracy: tuple[tuple[float, ...], ...] = ((1.0, 0.5, 0.25), (0.5, 1.0, 0.75))
+
+
+def make_data() -> ImageSet:
+    rng = torch.Generator().manual_seed(0)
+    means = torch.rand(len(COUNTS), 3, 1, 1, generator=rng)
+    parts = [means[c] + 0.3 * torch.rand(n, 3, 8, 8, generator=rng) for c, n in enumerate(COUNTS)]
+    images = (torch.cat(parts).clamp(0, 1) * 255).to(torch.uint8)
+    return ImageSet(images, COUNTS, ("a", "b", "c"), (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
+
+
+def make_pool(norm: str = "instance") -> Pool:
+    return Pool(NetworkSpec("convnet", 4, 2, norm, "avg", 3, 8, len(COUNTS)))
+
+
+def assembled(folder, method: str, dtype=torch.float64, pool: Pool | None = None, **settings) -> Assembly:
+    chosen = config.Distill(method=method, **SETTINGS | settings)
+    return assemble(chosen, make_method(chosen), make_data(), pool or make_pool(), folder, quiet=True, dtype=dtype)
+
+
+def gradient(parts: Assembly, step: int, layout: Chunking | None = None) -> tuple[float, Tensor]:
+    """Loss and gradient of a step, without taking it."""
+    parts.matching.layout = layout or Chunking(len(COUNTS), 2)
+    images = parts.pixels.images
+    images.grad = None
+    terms = parts.matching.backward(images, parts.real.at(step), step)
+    found, images.grad = images.grad.clone(), None
+    return float(sum(terms.values())), found
+
+
+def finished(parts: Assembly, folder, stop: int | None = None) -> Distillation:
+    """A run from its checkpoint in ``folder``, or from the start, to its end or to an interruption."""
+
+    def iterate(step: int) -> dict[str, Tensor]:
+        if step == stop:
+            raise InterruptedError
+        return parts.iterate(step)
+
+    checkpoint = Checkpoint(folder, "run", 0 if stop else 1e9)
+    return optimise(parts.pixels, parts.method, iterate, checkpoint, quiet=True)
