@@ -26,8 +26,9 @@ from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.commands.judging import protocol_of
 from csdm_cli.config import Distill, Evaluate
 from csdm_cli.decode import decode
+from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.numerics import PLAIN, Numerics, TunedNetwork, features_by
-from csdm_cli.engine.training import Examples, train
+from csdm_cli.engine.training import train
 from csdm_cli.names import Precision
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec

@@ -34,9 +34,9 @@ def random_set(n_max: int, device: torch.device) -> ImageSet:
     return ImageSet(images.to(device), counts, names, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 
 
-def random_pool(width: int, device: torch.device, cache: Path) -> TeacherPool:
-    """As many ConvNets as by default, taught twenty images for one epoch: files like those of real teachers."""
-    chosen = Pretrain(width=width, epochs=1)
+def random_pool(width: int, device: torch.device, cache: Path, epochs: int = 1) -> TeacherPool:
+    """As many ConvNets as by default, taught twenty images for a few epochs: files like those of real teachers."""
+    chosen = Pretrain(width=width, epochs=epochs)
     recipe = Recipe(
         optimizer="sgd",
         lr=chosen.lr,
@@ -48,14 +48,16 @@ def random_pool(width: int, device: torch.device, cache: Path) -> TeacherPool:
         cutmix=chosen.cutmix,
         schedule="steps",
     )
-    plan = TeacherPlan(TEACHERS, chosen.epochs, chosen.loss, recipe, trajectory=False, seed=0)
+    plan = TeacherPlan(TEACHERS, chosen.epochs, chosen.loss, recipe, trajectory=epochs > 1, seed=0)
     spec = NetworkSpec(chosen.network, width, chosen.depth, chosen.norm, chosen.pooling, 3, SIZE, CLASSES)
     return train_pool(random_set(2, device), spec, plan, cache, device, quiet=True)
 
 
-def set_up(settings: Distill, data: ImageSet, width: int, cache: Path, numerics: Numerics = PLAIN) -> Assembly:
+def set_up(
+    settings: Distill, data: ImageSet, width: int, cache: Path, numerics: Numerics = PLAIN, *, epochs: int = 1
+) -> Assembly:
     """A run with these teachers; builds its bank."""
     method = make_method(settings)
     assert isinstance(method, OptimisedMethod)
-    pool = random_pool(width, data.images.device, cache)
+    pool = random_pool(width, data.images.device, cache, epochs)
     return assemble(settings, method, data, pool, cache, quiet=True, numerics=numerics)

@@ -14,6 +14,7 @@ import typer
 
 from csdm_cli import __version__, config, ledger_cli, torchrun
 from csdm_cli.commands.options import (
+    MemoryBudget,
     ParamsFile,
     command_settings,
     default_note,
@@ -34,6 +35,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.failures import FriendlyGroup, end_cleanly_on_signals
 from csdm_cli.methods import method_names
 from csdm_cli.names import ExportFormat, Preset, Source
+from csdm_cli.presets import SECTIONS
 from csdm_cli.settings import with_values
 
 app = typer.Typer(
@@ -47,8 +49,12 @@ app = typer.Typer(
 )
 
 DISTIL, JUDGE, FILES = "Distil", "Judge", "Distilled sets"
-COMPARED_SECTIONS = ("pretrain", "distill", "evaluate")  # whose settings all rows of a comparison share
-OWN_OF_COMPARE = ("distill.method", "distill.ipc", "distill.seed", "evaluate.split", "evaluate.controls")
+NOT_FOR_COMPARE = frozenset(  # decided by its own options, or of no use to it
+    {
+        *("distill.method", "distill.ipc", "distill.seed"),
+        *("evaluate.split", "evaluate.controls", "evaluate.fairness", "evaluate.fairness_weight"),
+    }
+)
 
 
 def list_sources(incomplete: str) -> list[str]:
@@ -143,14 +149,16 @@ def distill(
     *,
     teachers: Annotated[Path | None, teachers_option()] = None,
     out: Annotated[Path | None, out_option("folder to write" + default_note("in artifacts/"))] = None,
-    memory_budget: Annotated[
-        int | None, typer.Option(min=1, metavar="MB", help="memory for activations, in megabytes")
-    ] = None,
+    memory_budget: MemoryBudget = None,
     checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="time between checkpoints")] = 60.0,
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint of the same run")] = True,
     preset: Annotated[
         Preset | None,
-        typer.Option(metavar="NAME", help="declared settings of the method, below --params: common, paper"),
+        typer.Option(
+            metavar="NAME",
+            help="settings that all others override: common (all methods alike), paper (the method's own)"
+            + default_note("none"),
+        ),
     ] = None,
     overrides: dict[str, Any],
     params: ParamsFile = None,
@@ -206,6 +214,7 @@ def evaluate(
     """Train students on a distilled set alone and test them.
 
     Reports accuracy at the last step, mean and spread over the students, also of head, medium and tail classes.
+    Steps, learning rate, weight decay, batch and augmentation are those that the set carries, unless given.
     """
     settings = command_settings(config.Evaluate, params, overrides, runtime)
     from csdm_cli.commands import evaluate as command
@@ -235,7 +244,7 @@ def methods(
     ] = None,
     *,
     ipc: Annotated[
-        int, typer.Option(min=1, metavar="INT", help="images per class that its paper's settings are told for")
+        int, typer.Option(min=1, metavar="INT", help="images per class whose paper settings are shown")
     ] = 10,
     runtime: Runtime,
 ) -> None:
@@ -293,11 +302,13 @@ def compare(
     out: Annotated[Path | None, out_option("folder for tables and picture" + default_note("artifacts/compare"))] = None,
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="a setting of pretrain, distill or evaluate, for all"),
+        typer.Option(
+            "--set",
+            metavar="SECTION.NAME=VALUE",
+            help="a setting of pretrain, distill or evaluate for all methods, once for each",
+        ),
     ] = None,
-    memory_budget: Annotated[
-        int | None, typer.Option(min=1, metavar="MB", help="memory for activations, in megabytes")
-    ] = None,
+    memory_budget: MemoryBudget = None,
     overrides: dict[str, Any],
     params: ParamsFile = None,
     runtime: Runtime,
@@ -306,7 +317,7 @@ def compare(
 
     Every method has the same data, teachers, steps and students. What is there already is not made again.
     """
-    chosen = values_by_section(values or [], COMPARED_SECTIONS, OWN_OF_COMPARE)
+    chosen = values_by_section(values or [], SECTIONS, NOT_FOR_COMPARE)
     settings = command_settings(config.Compare, params, overrides, runtime)
     from csdm_cli.commands import compare as command
 
@@ -338,8 +349,8 @@ def profile(
 ) -> None:
     """Measure the time and memory of a distillation step.
 
-    Seconds per step, images per second and peak memory for several numbers of images per class, by phase, and
-    the share of what this device could do that distill and evaluate reach.
+    Seconds per step, images per second, peak memory and time by phase for several numbers of images per class.
+    Also how much distill and evaluate reach of what this device could do.
     """
     settings = command_settings(config.ProfileRun, params, overrides, runtime)
     from csdm_cli.commands import profile as command

@@ -7,81 +7,26 @@ description says.
 
 from __future__ import annotations
 
-import math
-from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from csdm_cli import names
 from csdm_cli.methods import method_names
-from csdm_cli.regularisers import parse, parse_all, regulariser_names
-
-Positive = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
-
-
-def _known_operations(text: str) -> str:
-    parts = [] if text == "none" else text.split("_")
-    if len(set(parts)) < len(parts) or not set(parts) <= set(names.Operation):
-        raise ValueError(f"'none', or some of {', '.join(names.Operation)}, each once and joined by _")
-    return text
-
-
-Strategy = Annotated[str, AfterValidator(_known_operations)]
-
-
-def known_method(name: str) -> str:
-    """Raises: ValueError, with the names there are, if no method is called ``name``."""
-    if name not in method_names():
-        close = get_close_matches(name, method_names(), n=2)
-        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-        raise ValueError(f"one of {', '.join(method_names())}{hint}")
-    return name
-
-
-MethodName = Annotated[str, AfterValidator(known_method)]
-
-
-def _known_regulariser(text: str) -> str:
-    parse(text)
-    return text
-
-
-def _each_once(texts: list[str]) -> list[str]:
-    parse_all(texts)
-    return texts
-
-
-Regularizers = Annotated[list[Annotated[str, AfterValidator(_known_regulariser)]], AfterValidator(_each_once)]
-
-
-def _number_or_auto(value: Any) -> Any:
-    try:
-        number = 0.0 if value == "auto" else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not 0 <= number < math.inf:
-        raise ValueError("a number >= 0, or auto")
-    return value if value == "auto" else number
-
-
-NumberOrAuto = Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)]
+from csdm_cli.regularisers import regulariser_names
+from csdm_cli.values import (
+    Folder,
+    Fraction,
+    MethodName,
+    NonNegative,
+    NumberOrAuto,
+    OpenFraction,
+    Positive,
+    Rate,
+    Regularizers,
+    Strategy,
+)
 
 
 class Section(BaseModel):
@@ -163,7 +108,7 @@ class Pretrain(Section):
     momentum: Fraction = Field(0.9, description="SGD momentum (Nesterov off)")
     weight_decay: NonNegative = Field(5e-4, description="SGD weight decay")
     batch: Positive = Field(128, description="images per step")
-    augment: Strategy = Field("color_crop_cutout_flip_scale_rotate", description="operations, joined by _ ('none')")
+    augment: Strategy = Field("color_crop_cutout_flip_scale_rotate", description="augmentations joined by _, or none")
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     trajectory: bool = Field(False, description="keep the weights after every epoch, for --teacher-schedule trajectory")
     seed: int = Field(0, ge=0, description="seed of the pool")
@@ -173,10 +118,12 @@ class Distill(Section):
     """``distill``: from a long-tailed set and its teachers to a distilled set."""
 
     method: MethodName = Field(
-        "csdm", description="distillation or selection method; csdm methods lists them", examples=list(method_names())
+        "csdm",
+        description="distillation or selection method; csdm methods lists them, and what each of them reads",
+        examples=list(method_names()),
     )
     option: dict[str, Any] = Field(
-        {}, description="a parameter of the method's own, as NAME=VALUE; csdm methods NAME lists them"
+        {}, description="a parameter of the method's own, once for each; csdm methods NAME lists them"
     )
     ipc: Positive = Field(10, description="stored images per class")
     factor: int = Field(2, ge=1, le=4, description="multi-formation: factor² images are decoded from each stored one")
@@ -216,7 +163,7 @@ class Distill(Section):
         description="further terms of the loss, as NAME or NAME=WEIGHT: " + ", ".join(regulariser_names()),
         examples=list(regulariser_names()),
     )
-    augment: Strategy = Field("color_crop_cutout_flip_scale_rotate", description="operations, joined by _ ('none')")
+    augment: Strategy = Field("color_crop_cutout_flip_scale_rotate", description="augmentations joined by _, or none")
     augment_mode: names.AugmentMode = Field(
         names.AugmentMode.single, description="one operation per draw (DSA), or several (DiffAug)"
     )
@@ -235,7 +182,9 @@ class Distill(Section):
     )
     temperature: Rate = Field(1.0, description="softmax temperature of soft labels")
     prior_calibration: NumberOrAuto = Field(
-        0.0, description="τ of soft labels softmax((f - τ log prior) / T), or auto: chosen without the test set"
+        0.0,
+        description="how much of the class priors to take off soft labels: τ of softmax((f - τ log prior) / T),"
+        " or auto, chosen without the test set",
     )
     seed: int = Field(0, ge=0, description="seed of initialisation, draws and ω")
 
@@ -254,7 +203,7 @@ class Evaluate(Section):
     lr: Rate = Field(1e-3, description="AdamW learning rate, cosine to 0")
     weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
     batch: Positive = Field(128, description="images per step")
-    augment: Strategy = Field("color_crop_flip_scale_rotate", description="operations, joined by _ ('none')")
+    augment: Strategy = Field("color_crop_flip_scale_rotate", description="augmentations joined by _, or none")
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     labels: names.LabelKind | None = Field(None, description="labels to train on (default: the artifact's)")
     split: names.EvaluationSplit = Field(names.EvaluationSplit.test, description="images the students are tested on")

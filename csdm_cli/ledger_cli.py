@@ -66,8 +66,8 @@ def run(
 ) -> None:
     """Measure a row again, from nothing but its JSON, and compare.
 
-    Equal to the bit on the same device, threads and versions, else within two standard errors: it says which. An
-    interrupted run goes on where it was. The exit code is 1 if the row did not come out as it stands.
+    Equal to the bit on the same device, threads and versions, else within two standard errors: it says which.
+    An interrupted run goes on where it was. The exit code is 1 if the row did not come out as it stands.
     """
     from csdm_cli.commands import ledger_run as command
 

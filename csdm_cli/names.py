@@ -195,7 +195,7 @@ class Precision(StrEnum):
 class Preset(StrEnum):
     """Settings for a method, below those of the user.
 
-    common: what every method shares are the defaults; its learning rate and weights, chosen on a development set.
+    common: what every method shares are the defaults; weights of its own are chosen on a development set.
     paper: each method with its own paper's settings.
     """
 

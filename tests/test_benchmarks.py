@@ -31,6 +31,26 @@ def test_frequency_rules(tmp_path):
 
 
 @pytest.mark.slow
+def test_the_costs_of_methods(tmp_path):
+    words = [
+        "--width",
+        "4",
+        "--rounds",
+        "1",
+        "--head",
+        "20",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "methods.json"),
+    ]
+    shown = bench("methods.py", *words, "--out", str(tmp_path / "methods.json"))
+    rows = json.loads((tmp_path / "methods.json").read_text())["rows"]
+    assert {row["method"] for row in rows} >= {"dm", "ncfm", "wmdd"} and all(row["ratio"] > 0 for row in rows)
+    assert "tgdd" in shown
+
+
+@pytest.mark.slow
 def test_the_table_of_costs(tmp_path):
     words = ["--width", "4", "--rounds", "1", "--head", "40", "--frequency-runs", "1", "--device", "cpu", "--out"]
     shown = bench("engine.py", *words, str(tmp_path / "costs.json"))

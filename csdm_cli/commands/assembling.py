@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
@@ -111,11 +112,15 @@ def method_parameters(cls: MethodClass, settings: config.Distill) -> Any:
             raise UsageError(f"--option {name}: {settings.method} has no such parameter; {hint}")
     values = {name: getattr(settings, name) for name in names & shared} | settings.option
     try:
-        return TypeAdapter(cls.Parameters).validate_python(values)
+        parameters = TypeAdapter(cls.Parameters).validate_python(values)
     except ValidationError as error:
         wrong = error.errors()[0]
         name = str(wrong["loc"][0])
         raise UsageError(f"--option {name}={settings.option.get(name)}: {wrong['msg'].lower()}") from None
+    for name, given in settings.option.items():
+        if getattr(parameters, name) in (math.inf, -math.inf):
+            raise UsageError(f"--option {name}={given}: input should be a finite number")
+    return parameters
 
 
 def settled(settings: config.Distill, method: Method) -> config.Distill:
@@ -138,6 +143,8 @@ def _real_side_of(settings: config.Distill, method: OptimisedMethod) -> RealSide
     if settings.engine is Engine.textbook:
         if settings.real is RealSideName.bank:
             raise UsageError("--engine textbook reads fresh real minibatches; drop --real bank")
+        if method.answers:
+            raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen moves all at once")
         return RealSideName.fresh
     if settings.real is RealSideName.bank and not method.bankable:
         raise UsageError(f"--real bank: {settings.method} as chosen needs real images every step; use --real fresh")

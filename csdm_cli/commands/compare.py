@@ -13,7 +13,7 @@ import torch
 from csdm_cli import __version__, atomic, config, failures, pictures
 from csdm_cli.artifacts.sidecar import record_run
 from csdm_cli.commands import standings
-from csdm_cli.commands.distill import ARTIFACTS, Options
+from csdm_cli.commands.distill import ARTIFACTS, CHECKPOINT_SECONDS, Options
 from csdm_cli.commands.entries import CONTROLS, Entry, Ground, controls_for, enter, ground_of, named_for, refuse_unread
 from csdm_cli.commands.judging import images_of
 from csdm_cli.commands.make_lt import find_or_make
@@ -26,9 +26,9 @@ from csdm_cli.engine.controls import ControlName, evaluate_full
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.scores import share_of_gap_closed
+from csdm_cli.settings import with_values
 from csdm_cli.tracking import Tracker, open_tracker
 
-CHECKPOINT_SECONDS = 60.0
 METHODS_OWN = ("lr", "calibration", "teacher_schedule", "labels")  # what a preset or the method decides
 ResultT = TypeVar("ResultT")
 
@@ -92,15 +92,19 @@ def run(
 
 
 def _longtails(settings: config.Compare, params: config.Params, data: Path | None, runtime: Runtime) -> list[LongTail]:
-    """The sets named, made if they are described and missing; else the newest."""
+    """The sets named, made if they are described and missing; else the newest.
+
+    Raises:
+        UsageError: if the description contradicts the other settings of make_lt.
+    """
     if data:
         return [open_longtail(data)]
     if not settings.imbalance and not settings.dataset:
         return [newest_longtail()]
-    given = params.make_lt.model_dump(exclude_unset=True)
-    given |= {"dataset": settings.dataset} if settings.dataset else {}
-    wanted = [given | {"imbalance": value} for value in settings.imbalance or [params.make_lt.imbalance]]
-    return [find_or_make(config.MakeLt.model_validate(values), quiet=runtime.quiet) for values in wanted]
+    dataset = {"dataset": settings.dataset} if settings.dataset else {}
+    wanted = [dataset | {"imbalance": value} for value in settings.imbalance or [params.make_lt.imbalance]]
+    found = [with_values(params, {"make_lt": values}, "--dataset, --imbalance").make_lt for values in wanted]
+    return [find_or_make(make_lt, quiet=runtime.quiet) for make_lt in found]
 
 
 def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from csdm_cli import atomic, config, pictures, places
 from csdm_cli.commands.judging import (
+    Case,
     bars,
     described_protocol,
     judge,
@@ -18,8 +19,10 @@ from csdm_cli.commands.judging import (
 )
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
+from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.controls import ControlName, evaluate_selections
-from csdm_cli.engine.students import Evaluation, Examiner
+from csdm_cli.engine.evaluation import Evaluation
+from csdm_cli.engine.students import Examiner
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.networks import build
 from csdm_cli.tracking import open_tracker
@@ -62,15 +65,12 @@ def run(
         result = {}
         for name, spec in specs.items():
             examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel)
-            own = judge(case, labels, examiner)
-            rows[f"{name}: {method}"] = own
+            own = rows[f"{name}: {method}"] = judge(case, labels, examiner)
             result[name] = metrics_of(own)
             tracker.metric(f"accuracy/{name}", own.accuracy.mean)
             if train is not None:
-                selection = replace(case.selection, factor=1)
-                found = evaluate_selections(train, selection, examiner)
-                rows[f"{name}: random"] = found[ControlName.random]
-                result[name]["random"] = metrics_of(found[ControlName.random])
+                random = rows[f"{name}: random"] = _random(case, train, examiner)
+                result[name]["random"] = metrics_of(random)
         pictures.accuracies(bars(rows), folder / "accuracy.png")
         protocols = {name: described_protocol(protocol, spec) for name, spec in specs.items()}
         atomic.write_json(folder / "metrics.json", result)
@@ -80,3 +80,8 @@ def run(
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {max(case.distilled.ipc)}: {protocol.steps} steps"
     emit(result, lambda: score_table(title, rows, first="network: set"), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}", quiet=runtime.quiet)
+
+
+def _random(case: Case, train: ImageSet, examiner: Examiner) -> Evaluation:
+    """Of as many random real images as the set stores."""
+    return evaluate_selections(train, replace(case.selection, factor=1), examiner)[ControlName.random]

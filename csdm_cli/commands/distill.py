@@ -18,10 +18,9 @@ from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.sidecar import RunRecord, record_run, write_sidecar
 from csdm_cli.commands.assembling import assemble
 from csdm_cli.commands.judging import RECIPE, dataset_info
-from csdm_cli.commands.labelling import label, told
+from csdm_cli.commands.labelling import describe_calibration, label
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.commands.sharing import refuse_to_couple
-from csdm_cli.commands.sharing import told as told_share
+from csdm_cli.commands.sharing import describe_share, refuse_to_couple
 from csdm_cli.commands.task import Task, choose, is_done, prepare
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
@@ -37,6 +36,7 @@ from csdm_cli.names import LabelKind
 from csdm_cli.tracking import Tracker, open_tracker
 
 ARTIFACTS = Path("artifacts")
+CHECKPOINT_SECONDS = 60.0  # between checkpoints, where nobody says
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _distil(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> tup
     )
     share = assembly.share
     if share is not None:
-        note(told_share(share, assembly.formation.classes), quiet=runtime.quiet)
+        note(describe_share(share, assembly.formation.classes), quiet=runtime.quiet)
     checkpoint = Checkpoint(places.cache_dir("checkpoints"), task.key, options.checkpoint_every, share)
     start = time.monotonic()
     if share is not None and not len(share):
@@ -238,7 +238,7 @@ def _tell(target: Path, distilled: Distilled, longtail: LongTail, runtime: Runti
     lines = [text, f"picture: {result['grid']}"]
     if calibration := distilled.provenance.config.get("prior_calibration"):
         result["prior_calibration"] = calibration
-        lines.insert(1, told(calibration))
+        lines.insert(1, describe_calibration(calibration))
     emit(result, lambda: lines, as_json=runtime.json)
     data = "" if is_in(longtail.folder) else f" --data {longtail.folder}"
     note(f"next: csdm evaluate {target.parent}{data}", quiet=runtime.quiet)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from csdm_cli import atomic, config, pictures, places
 from csdm_cli.artifacts.distilled import stored_bytes
 from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar, record_run
-from csdm_cli.commands.fairness import measure_fairness
+from csdm_cli.commands.fairness import FairnessReport, measure_fairness
 from csdm_cli.commands.judging import (
     Case,
     Foreign,
@@ -28,7 +29,8 @@ from csdm_cli.commands.labelling import refuse_unknown_teachers
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.engine.controls import ControlName, best_full, evaluate_full, evaluate_selections
-from csdm_cli.engine.students import Evaluation, Examiner
+from csdm_cli.engine.evaluation import Evaluation
+from csdm_cli.engine.students import Examiner
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import build
 from csdm_cli.scores import share_of_gap_closed
@@ -36,6 +38,26 @@ from csdm_cli.tensorfile import tensor_sha256
 from csdm_cli.tracking import Tracker, open_tracker
 
 __all__ = ["Foreign", "run"]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What students scored.
+
+    Attributes:
+        own: those of the set.
+        controls: those of the controls; none where they were not asked for.
+        fairness: None where it was not asked for.
+    """
+
+    own: Evaluation
+    controls: Mapping[ControlName, Evaluation]
+    fairness: FairnessReport | None
+
+    def rows(self, name: str) -> dict[str, Evaluation]:
+        """By row name, the set's being ``name``, in the order of the table."""
+        beside = {str(control): self.controls[control] for control in ControlName if control in self.controls}
+        return {name: self.own} | beside
 
 
 def run(
@@ -67,40 +89,40 @@ def run(
         test = case.images_of(settings.split).to(device)
         tracker.dataset(manifest.dataset, manifest.fingerprints[settings.split], settings.split)
         examiner = Examiner(test, spec, protocol, device, places.cache_dir(), runtime.quiet, runtime.parallel)
-        own = judge(case, labels, examiner)
-        rows = {f"{origin.method} ({labels} labels)": own}
-        controls: dict[ControlName, Evaluation] = {}
-        fair = None
-        if settings.controls:
-            train = case.longtail.train().to(device)
-            controls |= evaluate_selections(train, case.selection, examiner)
-            controls |= evaluate_full(train, examiner)
-            if settings.fairness:
-                fair = measure_fairness(case, labels, own, controls, train, examiner, settings.fairness_weight, runtime)
-        rows |= {str(name): controls[name] for name in ControlName if name in controls}
-        result = _metrics(own, controls) | {
-            "method": origin.method,
-            "labels": str(labels),
-            "split": str(settings.split),
-        }
+        found = _examine(case, labels, settings, examiner, runtime)
+        rows = found.rows(f"{origin.method} ({labels} labels)")
+        result = _metrics(found) | {"method": origin.method, "labels": str(labels), "split": str(settings.split)}
         details = _details(rows, described_protocol(protocol, spec), case)
         details["measured"] = _measured(case, labels, settings.split)
-        if fair is not None:
-            result["fairness"] = fair.as_dict()
-            details["rows"] |= {name: evaluation.as_dict() for name, evaluation in fair.extra.items()}
-            tracker.metrics(fair.metrics())
+        if found.fairness is not None:
+            result["fairness"] = found.fairness.as_dict()
+            details["rows"] |= {name: evaluation.as_dict() for name, evaluation in found.fairness.extra.items()}
         _write(folder, result, details, rows, case, tracker)
         _write_records(folder, case, record_run(time.monotonic() - start, device))
-        _log(tracker, own, controls)
+        _log(tracker, found)
     ipc = max(case.distilled.ipc)
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {ipc}: {spec.name}, {protocol.steps} steps"
-    below = fair.table() if fair is not None else []
+    below = found.fairness.table() if found.fairness is not None else []
     emit(result, lambda: [*score_table(title, rows), *_gap_line(result), *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
 
 
-def _metrics(own: Evaluation, controls: dict[ControlName, Evaluation]) -> dict[str, Any]:
+def _examine(case: Case, labels: LabelKind, settings: config.Evaluate, examiner: Examiner, runtime: Runtime) -> _Found:
+    """Train and test students on the set, and on what it is compared with."""
+    own = judge(case, labels, examiner)
+    if not settings.controls:
+        return _Found(own, {}, None)
+    train = case.longtail.train().to(examiner.device)
+    controls = evaluate_selections(train, case.selection, examiner) | evaluate_full(train, examiner)
+    if not settings.fairness:
+        return _Found(own, controls, None)
+    weight = settings.fairness_weight
+    return _Found(own, controls, measure_fairness(case, labels, own, controls, train, examiner, weight, runtime))
+
+
+def _metrics(found: _Found) -> dict[str, Any]:
     """The set's scores at the top, the controls' below, and the share of the gap between them."""
+    own, controls = found.own, found.controls
     result = metrics_of(own)
     if controls:
         best = best_full(controls)
@@ -173,8 +195,10 @@ def _write(
         tracker.artifact(folder / name)
 
 
-def _log(tracker: Tracker, own: Evaluation, controls: dict[ControlName, Evaluation]) -> None:
-    for name, score in own.metrics().items():
+def _log(tracker: Tracker, found: _Found) -> None:
+    for name, score in found.own.metrics().items():
         tracker.metrics({name: score.mean} | ({f"{name}_std": score.std} if score.std is not None else {}))
-    for control, evaluation in controls.items():
+    for control, evaluation in found.controls.items():
         tracker.metric(f"control/{str(control).replace(',', '')}", evaluation.accuracy.mean)
+    if found.fairness is not None:
+        tracker.metrics(found.fairness.metrics())

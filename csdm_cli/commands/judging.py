@@ -18,8 +18,9 @@ from csdm_cli.data.holdout import read_test
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, Manifest, find_by_fingerprint, newest_longtail, open_longtail
 from csdm_cli.engine.controls import Selection
-from csdm_cli.engine.students import Evaluation, Examiner, Protocol, evaluate_set
-from csdm_cli.engine.training import Recipe
+from csdm_cli.engine.evaluation import Evaluation
+from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.students import Examiner, Protocol, evaluate_set
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import AugmentMode, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec

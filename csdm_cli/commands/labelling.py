@@ -24,9 +24,16 @@ from csdm_cli.networks import NetworkSpec
 WHERE = {"dev": "the development set", "train": "the training images, for there is no development set"}
 
 
-def refuse_idle_calibration(settings: config.Distill) -> None:
-    """Raises: UsageError if prior calibration is asked for and the labels are hard."""
-    if settings.prior_calibration and settings.labels is not LabelKind.soft:
+def refuse_idle_softening(settings: config.Distill, given: frozenset[str]) -> None:
+    """Raises: UsageError if prior calibration is set, or a temperature ``given``, and the labels are hard."""
+    if settings.labels is LabelKind.soft:
+        return
+    if "temperature" in given:
+        raise UsageError(
+            f"--temperature {settings.temperature:g} changes soft labels, but the labels are {settings.labels}:"
+            " add --labels soft"
+        )
+    if settings.prior_calibration:
         raise UsageError(
             f"--prior-calibration {settings.prior_calibration} changes soft labels, but the labels are"
             f" {settings.labels}: add --labels soft"
@@ -62,7 +69,7 @@ def judges_of(settings: config.Distill, longtail: LongTail) -> str | None:
     return longtail.manifest.fingerprints.get("dev") if by_dev else None
 
 
-def told(calibration: Mapping[str, Any]) -> str:
+def describe_calibration(calibration: Mapping[str, Any]) -> str:
     """A calibration's provenance in words."""
     where = calibration.get("measured_on")
     return f"prior calibration: τ {calibration['tau']:g}" + (f", chosen on {WHERE[where]}" if where else "")

@@ -15,7 +15,8 @@ from csdm_cli.commands.typed_commands import typed_commands
 from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.store import DATA_ROOT, MANIFEST_FILE, open_longtail
 from csdm_cli.errors import CsdmError
-from csdm_cli.ledger.building import Scale, build_row, by_subject, read_findings
+from csdm_cli.ledger.building import Scale, build_row, by_subject
+from csdm_cli.ledger.findings import read_findings
 from csdm_cli.ledger.matching import Comparison, compare
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.store import read_rows, write_row

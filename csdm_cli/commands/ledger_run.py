@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
-from csdm_cli import __version__, config, places
+from csdm_cli import __version__, config, mistakes, places
 from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.commands import distill, evaluate, make_lt
 from csdm_cli.commands.judging import images_of, protocol_of
@@ -31,8 +32,6 @@ from csdm_cli.ledger.verdict import compare_rows
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.revision import revision
-
-CHECKPOINT_SECONDS = 60.0
 
 
 def run(name: str, runtime: Runtime, *, results: Path, data_dir: Path | None, work: Path | None) -> None:
@@ -92,8 +91,9 @@ def settings_of(row: Row, data_dir: Path | None) -> config.Params:
     sections["make_lt"]["data_dir"] = data_dir
     try:
         return config.Params.model_validate(sections)
-    except ValueError as error:
-        raise UsageError(f"{row.name}: this csdm cannot run its settings: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        where = f"{row.name}: this csdm cannot run its settings"
+        raise UsageError(mistakes.report(where, mistakes.in_params(error, config.Params))) from error
 
 
 def changes(row: Row, again: Row) -> list[str]:
@@ -138,7 +138,7 @@ def _one_set(
         teachers=None,
         out=place,
         memory_budget=None,
-        checkpoint_every=CHECKPOINT_SECONDS,
+        checkpoint_every=distill.CHECKPOINT_SECONDS,
         resume=True,
     )
     everything = frozenset(config.Evaluate.model_fields)

@@ -20,6 +20,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import MethodClass, OptimisedMethod, parameter_names
 from csdm_cli.presets import COMMON
+from csdm_cli.values import known_method
 
 EVERYONE = frozenset({"ipc", "labels", "temperature", "prior_calibration", "seed"})
 
@@ -35,7 +36,7 @@ def run(name: str | None, ipc: int, *, as_json: bool) -> None:
         emit(listed, lambda: _list(listed), as_json=as_json)
         return
     try:
-        config.known_method(name)
+        known_method(name)
     except ValueError as error:
         raise UsageError(f"NAME: got {name!r}, expected {error}") from None
     described = {"name": name} | describe(name, ipc)

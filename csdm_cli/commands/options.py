@@ -108,7 +108,13 @@ _RUNTIME_OPTIONS = [
     _option(
         "deterministic", bool, False, "--deterministic", help="equal bits on every run on CUDA too (slower)", **_RUN
     ),
-    _enum_option("parallel", Parallel, Parallel.auto, "train students and teachers one by one, or at once", **_RUN),
+    _enum_option(
+        "parallel",
+        Parallel,
+        Parallel.auto,
+        "train students and teachers at once (auto: on a GPU), or one by one",
+        **_RUN,
+    ),
     _enum_option(
         "tracking",
         Tracking,
@@ -128,7 +134,7 @@ _NUMERICS_OPTIONS = [
         Precision | None,
         None,
         metavar="NAME",
-        help=escape(f"of the networks that distillation looks through: {', '.join(Precision)}")
+        help=escape(f"precision of the networks that distillation looks through: {', '.join(Precision)}")
         + default_note("by device"),
         **_RUN,
     ),
@@ -137,7 +143,7 @@ _NUMERICS_OPTIONS = [
         bool | None,
         None,
         "--channels-last/--no-channels-last",
-        help="keep their images pixel by pixel in memory" + default_note("by device"),
+        help="channels-last order of memory in these networks" + default_note("by device"),
         **_RUN,
     ),
     _option(
@@ -145,8 +151,18 @@ _NUMERICS_OPTIONS = [
         bool | None,
         None,
         "--compile/--no-compile",
-        help="compile them with torch.compile, for minutes at first" + default_note("by device"),
+        help="torch.compile these networks, which takes minutes at first" + default_note("by device"),
         **_RUN,
+    ),
+]
+
+MemoryBudget = Annotated[
+    int | None,
+    typer.Option(
+        "--memory-budget",
+        min=1,
+        metavar="MB",
+        help="memory for activations, in megabytes" + default_note("256 on a CPU, 8192 on a GPU"),
     ),
 ]
 
@@ -233,8 +249,8 @@ def values_by_section(
     """``--set SECTION.NAME=VALUE``, each once, by section; a method's own parameters are ``distill.option.NAME``.
 
     Raises:
-        UsageError: if one is not written so, is not in ``sections``, or is ``reserved`` for the command's own
-            options; its value is not looked at yet.
+        UsageError: if one is not written so, is not in ``sections``, or is ``reserved``: decided by the command's
+            own options, or of no use to it. Values are not looked at yet.
     """
     found: dict[str, dict[str, Any]] = {}
     for text in given:
@@ -243,7 +259,9 @@ def values_by_section(
         if not equals or not name or section not in sections:
             raise UsageError(f"--set {text}: expected SECTION.NAME=VALUE, the section one of {', '.join(sections)}")
         if f"{section}.{name}" in reserved:
-            raise UsageError(f"--set {place}: the command's own options decide this, see its --help")
+            raise UsageError(
+                f"--set {place}: has no effect here, or the command's own options decide this: see its --help"
+            )
         own = found.setdefault(section, {})
         if section == "distill" and name.startswith("option."):
             own, name = own.setdefault("option", {}), name.removeprefix("option.")

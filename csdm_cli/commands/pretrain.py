@@ -14,8 +14,8 @@ from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
+from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
-from csdm_cli.engine.training import Recipe
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import AugmentMode, TeacherSchedule
 from csdm_cli.networks import NetworkSpec

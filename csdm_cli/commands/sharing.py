@@ -24,7 +24,7 @@ def refuse_to_couple(settings: config.Distill, method: Method) -> None:
         raise UsageError(f"{reason}: run it without torchrun")
 
 
-def told(share: Share, classes: int) -> str:
+def describe_share(share: Share, classes: int) -> str:
     """How the classes are divided, in a line."""
     text = f"{classes} classes shared among {share.world} processes, {share.chunk} at a time"
     borders = -(-classes // share.chunk)

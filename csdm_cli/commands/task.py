@@ -10,17 +10,17 @@ import torch
 from csdm_cli import config
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.commands.assembling import SHARED_PARAMETERS, make_method, settled
-from csdm_cli.commands.labelling import judges_of, refuse_idle_calibration
+from csdm_cli.commands.labelling import judges_of, refuse_idle_softening
 from csdm_cli.commands.pretrain import find_teachers, network_spec
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.data.store import LongTail
 from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.engine.teachers import TeacherPool
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.keys import content_key, source_hash
 from csdm_cli.methods import module_of
 from csdm_cli.methods.contract import Method, OptimisedMethod
-from csdm_cli.names import LabelKind
+from csdm_cli.names import LabelKind, RealSide
 from csdm_cli.networks import NetworkSpec
 
 # Code that decides what a run gives; the method's own file comes on top.
@@ -39,6 +39,7 @@ ROOMS = (
     "transport",
     "engine/bank.py",
     "engine/batches.py",
+    "engine/distill.py",
     "engine/inference.py",
     "engine/initial.py",
     "engine/lens.py",
@@ -49,6 +50,7 @@ ROOMS = (
     "engine/recipe.py",
     "engine/soft_labels.py",
     "engine/step.py",
+    "engine/teachers.py",
     "engine/teaching.py",
     "engine/textbook.py",
     "engine/training.py",
@@ -115,8 +117,19 @@ def choose(params: config.Params, given: frozenset[str] = frozenset()) -> Chosen
     """
     method = make_method(params.distill, given)
     settings = settled(params.distill, method)
-    refuse_idle_calibration(settings)
+    refuse_idle_softening(settings, given)
+    if isinstance(method, OptimisedMethod):
+        _refuse_the_other_real_side(settings, given)
     return Chosen(method, params.model_copy(update={"distill": settings}))
+
+
+def _refuse_the_other_real_side(settings: config.Distill, given: frozenset[str]) -> None:
+    """Raises: UsageError if a setting of the bank is ``given`` without one, or one of minibatches with it."""
+    idle = "draws" if settings.real is RealSide.fresh else "real_batch"
+    if idle in given:
+        raise UsageError(
+            f"--{idle.replace('_', '-')} has no effect: the real side of {settings.method} as chosen is {settings.real}"
+        )
 
 
 def prepare(chosen: Chosen, longtail: LongTail, teachers: Path | None, device: torch.device, runtime: Runtime) -> Task:

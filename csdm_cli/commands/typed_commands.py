@@ -8,7 +8,7 @@ from typing import Any
 from csdm_cli import config
 from csdm_cli.commands.assembling import make_method, settled
 from csdm_cli.commands.make_lt import default_folder
-from csdm_cli.commands.task import needs_teachers
+from csdm_cli.commands.task import choose, needs_teachers
 from csdm_cli.errors import UsageError
 from csdm_cli.ledger.row import SectionName
 from csdm_cli.methods.contract import Method, OptimisedMethod
@@ -94,7 +94,7 @@ def _without_idle(settings: config.Distill) -> config.Distill:
     defaults = config.Distill(method=settings.method, option=settings.option)
     for name in type(settings).model_fields:
         try:
-            make_method(settings, frozenset({name}))
+            choose(config.Params().model_copy(update={"distill": settings}), frozenset({name}))
         except UsageError:
             settings = settings.model_copy(update={name: getattr(defaults, name)})
     for name in ("labels", "real", "teacher_schedule", "calibration"):

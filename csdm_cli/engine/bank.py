@@ -33,12 +33,15 @@ SUMMARY = "summary."
 ROOMS = (
     "augment.py",
     "theta.py",
+    "seeds.py",
     "networks",
     "spectral",
     "transport",
     "data/normalisation.py",
+    "engine/inference.py",
     "engine/numerics.py",
     "engine/real_side.py",
+    "engine/teachers.py",
     "engine/views.py",
 )
 

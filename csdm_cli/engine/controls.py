@@ -12,10 +12,11 @@ from torch import Tensor
 from csdm_cli.artifacts.distilled import to_uint8
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.decode import decode
+from csdm_cli.engine.batches import Examples
+from csdm_cli.engine.evaluation import Evaluation
 from csdm_cli.engine.initial import initial_images
 from csdm_cli.engine.losses import log_prior
-from csdm_cli.engine.students import Evaluation, Exam, Examiner, evaluate_set, run_exam
-from csdm_cli.engine.training import Examples
+from csdm_cli.engine.students import Exam, Examiner, evaluate_set, run_exam
 from csdm_cli.names import Initial
 
 

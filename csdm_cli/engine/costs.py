@@ -86,16 +86,19 @@ def measure(
     clock = Clock(device)
     for step in range(warmup):
         iterate(step)
+        matching.method.after_step(step)
     seconds = []
     with peak_memory(device) as peak:
         for step in range(iterations):
             start = clock.now()
             iterate(step)
+            matching.method.after_step(step)
             seconds.append(clock.now() - start)
     runs: dict[str, list[float]] = defaultdict(list)
     for step in range(iterations):
         apart = Clock(device)
         phased_iteration(pixels, matching, real, step, apart)
+        matching.method.after_step(step)
         for name in PHASES:
             runs[name].append(apart.seconds[name])
     phases = {name: statistics.median(runs[name]) for name in PHASES}
@@ -128,6 +131,9 @@ def phased_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: i
             seen.backward(leaf.grad)
     with clock.phase("optimiser"):
         pixels.step(step)
+    if matching.method.answers:
+        with clock.phase("network forward"):
+            matching.answer(pixels.images, look, step)
 
 
 def _cut(tensor: Tensor) -> Tensor:

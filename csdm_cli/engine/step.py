@@ -165,24 +165,45 @@ class Matching:
 
     def terms(self, sights: dict[Sight, Tensor], look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
         """The named loss terms of classes ``first`` … ``last``-1 from what :meth:`through` gave of them."""
-        shape, judge = self.formation, self.method.judge(look.view)
-        batch = Batch(
-            first,
-            last,
-            shape.per_class,
-            sights[FEATURES],
-            look.statistics.of(first, last),
-            look.frequencies,
-            logits=None if judge is None else sights[judge],
-            channels=self.lens.channels,
-            view=look.view,
-        )
+        judge = self.method.judge(look.view)
+        logits = None if judge is None else sights[judge]
+        batch = self._batch(sights[FEATURES], logits, look, first, last)
         terms = self.method.losses(batch, step)
         if self.calibration != 0:
-            share = self.calibration / shape.decoded
+            share = self.calibration / self.formation.decoded
             logits = sights[look.view.teacher, "final"]
             terms["calibration"] = share * cross_entropy(logits, batch.labels, reduction="sum")
         return terms
+
+    @torch.no_grad()
+    def answer(self, images: Tensor, look: Look, step: int) -> None:
+        """Show the method the images again, after they moved."""
+        for first in range(0, self.formation.classes, self.layout.classes):
+            last = min(first + self.layout.classes, self.formation.classes)
+            own = images[first * self.formation.ipc : last * self.formation.ipc]
+            network = self.lens.through(look.view.teacher, look.view.point)
+            seen = [self.see(piece, look.view.theta, first) for piece in self._pieces(own)]
+            features = torch.cat(
+                [network.features(part) for piece in seen for part in piece.split(images_at_once(piece))]
+            )
+            self.method.answer(self._batch(features, None, look, first, last), step)
+
+    def _pieces(self, images: Tensor) -> tuple[Tensor, ...]:
+        """A chunk as it is, or what of one class fits the budget."""
+        return images.split(self.layout.images) if self.layout.images < self.formation.ipc else (images,)
+
+    def _batch(self, features: Tensor, logits: Tensor | None, look: Look, first: int, last: int) -> Batch:
+        return Batch(
+            first,
+            last,
+            self.formation.per_class,
+            features,
+            look.statistics.of(first, last),
+            look.frequencies,
+            logits=logits,
+            channels=self.lens.channels,
+            view=look.view,
+        )
 
     def _judges(self, look: Look) -> list[Place]:
         """Whose logits the step needs: the calibrating teacher's and the method's own choice, each once."""
@@ -192,7 +213,7 @@ class Matching:
         return places if judge is None or judge in places else [*places, judge]
 
     def _backward_in_pieces(self, images: Tensor, look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
-        pieces = images.split(self.layout.images)
+        pieces = self._pieces(images)
         theta = look.view.theta
         with torch.no_grad():
             outputs = [self.through(look, self.see(piece, theta, first)) for piece in pieces]
@@ -209,8 +230,11 @@ class Matching:
 
 def batched_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: int) -> dict[str, Tensor]:
     """One optimiser step for all classes at once; returns the loss terms."""
-    terms = matching.backward(pixels.images, real.at(step), step)
+    look = real.at(step)
+    terms = matching.backward(pixels.images, look, step)
     pixels.step(step)
+    if matching.method.answers:
+        matching.answer(pixels.images, look, step)
     return terms
 
 

@@ -32,8 +32,6 @@ from csdm_cli.scores import group_of_classes
 from csdm_cli.seeds import derive_seed
 from csdm_cli.tensorfile import tensor_sha256
 
-__all__ = ["Evaluation", "Exam", "Examiner", "Protocol", "StudentRun", "confusion_matrix", "evaluate_set", "run_exam"]
-
 # Code that decides what a student scores.
 ROOMS = (
     "augment.py",

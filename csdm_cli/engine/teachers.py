@@ -15,9 +15,9 @@ from csdm_cli import atomic, tensorfile
 from csdm_cli.console import note
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.claims import do_unclaimed
+from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.teaching import EPOCH, FINAL, INITIAL, Lesson, Pupil, teach
 from csdm_cli.engine.together import counted, groups_of, stands_together
-from csdm_cli.engine.training import Recipe
 from csdm_cli.errors import CsdmError
 from csdm_cli.keys import content_key, source_hash
 from csdm_cli.names import Parallel, TeacherLoss

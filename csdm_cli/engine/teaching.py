@@ -15,10 +15,12 @@ from torch import Tensor
 from csdm_cli import tensorfile
 from csdm_cli.console import progress
 from csdm_cli.data.imageset import ImageSet
+from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy, log_prior
+from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.together import JointMoment, train_together
-from csdm_cli.engine.training import Examples, Recipe, TrainState
+from csdm_cli.engine.training import TrainState
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import NetworkSpec, build

@@ -23,8 +23,6 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 
-__all__ = ["Examples", "Moment", "Recipe", "TrainResult", "TrainState", "optimise", "train"]
-
 NETWORK, OPTIMIZER = "network.", "optimizer."
 
 
@@ -154,7 +152,7 @@ def optimise(
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, steps)
         images, targets = batch_at(step)
-        with _own_randomness(images.device, derive_seed(seed, "network", step)):
+        with own_randomness(images.device, derive_seed(seed, "network", step)):
             value = _backward(network, images.to(network.classifier.weight.dtype), targets, loss)
         optimizer.step()
         if on_step is not None:
@@ -190,7 +188,7 @@ def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 @contextmanager
-def _own_randomness(device: torch.device, seed: int) -> Iterator[None]:
+def own_randomness(device: torch.device, seed: int) -> Iterator[None]:
     """Dropout knows no other source than the global one: seed it here, and leave it as it was outside."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed every CUDA device

@@ -9,8 +9,6 @@ from csdm_cli import atomic
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.row import Row
 
-RESULTS = Path("results")
-
 
 def read_rows(folder: Path) -> list[Row]:
     """All rows in ``folder``, by table and name; files without a ``schema`` are other measurements.

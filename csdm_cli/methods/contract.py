@@ -168,6 +168,11 @@ class Batch:
         """One row per image as one block per class: (c·per_class, …) -> (c, per_class, …)."""
         return values.view(self.classes, self.per_class, *values.shape[1:])
 
+    def distance_of_means(self) -> Tensor:
+        """Σ_c ‖mean f(real_c) − mean f(synthetic_c)‖², which several methods start from: a scalar."""
+        assert self.real.mean is not None, "the method did not ask for means"
+        return (self.class_means(self.features) - self.real.mean).square().sum()
+
     @property
     def labels(self) -> Tensor:
         """The class of every image: (c·per_class,)."""
@@ -235,6 +240,7 @@ class OptimisedMethod(Described, ABC):
     default_calibration: ClassVar[float] = 0.0
     default_schedule: ClassVar[TeacherSchedule] = TeacherSchedule.final
     class_separable: bool = True
+    answers: bool = False
 
     def __init__(self, parameters: Any) -> None:
         self.parameters = parameters
@@ -262,6 +268,12 @@ class OptimisedMethod(Described, ABC):
     @abstractmethod
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Named scalars, each summed over the batch's classes; the engine minimises their sum."""
+
+    def answer(self, batch: Batch, step: int) -> None:
+        """Look at the images again after they moved, for a method that ``answers``: their features, without a graph.
+
+        The view is the step's, ``batch.logits`` is None. Called for every chunk of classes, before :meth:`after_step`.
+        """
 
     def after_step(self, step: int) -> None:
         """Called after every optimiser step."""

@@ -16,7 +16,7 @@ from csdm_cli.data.normalisation import normalise
 from csdm_cli.engine.inference import images_at_once
 from csdm_cli.engine.lens import Lens, Place
 from csdm_cli.engine.teachers import Point
-from csdm_cli.engine.training import TrainState
+from csdm_cli.engine.training import TrainState, own_randomness
 from csdm_cli.engine.views import View
 from csdm_cli.methods.contract import Batch, Context, OptimisedMethod, Request, option
 from csdm_cli.networks import NetworkSpec, build
@@ -71,11 +71,11 @@ class Idm(OptimisedMethod):
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
         """For CIFAR-10; on CIFAR-100 λ is 0.1 from IPC 10 on. Pixels are clamped to [0, 1], as the paper's are not.
 
-        A rate of 0.2 for pixels divided by σ is 0.2·σ² for pixels as they are: 0.0125 with CIFAR-10's mean σ².
+        A rate of 0.2 for pixels divided by σ is 0.2·σ² for pixels as they are: 0.008 with the field's σ of 0.2.
         """
         own = {"ce_weight": 0.5 if ipc < 50 else 0.1, "pool": 100, "grow_every": 5 if ipc == 1 else 30}
         return {
-            "distill": {"option": own, "iterations": 20_000, "optimizer": "sgd", "lr": 0.0125}
+            "distill": {"option": own, "iterations": 20_000, "optimizer": "sgd", "lr": 0.008}
             | {"schedule": "constant", "factor": 2, "initial": "mix", "real_batch": 5000 if ipc == 1 else 256}
         }
 
@@ -106,8 +106,7 @@ class Idm(OptimisedMethod):
         return (view.teacher, view.point) if self.parameters.ce_weight else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        assert batch.real.mean is not None
-        terms = {"mean": (batch.class_means(batch.features) - batch.real.mean).square().sum()}
+        terms = {"mean": batch.distance_of_means()}
         if self.parameters.ce_weight:
             assert batch.logits is not None and batch.view is not None
             entropy = cross_entropy(batch.logits, batch.labels, reduction="sum") / batch.per_class
@@ -212,8 +211,10 @@ class _Pool(Lens):
         rng = generator(self._seed, "pool", step)
         chosen = torch.randperm(len(self._members), generator=rng)[: self._parameters.pool_trained]
         for index in chosen.tolist():
-            for _ in range(self._parameters.pool_steps):
-                self._members[index].learn(*self._batch(rng))
+            for turn in range(self._parameters.pool_steps):
+                images, labels = self._batch(rng)
+                with own_randomness(self._device, derive_seed(self._seed, "pool", "network", step, index, turn)):
+                    self._members[index].learn(images, labels)
         if (step + 1) % self._parameters.grow_every == 0:
             self._members.append(self._born(self._members[-1].number + 1))
             del self._members[: -self._parameters.pool]

@@ -38,7 +38,10 @@ class Iid(OptimisedMethod):
     summary = "dm with class centralisation and local covariances"
     source = "Deng et al., CVPR 2024, arXiv 2404.00563, on DM"
     cost = "one forward and backward of the synthetic images per step (bank)"
-    departures = "centralisation in the features of the matching teacher, not of a pool of ResNet-18"
+    departures = (
+        "looks through the trained teachers instead of new random networks; centralisation in the features of the"
+        " matching teacher, not of a pool of ResNet-18"
+    )
     parameters: IidParameters
 
     @classmethod
@@ -52,8 +55,7 @@ class Iid(OptimisedMethod):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         p = self.parameters
-        assert batch.real.mean is not None
-        terms = {"mean": (batch.class_means(batch.features) - batch.real.mean).square().sum()}
+        terms = {"mean": batch.distance_of_means()}
         if p.centralization > 0:
             terms["centralization"] = p.centralization * scatter(batch, p.exponent)
         if p.covariance > 0:

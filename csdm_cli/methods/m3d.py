@@ -103,8 +103,7 @@ class M3d(OptimisedMethod):
     def _mmd(self, batch: Batch) -> Tensor:
         p = self.parameters
         if p.kernel is KernelName.linear:
-            assert batch.real.mean is not None
-            return (batch.class_means(batch.features) - batch.real.mean).square().sum()
+            return batch.distance_of_means()
         assert batch.real.features is not None
         pairs = zip(batch.real.features, batch.by_class(batch.features), strict=True)
         if p.kernel is KernelName.polynomial:

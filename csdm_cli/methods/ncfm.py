@@ -48,10 +48,11 @@ class Ncfm(OptimisedMethod):
     weight·√(a + b) times csdm's with α = a/(a + b).
 
     With ``sampler=learned``, as the paper describes it, t = ψ(z) with z ~ N(0, I) and ψ a network: min over images,
-    max over ψ. In every iteration the images take a descent step with ψ held, then ψ an ascent step with the images
-    held, on the same discrepancy over all classes, calibration not included; noise is new every iteration. ψ has three
-    layers and ends in tanh, which bounds t. The released ψ ties most of its frequencies together (4 different ones of
-    64) and normalises over them; this one gives as many as asked for, independent of each other given ψ.
+    max over ψ, in turn. In every iteration the images take a descent step with ψ held, and then ψ an ascent step with
+    the moved images held, on the same discrepancy over all classes, calibration not included. Noise is new every
+    iteration. ψ has three layers and ends in tanh, which bounds t. The released ψ climbs the gradient at the images
+    of before, ties most of its frequencies together (4 different ones of 64) and normalises over them; this one
+    gives as many as asked for, independent of each other given ψ.
     """
 
     Parameters = NcfmParameters
@@ -61,7 +62,7 @@ class Ncfm(OptimisedMethod):
     source = "Wang et al., CVPR 2025, arXiv 2502.20653"
     cost = (
         "as csdm at --teacher-schedule interpolate: calibration is a second network (bank); a learned sampler also"
-        " projects fresh real features and differentiates that"
+        " projects fresh real features, differentiates that, and passes the moved images forward once more"
     )
     departures = "one step for all classes (the code: one per class, and one more for its calibration)"
     parameters: NcfmParameters
@@ -73,11 +74,12 @@ class Ncfm(OptimisedMethod):
             raise UsageError("--option amplitude=0 and phase=0 leave nothing to match: give one of them a weight")
         # the network's step is one for all classes
         self.class_separable = parameters.sampler == "fixed"
+        self.answers = parameters.sampler == "learned"
         self._sampler: _Sampler | None = None
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
-        """For CIFAR-10, whose pixels live in [0, 1] as they do here; the rate's plateau schedule is left out.
+        """For CIFAR-10, whose pixels live in [0, 1] as they do here; plateau schedule and weight decay are left out.
 
         Its students' 2000 epochs are given in steps. CIFAR-100 at IPC 10 has SGD with rate 0.01 instead, ImageNet
         subsets teachers of 80 epochs.
@@ -102,12 +104,16 @@ class Ncfm(OptimisedMethod):
             self._sampler = _Sampler(dim, self.parameters, context)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        p = self.parameters
-        real, frequencies = self._real(batch, step)
-        synthetic = ecf(normalize(batch.features), frequencies, [batch.per_class] * batch.classes)
-        alpha = synthetic.re.new_full((batch.classes,), p.amplitude / (p.amplitude + p.phase))
-        distance = class_distance(real, synthetic, alpha, root=True)
-        return {"discrepancy": p.weight * math.sqrt(p.amplitude + p.phase) * distance.sum()}
+        if self._sampler is None:
+            assert batch.real.ecf is not None and batch.frequencies is not None
+            return {"discrepancy": self._discrepancy(batch, batch.real.ecf, batch.frequencies)}
+        return {"discrepancy": self._at(batch, self._sampler.frequencies(step).detach())}
+
+    def answer(self, batch: Batch, step: int) -> None:
+        """ψ's turn: the discrepancy of the moved images leaves its gradient in the frequencies."""
+        assert self._sampler is not None
+        with torch.enable_grad():
+            self._at(batch, self._sampler.frequencies(step)).backward()
 
     def after_step(self, step: int) -> None:
         if self._sampler is not None:
@@ -123,14 +129,19 @@ class Ncfm(OptimisedMethod):
     def idle_options(self) -> frozenset[str]:
         return frozenset({"sampler_width", "sampler_lr"} if self.parameters.sampler == "fixed" else ())
 
-    def _real(self, batch: Batch, step: int) -> tuple[Ecf, Tensor]:
-        """The real classes' characteristic functions (c, K), and the frequencies they are taken at (K, D)."""
-        if self._sampler is None:
-            assert batch.real.ecf is not None and batch.frequencies is not None
-            return batch.real.ecf, batch.frequencies
+    def _at(self, batch: Batch, frequencies: Tensor) -> Tensor:
+        """The discrepancy at frequencies (K, D) of ψ, from the real images themselves."""
         assert batch.real.features is not None
-        frequencies, parts = self._sampler.frequencies(step), batch.real.features
-        return ecf(normalize(torch.cat(list(parts))), frequencies, [len(part) for part in parts]), frequencies
+        parts = batch.real.features
+        real = ecf(normalize(torch.cat(list(parts))), frequencies, [len(part) for part in parts])
+        return self._discrepancy(batch, real, frequencies)
+
+    def _discrepancy(self, batch: Batch, real: Ecf, frequencies: Tensor) -> Tensor:
+        p = self.parameters
+        synthetic = ecf(normalize(batch.features), frequencies, [batch.per_class] * batch.classes)
+        alpha = synthetic.re.new_full((batch.classes,), p.amplitude / (p.amplitude + p.phase))
+        distance = class_distance(real, synthetic, alpha, root=True)
+        return p.weight * math.sqrt(p.amplitude + p.phase) * distance.sum()
 
 
 class _Sampler(nn.Module):

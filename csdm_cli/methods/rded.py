@@ -13,6 +13,7 @@ from torch import Tensor
 
 from csdm_cli.decode import cell_side, decode, encode_mix
 from csdm_cli.engine.inference import images_at_once
+from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import Building, BuildingMethod, Built, option
 from csdm_cli.names import LabelKind
 from csdm_cli.seeds import generator
@@ -25,7 +26,9 @@ from csdm_cli.selection.parameters import Looking
 class RdedParameters(Looking):
     """Options of RDED."""
 
-    mipc: Annotated[int, Field(ge=1)] = option(300, "random images of a class that patches are cut from, at most")
+    mipc: Annotated[int, Field(ge=1)] = option(
+        300, "random images of a class that patches are cut from, at most; as many as patches, if these are more"
+    )
     crops: Annotated[int, Field(ge=1)] = option(5, "random crops of each of them, of which the best is kept")
     smallest: Annotated[float, Field(gt=0, le=1)] = option(0.08, "least area of a crop, as a share of the image")
     seen: Literal["enlarged", "padded"] = option(
@@ -65,6 +68,9 @@ class Rded(BuildingMethod):
         }
 
     def build(self, start: Building) -> Built:
+        """Raises: UsageError if a frame is asked for around patches as large as images."""
+        if self.parameters.seen == "padded" and cell_side(start.data.size, start.factor) == start.data.size:
+            raise UsageError("--option seen=padded has no effect at --factor 1: a patch fills the image")
         observers = Observers.of(start.pool, self.parameters.observers, start.data)
         patches = torch.cat([self._patches(start, observers, label) for label in range(start.data.classes)])
         return Built(encode_mix(patches, start.factor, start.data.size), start.factor)

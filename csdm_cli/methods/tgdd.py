@@ -64,8 +64,7 @@ class Tgdd(OptimisedMethod):
         return self._rule.of(view) if self.parameters.constraint else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        assert batch.real.mean is not None
-        terms = {"mean": (batch.class_means(batch.features) - batch.real.mean).square().sum()}
+        terms = {"mean": batch.distance_of_means()}
         if self.parameters.constraint:
             terms["constraint"] = self.parameters.constraint * judged_cross_entropy(batch)
         return terms

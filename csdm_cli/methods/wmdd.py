@@ -58,8 +58,8 @@ class Wmdd(OptimisedMethod):
     F_c are the features of the class's m decoded synthetic images, and b_c the m support points of the Wasserstein-2
     barycentre of its real features (free support, uniform weights), point i tied to image i; the norm is not
     squared. μ and σ² are the means and variances per channel of what reaches batch-norm layer l, of the class's
-    synthetic images and of its real ones. All are means over classes, as the cross-entropy is, so that the weights
-    are the paper's.
+    synthetic images and of its real ones. All are means over classes, as the cross-entropy is, so that it keeps its
+    weight beside them whatever the number of classes.
     """
 
     Parameters = WmddParameters
@@ -69,7 +69,8 @@ class Wmdd(OptimisedMethod):
     cost = "one forward and backward of the synthetic images per step (bank; its barycentres take a while to find)"
     departures = (
         "a barycentre per view, in the convnet's flattened maps instead of one in a ResNet-18's pooled features; "
-        "hard labels; no batch-norm statistics with teachers without batch norm"
+        "a norm per class and their mean instead of one norm over a batch of several classes; hard labels; no "
+        "batch-norm statistics with teachers without batch norm"
     )
     parameters: WmddParameters
 

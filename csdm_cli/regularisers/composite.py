@@ -19,7 +19,10 @@ from csdm_cli.regularisers.regulariser import Regulariser
 # Of a regulariser's term in the loss history, which may hold a term of the method's with the same name.
 PREFIX = "regularizer-"
 # What the method tells about itself and the regularisers leave as it is.
-KEPT = ("source", "cost", "departures", "default_calibration", "default_schedule", "default_labels", "class_separable")
+KEPT = (
+    *("source", "cost", "departures", "default_calibration", "default_schedule", "default_labels"),
+    *("class_separable", "answers"),
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ class Regularised(OptimisedMethod):
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         added = {PREFIX + part.name: part.weight * part.regulariser.term(batch) for part in self.parts}
         return self.base.losses(batch, step) | added
+
+    def answer(self, batch: Batch, step: int) -> None:
+        self.base.answer(batch, step)
 
     def after_step(self, step: int) -> None:
         self.base.after_step(step)

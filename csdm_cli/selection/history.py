@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from csdm_cli.console import progress
+from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy, log_prior
 from csdm_cli.engine.teaching import Lesson
-from csdm_cli.engine.training import Examples, Moment, train
+from csdm_cli.engine.training import Moment, train
 from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import build
 from csdm_cli.seeds import derive_seed

@@ -306,6 +306,7 @@ def test_each_set_is_a_run_below_the_comparison(inside, monkeypatch):
         (["--set", "make_lt.seed=1"], 2, ["expected SECTION.NAME=VALUE, the section one of pretrain, distill"]),
         (["--set", "lr"], 2, ["expected SECTION.NAME=VALUE"]),
         (["--set", "distill.seed=1"], 2, ["own options decide this"]),
+        (["--set", "evaluate.fairness=true"], 2, ["no effect here"]),
         (["--set", "distill.lr=1", "--set", "distill.lr=2"], 2, ["given twice"]),
         (["--data", "nowhere"], 1, ["nowhere", "make-lt"]),
         (["--teachers", "nowhere"], 1, ["nowhere"]),
@@ -314,3 +315,8 @@ def test_each_set_is_a_run_below_the_comparison(inside, monkeypatch):
 def test_bad_input_is_one_line(workplace, arguments, code, fragments):
     fails(run(*TINY, *arguments, expect=None), code, *fragments)
     assert not Path("artifacts").exists()
+
+
+def test_a_described_set_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fails(run("compare", "--dataset", "folder", expect=None), 2, "dataset folder needs data_dir")

@@ -18,6 +18,7 @@ from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.cli import app
 from csdm_cli.commands.methods import outline
 from csdm_cli.methods import load, method_names
+from csdm_cli.regularisers import composite, regulariser_names
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "methods.md"
@@ -51,6 +52,12 @@ def test_the_table_is_what_methods_lists():
     shown = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0]
     advice = 'the list has changed: python -c "from tests.commands.test_methods_page import write_table; write_table()"'
     assert shown == table(), advice
+
+
+def test_every_regulariser_is_told_with_its_weight():
+    found = [(name, composite.load(name)) for name in regulariser_names()]
+    lines = [f"| `{name}` | {own.summary} | {own.default_weight:g} | {own.source} |" for name, own in found]
+    assert "\n".join(lines) in PAGE.read_text(encoding="utf-8")
 
 
 def test_the_example_is_short():

@@ -62,6 +62,12 @@ def test_distillation(chosen, understood):
     assert understood(evaluate.replace("SEED", "0")) == EVALUATE
 
 
+def test_what_would_be_refused_is_not_typed():
+    """A params file may set it for the other methods of a comparison."""
+    *_, distill, _ = typed_commands(sections(method="dm", temperature=4, alpha_head=0.9), "torchvision", 1)
+    assert "--method dm" in distill and "--temperature" not in distill and "--alpha-head" not in distill
+
+
 def test_sets_without_teachers_are_compared(understood):
     """Only compare can name the students' network for them."""
     make_lt, compare = typed_commands(sections(method="tiled-random", factor=3), "torchvision", 2)

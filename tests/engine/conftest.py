@@ -8,8 +8,14 @@ import pytest
 import torch
 
 from csdm_cli.data.imageset import ImageSet
+from csdm_cli.methods.csdm import CsdmParameters
+from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
+
+CSDM = CsdmParameters(
+    KernelName.rbf, 1.5, 0.7, 12, FrequencyRule.monte_carlo, True, Distance.squared, AlphaSchedule.log_count, 0.8, 0.2
+)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import torch
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.normalisation import normalise
 from csdm_cli.engine import students
+from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.controls import (
     FULL,
     ControlName,
@@ -18,10 +19,12 @@ from csdm_cli.engine.controls import (
     random_images,
     tiled_images,
 )
+from csdm_cli.engine.evaluation import Evaluation
 from csdm_cli.engine.initial import initial_images
 from csdm_cli.engine.losses import balanced_softmax
-from csdm_cli.engine.students import Evaluation, Examiner, Protocol, evaluate_set
-from csdm_cli.engine.training import Examples, Recipe, train
+from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.students import Examiner, Protocol, evaluate_set
+from csdm_cli.engine.training import train
 from csdm_cli.names import Initial
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.scores import group_of_classes

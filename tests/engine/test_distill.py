@@ -22,23 +22,16 @@ from csdm_cli.engine.textbook import textbook_iteration
 from csdm_cli.engine.views import FreshViews, PooledViews, ViewPlan
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import Context, NoParameters
-from csdm_cli.methods.csdm import CsdmParameters
 from csdm_cli.names import (
-    AlphaSchedule,
     AugmentMode,
-    Distance,
-    FrequencyRule,
     Initial,
-    KernelName,
     PixelOptimizer,
     Schedule,
     TeacherSchedule,
 )
+from tests.engine.conftest import CSDM
 
 CPU = torch.device("cpu")
-CSDM = CsdmParameters(
-    KernelName.rbf, 1.5, 1.0, 32, FrequencyRule.monte_carlo, True, Distance.squared, AlphaSchedule.log_count, 0.7, 0.3
-)
 
 
 def new_run(data, pool, folder, optimizer=PixelOptimizer.adam, iterations=7, method="csdm", textbook=False):

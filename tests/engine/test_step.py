@@ -15,24 +15,18 @@ from csdm_cli.engine.step import Chunking, Formation, Matching, activation_bytes
 from csdm_cli.engine.views import PooledViews, ViewPlan
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import Context
-from csdm_cli.methods.csdm import CsdmParameters
 from csdm_cli.names import (
     AlphaSchedule,
     AugmentMode,
-    Distance,
-    FrequencyRule,
     Initial,
-    KernelName,
     TeacherSchedule,
 )
 from csdm_cli.spectral.weights import alphas
+from tests.engine.conftest import CSDM
 from tests.reference.distillation import csdm_loss
 
 CPU = torch.device("cpu")
 STRATEGY = ("color", "crop", "cutout", "flip", "scale", "rotate")
-PARAMETERS = CsdmParameters(
-    KernelName.rbf, 1.5, 0.7, 12, FrequencyRule.monte_carlo, True, Distance.squared, AlphaSchedule.log_count, 0.8, 0.2
-)
 
 
 @pytest.fixture
@@ -42,7 +36,7 @@ def world(data, pool, tmp_path):
     lens = Lens(pool, CPU, torch.float64)
     plan = ViewPlan(2, data.classes, STRATEGY, AugmentMode.single, TeacherSchedule.final, 10, seed=3)
     views = PooledViews(plan, draws=3)
-    method = load("csdm")(PARAMETERS)
+    method = load("csdm")(CSDM)
     method.prepare(Context(data.counts, CPU, torch.float64))
     build_bank(tmp_path, data, views, 6, method.request(), lens, torch.float64, quiet=True)
     real = BankedRealSide(tmp_path, views, method.request(), lens, torch.float64)
@@ -64,7 +58,7 @@ def test_engine_equals_the_reference_in_any_chunking(world, data, layout):
         look = real.at(step)
         terms, grad = gradient(matching, images, look, step)
         network = lens.final(look.view.teacher)
-        alpha = alphas(data.counts, AlphaSchedule.log_count, 0.8, 0.2).double()
+        alpha = alphas(data.counts, AlphaSchedule.log_count, CSDM.alpha_head, CSDM.alpha_tail).double()
         stored = images.detach().clone().requires_grad_(True)
         loss = csdm_loss(network, stored, data, formation, look.view.theta, look.frequencies, alpha, 0.5)
         loss.backward()
@@ -78,7 +72,7 @@ def test_calibration_uses_final_weights_under_every_schedule(data, pool, schedul
     formation = Formation(data.classes, 2, 1, data.size, data.mean, data.std)
     lens = Lens(pool, CPU, torch.float64)
     views = PooledViews(ViewPlan(2, data.classes, (), AugmentMode.single, schedule, 10, seed=3), draws=2)
-    method = load("csdm")(PARAMETERS)
+    method = load("csdm")(CSDM)
     method.prepare(Context(data.counts, CPU, torch.float64))
     build_bank(tmp_path, data, views, 4, method.request(), lens, torch.float64, quiet=True)
     real = BankedRealSide(tmp_path, views, method.request(), lens, torch.float64)

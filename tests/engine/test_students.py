@@ -9,8 +9,11 @@ import torch
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.normalisation import normalise
 from csdm_cli.engine import students
-from csdm_cli.engine.students import Evaluation, Examiner, Protocol, StudentRun, confusion_matrix, evaluate_set
-from csdm_cli.engine.training import Examples, Recipe, train
+from csdm_cli.engine.batches import Examples
+from csdm_cli.engine.evaluation import Evaluation, StudentRun
+from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.students import Examiner, Protocol, confusion_matrix, evaluate_set
+from csdm_cli.engine.training import train
 from csdm_cli.names import Parallel
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.scores import ClassGroups

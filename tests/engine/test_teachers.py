@@ -11,9 +11,11 @@ import torch
 from csdm_cli import tensorfile
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.normalisation import normalise
+from csdm_cli.engine.batches import Examples
+from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.engine.teaching import Lesson, _Notebook
-from csdm_cli.engine.training import Examples, Recipe, TrainState, train
+from csdm_cli.engine.training import TrainState, train
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import Parallel, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from csdm_cli.engine import inference, training
-from csdm_cli.engine.batches import Batches
+from csdm_cli.engine.batches import Batches, Examples
 from csdm_cli.engine.inference import images_at_once, predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy
-from csdm_cli.engine.training import Examples, Recipe, train
+from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.training import train
 from csdm_cli.errors import CsdmError
 from csdm_cli.networks import Network, NetworkSpec, build
 from tests.reference.training import learning_rate, positions, train_slowly

@@ -123,11 +123,26 @@ def test_chunks_of_classes_and_pieces_of_a_class_give_the_same(tmp_path, option)
             torch.testing.assert_close(found, expected, rtol=1e-8, atol=1e-9)
         # the sampling network moves by what all chunks left it
         for own in parts.values():
+            if option:
+                own.matching.answer(own.pixels.images, own.real.at(step), step)
             own.method.after_step(step)
         states = [own.method.state_dict() for own in parts.values()]
         for state in states[1:]:
             for name, value in state.items():
                 torch.testing.assert_close(value, states[0][name], rtol=1e-7, atol=1e-10)
+
+
+def test_the_sampling_networks_turn_is_after_the_images_moved(tmp_path, monkeypatch):
+    parts = assembled(tmp_path, "ncfm", option=LEARNED)
+    seen = []
+    monkeypatch.setattr(parts.method, "answer", lambda batch, step: seen.append(batch.features))
+    before = parts.pixels.images.detach().clone()
+    parts.iterate(0)
+    assert not torch.equal(parts.pixels.images, before)
+    look = parts.real.at(0)
+    shown = parts.matching.see(parts.pixels.images.detach(), look.view.theta, 0)
+    expected = parts.lens.through(look.view.teacher, look.view.point).features(shown)
+    torch.testing.assert_close(torch.cat(seen), expected)
 
 
 def test_the_sampling_network_climbs_the_gradient_of_all_classes():
@@ -143,7 +158,7 @@ def test_the_sampling_network_climbs_the_gradient_of_all_classes():
             features=batch.features[4 * first : 4 * last],
             real=ClassStatistics(features=real[first:last]),
         )
-        method.losses(part, 0)["discrepancy"].backward()
+        method.answer(part, 0)
     method.after_step(0)
     moved = [weight - before[0], bias - before[1]]
 
@@ -169,7 +184,7 @@ def test_the_sampler_ascends_while_the_images_descend():
 
     start = value()
     for step in range(30):
-        method.losses(batch, step)["discrepancy"].backward()
+        method.answer(replace(batch, features=batch.features.detach()), step)
         method.after_step(step)
     assert value() > 1.1 * start
     features = batch.features.detach() - 1e-3 * torch.autograd.grad(loss(batch, **LEARNED), batch.features)[0]

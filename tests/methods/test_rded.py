@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from csdm_cli.data.normalisation import normalise
 from csdm_cli.decode import decode, encode_mix
+from csdm_cli.errors import UsageError
 from csdm_cli.methods.rded import Rded, RdedParameters, framed
 from csdm_cli.names import LabelKind
 from csdm_cli.seeds import generator
@@ -72,6 +73,11 @@ def test_the_seed_decides_and_every_option_has_a_say():
     for option in ({"crops": 1}, {"smallest": 0.9}, {"seen": "padded"}, {"observers": 1}):
         assert not torch.equal(plain, patch(building(factor=2), **option).images), option
     assert Rded.default_labels is LabelKind.soft
+
+
+def test_a_frame_around_whole_images_is_refused():
+    with pytest.raises(UsageError, match="seen=padded has no effect at --factor 1"):
+        patch(building(factor=1), seen="padded")
 
 
 def test_a_frame_is_of_the_mean_colour_which_normalises_to_zero():

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csdm_cli.data.imageset import ImageSet
+from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import log_prior
 from csdm_cli.engine.teaching import Lesson
-from csdm_cli.engine.training import Examples, train
+from csdm_cli.engine.training import train
 from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
