@@ -10,15 +10,14 @@ from pathlib import Path
 import torch
 
 from csdm_cli.commands.assembling import Assembly, assemble, make_method
+from csdm_cli.commands.pretrain import network_spec, teacher_plan
 from csdm_cli.config import Distill, Pretrain
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.longtail import class_counts
 from csdm_cli.engine.numerics import PLAIN, Numerics
-from csdm_cli.engine.recipe import Recipe
-from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.engine.teachers import TeacherPool, train_pool
 from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.names import AugmentMode, Profile
-from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.names import Profile
 
 CLASSES, SIZE, IMBALANCE = 10, 32, 200
 TEACHERS = Pretrain().teachers
@@ -36,20 +35,8 @@ def random_set(n_max: int, device: torch.device) -> ImageSet:
 
 def random_pool(width: int, device: torch.device, cache: Path, epochs: int = 1) -> TeacherPool:
     """As many ConvNets as by default, taught twenty images for a few epochs: files like those of real teachers."""
-    chosen = Pretrain(width=width, epochs=epochs)
-    recipe = Recipe(
-        optimizer="sgd",
-        lr=chosen.lr,
-        momentum=chosen.momentum,
-        weight_decay=chosen.weight_decay,
-        batch=chosen.batch,
-        augment=chosen.augment,
-        augment_mode=AugmentMode.single,
-        cutmix=chosen.cutmix,
-        schedule="steps",
-    )
-    plan = TeacherPlan(TEACHERS, chosen.epochs, chosen.loss, recipe, trajectory=epochs > 1, seed=0)
-    spec = NetworkSpec(chosen.network, width, chosen.depth, chosen.norm, chosen.pooling, 3, SIZE, CLASSES)
+    chosen = Pretrain(width=width, epochs=epochs, trajectory=epochs > 1)
+    plan, spec = teacher_plan(chosen), network_spec(chosen, 3, SIZE, CLASSES)
     return train_pool(random_set(2, device), spec, plan, cache, device, quiet=True)
 
 

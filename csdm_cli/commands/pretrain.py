@@ -51,6 +51,20 @@ def train_teachers(
     settings: config.Pretrain, data: ImageSet, device: torch.device, runtime: Runtime, tracker: Tracker | None = None
 ) -> TeacherPool:
     """The pool that ``settings`` describe, from the cache as far as it is there."""
+
+    def log(teacher: int, epoch: int, loss: float) -> None:
+        if tracker is not None:
+            tracker.metric(f"loss/teacher-{teacher}", loss, epoch)
+
+    spec = network_spec(settings, data.channels, data.size, data.classes)
+    plan = teacher_plan(settings)
+    return train_pool(
+        data, spec, plan, places.cache_dir(), device, quiet=runtime.quiet, parallel=runtime.parallel, on_epoch=log
+    )
+
+
+def teacher_plan(settings: config.Pretrain) -> TeacherPlan:
+    """How many teachers ``settings`` ask for, and how they are trained."""
     recipe = Recipe(
         optimizer="sgd",
         lr=settings.lr,
@@ -62,16 +76,7 @@ def train_teachers(
         cutmix=settings.cutmix,
         schedule="steps",
     )
-    plan = TeacherPlan(settings.teachers, settings.epochs, settings.loss, recipe, settings.trajectory, settings.seed)
-
-    def log(teacher: int, epoch: int, loss: float) -> None:
-        if tracker is not None:
-            tracker.metric(f"loss/teacher-{teacher}", loss, epoch)
-
-    spec = network_spec(settings, data.channels, data.size, data.classes)
-    return train_pool(
-        data, spec, plan, places.cache_dir(), device, quiet=runtime.quiet, parallel=runtime.parallel, on_epoch=log
-    )
+    return TeacherPlan(settings.teachers, settings.epochs, settings.loss, recipe, settings.trajectory, settings.seed)
 
 
 def find_teachers(

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.teaching import Lesson
-from csdm_cli.methods.contract import Building, BuildingMethod, Built, option
+from csdm_cli.methods.contract import Building, option
 from csdm_cli.names import TeacherLoss
 from csdm_cli.seeds import derive_seed, generator
 from csdm_cli.selection.history import by_forgetting, learning_history
+from csdm_cli.selection.method import SelectionMethod
 from csdm_cli.selection.parameters import Selecting
 from csdm_cli.selection.presets import DEEPCORE
-from csdm_cli.selection.stored import selected
+from csdm_cli.selection.stored import Rule
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class ForgettingParameters(Selecting):
     )
 
 
-class Forgetting(BuildingMethod):
+class Forgetting(SelectionMethod):
     """Of each class the images with the most forgetting events: right after one epoch, wrong after the next.
 
     A network of its own, of the teachers' architecture and trained by their recipe, learns the long-tailed set.
@@ -45,17 +46,12 @@ class Forgetting(BuildingMethod):
     source = "Toneva et al., ICLR 2019, arXiv 1812.05159"
     cost = "a training of one network for 20 epochs, with a forward of all real images after each"
     departures = "images are judged after every epoch without augmentation (the paper: in each augmented minibatch)"
-    needs_teachers = True
-    reads_factor = True
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
         return {**DEEPCORE, "distill": {"option": {"epochs": 40}}}
 
-    def idle_options(self) -> frozenset[str]:
-        return frozenset() if self.parameters.tiled else frozenset({"factor"})
-
-    def build(self, start: Building) -> Built:
+    def rule(self, start: Building) -> Rule:
         own, data, pool = self.parameters, start.data, start.pool
         assert pool is not None
         recipe = Recipe(**pool.description["recipe"])
@@ -67,4 +63,4 @@ class Forgetting(BuildingMethod):
             order = torch.randperm(visits.shape[1], generator=generator(start.seed, "ties", label))
             return by_forgetting(visits, own.never_learned == "infinity", order)[:count]
 
-        return selected(start, own.tiled, rule)
+        return rule

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 
-from csdm_cli.methods.contract import Building, BuildingMethod, Built, option
+from csdm_cli.methods.contract import Building, option
 from csdm_cli.selection import greedy
 from csdm_cli.selection.gradients import GradientSimilarity
 from csdm_cli.selection.looking import Observers
+from csdm_cli.selection.method import SelectionMethod
 from csdm_cli.selection.parameters import SelectingByLooks
-from csdm_cli.selection.presets import DEEPCORE
-from csdm_cli.selection.stored import selected
+from csdm_cli.selection.stored import Rule
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class GraphCutParameters(SelectingByLooks):
     )
 
 
-class GraphCut(BuildingMethod):
+class GraphCut(SelectionMethod):
     """Greedy by the gain λ·Σ_j s(j, x) − 2·Σ_{p picked} s(p, x) of the graph-cut function (Iyer et al. 2021).
 
     s = ½ + ½·cosine of the cross-entropy's gradients in the teachers' last layers. All images of the class stand in
@@ -39,21 +38,12 @@ class GraphCut(BuildingMethod):
     source = "Iyer et al., ALT 2021, arXiv 2006.15412; for coresets Guo et al. 2022, arXiv 2204.08499"
     cost = "one forward of the real images per teacher"
     departures = "gradients of all teachers side by side; sources use one network"
-    needs_teachers = True
-    reads_factor = True
 
-    @classmethod
-    def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
-        return DEEPCORE
-
-    def idle_options(self) -> frozenset[str]:
-        return frozenset() if self.parameters.tiled else frozenset({"factor"})
-
-    def build(self, start: Building) -> Built:
+    def rule(self, start: Building) -> Rule:
         observers = Observers.of(start.pool, self.parameters.observers, start.data)
 
         def rule(label: int, count: int) -> Tensor:
             similarity = GradientSimilarity.of(observers.seen(start.data.of_class(label)), label)
             return greedy.graph_cut(similarity.total(), similarity.column, count, self.parameters.cut_weight)
 
-        return selected(start, self.parameters.tiled, rule)
+        return rule

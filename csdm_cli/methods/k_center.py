@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from csdm_cli.methods.contract import Building, BuildingMethod, Built
+from csdm_cli.methods.contract import Building
 from csdm_cli.seeds import generator
 from csdm_cli.selection import greedy
 from csdm_cli.selection.looking import Observers
+from csdm_cli.selection.method import SelectionMethod
 from csdm_cli.selection.parameters import SelectingByLooks
-from csdm_cli.selection.presets import DEEPCORE
-from csdm_cli.selection.stored import selected
+from csdm_cli.selection.stored import Rule
 
 
-class KCenter(BuildingMethod):
+class KCenter(SelectionMethod):
     """A random image first, then always the one farthest from its nearest pick (Sener and Savarese 2018, algorithm 1).
 
     The largest distance to the nearest pick is at most twice the optimum. Features are what the teachers' classifiers
@@ -30,17 +27,8 @@ class KCenter(BuildingMethod):
     source = "Sener and Savarese, ICLR 2018, arXiv 1708.00489"
     cost = "one forward of the real images per teacher"
     departures = "features of all teachers side by side; a class is covered on its own, from a random first image"
-    needs_teachers = True
-    reads_factor = True
 
-    @classmethod
-    def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
-        return DEEPCORE
-
-    def idle_options(self) -> frozenset[str]:
-        return frozenset() if self.parameters.tiled else frozenset({"factor"})
-
-    def build(self, start: Building) -> Built:
+    def rule(self, start: Building) -> Rule:
         observers = Observers.of(start.pool, self.parameters.observers, start.data)
 
         def rule(label: int, count: int) -> Tensor:
@@ -48,4 +36,4 @@ class KCenter(BuildingMethod):
             first = torch.randint(len(features), (), generator=generator(start.seed, "first centre", label))
             return greedy.k_center(features, count, int(first))
 
-        return selected(start, self.parameters.tiled, rule)
+        return rule

@@ -18,6 +18,7 @@ from tests.methods.tiny_world import (
     COUNTS,
     LAYOUTS,
     assembled,
+    check_resumption,
     finished,
     gradient,
     make_data,
@@ -177,19 +178,7 @@ def test_a_pool_leaves_no_gradient_and_no_training_mode_behind(tmp_path, norm):
 
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_a_run_with_a_pool_resumes_to_the_same_bytes(tmp_path, stop):
-    def run():
-        return assembled(tmp_path, "idm", torch.float32, option=POOL)
-
-    whole = run()
-    expected = finished(whole, tmp_path / "whole")
-    with pytest.raises(InterruptedError):
-        finished(run(), tmp_path / "cut", stop=stop)
-    again = run()
-    found = finished(again, tmp_path / "cut")
-    assert torch.equal(found.images, expected.images)
-    assert all(torch.equal(found.history[name], values) for name, values in expected.history.items())
-    state, other = whole.method.state_dict(), again.method.state_dict()
-    assert state.keys() == other.keys() and all(torch.equal(state[name], other[name]) for name in state)
+    check_resumption(tmp_path, stop, "idm", option=POOL)
 
 
 def test_members_with_dropout_follow_from_the_seed_alone(tmp_path):

@@ -18,7 +18,7 @@ from csdm_cli.methods.ncfm import Ncfm, NcfmParameters
 from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.seeds import generator
 from csdm_cli.spectral.characteristic import ecf
-from tests.methods.tiny_world import COUNTS, LAYOUTS, assembled, finished, gradient, make_pool
+from tests.methods.tiny_world import COUNTS, LAYOUTS, assembled, check_resumption, finished, gradient, make_pool
 from tests.reference import ncfm as oracle
 
 CPU = torch.device("cpu")
@@ -230,19 +230,7 @@ def test_what_the_sampler_decides():
 
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_a_run_with_a_learned_sampler_resumes_to_the_same_bytes(tmp_path, stop):
-    def run():
-        return assembled(tmp_path, "ncfm", torch.float32, option=LEARNED)
-
-    whole = run()
-    expected = finished(whole, tmp_path / "whole")
-    with pytest.raises(InterruptedError):
-        finished(run(), tmp_path / "cut", stop=stop)
-    again = run()
-    found = finished(again, tmp_path / "cut")
-    assert torch.equal(found.images, expected.images)
-    assert all(torch.equal(found.history[name], values) for name, values in expected.history.items())
-    state, other = whole.method.state_dict(), again.method.state_dict()
-    assert state.keys() == other.keys() and all(torch.equal(state[name], other[name]) for name in state)
+    check_resumption(tmp_path, stop, "ncfm", option=LEARNED)
 
 
 @pytest.mark.parametrize("option", [{}, LEARNED], ids=["fixed", "learned"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -67,3 +68,16 @@ def finished(parts: Assembly, folder, stop: int | None = None) -> Distillation:
 
     checkpoint = Checkpoint(folder, "run", 0 if stop else 1e9)
     return optimise(parts.pixels, parts.method, iterate, checkpoint, quiet=True)
+
+
+def check_resumption(folder, stop: int, method: str, **settings) -> None:
+    """A run cut at ``stop`` goes on to the bytes of a whole one: images, losses and the method's own state."""
+    whole, cut, again = (assembled(folder, method, torch.float32, **settings) for _ in range(3))
+    expected = finished(whole, folder / "whole")
+    with pytest.raises(InterruptedError):
+        finished(cut, folder / "cut", stop=stop)
+    found = finished(again, folder / "cut")
+    assert torch.equal(found.images, expected.images)
+    assert all(torch.equal(found.history[name], values) for name, values in expected.history.items())
+    state, other = whole.method.state_dict(), again.method.state_dict()
+    assert state.keys() == other.keys() and all(torch.equal(state[name], other[name]) for name in state)

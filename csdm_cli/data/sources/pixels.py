@@ -140,8 +140,7 @@ def decode_all(coded: Sequence[tuple[Coded, str]], channels: int, size: int) -> 
         out[index] = decode(*coded[index], channels, size)
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(one, range(len(coded))):
-            pass  # surfaces the first error
+        list(pool.map(one, range(len(coded))))  # the list surfaces the first error
     return images
 
 
