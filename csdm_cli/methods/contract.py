@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 import torch
@@ -344,8 +344,3 @@ MethodClass = type[OptimisedMethod] | type[BuildingMethod]
 def parameter_names(cls: MethodClass) -> frozenset[str]:
     """The settings that belong to a method alone."""
     return frozenset(parameter.name for parameter in fields(cls.Parameters))
-
-
-def parameter_defaults(cls: MethodClass) -> dict[str, Any]:
-    """What its parameters are unless set; those that the settings of ``csdm distill`` provide have none here."""
-    return {p.name: p.default for p in fields(cls.Parameters) if p.default is not MISSING}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -21,7 +21,7 @@ from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod, parameter_defaults
+from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
 
@@ -120,6 +120,11 @@ def flipped(value: Any, kind: Any) -> Any:
     if kind is int:
         return (value or 0) + 1
     return value * 3 if value else 0.7
+
+
+def parameter_defaults(cls: type) -> dict[str, Any]:
+    """What a method's own parameters are unless set; those that csdm distill has as settings have none here."""
+    return {p.name: p.default for p in fields(cls.Parameters) if p.default is not MISSING}
 
 
 def own_options() -> list[tuple[str, str]]:
