@@ -1,0 +1,136 @@
+"""Run the arms of the study that are missing: `python benchmarks/study/run.py --data DEV_SET [FACTOR ...]`.
+
+An arm is a factor and a name in arms.yaml. Its sets are distilled and judged by csdm's own commands, one after another;
+what is done stays, so the same command goes on after an interruption, and several processes share the work. An arm's
+scores are written to results/study/FACTOR/NAME.json when its last set is judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from filelock import FileLock, Timeout
+
+from csdm_cli.artifacts.sidecar import machine
+from csdm_cli.cli import app
+from csdm_cli.keys import content_key
+from csdm_cli.presets import overlaid
+from csdm_cli.revision import revision
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parents[1] / "results" / "study"
+SCORES = ("accuracy", "head", "medium", "tail")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Settings by section of params.yaml, and where their scores go."""
+
+    factor: str
+    name: str
+    change: dict[str, Any]
+    settings: dict[str, dict[str, Any]]
+    seeds: int
+
+    @property
+    def file(self) -> Path:
+        """Of the scores."""
+        return RESULTS / self.factor / (re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-") + ".json")
+
+
+def main() -> None:
+    """Run the factors asked for, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("factors", nargs="*", help="factors of arms.yaml, or FACTOR/NAME [default: all]")
+    parser.add_argument("--data", type=Path, required=True, help="set made with make-lt --dev 200 --n-max 4800")
+    parser.add_argument("--work", type=Path, default=Path("artifacts/study"), help="folder of the distilled sets")
+    chosen = parser.parse_args()
+    for arm in arms():
+        label = f"{arm.factor}/{arm.name}"
+        if chosen.factors and arm.factor not in chosen.factors and label not in chosen.factors:
+            continue
+        if not _is_done(arm):
+            chosen.work.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(chosen.work / f"{content_key(arm.settings)}.lock", blocking=False)
+            with contextlib.suppress(Timeout), lock:  # another process has it
+                run(arm, chosen.data, chosen.work)
+
+
+def arms() -> Iterator[Arm]:
+    """All of arms.yaml, in its order."""
+    told = yaml.safe_load((HERE / "arms.yaml").read_text(encoding="utf-8"))
+    for factor, named in told["arms"].items():
+        for name, change in (named or {factor: {}}).items():
+            own = dict(change)
+            seeds = own.pop("seeds", told["seeds"])
+            settings = overlaid(told["base"], _by_section(own))
+            yield Arm(factor, str(name), own, settings, seeds)
+
+
+def _by_section(change: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {}
+    for dotted, value in change.items():
+        section, _, name = dotted.partition(".")
+        sections.setdefault(section, {})[name] = value
+    return sections
+
+
+def _is_done(arm: Arm) -> bool:
+    return arm.file.is_file() and len(json.loads(arm.file.read_bytes())["sets"]) >= arm.seeds
+
+
+def run(arm: Arm, data: Path, work: Path) -> None:
+    """Distil and judge the arm's sets, and write their scores."""
+    folder = work / content_key(arm.settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    params = folder / "params.yaml"
+    params.write_text(yaml.safe_dump(arm.settings), encoding="utf-8")
+    sets = []
+    for seed in range(arm.seeds):
+        out = folder / str(seed)
+        shared = ("--params", params, "--quiet", "--tracking", "none")
+        csdm("distill", data, *shared, "--seed", seed, "--out", out)
+        told = csdm("evaluate", out, "--data", data, *shared, "--no-controls", "--json", "--out", out / "scores")
+        scores = {name: json.loads(told)[name]["mean"] for name in SCORES}
+        record = json.loads((out / "distilled.run.json").read_bytes())
+        sets.append({"seed": seed, **scores, "seconds": record["wall_seconds"]})
+        print(f"{arm.factor}/{arm.name}, seed {seed}: {scores['accuracy']:.1f}", flush=True)
+    code = revision()
+    found = {
+        "factor": arm.factor,
+        "arm": arm.name,
+        "change": arm.change,
+        "settings": arm.settings,
+        "commit": code and code.commit,
+        "machine": asdict(machine(torch.device("cpu"))),
+        "sets": sets,
+    }
+    arm.file.parent.mkdir(parents=True, exist_ok=True)
+    arm.file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def csdm(*arguments: object) -> str:
+    """What a command prints; this process runs it.
+
+    Raises:
+        SystemExit: if it fails.
+    """
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = app([str(argument) for argument in arguments], standalone_mode=False)
+    if code:
+        raise SystemExit(code)
+    return printed.getvalue()
+
+
+if __name__ == "__main__":
+    main()
