@@ -14,6 +14,9 @@ import typer
 
 from csdm_cli import __version__, config, ledger_cli, torchrun
 from csdm_cli.commands.options import (
+    BOTH,
+    DISTILLING,
+    STUDENTS,
     MemoryBudget,
     ParamsFile,
     command_settings,
@@ -143,7 +146,7 @@ def pretrain(
 
 @app.command(rich_help_panel=DISTIL, epilog="Example:  csdm distill --ipc 50 --kernel rbf")
 @section_options(config.Distill)
-@runtime_options(numerics=True)
+@runtime_options(numerics=DISTILLING)
 def distill(
     data: DataFolder = None,
     *,
@@ -187,7 +190,7 @@ def distill(
 
 @app.command(rich_help_panel=JUDGE, epilog="Example:  csdm evaluate artifacts/distilled --students 5")
 @section_options(config.Evaluate)
-@runtime_options()
+@runtime_options(numerics=STUDENTS)
 def evaluate(
     file: NewestFile = None,
     *,
@@ -259,7 +262,7 @@ def methods(
 
 @app.command("cross-arch", rich_help_panel=JUDGE, epilog="Example:  csdm cross-arch --networks resnet18,vgg11")
 @section_options(config.CrossArch)
-@runtime_options()
+@runtime_options(numerics=STUDENTS)
 def cross_arch(
     file: NewestFile = None,
     *,
@@ -294,7 +297,7 @@ def cross_arch(
     rich_help_panel=JUDGE, epilog="Example:  csdm compare --methods dm,csdm --ipc 10 --imbalance 200 --seeds 3"
 )
 @section_options(config.Compare)
-@runtime_options(numerics=True)
+@runtime_options(numerics=BOTH)
 def compare(
     *,
     data: Annotated[Path | None, data_option("the newest in data/")] = None,
@@ -334,7 +337,7 @@ def compare(
 
 @app.command(rich_help_panel=JUDGE, epilog="Example:  csdm profile --ipcs 10,50")
 @section_options(config.ProfileRun)
-@runtime_options(numerics=True)
+@runtime_options(numerics=DISTILLING)
 def profile(
     data: DataFolder = None,
     *,

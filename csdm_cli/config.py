@@ -132,6 +132,12 @@ class Distill(Section):
     optimizer: names.PixelOptimizer = Field(names.PixelOptimizer.adam, description="optimiser of the pixels")
     lr: Rate = Field(0.01, description="learning rate of the pixels, which live in [0, 1]")
     schedule: names.Schedule = Field(names.Schedule.cosine, description="learning-rate schedule")
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the pixels, which is what is stored (0: the last step's)",
+    )
     # what csdm matches
     kernel: names.KernelName = Field(names.KernelName.rbf, description="kernel whose spectral measure gives ω")
     kernel_shape: Rate | None = Field(

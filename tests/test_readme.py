@@ -11,14 +11,17 @@ import pytest
 import typer
 
 from csdm_cli.cli import app
+from csdm_cli.commands.ledger import document_sheets
 from csdm_cli.commands.ledger_run import settings_of
 from csdm_cli.ledger.building import scale_text
-from csdm_cli.ledger.matching import compare, scale_differences
+from csdm_cli.ledger.headline import PREFIX
+from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.store import read_rows
-from csdm_cli.ledger.tables import Shown, own_sheets, paper_sheet, refreshed
+from csdm_cli.ledger.tables import refreshed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+LEDGER = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
 COSTS = ROOT / "results" / "engine-cpu.json"
 
 
@@ -57,12 +60,17 @@ def test_costs_are_those_measured():
 
 
 def test_published_tables_are_the_ledgers():
-    """Every table of the ledger stands in the README, as `csdm ledger --into README.md` writes it."""
-    rows = read_rows(ROOT / "results")
-    sheets = [*own_sheets(rows), paper_sheet(compare(rows, ()), Shown.measured)]
-    for sheet in sheets:
-        assert f"<!-- ledger: {sheet.name} -->" in README
-    assert refreshed(README, sheets) == README
+    """Each stands in the README or docs/ledger.md, maybe as a headline, as `csdm ledger --into FILE` writes it."""
+    sheets = document_sheets(read_rows(ROOT / "results"))
+    marked = re.findall(r"^<!-- ledger: (.+) -->$", README + LEDGER, re.MULTILINE)
+    assert {sheet.name.removeprefix(PREFIX) for sheet in sheets} == {name.removeprefix(PREFIX) for name in marked}
+    for page in (README, LEDGER):
+        assert refreshed(page, sheets) == page
+
+
+def test_the_headline_stands_first():
+    """What csdm achieves, beside the controls, comes before any other table of the ledger."""
+    assert re.findall(r"<!-- ledger: (.+) -->", README)[0].startswith(PREFIX)
 
 
 @pytest.mark.parametrize("row", read_rows(ROOT / "results"), ids=lambda row: row.name)

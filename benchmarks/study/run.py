@@ -55,10 +55,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="set made with make-lt --dev 200 --n-max 4800")
     parser.add_argument("--work", type=Path, default=Path("artifacts/study"), help="folder of the distilled sets")
     chosen = parser.parse_args()
-    for arm in arms():
-        label = f"{arm.factor}/{arm.name}"
-        if chosen.factors and arm.factor not in chosen.factors and label not in chosen.factors:
-            continue
+    for arm in wanted(chosen.factors):
         if not _is_done(arm):
             chosen.work.mkdir(parents=True, exist_ok=True)
             lock = FileLock(chosen.work / f"{content_key(arm.settings)}.lock", blocking=False)
@@ -75,6 +72,16 @@ def arms() -> Iterator[Arm]:
             seeds = own.pop("seeds", told["seeds"])
             settings = overlaid(told["base"], _by_section(own))
             yield Arm(factor, str(name), own, settings, seeds)
+
+
+def wanted(factors: list[str]) -> list[Arm]:
+    """Arms of the factors, or of FACTOR/NAME, in the order asked for; all if none is named."""
+    found = list(arms())
+    named = [[arm for arm in found if name in (arm.factor, f"{arm.factor}/{arm.name}")] for name in factors]
+    if unknown := [name for name, own in zip(factors, named, strict=True) if not own]:
+        known = dict.fromkeys(arm.factor for arm in found)
+        raise SystemExit(f"no such arms: {', '.join(unknown)}; the factors are {', '.join(known)}")
+    return [arm for own in named for arm in own] or found
 
 
 def _by_section(change: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -46,12 +46,12 @@ MEMORY_BUDGET = {"cpu": 256 * 2**20, "cuda": 8 * 2**30}
 # IPC 1 with K=1,024; a step of IPC 1 with K=4,096 takes 77 instead of 67 ms.
 LEAST_CHUNKS = 4
 # Settings that are parameters of some methods, csdm foremost, and mean nothing to the others.
-SHARED_PARAMETERS = frozenset(field.name for field in fields(CsdmParameters))
+SHARED_PARAMETERS = frozenset(field.name for field in fields(CsdmParameters)) & set(config.Distill.model_fields)
 # Settings that only optimised methods read.
 OPTIMISED_ONLY = frozenset(
     {
-        *("initial", "iterations", "optimizer", "lr", "schedule", "calibration", "teacher_schedule", "regularizer"),
-        *("augment", "augment_mode", "real", "draws", "real_batch", "engine"),
+        *("initial", "iterations", "optimizer", "lr", "schedule", "average", "calibration", "teacher_schedule"),
+        *("regularizer", "augment", "augment_mode", "real", "draws", "real_batch", "engine"),
     }
 )
 
@@ -181,7 +181,7 @@ def assemble(
     assert settings.calibration is not None
     matching = Matching(method, formation, lens, settings.calibration, layout)
     start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)
-    plan = PixelPlan(settings.optimizer, settings.lr, settings.schedule, settings.iterations)
+    plan = PixelPlan(settings.optimizer, settings.lr, settings.schedule, settings.iterations, settings.average)
     if share is not None:
         start = start[share.first * settings.ipc : share.last * settings.ipc]
     pixels = Pixels(start.to(device), plan)
@@ -234,15 +234,16 @@ def _real_side(
         resample=request.spectrum is None or request.spectrum.resample,
     )
     if settings.real is RealSideName.fresh:
-        own = None if share is None else range(share.first, share.last)
-        return FreshRealSide(data, lens, FreshViews(plan), request, settings.real_batch, settings.seed, dtype, own)
+        own = None if share is None or method.pools_real else range(share.first, share.last)
+        fresh, batch = FreshViews(plan), settings.real_batch
+        return FreshRealSide(data, lens, fresh, request, batch, settings.seed, dtype, own, method.revise)
     views = PooledViews(plan, settings.draws)
     described: dict[str, Any] = asdict(plan) | {"draws": settings.draws}
     device = data.images.device.type
     bank = BankPlan(data.fingerprint(), pool.key, described, request, device, str(dtype), numerics.as_dict())
     folder = cache / "bank" / bank.key
     build_bank(folder, data, views, settings.iterations, request, lens, dtype, quiet=quiet)
-    return BankedRealSide(folder, views, request, lens, dtype)
+    return BankedRealSide(folder, views, request, lens, dtype, method.revise)
 
 
 def _option(name: str) -> str:

@@ -23,7 +23,9 @@ from csdm_cli.commands.trials import Arena, Trial, known_sets, try_out
 from csdm_cli.console import emit, note
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
 from csdm_cli.engine.controls import ControlName, evaluate_full
+from csdm_cli.engine.numerics import Numerics
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.keys import source_hash
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.scores import share_of_gap_closed
 from csdm_cli.settings import with_values
@@ -35,12 +37,13 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class Contest:
-    """What all tables of a comparison share."""
+    """What all tables of a comparison share; ``numerics`` are the students'."""
 
     settings: config.Compare
     params: config.Params
     runtime: Runtime
     device: torch.device
+    numerics: Numerics
     teachers: Path | None
     options: Options
     known: dict[str, Path]
@@ -66,13 +69,14 @@ def run(
     if data and (settings.imbalance or settings.dataset):
         raise UsageError("--data names a set as it is: leave --imbalance and --dataset out")
     device, folder = runtime.apply(), out or ARTIFACTS / "compare"
+    numerics = runtime.student_numerics(device)
     atomic.refuse_unwritable(folder)
     if pinned := [f"distill.{name}" for name in METHODS_OWN if name in params.distill.model_fields_set]:
         note(f"the same for all methods, whatever their own choice: {', '.join(pinned)}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, CHECKPOINT_SECONDS, resume=True)
     described = {"compare": settings.model_dump(mode="json")}
     with open_tracker(runtime.tracking, "compare", params=described, quiet=runtime.quiet) as tracker:
-        contest = Contest(settings, params, runtime, device, teachers, options, known_sets(), tracker.run_id)
+        contest = Contest(settings, params, runtime, device, numerics, teachers, options, known_sets(), tracker.run_id)
         try:
             found = [
                 _standing(longtail, ipc, contest)
@@ -121,7 +125,7 @@ def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
     rows, controls = [], []
     for entry in entries:
         rows += _rows(entry, arena, settings.seeds, failed)
-    grounds = list(dict.fromkeys(entry.ground for entry in entries)) or [ground_of(params, longtail, contest.teachers)]
+    grounds = list(dict.fromkeys(entry.ground for entry in entries)) or [_ground(params, longtail, contest)]
     for ground in grounds:
         own = [entry for entry in entries if entry.ground == ground]
         beside = controls_for(own, ipc, settings, params, ground)
@@ -134,7 +138,11 @@ def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
 
 def _entry(method: str, ipc: int, arena: Arena, contest: Contest) -> Entry:
     chosen = enter(method, ipc, contest.settings, contest.params)
-    return Entry(method, chosen, ground_of(chosen.params, arena.longtail, contest.teachers), control=False)
+    return Entry(method, chosen, _ground(chosen.params, arena.longtail, contest), control=False)
+
+
+def _ground(params: config.Params, longtail: LongTail, contest: Contest) -> Ground:
+    return ground_of(params, longtail, contest.teachers, contest.numerics)
 
 
 def _rows(entry: Entry, arena: Arena, seeds: int, failed: dict[str, str]) -> list[Row]:
@@ -208,6 +216,7 @@ def _result(found: Sequence[Standing], settings: config.Compare, device: torch.d
         "settings": settings.model_dump(mode="json"),
         "commit": code.commit if code else None,
         "dirty": code.dirty if code else None,
+        "source": source_hash(),
         "finished": record.finished,
         "device": device.type,
         "machine": vars(record.machine),

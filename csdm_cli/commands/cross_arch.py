@@ -43,6 +43,7 @@ def run(
     ``chosen`` are the fields of ``recipe`` that the user set; the artifact's own fill in the others.
     """
     device = runtime.apply()
+    numerics = runtime.student_numerics(device)
     case = open_case(file, data)
     recipe = with_recipe_of(recipe, case.distilled, chosen)
     labels = recipe.labels or case.distilled.default_labels
@@ -64,7 +65,7 @@ def run(
         rows: dict[str, Evaluation] = {}
         result = {}
         for name, spec in specs.items():
-            examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel)
+            examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
             own = rows[f"{name}: {method}"] = judge(case, labels, examiner)
             result[name] = metrics_of(own)
             tracker.metric(f"accuracy/{name}", own.accuracy.mean)
@@ -72,7 +73,7 @@ def run(
                 random = rows[f"{name}: random"] = _random(case, train, examiner)
                 result[name]["random"] = metrics_of(random)
         pictures.accuracies(bars(rows), folder / "accuracy.png")
-        protocols = {name: described_protocol(protocol, spec) for name, spec in specs.items()}
+        protocols = {name: described_protocol(protocol, spec, numerics) for name, spec in specs.items()}
         atomic.write_json(folder / "metrics.json", result)
         atomic.write_json(folder / "protocol.json", protocols)
         tracker.artifact(folder / "accuracy.png")

@@ -174,7 +174,7 @@ def _distil(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> tup
     checkpoint = Checkpoint(places.cache_dir("checkpoints"), task.key, options.checkpoint_every, share)
     start = time.monotonic()
     if share is not None and not len(share):
-        result = Distillation(assembly.pixels.images.detach(), {}, 0.0, 0)
+        result = Distillation(assembly.pixels.stored, {}, 0.0, 0)
     else:
         result = optimise(
             assembly.pixels, method, assembly.iterate, checkpoint, resume=options.resume, quiet=runtime.quiet

@@ -12,6 +12,7 @@ from csdm_cli.commands.pretrain import network_spec
 from csdm_cli.commands.task import Chosen, choose
 from csdm_cli.data.store import LongTail
 from csdm_cli.engine.controls import ControlName
+from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.engine.students import Protocol
 from csdm_cli.engine.teachers import TeacherPool
 from csdm_cli.errors import UsageError
@@ -29,6 +30,7 @@ class Ground:
 
     protocol: Protocol
     spec: NetworkSpec
+    numerics: Numerics = PLAIN
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def enter(method: str, ipc: int, chosen: config.Compare, params: config.Params) 
     return choose(full)
 
 
-def ground_of(params: config.Params, longtail: LongTail, teachers: Path | None) -> Ground:
+def ground_of(params: config.Params, longtail: LongTail, teachers: Path | None, numerics: Numerics = PLAIN) -> Ground:
     """The students that ``params`` ask for: their architecture is the teachers' unless ``evaluate`` names another.
 
     Raises:
@@ -88,7 +90,7 @@ def ground_of(params: config.Params, longtail: LongTail, teachers: Path | None) 
     own = network_spec(params.pretrain, shape.channels, shape.size, shape.classes)
     if teachers:
         own = TeacherPool.open(teachers).spec
-    return Ground(protocol_of(params.evaluate), renamed(own, params.evaluate.network))
+    return Ground(protocol_of(params.evaluate), renamed(own, params.evaluate.network), numerics)
 
 
 def controls_for(

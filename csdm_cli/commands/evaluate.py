@@ -72,6 +72,7 @@ def run(
 ) -> None:
     """Evaluate, print the table, and write metrics and pictures to ``out``."""
     device, start = runtime.apply(), time.monotonic()
+    numerics = runtime.student_numerics(device)
     case = open_case(file, data, foreign)
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
@@ -88,11 +89,12 @@ def run(
         tracker.tags({"method": origin.method, "dataset": manifest.dataset, "labels": labels})
         test = case.images_of(settings.split).to(device)
         tracker.dataset(manifest.dataset, manifest.fingerprints[settings.split], settings.split)
-        examiner = Examiner(test, spec, protocol, device, places.cache_dir(), runtime.quiet, runtime.parallel)
+        cache = places.cache_dir()
+        examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
         found = _examine(case, labels, settings, examiner, runtime)
         rows = found.rows(f"{origin.method} ({labels} labels)")
         result = _metrics(found) | {"method": origin.method, "labels": str(labels), "split": str(settings.split)}
-        details = _details(rows, described_protocol(protocol, spec), case)
+        details = _details(rows, described_protocol(protocol, spec, numerics), case)
         details["measured"] = _measured(case, labels, settings.split)
         if found.fairness is not None:
             result["fairness"] = found.fairness.as_dict()

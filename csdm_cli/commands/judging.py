@@ -19,6 +19,7 @@ from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, Manifest, find_by_fingerprint, newest_longtail, open_longtail
 from csdm_cli.engine.controls import Selection
 from csdm_cli.engine.evaluation import Evaluation
+from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.students import Examiner, Protocol, evaluate_set
 from csdm_cli.errors import CsdmError, UsageError
@@ -214,9 +215,10 @@ def bars(rows: Mapping[str, Evaluation]) -> Sequence[tuple[str, float, float]]:
     ]
 
 
-def described_protocol(protocol: Protocol, spec: NetworkSpec) -> dict[str, Any]:
-    """What every row of a table shares, as JSON values."""
-    return asdict(protocol) | {"network": spec.as_dict()}
+def described_protocol(protocol: Protocol, spec: NetworkSpec, numerics: Numerics) -> dict[str, Any]:
+    """What every row of a table shares, as JSON values; ``numerics`` are named where they are not plain."""
+    own = {} if numerics == PLAIN else {"numerics": numerics.as_dict()}
+    return asdict(protocol) | {"network": spec.as_dict()} | own
 
 
 def _cell(summary: Summary | None) -> str:

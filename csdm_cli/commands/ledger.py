@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from csdm_cli.data.store import DATA_ROOT, MANIFEST_FILE, open_longtail
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.building import Scale, build_row, by_subject
 from csdm_cli.ledger.findings import read_findings
+from csdm_cli.ledger.headline import headline_sheets
 from csdm_cli.ledger.matching import Comparison, compare
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.store import read_rows, write_row
@@ -32,12 +34,10 @@ def run(runtime: Runtime, *, results: Path, everything: bool, markdown: bool, in
     """
     rows = read_rows(results)
     found = compare(rows, datasets_here())
-    shown = (
-        Shown.measured if markdown or into else Shown.own
-    )  # what was not run for want of data depends on the machine
+    shown = Shown.measured if markdown else Shown.own
     sheets = [*own_sheets(rows), paper_sheet(found, Shown.all if everything else shown)]
     if into is not None:
-        atomic.write_text(into, refreshed(_text(into), sheets))
+        atomic.write_text(into, refreshed(_text(into), document_sheets(rows)))
         note(f"brought the tables in {into} up to date")
         return
     if markdown:
@@ -46,6 +46,12 @@ def run(runtime: Runtime, *, results: Path, everything: bool, markdown: bool, in
     counts = ", ".join(f"{number} {status}" for status, number in counts_by_status(found).items() if number)
     value = {"rows": [_summary(row) for row in rows], "papers": [_beside(item) for item in found]}
     emit(value, lambda: [*(part for sheet in sheets for part in _shown(sheet)), counts], as_json=runtime.json)
+
+
+def document_sheets(rows: Sequence[Row]) -> list[Sheet]:
+    """All that can be marked in a document: the same on every machine, whatever data it has."""
+    papers = paper_sheet(compare(rows, ()), Shown.measured)
+    return [*own_sheets(rows), *headline_sheets(rows, typed_commands), papers]
 
 
 def add(

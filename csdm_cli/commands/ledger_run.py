@@ -26,7 +26,7 @@ from csdm_cli.engine.students import Examiner
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.keys import source_hash
 from csdm_cli.ledger.building import students_of
-from csdm_cli.ledger.row import Code, Machine, Measured, Row
+from csdm_cli.ledger.row import Code, Computing, Machine, Measured, Row
 from csdm_cli.ledger.store import find_row
 from csdm_cli.ledger.verdict import compare_rows
 from csdm_cli.names import EvaluationSplit
@@ -66,7 +66,7 @@ def run(name: str, runtime: Runtime, *, results: Path, data_dir: Path | None, wo
     }
     lines = [f"{row.name}: {row.spread} % in the ledger, {again.spread} % now", str(verdict)]
     emit(result, lambda: lines, as_json=runtime.json)
-    for reason in () if verdict.bit_equal else changes(row, again):
+    for reason in () if verdict.bit_equal else (*changes(row, again), *newer_settings(row, params)):
         note(f"not the same: {reason}", quiet=runtime.quiet)
     if not verdict.agrees:
         raise CsdmError(f"{row.name} did not come out as in the ledger: {verdict}")
@@ -79,6 +79,11 @@ def like_the_rows(runtime: Runtime, row: Row) -> Runtime:
         device = Device.cpu
     threads = runtime.threads or (row.machine.threads if row.machine.gpu is None else None)
     return replace(runtime, device=device, threads=threads)
+
+
+def computing_like(runtime: Runtime, row: Row, part: Computing) -> Runtime:
+    """``runtime`` with the precision, order of memory and compilation that the row tells of ``part``, if it does."""
+    return replace(runtime, **row.numerics[part].as_dict()) if part in row.numerics else runtime
 
 
 def settings_of(row: Row, data_dir: Path | None) -> config.Params:
@@ -109,6 +114,13 @@ def changes(row: Row, again: Row) -> list[str]:
     return [f"{name} {then}, now {today}" for name, then, today in pairs if then != today]
 
 
+def newer_settings(row: Row, params: config.Params) -> list[str]:
+    """Settings that csdm did not have when the row was measured, and what they are now."""
+    today = params.model_dump(mode="json")
+    unknown = [(part, name) for part, told in row.config.items() for name in today[part] if name not in told]
+    return [f"{part}.{name} is newer than the row, now {today[part][name]}" for part, name in unknown]
+
+
 def _data(row: Row, params: config.Params, runtime: Runtime, folder: Path) -> LongTail:
     make_lt.run(params.make_lt, runtime, out=folder / "data")
     longtail = open_longtail(folder / "data")
@@ -131,7 +143,7 @@ def _one_set(
     place, data = folder / f"set-{seed}", longtail.folder
     distill.run(
         settings,
-        runtime,
+        computing_like(runtime, row, "distill"),
         params=params,
         given=frozenset(),
         data=data,
@@ -142,8 +154,9 @@ def _one_set(
         resume=True,
     )
     everything = frozenset(config.Evaluate.model_fields)
+    judging = computing_like(runtime, row, "evaluate")
     evaluate.run(
-        params.evaluate, runtime, chosen=everything, file=place, data=data, foreign=None, out=place / "evaluate"
+        params.evaluate, judging, chosen=everything, file=place, data=data, foreign=None, out=place / "evaluate"
     )
     rows = json.loads((place / "evaluate" / "details.json").read_bytes())["rows"]
     return replace(row.sets[0], seed=seed, students=students_of(next(iter(rows.values())), row.data.counts))
@@ -153,7 +166,9 @@ def _full_data(row: Row, params: config.Params, longtail: LongTail, runtime: Run
     """Students of all real images: the control that the row is called after."""
     test = images_of(longtail, EvaluationSplit(row.data.tested_on)).to(device)
     protocol, spec = protocol_of(params.evaluate), NetworkSpec(**row.network)
-    examiner = Examiner(test, spec, protocol, device, places.cache_dir(), runtime.quiet, runtime.parallel)
+    numerics = computing_like(runtime, row, "evaluate").student_numerics(device)
+    cache = places.cache_dir()
+    examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
     found = evaluate_full(longtail.train().to(device), examiner)
     named = {str(name): evaluation for name, evaluation in found.items()}
     if row.method not in named:

@@ -51,14 +51,14 @@ def section_options(section: type[Section], *, without: Sequence[str] = ()) -> C
     return lambda command: _replace(command, "overrides", options, collect)
 
 
-def runtime_options(*chosen: str, numerics: bool = False) -> Callable[[Command], Command]:
+def runtime_options(*chosen: str, numerics: str | None = None) -> Callable[[Command], Command]:
     """Replace a command's ``runtime`` by the options of :class:`Runtime`, or by the ``chosen`` ones.
 
     What is not chosen keeps the default of :class:`Runtime`, without tracking. ``numerics`` adds the options of
-    commands that distil.
+    precision, order of memory and compilation, and says in the help which networks they act on.
     """
     options = [option for option in _RUNTIME_OPTIONS if not chosen or option.name in chosen]
-    options += _NUMERICS_OPTIONS if numerics else []
+    options += _numerics_options(numerics) if numerics else []
 
     def collect(values: dict[str, Any]) -> Runtime:
         given = {option.name: values.pop(option.name) for option in options}
@@ -128,33 +128,23 @@ _RUNTIME_OPTIONS = [
     _option("quiet", bool, False, "--quiet", help="no notes and no progress on stderr", **_RUN),
 ]
 
-_NUMERICS_OPTIONS = [
-    _option(
-        "precision",
-        Precision | None,
-        None,
-        metavar="NAME",
-        help=escape(f"precision of the networks that distillation looks through: {', '.join(Precision)}")
-        + default_note("by device"),
-        **_RUN,
-    ),
-    _option(
-        "channels_last",
-        bool | None,
-        None,
-        "--channels-last/--no-channels-last",
-        help="channels-last order of memory in these networks" + default_note("by device"),
-        **_RUN,
-    ),
-    _option(
-        "compiled",
-        bool | None,
-        None,
-        "--compile/--no-compile",
-        help="torch.compile these networks, which takes minutes at first" + default_note("by device"),
-        **_RUN,
-    ),
-]
+DISTILLING = "the networks that distillation looks through"
+STUDENTS = "students, which are tested in fp32 whatever they are trained in"
+BOTH = f"{DISTILLING}, and of students"
+
+
+def _numerics_options(networks: str) -> list[inspect.Parameter]:
+    """The options of how ``networks`` compute."""
+    by_device = default_note("by device")
+    precision = escape(f"precision of {networks}: {', '.join(Precision)}") + by_device
+    order = "channels-last order of memory in these networks" + by_device
+    compiled = "torch.compile these networks, which takes minutes at first" + by_device
+    return [
+        _option("precision", Precision | None, None, metavar="NAME", help=precision, **_RUN),
+        _option("channels_last", bool | None, None, "--channels-last/--no-channels-last", help=order, **_RUN),
+        _option("compiled", bool | None, None, "--compile/--no-compile", help=compiled, **_RUN),
+    ]
+
 
 MemoryBudget = Annotated[
     int | None,

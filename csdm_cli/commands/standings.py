@@ -13,7 +13,7 @@ from rich.console import RenderableType
 from rich.markup import escape
 
 from csdm_cli.commands.entries import Ground
-from csdm_cli.commands.judging import facts_of
+from csdm_cli.commands.judging import described_protocol, facts_of
 from csdm_cli.commands.trials import Trial
 from csdm_cli.console import figures_table
 from csdm_cli.data.store import LongTail
@@ -231,7 +231,7 @@ def _full(row: Row) -> dict[str, Any]:
         "factor": row.factor,
         "storage_bytes": row.storage,
         "distilled_under": row.augment,
-        "protocol": asdict(row.ground.protocol) | {"network": row.ground.spec.as_dict()},
+        "protocol": described_protocol(row.ground.protocol, row.ground.spec, row.ground.numerics),
         "scores": scores,
         "accuracy_per_set": per_set,
         "share_of_gap_closed": row.share,
@@ -249,6 +249,7 @@ def _of_trial(trial: Trial) -> dict[str, Any]:
         "run": trial.run,
         "images_sha256": trial.images,
         "config": trial.config,
+        "source": trial.source,
         "record": asdict(trial.record) if trial.record else None,
     }
 

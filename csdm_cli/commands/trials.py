@@ -54,7 +54,7 @@ class Arena:
         """Who judges on ``ground``."""
         device, runtime = self.test.images.device, self.runtime
         parts = (self.test, ground.spec, ground.protocol, device, places.cache_dir())
-        return Examiner(*parts, runtime.quiet, runtime.parallel)
+        return Examiner(*parts, runtime.quiet, runtime.parallel, ground.numerics)
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Trial:
         storage: bytes of its images and labels, soft ones included, as they are stored.
         images: hash of the stored images.
         config: the settings it was made with.
+        source: hash of the code that made it.
         record: time, memory, machine and commit of its making; None if the record is lost.
         evaluation: the students' results.
     """
@@ -82,6 +83,7 @@ class Trial:
     storage: int
     images: str
     config: dict[str, Any]
+    source: str
     record: RunRecord | None
     evaluation: Evaluation
 
@@ -128,6 +130,7 @@ def try_out(entry: Entry, seed: int, arena: Arena) -> Trial:
         storage=stored_bytes(distilled),
         images=tensor_sha256(distilled.images),
         config=distilled.provenance.config,
+        source=distilled.provenance.source,
         record=read_sidecar(file),
         evaluation=evaluation,
     )

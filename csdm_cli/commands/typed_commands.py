@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from csdm_cli import config
 from csdm_cli.commands.assembling import make_method, settled
 from csdm_cli.commands.make_lt import default_folder
 from csdm_cli.commands.task import choose, needs_teachers
+from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.errors import UsageError
-from csdm_cli.ledger.row import SectionName
+from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.methods.contract import Method, OptimisedMethod
 from csdm_cli.names import LabelKind
 
 SEED = "SEED"  # stands for each set's
 
 
-def typed_commands(sections: Mapping[SectionName, Mapping[str, Any]], origin: str, sets: int) -> tuple[str, ...]:
+def typed_commands(
+    sections: Mapping[SectionName, Mapping[str, Any]],
+    origin: str,
+    sets: int,
+    numerics: Mapping[Computing, Numerics] = MappingProxyType({}),
+) -> tuple[str, ...]:
     """What a person types for the settings of a row, with ``SEED`` in the place of each set's.
 
     Sets that no teacher looked at are made and judged by compare, which alone can name their students' network.
@@ -26,7 +33,9 @@ def typed_commands(sections: Mapping[SectionName, Mapping[str, Any]], origin: st
         sections: make_lt, pretrain, distill and evaluate.
         origin: kind of the data's source, which tells whether a folder of data must be named.
         sets: how many there are.
+        numerics: of what was not computed plainly.
     """
+    distilling, judging = (_numerics_options(numerics.get(part, PLAIN)) for part in ("distill", "evaluate"))
     own_data = {"data_dir": "DIR"} if origin not in ("torchvision", "scikit-learn") else {}
     make_lt = config.MakeLt.model_validate(dict(sections["make_lt"]) | own_data)
     pretrain = config.Pretrain.model_validate(dict(sections["pretrain"]))
@@ -40,13 +49,13 @@ def typed_commands(sections: Mapping[SectionName, Mapping[str, Any]], origin: st
         chosen = [f"--set {name}" for name in (*_set("pretrain", network), *_set("evaluate", judged))]
         factor = [f"--set distill.factor={distill.factor}"] if distill.factor != config.Distill().factor else []
         last = ["csdm compare", f"--data {data} --methods {distill.method} --ipc {distill.ipc} --seeds {sets}"]
-        return " ".join(first), " ".join([*last, *chosen, *(factor if _reads_factor(method) else [])])
+        return " ".join(first), " ".join([*last, *chosen, *(factor if _reads_factor(method) else []), *judging])
     own = [*_given(_without_idle(distill)), "--teachers teachers", f"--seed {SEED} --out set-{SEED}"]
     lines = (
         first,
         ["csdm pretrain", data, *_given(pretrain), "--out teachers"],
-        ["csdm distill", data, *own],
-        ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(judged)],
+        ["csdm distill", data, *own, *distilling],
+        ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(judged), *judging],
     )
     return tuple(" ".join(line) for line in lines)
 
@@ -64,6 +73,13 @@ def _set(name: str, section: config.Section) -> list[str]:
     defaults = type(section)()
     changed = [field for field in type(section).model_fields if getattr(section, field) != getattr(defaults, field)]
     return [f"{name}.{field}={getattr(section, field)}" for field in changed if getattr(section, field) is not None]
+
+
+def _numerics_options(own: Numerics) -> list[str]:
+    """What asks for them."""
+    precision = [f"--precision {own.precision}"] if own.precision != PLAIN.precision else []
+    switches = {"--channels-last": own.channels_last, "--compile": own.compiled}
+    return precision + [flag for flag, on in switches.items() if on]
 
 
 def _reads_factor(method: Method) -> bool:

@@ -18,7 +18,16 @@ from csdm_cli.console import note, progress
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.claims import do_unclaimed
 from csdm_cli.engine.lens import Lens
-from csdm_cli.engine.real_side import Look, Sight, class_statistics, draw_frequencies, kernel_length
+from csdm_cli.engine.real_side import (
+    KernelLength,
+    Look,
+    Revision,
+    Sight,
+    as_measured,
+    class_statistics,
+    draw_frequencies,
+    measure_length,
+)
 from csdm_cli.engine.recent import Recent
 from csdm_cli.engine.views import PooledViews, View
 from csdm_cli.errors import CsdmError
@@ -29,6 +38,7 @@ from csdm_cli.spectral.characteristic import Ecf
 # Bytes of statistics, and as many of frequencies, kept in memory; the least recently used are read or drawn again.
 MEMORY = 2 * 2**30
 SUMMARY = "summary."
+CHECKED_ROWS = 64  # of frequencies at once, for their checksum's copies are wider than they are
 # Code that decides what a bank holds.
 ROOMS = (
     "augment.py",
@@ -66,11 +76,19 @@ class BankPlan:
 
 
 class BankedRealSide:
-    """Looks whose real statistics come from the bank. Holds no real image."""
+    """Looks whose real statistics come from the bank, revised. Holds no real image."""
 
-    def __init__(self, folder: Path, views: PooledViews, request: Request, lens: Lens, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        views: PooledViews,
+        request: Request,
+        lens: Lens,
+        dtype: torch.dtype,
+        revise: Revision = as_measured,
+    ) -> None:
         self._folder, self._views, self._request = folder, views, request
-        self._lens, self._dtype = lens, dtype
+        self._lens, self._dtype, self._revise = lens, dtype, revise
         self._statistics = Recent[ClassStatistics](MEMORY)
         self._frequencies = Recent[Tensor](MEMORY)
         self._checksums: dict[int, int] = {}  # of the entries read so far
@@ -98,7 +116,15 @@ class BankedRealSide:
         tensors = {name: tensor.to(device) for name, tensor in tensors.items()}
         ecf = Ecf(tensors["re"], tensors["im"]) if "re" in tensors else None
         own = {name.removeprefix(SUMMARY): value for name, value in tensors.items() if name.startswith(SUMMARY)}
-        return ClassStatistics(tensors.get("mean"), tensors.get("unit_mean"), ecf, own, length=header["length"])
+        measured = ClassStatistics(
+            tensors.get("mean"),
+            tensors.get("unit_mean"),
+            ecf,
+            own,
+            length=header["length"],
+            stretch=tensors.get("stretch"),
+        )
+        return self._revise(measured)
 
     def _draw(self, view: View, length: float) -> Tensor:
         network = self._lens.through(view.teacher, view.point)
@@ -115,6 +141,7 @@ class BankedRealSide:
 def _bytes_of(statistics: ClassStatistics) -> int:
     own = [statistics.mean, statistics.unit_mean, *statistics.summaries.values()]
     own += [statistics.ecf.re, statistics.ecf.im] if statistics.ecf else []
+    own += [statistics.stretch]
     return sum(tensor.nbytes for tensor in own if tensor is not None)
 
 
@@ -139,7 +166,7 @@ def build_bank(
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    lengths: dict[object, float] = {}
+    lengths: dict[object, KernelLength] = {}
     done = itertools.count(1)
     with progress("real-side bank", len(missing), quiet=quiet) as task:
 
@@ -147,9 +174,9 @@ def build_bank(
             if not _whole(entry_path(folder, view)):  # another process may have built it meanwhile
                 network, place = lens.through(view.teacher, view.point), (view.teacher, view.point)
                 if place not in lengths:
-                    lengths[place] = kernel_length(network, data, request, dtype)
-                sight = Sight(network, view, lens.channels, None)
-                _build_entry(folder, data, sight, request, lengths[place], dtype)
+                    lengths[place] = measure_length(network, data, request, dtype)
+                sight = Sight(network, view, lens.channels, None, lengths[place].stretch)
+                _build_entry(folder, data, sight, request, lengths[place].pooled, dtype)
             task.update(next(done))
 
         do_unclaimed(missing, lambda view: [folder / f"lock-{view.index:04d}"], build)
@@ -162,9 +189,9 @@ def entry_path(folder: Path, view: View) -> Path:
 
 def checksum(frequencies: Tensor) -> int:
     """A fast fingerprint of the frequencies' bits, compared when they are drawn again."""
-    words = frequencies.contiguous().view(torch.int32).to(torch.int64)
-    weights = torch.arange(words.shape[0], device=words.device).view(-1, 1) % 65521 + 1
-    return int((words * weights).sum())
+    words = frequencies.contiguous().view(torch.int32)
+    rows = torch.cat([part.sum(1, dtype=torch.int64) for part in words.split(CHECKED_ROWS)])
+    return int((rows * (torch.arange(len(rows), device=rows.device) % 65521 + 1)).sum())
 
 
 def _whole(path: Path) -> bool:
@@ -184,7 +211,7 @@ def _build_entry(
     frequencies = draw_frequencies(request.spectrum, sight.network, sight.view, length, data.images.device, dtype)
     whole = [data.of_class(label) for label in range(data.classes)]
     statistics = class_statistics(replace(sight, frequencies=frequencies), data, whole, request, dtype)
-    tensors = {"mean": statistics.mean, "unit_mean": statistics.unit_mean}
+    tensors = {"mean": statistics.mean, "unit_mean": statistics.unit_mean, "stretch": statistics.stretch}
     if statistics.ecf is not None:
         tensors |= {"re": statistics.ecf.re, "im": statistics.ecf.im}
     tensors |= {SUMMARY + name: value for name, value in statistics.summaries.items()}

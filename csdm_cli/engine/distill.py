@@ -23,7 +23,7 @@ class Distillation:
     """The outcome of a run.
 
     Attributes:
-        images: (classes·ipc, C, h, w) in [0, 1].
+        images: (classes·ipc, C, h, w) in [0, 1]; the average of their steps, where the pixels' plan has one.
         history: every loss term at every step.
         overhead_seconds: time this process spent on progress and checkpoints.
         iterations: that this process ran; fewer than all after a resume.
@@ -76,7 +76,7 @@ def optimise(
                 interruption.raise_if_asked()
     history = {name: history[name].cpu() for name in sorted(history)}  # a resumed run met them in another order
     overhead = task.overhead_seconds + checkpoint.overhead_seconds
-    return Distillation(pixels.images.detach(), history, overhead, total - done)
+    return Distillation(pixels.stored, history, overhead, total - done)
 
 
 def _state(pixels: Pixels, method: OptimisedMethod, history: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -13,21 +13,38 @@ from csdm_cli.names import PixelOptimizer, Schedule
 
 @dataclass(frozen=True)
 class PixelPlan:
-    """How pixels move: optimiser, learning rate (pixels live in [0, 1]), schedule over ``iterations``."""
+    """How pixels move: optimiser, learning rate (pixels live in [0, 1]), schedule over ``iterations``.
+
+    Attributes:
+        average: decay d of the moving average that is stored, in [0, 1); 0 stores the images of the last step.
+    """
 
     optimizer: PixelOptimizer
     lr: float
     schedule: Schedule
     iterations: int
+    average: float = 0.0
 
 
 class Pixels:
-    """Synthetic images, (N, C, h, w) in [0, 1], and the optimiser that moves them."""
+    """Synthetic images, (N, C, h, w) in [0, 1], and the optimiser that moves them.
+
+    The images x_1 … x_T after each optimiser step may be averaged with a decay d: what is stored then is
+    Σ_t d^(T-t) x_t / Σ_t d^(T-t), in which the initial images have no part (Kingma and Ba 2015, section 3: the
+    bias-corrected moving average). The losses are those of the images themselves, which the average does not move.
+    """
 
     def __init__(self, images: Tensor, plan: PixelPlan) -> None:
         self.images = images.detach().clone().requires_grad_(True)
         self.plan = plan
         self.optimizer = _optimizer(self.images, plan)
+        self._average = self.images.detach().clone() if plan.average else None
+        self._averaged = 0  # steps
+
+    @property
+    def stored(self) -> Tensor:
+        """What a run ends with: the moving average of the images if the plan wants one, else the images."""
+        return self.images.detach() if self._average is None else self._average
 
     def step(self, step: int) -> None:
         """Move the images along their gradient, clamp them to [0, 1] and clear the gradient."""
@@ -37,11 +54,18 @@ class Pixels:
         self.optimizer.zero_grad(set_to_none=True)
         with torch.no_grad():
             self.images.clamp_(0, 1)
+            if self._average is not None:
+                self._averaged += 1
+                decay = self.plan.average
+                self._average.lerp_(self.images, (1 - decay) / (1 - decay**self._averaged))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Images and optimiser state as flat tensors."""
+        """Images, their average if there is one, and optimiser state as flat tensors."""
         state = self.optimizer.state.get(self.images, {})
-        return {"images": self.images.detach()} | {
+        images = {"images": self.images.detach()}
+        if self._average is not None:
+            images |= {"average": self._average, "averaged": torch.tensor(self._averaged)}
+        return images | {
             f"optimizer.{name}": torch.as_tensor(value) for name, value in state.items() if value is not None
         }
 
@@ -49,6 +73,9 @@ class Pixels:
         """Take back what :meth:`state_dict` gave."""
         with torch.no_grad():
             self.images.copy_(tensors["images"])
+            if self._average is not None:
+                self._average.copy_(tensors["average"])
+                self._averaged = int(tensors["averaged"])
         state = {
             name.removeprefix("optimizer."): value.to(self.images.device) if value.ndim else value.cpu()
             for name, value in tensors.items()

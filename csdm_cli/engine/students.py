@@ -22,8 +22,10 @@ from csdm_cli.engine.claims import do_unclaimed
 from csdm_cli.engine.evaluation import Evaluation, StudentRun
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy
+from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.together import JointMoment, counted, groups_of, stands_together, train_together
+from csdm_cli.engine.tuned_students import identity, in_test, in_training
 from csdm_cli.keys import content_key, source_hash
 from csdm_cli.names import Parallel
 from csdm_cli.networks import NetworkSpec, build
@@ -94,12 +96,13 @@ class Exam:
     balanced_by: tuple[int, ...] | None = None
     shifts: tuple[tuple[float, ...], ...] = ((),)
 
-    def key(self, protocol: Protocol, *, together: bool = False) -> str:
+    def key(self, protocol: Protocol, *, together: bool = False, numerics: Numerics = PLAIN) -> str:
         """Changes with anything that a student's result depends on, but its number.
 
         Args:
             protocol: the students'.
             together: whether they are trained side by side, which rounds differently.
+            numerics: how they compute.
         """
         same = asdict(protocol)
         del same["students"]
@@ -116,7 +119,7 @@ class Exam:
             "torch": str(torch.__version__),
             "source": source_hash(*ROOMS),
         }
-        return content_key(same | described)
+        return content_key(same | described | identity(numerics))
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class Examiner:
         cache: root of the cache, where each student's result is kept as soon as there is one; None keeps nothing.
         quiet: show no progress.
         parallel: whether students are trained one after another, or at once where the network allows it.
+        numerics: how students compute; those that are not plain are trained one after another.
     """
 
     test: ImageSet
@@ -140,6 +144,7 @@ class Examiner:
     cache: Path | None = None
     quiet: bool = False
     parallel: Parallel = Parallel.auto
+    numerics: Numerics = PLAIN
 
 
 def evaluate_set(
@@ -155,7 +160,7 @@ def evaluate_set(
         title: what the progress is called.
 
     Raises:
-        CsdmError: if training diverges.
+        CsdmError: if training diverges, or the network cannot be compiled and is to be.
     """
     test, device = examiner.test, examiner.device
     examples = Examples(images.to(device), targets.to(device), test.mean, test.std)
@@ -164,10 +169,10 @@ def evaluate_set(
 
 def run_exam(exam: Exam, counts: Sequence[int], examiner: Examiner, *, title: str) -> list[Evaluation]:
     """One evaluation for each of the exam's readings (``shifts``) of the same students."""
-    protocol, device = examiner.protocol, exam.test.images.device
+    protocol, numerics, device = examiner.protocol, examiner.numerics, exam.test.images.device
     example = build(exam.spec, seed=0)
-    together = stands_together(examiner.parallel, example, device)
-    key = exam.key(protocol, together=together)
+    together = numerics == PLAIN and stands_together(examiner.parallel, example, device)
+    key = exam.key(protocol, together=together, numerics=numerics)
     files = _Files(examiner.cache / "evaluations" / key if examiner.cache else None)
     students = range(protocol.students)
     found = {number: runs for number in students if (runs := files.read(number)) is not None}
@@ -225,36 +230,37 @@ def _results(
     found = {number: runs for number in numbers if (runs := files.read(number)) is not None}
     missing = [number for number in numbers if number not in found]
     if missing:
-        made = _teach_and_test(exam, examiner.protocol, missing, title, examiner.quiet)
+        made = _teach_and_test(exam, examiner, missing, title)
         for number, runs in made.items():
             files.write(number, runs)
         found |= made
     return found
 
 
-def _teach_and_test(
-    exam: Exam, protocol: Protocol, numbers: Sequence[int], title: str, quiet: bool
-) -> dict[int, list[StudentRun]]:
+def _teach_and_test(exam: Exam, examiner: Examiner, numbers: Sequence[int], title: str) -> dict[int, list[StudentRun]]:
     """Train the students called ``numbers`` at once: of each, one run per reading."""
+    protocol = examiner.protocol
     seeds = {number: derive_seed(protocol.seed, "student", number) for number in numbers}
     device = exam.test.images.device
     networks = {number: build(exam.spec, derive_seed(seed, "weights")).to(device) for number, seed in seeds.items()}
+    trained = [in_training(network, exam.spec, examiner.numerics) for network in networks.values()]
+    tested = {number: in_test(network, exam.spec, examiner.numerics) for number, network in networks.items()}
     loss = cross_entropy if exam.balanced_by is None else balanced_softmax(exam.balanced_by)
     tests: dict[int, dict[int, list[Tensor]]] = {number: {} for number in numbers}  # by student and step
-    with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=quiet) as task:
+    with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=examiner.quiet) as task:
 
         def after(moment: JointMoment) -> None:
             task.update(moment.step, loss=moment.losses.mean())
             if moment.step in protocol.tested_after:
                 moment.bring_up_to_date()
-                for number, network in networks.items():
+                for number, network in tested.items():
                     tests[number][moment.step] = _test(network, exam)
 
         training_seeds = [derive_seed(seed, "training") for seed in seeds.values()]
-        lesson = (list(networks.values()), exam.examples, protocol.recipe, protocol.steps, training_seeds)
+        lesson = (trained, exam.examples, protocol.recipe, protocol.steps, training_seeds)
         train_together(*lesson, loss=loss, on_step=after)
     if not protocol.steps:
-        tests = {number: {0: _test(network, exam)} for number, network in networks.items()}
+        tests = {number: {0: _test(network, exam)} for number, network in tested.items()}
     return {number: _runs(number, found, len(exam.shifts)) for number, found in tests.items()}
 
 

@@ -6,16 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
 from csdm_cli.engine.evaluation import StudentRun
+from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.findings import Finding
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.repeat import evaluate_section, make_lt_section, pretrain_section, selection_section
-from csdm_cli.ledger.row import Data, Measured, Row, SectionName, Student
+from csdm_cli.ledger.row import Computing, Data, Measured, Row, SectionName, Student
 from csdm_cli.names import LabelKind
 from csdm_cli.scores import Scores, group_of_classes
 
-Commands = Callable[[Mapping[SectionName, Mapping[str, Any]], str, int], tuple[str, ...]]
+Sections = Mapping[SectionName, Mapping[str, Any]]
+Commands = Callable[[Sections, str, int, Mapping[Computing, Numerics]], tuple[str, ...]]
 Scale = Literal["full", "reduced"]
 
 
@@ -26,7 +30,7 @@ def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, 
         found: the sets; they differ by their seeds alone.
         table: the row's table; None is named for data, IPC and width.
         scale: None if the settings are to tell.
-        commands: types out settings, for a kind of source and a number of sets.
+        commands: types out settings, for a kind of source, a number of sets and what was not computed plainly.
 
     Raises:
         CsdmError: if the sets do not belong to one row, the set came from another tool, or the settings are not those
@@ -47,6 +51,7 @@ def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, 
     }
     width = f"-width{first.protocol['network']['width']}" if first.protocol["network"]["name"] == "convnet" else ""
     named = f"{first.facts['dataset']}-lt{first.facts['imbalance']:g}-ipc{first.ipc}{width}"
+    numerics = _numerics(first)
     row = Row(
         table=table or named,
         subject=first.subject,
@@ -56,13 +61,14 @@ def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, 
         factor=first.factor,
         scale="reduced",
         scale_text="unknown",
-        commands=commands(sections, str(first.facts["origin"]), len(found)),
+        commands=commands(sections, str(first.facts["origin"]), len(found), numerics),
         config=sections,
         network=dict(first.protocol["network"]),
         data=_data(first),
         code=first.code,
         machine=first.machine,
         sets=tuple(_measured(one) for one in sorted(found, key=lambda one: one.seed or 0)),
+        numerics=numerics,
     )
     return _scaled(row, scale)
 
@@ -96,6 +102,13 @@ def _scaled(row: Row, scale: Scale | None) -> Row:
     if scale == "full" and missing:
         raise CsdmError(f"--scale full: these settings are not the papers': {'; '.join(missing)}")
     return replace(row, scale=scale or ("reduced" if missing else "full"), scale_text=scale_text(row))
+
+
+def _numerics(found: Finding) -> dict[Computing, Numerics]:
+    """What distillation and students tell of theirs, unless they are plain."""
+    told: dict[Computing, Any] = {"distill": found.origin.get("numerics"), "evaluate": found.protocol.get("numerics")}
+    read = {part: TypeAdapter(Numerics).validate_python(value) for part, value in told.items() if value}
+    return {part: own for part, own in read.items() if own != PLAIN}
 
 
 def _data(found: Finding) -> Data:

@@ -63,6 +63,7 @@ class Finding:
             "tested on": self.tested_on,
             "protocol": self.protocol,
             "settings": distill,
+            "numerics": self.origin.get("numerics"),
             "teachers": self.origin.get("teachers"),
         }
 
@@ -140,7 +141,7 @@ def _without_set(origin: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Finding]:
-    code = _code({"commit": value["commit"], "dirty": value["dirty"]}, "", value["versions"])
+    now = {name: value.get(name) for name in ("commit", "dirty", "source")}
     machine = Machine(**value["machine"])
     found = []
     for table in value["tables"].values():
@@ -148,7 +149,7 @@ def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Fin
             if row["control"] and not controls:
                 continue
             subject = row["name"] if row["control"] else f"{row['name']} ({row['labels']} labels)"
-            sets = row["sets"] or [{"seed": None, "config": {}, "images_sha256": None, "record": None}]
+            sets = row["sets"] or [{"seed": None, "config": {}, "images_sha256": None, "record": None, **now}]
             distinct: dict[str | None, dict[str, Any]] = {}  # a method that draws nothing gives one set for all seeds
             for one in sets:
                 distinct.setdefault(one["images_sha256"], one)
@@ -171,7 +172,7 @@ def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Fin
                         images_sha256=one["images_sha256"],
                         making=_cost(record),
                         judging=Cost(),
-                        code=code,
+                        code=_code((record or {}).get("code") or now, one.get("source") or "", value["versions"]),
                         machine=machine,
                     )
                 )

@@ -13,9 +13,12 @@ from enum import StrEnum
 
 from csdm_cli.ledger.papers import PaperValue, paper_values
 from csdm_cli.ledger.row import Row
+from csdm_cli.names import Precision
 
 WIDTH, ITERATIONS, STUDENT_STEPS = 128, 10_000, 16_000
 LARGEST_CLASS = {"cifar10": 5000, "cifar100": 500}
+SIZE, SIZE_OF_SUBSETS = {"cifar10": 32, "cifar100": 32}, 128  # the others are subsets of ImageNet
+LOSSLESS = ("cifar10", "cifar100", "svhn", "fashion-mnist", "digits")  # as they were published; ImageNet is JPEG-coded
 ARCHITECTURES = {"alexnet": "AlexNet", "vgg11": "VGG-11", "resnet18": "ResNet-18"}
 
 
@@ -23,7 +26,7 @@ class Status(StrEnum):
     """What became of a paper's value here."""
 
     measured = "measured"
-    not_run = "not run"
+    not_run = "not run yet"
     no_data = "not run: code ready, no data here"
     no_method = "no such method here"
     unstated = "not comparable: no imbalance is printed"
@@ -83,9 +86,13 @@ def differences(row: Row) -> list[str]:
     largest = LARGEST_CLASS.get(row.data.dataset)
     if largest is not None and max(row.data.counts) != largest:
         found.append(f"{max(row.data.counts):,} images in the largest class, not {largest:,}")
-    if row.data.jpeg:
+    size = SIZE.get(row.data.dataset, SIZE_OF_SUBSETS)
+    if row.network["size"] != size:
+        found.append(f"images of {row.network['size']}×{row.network['size']}, not {size}×{size}")
+    if row.data.jpeg and row.data.dataset in LOSSLESS:
         found.append("JPEG-coded images")
-    return found
+    half = [part for part, own in row.numerics.items() if own.precision is Precision.bf16]
+    return found + [f"{part} in bf16" for part in half]
 
 
 def compare(rows: Sequence[Row], data_here: Container[str]) -> list[Comparison]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from csdm_cli.engine.numerics import Numerics
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import LabelKind
 from csdm_cli.scores import ClassGroups, OverSets, Summary, group_of_classes, summarise_sets
@@ -16,6 +17,7 @@ from csdm_cli.scores import ClassGroups, OverSets, Summary, group_of_classes, su
 SCHEMA: Literal["csdm ledger row 1"] = "csdm ledger row 1"
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 SectionName = Literal["make_lt", "pretrain", "distill", "evaluate"]
+Computing = Literal["distill", "evaluate"]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -139,7 +141,7 @@ class Row:
         network: of the students.
         data, code, machine: see there.
         sets: all that was measured.
-        parameterisation: how training images are stored.
+        numerics: how networks computed while images were distilled, and students; what is left out was plain.
     """
 
     table: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
@@ -158,6 +160,7 @@ class Row:
     machine: Machine
     sets: Annotated[tuple[Measured, ...], Field(min_length=1)]
     schema: Literal["csdm ledger row 1"] = SCHEMA
+    numerics: dict[Computing, Numerics] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -213,6 +216,17 @@ class Row:
         """Mean, and the standard deviation that tells how far another run may lie: over sets if there are several."""
         found = self.accuracy
         return found.sets if found.sets.count > 1 else found.students
+
+    @property
+    def independent(self) -> Summary | None:
+        """The runs that tell how far another mean may lie: sets, or students of all real images; None of one set.
+
+        Students of a single set differ by less than sets do, so no interval of its method can be made of them.
+        """
+        found = self.accuracy
+        if self.is_full_data:
+            return found.students
+        return found.sets if found.sets.count > 1 else None
 
     @property
     def students(self) -> tuple[Student, ...]:

@@ -13,11 +13,18 @@ from csdm_cli.ledger.matching import Comparison, Status
 from csdm_cli.ledger.row import Row
 from csdm_cli.scores import share_of_gap_closed
 
-MARKED = re.compile(r"(?P<start><!-- ledger: (?P<name>\S+) -->)\n.*?(?P<end><!-- /ledger -->)", re.DOTALL)
+MARKED = re.compile(
+    r"^(?P<start><!-- ledger: (?P<name>\S+(?: \S+)?) -->)\n.*?^(?P<end><!-- /ledger -->)", re.DOTALL | re.MULTILINE
+)
 GROUPS: tuple[Literal["head", "medium", "tail"], ...] = ("head", "medium", "tail")
 OURS = ("students trained on", "what", "test accuracy, %", *GROUPS, "gap closed", "sets × students")
 BESIDE = ("dataset", "β", "IPC", "network", "method", "paper, %", "from", "ours, %", "difference", "settings")
 TEXT_COLUMNS = {OURS[0], "what", "dataset", "network", "method", "from", "settings"}
+LEFT_OUT = {
+    "that csdm could measure": (Status.not_run, Status.no_data),
+    "of methods that csdm has not": (Status.no_method,),
+    "without an imbalance": (Status.unstated,),
+}
 
 
 @dataclass(frozen=True)
@@ -62,10 +69,12 @@ def paper_sheet(found: Sequence[Comparison], shown_ones: Shown) -> Sheet:
         return shown_ones is Shown.all or own or item.row is not None
 
     shown = [item for item in found if is_shown(item)]
-    left = len(found) - len(shown)
-    footnote = f"{left} more values of the papers have no row here; `csdm ledger --all` lists them." if left else ""
+    left = [item for item in found if not is_shown(item)]
+    reasons = {why: sum(item.status in statuses for item in left) for why, statuses in LEFT_OUT.items()}
+    told = ", ".join(f"{number} {why}" for why, number in reasons.items() if number)
+    footnote = f"{len(left)} more values of the papers have no row here ({told}); `csdm ledger --all` lists them."
     cells = tuple(_beside(item) for item in shown)
-    return Sheet("papers", "Beside the papers' values", BESIDE, cells, footnote)
+    return Sheet("papers", "Beside the papers' values", BESIDE, cells, footnote if left else "")
 
 
 def refreshed(text: str, sheets: Sequence[Sheet]) -> str:
@@ -91,17 +100,34 @@ def counts_by_status(found: Sequence[Comparison]) -> dict[str, int]:
 
 
 def _own_sheet(name: str, rows: Sequence[Row]) -> Sheet:
-    ordered = sorted(rows, key=lambda row: (is_control(row), row.is_full_data, -row.spread.mean))
+    ordered = in_order(rows)
     some = ordered[0]
     ipc = sorted({row.ipc for row in rows if row.ipc is not None})
     images = f", IPC {'/'.join(map(str, ipc))}" if ipc else ""
     title = f"{some.data.dataset}, β {some.data.imbalance:g}{images}, {some.data.tested_on} set"
-    jpeg = " The images are JPEG-coded." if some.data.jpeg else ""
     told = [row for row in ordered if not is_control(row)] or ordered  # whose scale is the controls' as well
-    scales = [f"{row.scale.capitalize()} scale: {row.scale_text}." for row in told]
-    footnote = " ".join(dict.fromkeys(scales)) + jpeg + " ± is the standard deviation over sets, or students of one."
-    cells = tuple(_own(row, _share(row, rows)) for row in ordered)
-    return Sheet(name, title, OURS, cells, footnote)
+    spread = "± is the standard deviation over sets, or students of one."
+    cells = tuple(_own(row, gap_closed(row, rows)) for row in ordered)
+    return Sheet(name, title, OURS, cells, " ".join((scale_of(told), spread, *_best_steps(told))))
+
+
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Sets first, then selections, then all real images, each by accuracy."""
+    return sorted(rows, key=lambda row: (is_control(row), row.is_full_data, -row.spread.mean))
+
+
+def scale_of(rows: Sequence[Row]) -> str:
+    """At which scale rows of one table were measured, and whether on JPEG-coded images."""
+    scales = [f"{row.scale.capitalize()} scale: {row.scale_text}." for row in rows]
+    jpeg = ["The images are JPEG-coded."] if rows[0].data.jpeg else []
+    return " ".join((*dict.fromkeys(scales), *jpeg))
+
+
+def _best_steps(rows: Sequence[Row]) -> list[str]:
+    """What choosing each student's step on the test images would claim, of rows tested more than once."""
+    several = [row for row in rows if row.config["evaluate"]["test_points"] > 1]
+    told = ", ".join(f"{row.subject} {row.best_on_test.students}" for row in several)
+    return [f"Best step on the {rows[0].data.tested_on} images, which is not the result: {told}."] if told else []
 
 
 def is_control(row: Row) -> bool:
@@ -113,7 +139,7 @@ def _own(row: Row, share: float | None) -> tuple[str, ...]:
     groups = [row.of_group(group) for group in GROUPS]
     return (
         row.subject,
-        _what(row),
+        stored(row),
         str(row.spread),
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
         "–" if share is None else f"{share:.2f}",
@@ -121,15 +147,16 @@ def _own(row: Row, share: float | None) -> tuple[str, ...]:
     )
 
 
-def _what(row: Row) -> str:
+def stored(row: Row) -> str:
+    """What students were trained on: how many images, of how many cells."""
     if row.is_full_data:
         return f"all {sum(row.data.counts):,} images"
     per_class = f"{row.ipc} images per class"
     return per_class if row.factor == 1 else f"{per_class}, each of {row.factor}×{row.factor}"
 
 
-def _share(row: Row, rows: Sequence[Row]) -> float | None:
-    """Of the gap between random images and the best control on all of them, under the same labels as far as known."""
+def gap_closed(row: Row, rows: Sequence[Row]) -> float | None:
+    """Share of the gap between random images under hard labels and the best control on all real images."""
     random = [other for other in rows if other.method == "random" and other.labels == "hard" and other.ipc == row.ipc]
     full = [other for other in rows if other.is_full_data]
     if row.is_full_data or not random or not full:

@@ -39,6 +39,9 @@ class Spectrum:
         count: how many per view.
         rule: how they are spread over the measure.
         resample: whether every view has its own, or all share one set.
+        absolute: whether ``scale`` is the length itself.
+        mixture: kernels whose mean is looked at, of lengths an octave apart, with the scale in their middle.
+        adaptive: whether each class is seen at a length of its own, the scale times its own median distance.
     """
 
     kernel: KernelName
@@ -48,6 +51,8 @@ class Spectrum:
     rule: FrequencyRule = FrequencyRule.monte_carlo
     resample: bool = True
     absolute: bool = False
+    mixture: int = 1
+    adaptive: bool = False
 
 
 class Summary(ABC):
@@ -111,6 +116,9 @@ class ClassStatistics:
         summaries: by name, each (c, …).
         features: one (n, D) tensor per class.
         length: the kernel length ℓ under this view's weights, for kernels that need it.
+        counts: images that each class's statistics come from; None for whole classes.
+        stretch: what normalised features were multiplied by before ``ecf``, (c,), for an adaptive spectrum: ℓ over
+            the class's own length.
     """
 
     mean: Tensor | None = None
@@ -119,6 +127,8 @@ class ClassStatistics:
     summaries: Mapping[str, Tensor] = field(default_factory=dict)
     features: Sequence[Tensor] | None = None
     length: float = 1.0
+    counts: Sequence[int] | None = None
+    stretch: Tensor | None = None
 
     def of(self, first: int, last: int) -> ClassStatistics:
         """The statistics of classes first … last-1."""
@@ -130,6 +140,8 @@ class ClassStatistics:
             summaries={name: value[part] for name, value in self.summaries.items()},
             features=None if self.features is None else self.features[part],
             length=self.length,
+            counts=None if self.counts is None else self.counts[part],
+            stretch=None if self.stretch is None else self.stretch[part],
         )
 
 
@@ -172,6 +184,11 @@ class Batch:
         """Σ_c ‖mean f(real_c) − mean f(synthetic_c)‖², which several methods start from: a scalar."""
         assert self.real.mean is not None, "the method did not ask for means"
         return (self.class_means(self.features) - self.real.mean).square().sum()
+
+    def at_own_length(self, unit: Tensor) -> Tensor:
+        """Normalised features (c·per_class, D) as ``frequencies`` see them: each class at its own length, if any."""
+        stretch = self.real.stretch
+        return unit if stretch is None else unit * stretch.repeat_interleave(self.per_class)[:, None]
 
     @property
     def labels(self) -> Tensor:
@@ -235,11 +252,13 @@ class OptimisedMethod(Described, ABC):
         default_calibration: weight of the teachers' cross-entropy unless the user sets one.
         default_schedule: which of the teachers' weights it looks through unless the user says.
         class_separable: whether its loss is a sum of functions of one class each (under its parameters).
+        pools_real: whether :meth:`revise` makes a class's real statistics from other classes' too.
     """
 
     default_calibration: ClassVar[float] = 0.0
     default_schedule: ClassVar[TeacherSchedule] = TeacherSchedule.final
     class_separable: bool = True
+    pools_real: bool = False
     answers: bool = False
 
     def __init__(self, parameters: Any) -> None:
@@ -256,6 +275,13 @@ class OptimisedMethod(Described, ABC):
 
     def prepare(self, context: Context) -> None:  # a method need not
         """Called once before the first step (also of a resumed run)."""
+
+    def revise(self, statistics: ClassStatistics) -> ClassStatistics:
+        """What :meth:`losses` is to read in place of a view's measured ``statistics``, which are of all classes.
+
+        Called after :meth:`prepare`. A bank holds what was measured, whatever is made of it here.
+        """
+        return statistics
 
     def lens(self, shared: Lens) -> Lens:
         """The networks to look through: the teachers, or a method's own. Called after :meth:`prepare`."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from csdm_cli.methods.contract import Batch, Context, OptimisedMethod, Request, Spectrum
+from csdm_cli.errors import UsageError
+from csdm_cli.methods.contract import Batch, ClassStatistics, Context, OptimisedMethod, Request, Spectrum, option
 from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.spectral.characteristic import ecf
 from csdm_cli.spectral.distance import class_distance
+from csdm_cli.spectral.estimates import borrowed, debiased
 from csdm_cli.spectral.kernels import SHIFT_INVARIANT, check_shape
 from csdm_cli.spectral.mmd import biased_mmd2
 from csdm_cli.spectral.weights import alphas
@@ -35,6 +38,12 @@ class CsdmParameters:
     alpha_schedule: AlphaSchedule
     alpha_head: float
     alpha_tail: float
+    debias: bool = option(False, "take from the real |φ|² of n images the 1/n that their number alone gives it")
+    borrow: Annotated[float, Field(ge=0, le=1)] = option(
+        0.0, "how far a small class's real log|φ| moves to the mean of all classes: the whole way at 1 and one image"
+    )
+    mixture: Annotated[int, Field(ge=1)] = option(1, "kernels an octave of length apart, whose mean is the kernel")
+    adaptive: bool = option(False, "scale times the median distance within each class, not that of all images")
 
 
 class Csdm(OptimisedMethod):
@@ -42,6 +51,10 @@ class Csdm(OptimisedMethod):
 
     Kernels without a spectral measure stand beside it for comparison and have no α: linear and cosine
     compare the means of the normalised features, polynomial and sigmoid are quadratic-time MMDs.
+
+    ``debias`` and ``borrow`` (not in the paper) revise the real φ_c of classes with few images, in this order: see
+    :mod:`csdm_cli.spectral.estimates`. With ``adaptive`` ω counts in units of each class's own length, so that what
+    a class then borrows is spread relative to its own.
     """
 
     Parameters = CsdmParameters
@@ -52,12 +65,16 @@ class Csdm(OptimisedMethod):
     parameters: CsdmParameters
 
     def __init__(self, parameters: CsdmParameters) -> None:
-        """Raises: UsageError if the kernel cannot have this shape."""
+        """Raises: UsageError if the kernel cannot have this shape, or a kernel of a mixture has no frequency."""
         super().__init__(parameters)
         given = parameters.kernel_shape
         # the other kernels ignore it
         self.shape = DEFAULT_SHAPE.get(parameters.kernel, 1.5) if given is None else given
         check_shape(parameters.kernel, self.shape)
+        if parameters.mixture > parameters.frequencies:
+            asked = f"--option mixture={parameters.mixture}"
+            raise UsageError(f"{asked} needs a frequency for each kernel: --frequencies is {parameters.frequencies}")
+        self.pools_real = parameters.borrow > 0
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
@@ -68,25 +85,35 @@ class Csdm(OptimisedMethod):
     def request(self) -> Request:
         p = self.parameters
         if p.kernel in SHIFT_INVARIANT:
-            return Request(
-                spectrum=Spectrum(p.kernel, self.shape, p.scale, p.frequencies, p.frequency_rule, p.resample)
-            )
+            spectrum = Spectrum(p.kernel, self.shape, p.scale, p.frequencies, p.frequency_rule, p.resample)
+            return Request(spectrum=replace(spectrum, mixture=p.mixture, adaptive=p.adaptive))
         if p.kernel in MEANS_ONLY:
             return Request(unit_mean=True)
         return Request(features=True, length=True)
 
     def prepare(self, context: Context) -> None:
         p = self.parameters
+        self._counts = context.counts
         self.alpha = alphas(context.counts, p.alpha_schedule, p.alpha_head, p.alpha_tail).to(
             context.device, context.dtype
         )
+
+    def revise(self, statistics: ClassStatistics) -> ClassStatistics:
+        p, transform = self.parameters, statistics.ecf
+        if transform is None:
+            return statistics
+        if p.debias:
+            transform = debiased(transform, statistics.counts or self._counts)
+        if p.borrow:
+            transform = borrowed(transform, self._counts, p.borrow)
+        return replace(statistics, ecf=transform)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         p = self.parameters
         features = normalize(batch.features)
         if batch.real.ecf is not None:
             assert batch.frequencies is not None
-            synthetic = ecf(features, batch.frequencies, [batch.per_class] * batch.classes)
+            synthetic = ecf(batch.at_own_length(features), batch.frequencies, [batch.per_class] * batch.classes)
             alpha = self.alpha[batch.first : batch.last]
             distance = class_distance(batch.real.ecf, synthetic, alpha, root=p.distance is Distance.root)
             return {"spectral": distance.sum()}
@@ -104,6 +131,7 @@ class Csdm(OptimisedMethod):
         if p.kernel not in SHIFT_INVARIANT:
             idle |= {"frequencies", "frequency_rule", "resample", "distance"}
             idle |= {"alpha_schedule", "alpha_head", "alpha_tail"}
+            idle |= {"debias", "borrow", "mixture", "adaptive"}
         if p.kernel in MEANS_ONLY:
             idle |= {"scale"}
         if p.kernel not in DEFAULT_SHAPE:

@@ -12,7 +12,7 @@ from torch import Tensor
 from csdm_cli.engine.lens import Lens, Place
 from csdm_cli.engine.views import View
 from csdm_cli.errors import UsageError
-from csdm_cli.methods.contract import Batch, Context, OptimisedMethod, Request
+from csdm_cli.methods.contract import Batch, ClassStatistics, Context, OptimisedMethod, Request
 from csdm_cli.regularisers import Chosen, parse_all
 from csdm_cli.regularisers.regulariser import Regulariser
 
@@ -21,7 +21,7 @@ PREFIX = "regularizer-"
 # What the method tells about itself and the regularisers leave as it is.
 KEPT = (
     *("source", "cost", "departures", "default_calibration", "default_schedule", "default_labels"),
-    *("class_separable", "answers"),
+    *("class_separable", "pools_real", "answers"),
 )
 
 
@@ -61,6 +61,9 @@ class Regularised(OptimisedMethod):
         self.base.prepare(context)
         for part in self.parts:
             part.regulariser.prepare(context)
+
+    def revise(self, statistics: ClassStatistics) -> ClassStatistics:
+        return self.base.revise(statistics)
 
     def lens(self, shared: Lens) -> Lens:
         """Raises: UsageError if the base looks at more than the features that a regulariser is made for."""

@@ -81,7 +81,19 @@ def sample_frequencies(
         raise UsageError(f"--kernel {name} is not shift-invariant and has no frequencies; use one of {known}")
     check_shape(name, shape)
     _check_length(length)
-    return _SAMPLERS[name](rule, count, dim, shape, generator, dtype) / length
+    return _SAMPLERS[name](rule, count, dim, shape, generator, dtype).div_(length)  # a copy's hole may never be filled
+
+
+def relative_lengths(count: int, mixture: int) -> Tensor:
+    """The length of each frequency's kernel in a mixture of kernels, relative to the middle: (count, 1).
+
+    The lengths are ``mixture`` octaves, 2^(j − (mixture − 1)/2). Frequencies of length 1 divided by them follow the
+    spectral measure of the kernels' mean. The kernels have neighbouring frequencies, which keeps the order in
+    point sets that have one, and equally many, or one more.
+    """
+    kernels = torch.arange(count) * mixture // count
+    relative: Tensor = 2.0 ** (kernels.double() - (mixture - 1) / 2)
+    return relative[:, None]
 
 
 def kernel_matrix(name: KernelName, x: Tensor, y: Tensor, length: float, shape: float) -> Tensor:
@@ -169,14 +181,14 @@ def _student(
 ) -> Tensor:
     """z·√(2ν/χ²), one χ² with 2ν degrees of freedom per frequency: 2·Gamma(ν)."""
     normal = normal_points(rule, count, dim, generator, dtype)
-    return normal * (shape / _gamma(count, shape, generator, dtype)).sqrt()
+    return normal.mul_((shape / _gamma(count, shape, generator, dtype)).sqrt())
 
 
 def _gamma_mixture(
     rule: FrequencyRule, count: int, dim: int, shape: float, generator: torch.Generator, dtype: torch.dtype
 ) -> Tensor:
     normal = normal_points(rule, count, dim, generator, dtype)
-    return normal * (_gamma(count, shape, generator, dtype) / shape).sqrt()
+    return normal.mul_((_gamma(count, shape, generator, dtype) / shape).sqrt())
 
 
 def _gamma(count: int, shape: float, generator: torch.Generator, dtype: torch.dtype) -> Tensor:

@@ -49,6 +49,7 @@ def other_set(*options: object) -> None:
     [
         (["distill", "--ipc", "0"], ['--ipc: got "0", expected an integer >= 1']),
         (["distill", "--lr", "-1"], ['--lr: got "-1", expected a number > 0']),
+        (["distill", "--average", "1"], ['--average: got "1", expected', "< 1"]),
         (["distill", "--lr", "nan"], ["--lr", "expected a number > 0"]),
         (["distill", "--alpha-head", "1.5"], ["--alpha-head", "> 0 and < 1"]),
         (["distill", "--kernel", "lapalce"], ["--kernel", "did you mean laplace?"]),

@@ -90,7 +90,9 @@ def test_every_row_follows_from_its_students(finished):
 
 def test_every_set_can_be_made_again_from_what_is_written(finished):
     result = json.loads((finished / "artifacts/compare/compare.json").read_text())
-    assert {"settings", "commit", "dirty", "finished", "device", "machine", "versions", "tables"} == set(result)
+    assert {"settings", "commit", "dirty", "finished", "device", "machine", "versions", "source", "tables"} == set(
+        result
+    )
     table = result["tables"][TABLE]
     assert table["tested_on"] == "test" and table["failed"] == {} and len(table["data"]["fingerprints"]["train"]) == 64
     for row in table["rows"]:

@@ -78,6 +78,18 @@ def test_selections_are_real_images(workplace, method):
         assert all((tile - shrunk).abs().amax(dim=(1, 2, 3)).min() < 0.51 / 255 for tile in tiles)
 
 
+def test_an_average_of_the_steps_is_stored_and_labelled(workplace):
+    def made(iterations: int, average: float):
+        options = ("--lr", 0.2, "--schedule", "constant", "--labels", "soft")
+        return distil("--iterations", iterations, "--average", average, *options, out=f"{iterations}-{average}")[1]
+
+    first, second, averaged = made(1, 0), made(2, 0), made(2, 0.5)
+    expected = (0.5 * first.images.double() + second.images.double()) / 1.5
+    assert (averaged.images - expected).abs().max() <= 1  # of 255: all were rounded
+    assert (second.images - expected).abs().max() > 10
+    assert not torch.equal(averaged.soft_labels.probabilities, second.soft_labels.probabilities)
+
+
 def test_dm_matches_means(workplace):
     result, made = distil("--method", "dm")
     assert "matching of class means" in result.stderr and made.provenance.method == "dm"

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from csdm_cli.commands.ledger_run import newer_settings, settings_of
+from csdm_cli.keys import source_hash
 from csdm_cli.ledger.store import find_row, read_rows
 from tests.commands.conftest import fails, run
+from tests.ledger.rows import row as made_up
 
 TABLE = "digits-lt6-ipc2-width4"
 
@@ -130,3 +133,13 @@ def test_rows_of_a_comparison(place):
     again = find_row(f"{TABLE}-csdm-hard", Path("others"))
     assert [found.students for found in again.sets] == [found.students for found in row.sets]
     assert again.config == row.config and again.data == row.data
+    sources = {found.code.source for found in read_rows(Path("others"))}
+    assert sources == {row.code.source} == {source_hash()}  # of selections and all real images as well
+
+
+def test_settings_newer_than_a_row_are_told():
+    """They had no say in it, and may have one today."""
+    old = made_up()
+    assert newer_settings(old, settings_of(old, None)) == []
+    del old.config["distill"]["kernel"]
+    assert newer_settings(old, settings_of(old, None)) == ["distill.kernel is newer than the row, now rbf"]

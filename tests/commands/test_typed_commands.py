@@ -13,6 +13,8 @@ from csdm_cli import commands, config
 from csdm_cli.cli import app
 from csdm_cli.commands.assembling import make_method, settled
 from csdm_cli.commands.typed_commands import typed_commands
+from csdm_cli.engine.numerics import Numerics
+from csdm_cli.names import Precision
 
 MAKE_LT = config.MakeLt(imbalance=50, n_max=500, dev=5)
 PRETRAIN = config.Pretrain(width=16, teachers=2, loss="cross-entropy")
@@ -66,6 +68,14 @@ def test_what_would_be_refused_is_not_typed():
     """A params file may set it for the other methods of a comparison."""
     *_, distill, _ = typed_commands(sections(method="dm", temperature=4, alpha_head=0.9), "torchvision", 1)
     assert "--method dm" in distill and "--temperature" not in distill and "--alpha-head" not in distill
+
+
+def test_what_was_not_computed_plainly_is_typed():
+    own = {"distill": Numerics(Precision.bf16, compiled=True), "evaluate": Numerics(channels_last=True)}
+    *_, distill, evaluate = typed_commands(sections(), "torchvision", 1, own)
+    assert distill.endswith(" --precision bf16 --compile") and evaluate.endswith(" --channels-last")
+    compare = typed_commands(sections(method="random"), "torchvision", 1, {"evaluate": own["evaluate"]})[-1]
+    assert compare.endswith(" --channels-last")
 
 
 def test_sets_without_teachers_are_compared(understood):

@@ -80,12 +80,12 @@ def test_finished_students_are_kept_and_not_trained_again(learnt, data: ImageSet
     trained: list[int] = []
     original = students._teach_and_test
 
-    def watched(exam, protocol, numbers, title, quiet):
+    def watched(exam, examiner, numbers, title):
         if numbers == [2] and trained == [0, 1]:
             trained.append(-1)
             raise KilledError
         trained.extend(numbers)
-        return original(exam, protocol, numbers, title, quiet)
+        return original(exam, examiner, numbers, title)
 
     monkeypatch.setattr(students, "_teach_and_test", watched)
     with pytest.raises(KilledError):
@@ -113,9 +113,9 @@ def test_what_is_missing_is_trained_together(learnt, data: ImageSet, tmp_path: P
     groups: list[list[int]] = []
     original = students._teach_and_test
 
-    def watched(exam, protocol, numbers, title, quiet):
+    def watched(exam, examiner, numbers, title):
         groups.append(numbers)
-        return original(exam, protocol, numbers, title, quiet)
+        return original(exam, examiner, numbers, title)
 
     monkeypatch.setattr(students, "_teach_and_test", watched)
     five = replace(PROTOCOL, students=5)

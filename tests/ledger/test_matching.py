@@ -59,14 +59,21 @@ def test_departures_are_listed():
     config["distill"]["iterations"], config["evaluate"]["steps"] = 10_000, 16_000
     large = replace(row().data, counts=(5000, 900, 100, 25))
     assert differences(row(config=config, data=large)) == []
-    small = row(
-        config=config, data=replace(row().data, jpeg=True), network={"name": "convnet", "width": 64, "depth": 3}
-    )
+    small = row(config=config, data=replace(row().data, jpeg=True), network=row().network | {"width": 64, "size": 16})
     assert differences(small) == [
         "width 64, not 128",
         "50 images in the largest class, not 5,000",
+        "images of 16×16, not 32×32",
         "JPEG-coded images",
     ]
+
+
+def test_what_was_published_as_jpeg_departs_by_its_size_alone():
+    data, config = replace(row().data, dataset="imagenette", jpeg=True), row().config
+    large, small = ({"name": "convnet", "width": 128, "depth": 5, "size": size} for size in (128, 64))
+    same = differences(row(data=data, config=config, network=large))
+    assert "JPEG-coded images" not in same
+    assert differences(row(data=data, config=config, network=small)) == [*same, "images of 64×64, not 128×128"]
 
 
 def test_a_selection_has_no_iterations_to_miss():

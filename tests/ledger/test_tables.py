@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -25,6 +26,23 @@ def test_controls_stand_below_and_the_gap_is_told():
 def test_jpeg_and_scale_are_told():
     (sheet,) = own_sheets([row(data=replace(row().data, jpeg=True))])
     assert "JPEG-coded" in sheet.footnote and "Reduced scale: small." in sheet.footnote
+
+
+def test_the_best_step_stands_below_where_there_were_several():
+    """By rows.student every student's best step is a point above its last."""
+    (sheet,) = own_sheets([row(), random_row(((0.3,),))])
+    assert "Best step on the test images, which is not the result: csdm (hard labels) 51.0 ± 8.2." in sheet.footnote
+    assert all("51.0" not in cell for cells in sheet.cells for cell in cells)
+    config = row().config
+    (sheet,) = own_sheets([row(config=config | {"evaluate": config["evaluate"] | {"test_points": 1}})])
+    assert "Best step" not in sheet.footnote
+
+
+def test_the_values_left_out_are_counted_by_reason():
+    found = compare([row()], ())
+    total, *reasons = map(int, re.findall(r"\d+", paper_sheet(found, Shown.measured).footnote))
+    assert total == len(found) - 1 == sum(reasons) and len(reasons) == 3
+    assert paper_sheet(found, Shown.all).footnote == ""
 
 
 def test_papers_and_ours_have_columns_of_their_own():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,13 +11,14 @@ from torch.nn.functional import normalize
 
 from csdm_cli.commands.assembling import make_method
 from csdm_cli.config import Distill
+from csdm_cli.engine.real_side import draw_frequencies
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import Batch, ClassStatistics, Context
 from csdm_cli.methods.csdm import Csdm, CsdmParameters
 from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.spectral.characteristic import ecf
-from csdm_cli.spectral.kernels import SHIFT_INVARIANT, median_distance, sample_frequencies
+from csdm_cli.spectral.kernels import SHIFT_INVARIANT, median_distance
 from tests.reference.mmd import biased_mmd2
 from tests.reference.mmd import kernel as kernel_by_hand
 
@@ -33,26 +35,24 @@ def make_batch(parameters: CsdmParameters, seed: int = 0) -> Batch:
     own = torch.randn(12, 6, generator=rng, dtype=torch.float64).requires_grad_(True)
     request = Csdm(parameters).request()
     unit = normalize(torch.cat(real))
-    frequencies, transform = None, None
-    if request.spectrum:
-        length = request.spectrum.scale * median_distance(unit, parameters.kernel)
-        frequencies = sample_frequencies(
-            parameters.kernel,
-            parameters.frequencies,
-            6,
-            length,
-            parameters.kernel_shape,
-            torch.Generator().manual_seed(1),
-            dtype=torch.float64,
-            rule=parameters.frequency_rule,
-        )
-        transform = ecf(unit, frequencies, COUNTS)
+    frequencies, transform, stretch = None, None, None
     parts = unit.split(COUNTS)
+    if request.spectrum:
+        median = median_distance(unit, parameters.kernel)
+        network, view = SimpleNamespace(feature_dim=6), SimpleNamespace(frequency_seed=1)
+        length = request.spectrum.scale * median
+        frequencies = draw_frequencies(request.spectrum, network, view, length, torch.device("cpu"), torch.float64)
+        if request.spectrum.adaptive:
+            medians = [median_distance(part, parameters.kernel) for part in parts]
+            stretch = torch.tensor([median / each for each in medians], dtype=torch.float64)
+            unit = unit * stretch.repeat_interleave(torch.tensor(COUNTS))[:, None]
+        transform = ecf(unit, frequencies, COUNTS)
     statistics = ClassStatistics(
         unit_mean=torch.stack([part.mean(0) for part in parts]) if request.unit_mean else None,
         ecf=transform,
         features=parts if request.features else None,
         length=1.3,
+        stretch=stretch,
     )
     return Batch(0, 3, 4, own, statistics, frequencies)
 
@@ -60,7 +60,9 @@ def make_batch(parameters: CsdmParameters, seed: int = 0) -> Batch:
 def loss(parameters: CsdmParameters, batch: Batch | None = None) -> torch.Tensor:
     method = Csdm(parameters)
     method.prepare(Context(COUNTS, torch.device("cpu"), torch.float64))
-    return torch.stack(list(method.losses(batch or make_batch(parameters), 0).values())).sum()
+    batch = batch or make_batch(parameters)
+    batch = replace(batch, real=method.revise(batch.real))
+    return torch.stack(list(method.losses(batch, 0).values())).sum()
 
 
 def test_alpha_one_half_is_half_the_spectral_distance():
@@ -106,6 +108,10 @@ def test_every_parameter_changes_the_loss():
         "alpha_schedule": AlphaSchedule.reversed,
         "alpha_head": 0.9,
         "alpha_tail": 0.1,
+        "debias": True,
+        "borrow": 0.5,
+        "mixture": 2,
+        "adaptive": True,
     }
     # resample decides which views share frequencies, not what is made of them: see test_views
     assert set(other) == {field.name for field in fields(CsdmParameters)} - {"resample"}
@@ -119,6 +125,7 @@ def test_idle_options_are_the_ones_that_change_nothing():
     values = {"kernel_shape": 2.0, "scale": 2.0, "frequencies": 30, "distance": Distance.root, "alpha_tail": 0.1}
     values |= {"frequency_rule": FrequencyRule.sobol}
     values |= {"alpha_schedule": AlphaSchedule.reversed, "alpha_head": 0.9}
+    values |= {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True}
     for kernel in KernelName:
         base = replace(DEFAULT, kernel=kernel, kernel_shape=1.0)
         idle = Csdm(base).idle_options()
@@ -168,3 +175,23 @@ def test_every_kernel_has_a_shape_of_its_own(kernel, shape):
 def test_a_shape_the_kernel_cannot_have_is_refused_at_once():
     with pytest.raises(UsageError, match="whole number"):
         Csdm(replace(DEFAULT, kernel=KernelName.polynomial, kernel_shape=1.5))
+
+
+@pytest.mark.parametrize("option", ["debias", "borrow", "mixture", "adaptive"])
+def test_what_needs_characteristic_functions_is_refused_without_them(option):
+    value = {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True}[option]
+    with pytest.raises(UsageError, match=f"--option {option} has no effect"):
+        make_method(Distill(kernel=KernelName.linear, option={option: value}))
+
+
+def test_a_mixture_needs_a_frequency_for_each_kernel():
+    Csdm(replace(DEFAULT, mixture=DEFAULT.frequencies))
+    with pytest.raises(UsageError, match="--option mixture=25 needs a frequency for each kernel: --frequencies is 24"):
+        Csdm(replace(DEFAULT, mixture=25))
+
+
+def test_statistics_are_left_alone_by_default():
+    method, real = Csdm(DEFAULT), make_batch(DEFAULT).real
+    method.prepare(Context(COUNTS, torch.device("cpu"), torch.float64))
+    assert method.revise(real).ecf is real.ecf and not method.pools_real
+    assert Csdm(replace(DEFAULT, borrow=0.1)).pools_real

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from csdm_cli.augment import augment
 from csdm_cli.decode import decode
+from tests.reference import spectral
 
 
 def features_of(network, images: Tensor, mean, std, theta, label: int) -> Tensor:
@@ -23,16 +24,47 @@ def characteristic_function(features: Tensor, frequencies: Tensor) -> Tensor:
     return torch.exp(1j * (features @ frequencies.T)).mean(0)
 
 
-def csdm_loss(network, stored, data, formation, theta, frequencies, alpha, calibration) -> Tensor:
+@torch.no_grad()
+def real_transforms(network, data, theta, frequencies, stretch, debias: bool, borrow: float) -> list[Tensor]:
+    """φ of every whole class, debiased and borrowed if so asked."""
+    found = []
+    for label in range(data.classes):
+        real = data.of_class(label).to(frequencies.dtype) / 255
+        unit = features_of(network, real, data.mean, data.std, theta, label)
+        found.append(characteristic_function(unit * stretch[label], frequencies).tolist())
+    if debias:
+        found = [spectral.debiased(transform, n) for transform, n in zip(found, data.counts, strict=True)]
+    if borrow:
+        found = spectral.borrowed(found, data.counts, borrow)
+    return [torch.tensor(transform, dtype=torch.complex128) for transform in found]
+
+
+@torch.no_grad()
+def stretches(network, data) -> list[float]:
+    """The median distance between all images' features over that within a class, for every class."""
+    centre, spread = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (data.mean, data.std))
+    raw = network.features((data.images.double() / 255 - centre) / spread)
+    unit = raw / raw.norm(dim=1, keepdim=True)
+
+    def median(rows: Tensor) -> float:
+        pairs = [float((x - y).norm()) for i, x in enumerate(rows) for y in rows[:i]]
+        return sorted(pairs)[(len(pairs) - 1) // 2]
+
+    return [median(unit) / median(own) for own in unit.split(list(data.counts))]
+
+
+def csdm_loss(
+    network, stored, data, formation, theta, frequencies, alpha, calibration, stretch=None, debias=False, borrow=0.0
+) -> Tensor:
     """Σ_c mean_ω[α(|φ|-|ψ|)² + (1-α)·2|φ||ψ|(1 - cos Δ)] + calibration · mean cross-entropy."""
     total = torch.zeros((), dtype=stored.dtype)
+    stretch = stretch or [1.0] * formation.classes
+    transforms = real_transforms(network, data, theta, frequencies, stretch, debias, borrow)
     logits, labels = [], []
-    for label in range(formation.classes):
-        with torch.no_grad():
-            real = data.of_class(label).to(stored.dtype) / 255
-            phi = characteristic_function(features_of(network, real, data.mean, data.std, theta, label), frequencies)
+    for label, phi in enumerate(transforms):
         own = decode(stored[label * formation.ipc : (label + 1) * formation.ipc], formation.factor, formation.size)
-        psi = characteristic_function(features_of(network, own, data.mean, data.std, theta, label), frequencies)
+        unit = features_of(network, own, data.mean, data.std, theta, label)
+        psi = characteristic_function(unit * stretch[label], frequencies)
         amplitude = (phi.abs() - psi.abs()).square()
         phase = 2 * phi.abs() * psi.abs() * (1 - torch.cos(phi.angle() - psi.angle()))
         total = total + (alpha[label] * amplitude + (1 - alpha[label]) * phase).mean()

@@ -25,6 +25,31 @@ def by_class(features: Tensor, frequencies: Tensor, counts: Sequence[int]) -> li
     return [characteristic_function(part, frequencies) for part in features.split(list(counts))]
 
 
+def debiased(transform: list[complex], images: int) -> list[complex]:
+    """Amplitude √max(0, (n|φ|² - 1)/(n - 1)), phase as it is; of one image, as it is."""
+    if images == 1:
+        return transform
+    squares = [(images * abs(p) ** 2 - 1) / (images - 1) for p in transform]
+    return [
+        cmath.rect(math.sqrt(max(0.0, square)), cmath.phase(p)) for square, p in zip(squares, transform, strict=True)
+    ]
+
+
+def borrowed(transforms: list[list[complex]], counts: Sequence[int], strength: float) -> list[list[complex]]:
+    """|φ_c| exp(s_c (m - L_c)), L_c = log max(|φ_c|, n_c^-½), m its mean weighed by n_c, phases as they are."""
+    found = []
+    for transform, count in zip(transforms, counts, strict=True):
+        share = strength * (1 - math.log(count) / math.log(max(counts))) if max(counts) > 1 else 0.0
+        own = []
+        for k, p in enumerate(transform):
+            logs = [math.log(max(abs(each[k]), n**-0.5)) for each, n in zip(transforms, counts, strict=True)]
+            mean = math.fsum(n * value for n, value in zip(counts, logs, strict=True)) / sum(counts)
+            moved = share * (mean - math.log(max(abs(p), count**-0.5)))
+            own.append(cmath.rect(abs(p) * math.exp(moved), cmath.phase(p)))
+        found.append(own)
+    return found
+
+
 def amplitude(p: complex, q: complex) -> float:
     return (abs(p) - abs(q)) ** 2
 

@@ -17,6 +17,7 @@ from csdm_cli.spectral.kernels import (
     check_shape,
     kernel_matrix,
     median_distance,
+    relative_lengths,
     sample_frequencies,
 )
 from csdm_cli.spectral.mmd import biased_mmd2
@@ -110,6 +111,27 @@ def test_cosine_means_converge_to_the_kernel_as_one_over_root_k(name, shape, cou
     z = ((omega @ delta).cos().view(drawings, count).mean(1) - exact) * math.sqrt(count) / sigma
     assert abs(z.mean().item()) < 4 / math.sqrt(drawings)
     assert abs(z.square().mean().item() - 1) < 4 * math.sqrt(2 / drawings)  # the variance of z² is 2, or less
+
+
+@pytest.mark.parametrize(("name", "shape"), MEASURES)
+@pytest.mark.parametrize("mixture", [2, 3])
+def test_cosine_means_of_a_mixture_converge_to_the_mean_of_its_kernels(name, shape, mixture):
+    count, length = 30_000, 1.1
+    omega = sample_frequencies(name, count, 3, length, shape, generator(5, mixture), dtype=torch.float64)
+    omega = omega / relative_lengths(count, mixture)
+    octaves = {2: [0.5**0.5, 2**0.5], 3: [0.5, 1.0, 2.0]}[mixture]
+    kernels = [reference.kernel(name, length * octave, shape) for octave in octaves]
+    for delta in ([0.7, -0.2, 0.9], [0.1, 0.3, 0.0], [2.0, 1.0, -1.0]):
+        exact = sum(kernel([0.0] * 3, delta) for kernel in kernels) / mixture
+        estimate = (omega @ torch.tensor(delta, dtype=torch.float64)).cos().mean().item()
+        assert abs(estimate - exact) < 4 / math.sqrt(count)
+
+
+@pytest.mark.parametrize(("count", "mixture"), [(12, 1), (12, 3), (13, 3), (7, 4), (4, 4)])
+def test_the_kernels_of_a_mixture_have_equally_many_frequencies_or_one_more(count, mixture):
+    values, sizes = relative_lengths(count, mixture).unique_consecutive(return_counts=True)
+    assert sizes.sum() == count and sizes.max() - sizes.min() <= 1
+    assert values.log2().tolist() == pytest.approx([j - (mixture - 1) / 2 for j in range(mixture)])
 
 
 @pytest.mark.parametrize(("name", "shape"), MEASURES)

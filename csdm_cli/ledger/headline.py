@@ -1,0 +1,81 @@
+"""The headline: what csdm achieves in one table of the ledger, beside the controls and dm, and by which commands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from csdm_cli.intervals import difference_half_width, half_width
+from csdm_cli.ledger.building import Commands
+from csdm_cli.ledger.row import Row
+from csdm_cli.ledger.tables import GROUPS, OURS, Sheet, gap_closed, in_order, is_control, scale_of, stored
+
+OWN = "csdm"
+BESIDE_IT = (OWN, "dm")
+PREFIX = "headline "
+INTERVAL, AHEAD = "95 % interval of the mean", "csdm is ahead by"
+COLUMNS = (*OURS[:3], INTERVAL, *GROUPS, "gap closed", AHEAD, "sets × students")
+
+
+def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[Sheet]:
+    """``headline TABLE`` for every table that csdm has a row in.
+
+    Args:
+        rows: of the ledger.
+        commands: types out settings as they are to be typed today, whatever the defaults were when a row was measured.
+    """
+    tables: dict[str, list[Row]] = {}
+    for row in rows:
+        tables.setdefault(row.table, []).append(row)
+    own = {name: beside for name, beside in sorted(tables.items()) if any(row.method == OWN for row in beside)}
+    return [_headline(name, beside, commands) for name, beside in own.items()]
+
+
+def _headline(name: str, rows: Sequence[Row], commands: Commands) -> Sheet:
+    shown = [row for row in in_order(rows) if is_control(row) or row.method in BESIDE_IT]
+    made = [row for row in shown if not is_control(row)]
+    notes = (
+        f"{scale_of(made)} ± is the standard deviation over sets, or over students of all real images; both intervals"
+        " are Student's t at 95 %.",
+        "These commands measure it, SEED being that of each set; evaluate prints the controls too:",
+    )
+    cells = tuple(_line(row, rows) for row in shown)
+    return Sheet(PREFIX + name, name, COLUMNS, cells, "\n\n".join((*notes, _typed(made, commands))))
+
+
+def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    groups, share, reach = [row.of_group(group) for group in GROUPS], gap_closed(row, rows), half_width(row.independent)
+    mean = row.spread.mean
+    return (
+        row.subject,
+        stored(row),
+        str(row.spread),
+        "–" if reach is None else f"{100 * max(0, mean - reach):.1f} to {100 * min(1, mean + reach):.1f}",
+        *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
+        "–" if share is None else f"{share:.2f}",
+        _ahead(row, rows),
+        f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
+    )
+
+
+def _ahead(row: Row, rows: Sequence[Row]) -> str:
+    """csdm's mean less the row's, in points, with Welch's interval; under the same labels."""
+    own = [other for other in rows if other.method == OWN and other.labels == row.labels]
+    if row.method == OWN or not own:
+        return "–"
+    best = max(own, key=lambda other: other.spread.mean)
+    reach = difference_half_width(best.independent, row.independent)
+    told = f"{100 * (best.spread.mean - row.spread.mean):+.1f}"
+    return told if reach is None else f"{told} ± {100 * reach:.1f}"
+
+
+def _typed(rows: Sequence[Row], commands: Commands) -> str:
+    """The rows' commands; those that begin as they do for the row above are not repeated."""
+    lines: list[str] = []
+    before: Sequence[str] = ()
+    for row in rows:
+        typed = commands(row.config, row.data.origin, len(row.sets), row.numerics)
+        pairs = enumerate(zip(typed, before, strict=False))
+        same = next((number for number, (now, then) in pairs if now != then), 0)
+        lines += [f"# {row.subject}", *(f"$ {command}" for command in typed[same:])]
+        before = typed
+    return "\n".join(("```console", *lines, "```"))

@@ -1,0 +1,81 @@
+"""The headline: csdm, dm and the controls of one table, with intervals and commands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import scipy.stats
+
+from csdm_cli.ledger.headline import AHEAD, INTERVAL, headline_sheets
+from csdm_cli.ledger.tables import refreshed
+from tests.ledger.rows import full_row, random_row, row
+
+RANDOM = random_row(((0.29,), (0.31,), (0.33,)))
+
+
+def typed(sections, origin, sets, numerics):
+    method = sections["distill"]["method"]
+    return "make", "distill" if method == "csdm" else f"distill {method}", "evaluate"
+
+
+def other(method: str, labels: str = "hard"):
+    settings = row().config
+    config = settings | {"distill": settings["distill"] | {"method": method}}
+    return row(
+        ((0.4, 0.5), (0.4, 0.4)), subject=f"{method} ({labels} labels)", method=method, labels=labels, config=config
+    )
+
+
+def lines(*rows):
+    (sheet,) = headline_sheets(rows, typed)
+    return {cells[0]: dict(zip(sheet.columns, cells, strict=True)) for cells in sheet.cells}
+
+
+def test_csdm_dm_and_the_controls_stand_there_alone():
+    found = lines(full_row(), RANDOM, other("dm"), other("idm"), row())
+    assert list(found) == ["csdm (hard labels)", "dm (hard labels)", "random", "full, cross-entropy"]
+    assert headline_sheets([RANDOM, other("dm")], typed) == []
+
+
+def test_intervals_are_over_sets_and_of_all_images_over_students():
+    """Means of sets are 0.29, 0.31, 0.33; the students of all real images have 0.60 and 0.61."""
+    only = replace(
+        full_row(0.6).sets[0], students=(*full_row(0.6).sets[0].students[:1], *full_row(0.61).sets[0].students[:1])
+    )
+    found = lines(row(), RANDOM, replace(full_row(), sets=(only,)))
+    reach = scipy.stats.t.ppf(0.975, 2) * 2 / 3**0.5
+    assert found["random"][INTERVAL] == f"{31 - reach:.1f} to {31 + reach:.1f}"
+    reach = scipy.stats.t.ppf(0.975, 1) * 0.5
+    assert found["full, cross-entropy"][INTERVAL] == f"{60.5 - reach:.1f} to {60.5 + reach:.1f}"
+    assert found["csdm (hard labels)"][INTERVAL] == "0.0 to 100.0"  # an accuracy, however little is known of it
+
+
+def test_one_set_has_no_interval():
+    found = lines(row(((0.5, 0.6),)), RANDOM)
+    assert found["csdm (hard labels)"][INTERVAL] == "–" and found["random"][AHEAD] == "+24.0"
+
+
+def test_csdm_is_ahead_by_its_mean_less_the_rows():
+    ours = row(((0.5,), (0.52,), (0.54,)))
+    found = lines(ours, RANDOM, other("dm", "soft"))
+    test = scipy.stats.ttest_ind([0.5, 0.52, 0.54], [0.29, 0.31, 0.33], equal_var=False).confidence_interval()
+    assert found["random"][AHEAD] == f"+21.0 ± {50 * (test.high - test.low):.1f}"
+    assert found["dm (soft labels)"][AHEAD] == "–"  # other labels are another kind of row
+
+
+def test_the_commands_stand_below():
+    (sheet,) = headline_sheets([row(), other("dm"), RANDOM], typed)
+    told = sheet.footnote.split("```console\n")[1]
+    assert told.splitlines() == [
+        *("# csdm (hard labels)", "$ make", "$ distill", "$ evaluate"),
+        *("# dm (hard labels)", "$ distill dm", "$ evaluate", "```"),
+    ]
+    assert "Reduced scale: small." in sheet.footnote
+
+
+@pytest.mark.parametrize("text", ["old\n", ""])
+def test_a_document_marks_it(text):
+    sheets = headline_sheets([row()], typed)
+    new = refreshed(f"<!-- ledger: headline some-table -->\n{text}<!-- /ledger -->", sheets)
+    assert "| csdm (hard labels) |" in new and "old" not in new
