@@ -34,7 +34,7 @@ SCORES = ("accuracy", "head", "medium", "tail")
 
 @dataclass(frozen=True)
 class Arm:
-    """Settings by section of params.yaml, and where their scores go."""
+    """Settings by section of params.yaml (and ``numerics``: how the networks compute), and where their scores go."""
 
     factor: str
     name: str
@@ -100,12 +100,14 @@ def run(arm: Arm, data: Path, work: Path) -> None:
     """Distil and judge the arm's sets, and write their scores."""
     folder = work / content_key(arm.settings)
     folder.mkdir(parents=True, exist_ok=True)
-    params = folder / "params.yaml"
-    params.write_text(yaml.safe_dump(arm.settings), encoding="utf-8")
+    params, numerics = folder / "params.yaml", arm.settings["numerics"]
+    sections = {name: values for name, values in arm.settings.items() if values is not numerics}
+    params.write_text(yaml.safe_dump(sections), encoding="utf-8")
+    computing = ("--precision", numerics["precision"], "--compile" if numerics["compile"] else "--no-compile")
     sets = []
     for seed in range(arm.seeds):
         out = folder / str(seed)
-        shared = ("--params", params, "--quiet", "--tracking", "none")
+        shared = ("--params", params, *computing, "--quiet", "--tracking", "none")
         csdm("distill", data, *shared, "--seed", seed, "--out", out)
         told = csdm("evaluate", out, "--data", data, *shared, "--no-controls", "--json", "--out", out / "scores")
         scores = {name: json.loads(told)[name]["mean"] for name in SCORES}
