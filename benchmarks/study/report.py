@@ -1,7 +1,8 @@
 """Bring docs/study.md's tables and its picture up to date with results/study: `python benchmarks/study/report.py`.
 
-Between `<!-- study: NAME -->` and `<!-- end -->` of the page stand the table of the factor NAME, one row per arm in the
-order of arms.yaml, or the parts `noise` and `figure`. What differences.py says of noise is what the tables mean.
+Between `<!-- study: NAME -->` and `<!-- end -->` of the page stand the table of the factor NAME, one row per measured
+arm in the order of arms.yaml, or the parts `noise`, `figure` and `missing`: the other arms. What
+differences.py says of noise is what the tables mean.
 """
 
 from __future__ import annotations
@@ -74,21 +75,19 @@ class Study:
 
     def parts(self) -> dict[str, str]:
         """What stands between the marks of the page, by name."""
-        factors = dict.fromkeys(arm.factor for arm in self.planned)
-        return {name: self._table(name) for name in factors} | {"noise": self._noise(), "figure": self._figure()}
+        factors = dict.fromkeys([BASE, *(arm.factor for arm in self.compared)])
+        others = {"noise": self._noise(), "figure": self._figure(), "missing": self._missing()}
+        return {name: self._table(name) for name in factors} | others
 
     def _table(self, factor: str) -> str:
         if factor == BASE:
             return markdown(BASE_COLUMNS, [_levels(self.base)[1:]])
-        rows = [self._row(arm) for arm in self.planned if arm.factor == factor]
+        rows = [self._row(arm) for arm in self.compared if arm.factor == factor]
         base = [BASE, *_levels(self.base)[1:3], "", "", "", "", "", _levels(self.base)[-1]]
         return markdown(COLUMNS, [base, *rows])
 
     def _row(self, arm: Arm) -> list[str]:
-        own = self.found.get(label(arm))
-        if own is None:
-            return [arm.name, "not run", *[""] * (len(COLUMNS) - 2)]
-        told = self.difference(arm)
+        own, told = self.found[label(arm)], self.difference(arm)
         cells = [signed(told.mean) + f" ± {told.half_width:.1f}", told.verdict] if told else ["", ""]
         groups = [signed(mean_difference(own.scores[g], self.base.scores[g])[0]) if self.base else "" for g in GROUPS]
         return [arm.name, str(own.sets), own.mean("accuracy"), *cells, *groups, f"{own.seconds:.0f}"]
@@ -113,6 +112,13 @@ class Study:
         known = {group: noise for group in GROUPS if (noise := self.noise[group])}
         widths = [f"of {group} classes to ± {noise.half_width(sets):.1f}" for group, noise in known.items()]
         return f" ({', '.join(widths)})"
+
+    def _missing(self) -> str:
+        missing: dict[str, list[str]] = {}
+        for arm in self.planned:
+            if label(arm) not in self.found:
+                missing.setdefault(arm.factor, []).append(arm.name)
+        return "\n".join(f"* {factor}: {'; '.join(names)}" for factor, names in missing.items())
 
     def _figure(self) -> str:
         return f"![Difference of every arm to base, with 95 % interval]({PICTURE})" if self.marks() else ""
@@ -162,11 +168,11 @@ def refreshed(text: str, parts: Mapping[str, str]) -> str:
     """The page with every marked part brought up to date.
 
     Raises:
-        SystemExit: if it has a part that is not known, or lacks a factor.
+        SystemExit: if it has a part that is not known, or lacks a factor of which something was measured.
     """
     names = [match["name"] for match in MARKED.finditer(text)]
     if odd := sorted(set(names) ^ set(parts)):
-        raise SystemExit(f"the page and arms.yaml do not have the same parts: {', '.join(odd)} is in one of them only")
+        raise SystemExit(f"page and results do not have the same parts: {', '.join(odd)} is in one of them only")
 
     def part(match: re.Match[str]) -> str:
         body = parts[match["name"]]

@@ -65,10 +65,10 @@ class Numerics:
 PLAIN = Numerics()
 # What each kind of device does by itself; `python benchmarks/numerics.py` measures the choices.
 # CPU: on a core of an EPYC with AVX-512 bf16 an iteration (ConvNet-3 of width 128, IPC 2) takes, of plain's time, 0.66
-# compiled, 0.67 in bf16, 0.46 with both, but programs take a minute and a C++ compiler to make, and what bf16 costs in
-# accuracy is not known; channels last takes 0.93, in bf16 1.7. Of students (width 64, batch 128, one thread of a busy
-# machine) a step takes 0.77 of plain's 160 ms compiled, and 0.37 in bf16 too; a test takes 0.32 compiled, and programs
-# take 15 s to make: compiled saves a quarter of the default protocol, but small runs lose. CUDA: not measured yet.
+# compiled, 0.67 in bf16, 0.46 with both; channels last takes 0.93, in bf16 1.7. Of students (width 64, batch 128, one
+# thread of a busy machine) a step takes 0.77 of plain's 160 ms compiled, and 0.37 in bf16 too; a test takes 0.32
+# compiled. No cost in accuracy was found (docs/study.md). But programs take a C++ compiler, and longer to make than a
+# small run lasts, and on cores without bf16 arithmetic it is slower: a choice for long runs. CUDA: not measured yet.
 AUTOMATIC = {"cpu": PLAIN, "cuda": PLAIN}
 
 

@@ -127,7 +127,7 @@ def test_rows_of_a_comparison(place):
     first = add()
     row = find_row(f"{TABLE}-csdm-hard", Path("results"))
     run("compare", "--data", "data", "--teachers", "teachers", "--methods", "csdm", "--ipc", 2, "--seeds", 2,
-        "--set", "distill.calibration=1", "--params", "params.yaml", "--out", "compare")  # fmt: skip
+        "--params", "params.yaml", "--out", "compare")  # fmt: skip
     written = json.loads(run("ledger", "add", "compare", "--controls", "--json", "--results", "others").stdout)["rows"]
     assert set(first) < set(written) and f"{TABLE}-full-logit-adjustment" in written
     again = find_row(f"{TABLE}-csdm-hard", Path("others"))

@@ -31,7 +31,7 @@ OPTIONS = [
 def test_engine_equals_the_reference_in_any_chunking(tmp_path, monkeypatch, option, real):
     # |φ| is smoothed, which shows at 1e-7 where the estimate of a real |φ| is 0
     monkeypatch.setattr("csdm_cli.methods.csdm.class_distance", partial(class_distance, eps=1e-30))
-    parts = assembled(tmp_path, "csdm", option=option, real=real, real_batch=1000)
+    parts = assembled(tmp_path, "csdm", option=option, real=real, real_batch=1000, calibration=1.0)
     data = make_data()
     for step in range(3):
         look = parts.real.at(step)
