@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,12 +16,12 @@ from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.typed_commands import typed_commands
 from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.store import DATA_ROOT, MANIFEST_FILE, open_longtail
-from csdm_cli.errors import CsdmError
-from csdm_cli.ledger.building import Scale, build_row, by_subject
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.ledger.building import Scale, build_row, by_row
 from csdm_cli.ledger.findings import read_findings
 from csdm_cli.ledger.headline import headline_sheets
 from csdm_cli.ledger.matching import Comparison, compare
-from csdm_cli.ledger.row import Row
+from csdm_cli.ledger.row import TABLE_NAME, Row
 from csdm_cli.ledger.store import read_rows, write_row
 from csdm_cli.ledger.tables import Sheet, Shown, counts_by_status, own_sheets, paper_sheet, refreshed
 from csdm_cli.names import Source
@@ -66,11 +67,16 @@ def add(
     """Make a row of every set (and control) found, the sets of equal settings together, and write it.
 
     Raises:
+        UsageError: if ``table`` cannot be part of a file's name.
         CsdmError: if the sets of a row do not belong together, or settings are less than the scale claimed.
     """
+    if table is not None and not re.match(TABLE_NAME, table):
+        raise UsageError(f"--table: got {table!r}, expected lower case letters, digits, dots and dashes")
     atomic.refuse_unwritable(results)
     found = [one for path in places_of_results for one in read_findings(path, controls=controls)]
-    rows = [build_row(own, table, scale, typed_commands) for own in by_subject(found).values()]
+    rows = [build_row(own, table, scale, typed_commands) for own in by_row(found)]
+    if len({row.name for row in rows}) < len(rows):
+        raise CsdmError("these runs differ in data or IPC: add them one at a time, or leave --table out")
     written = {row.name: str(write_row(row, results)) for row in rows}
     lines = [f"{row.name}: {row.spread} % ({row.scale} scale: {row.scale_text})" for row in rows]
     emit({"rows": written}, lambda: lines, as_json=runtime.json)

@@ -73,14 +73,17 @@ def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, 
     return _scaled(row, scale)
 
 
-def by_subject(found: Sequence[Finding]) -> dict[str, list[Finding]]:
-    """The sets of each row; all real images, which have no seed, are measured once however often they stand beside."""
-    rows: dict[str, list[Finding]] = {}
+def by_row(found: Sequence[Finding]) -> list[list[Finding]]:
+    """The sets of each row: of one name, data and IPC.
+
+    All real images, which have no seed, are measured once however often they stand beside.
+    """
+    rows: dict[tuple[Any, ...], list[Finding]] = {}
     for one in found:
-        own = rows.setdefault(one.subject, [])
+        own = rows.setdefault((one.subject, one.ipc, one.facts["fingerprints"]["train"], one.tested_on), [])
         if all(one.seed != other.seed for other in own):
             own.append(one)
-    return rows
+    return list(rows.values())
 
 
 def scale_text(row: Row) -> str:

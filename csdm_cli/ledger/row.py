@@ -16,6 +16,7 @@ from csdm_cli.scores import ClassGroups, OverSets, Summary, group_of_classes, su
 
 SCHEMA: Literal["csdm ledger row 1"] = "csdm ledger row 1"
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+TABLE_NAME = r"^[a-z0-9][a-z0-9.-]*$"  # part of the name of a row's file
 SectionName = Literal["make_lt", "pretrain", "distill", "evaluate"]
 Computing = Literal["distill", "evaluate"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -144,7 +145,7 @@ class Row:
         numerics: how networks computed while images were distilled, and students; what is left out was plain.
     """
 
-    table: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    table: Annotated[str, Field(pattern=TABLE_NAME)]
     subject: str
     method: str
     labels: LabelKind

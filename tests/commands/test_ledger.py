@@ -137,6 +137,17 @@ def test_rows_of_a_comparison(place):
     assert sources == {row.code.source} == {source_hash()}  # of selections and all real images as well
 
 
+def test_every_table_of_a_comparison_has_its_rows(place):
+    run("compare", "--data", "data", "--teachers", "teachers", "--methods", "csdm", "--ipc", "1,2", "--seeds", 1,
+        "--params", "params.yaml", "--out", "both")  # fmt: skip
+    run("ledger", "add", "both", "--controls", "--results", "others")
+    rows = read_rows(Path("others"))
+    assert {row.table for row in rows} == {TABLE, TABLE.replace("ipc2", "ipc1")}
+    assert len(rows) == 2 * 6 and {len(row.sets) for row in rows} == {1}
+    fails(run("ledger", "add", "both", "--table", "one", "--results", "more", expect=None), 1, "differ in data or IPC")
+    fails(run("ledger", "add", "both", "--table", "One", expect=None), 2, "--table: got 'One', expected lower case letters")
+
+
 def test_settings_newer_than_a_row_are_told():
     """They had no say in it, and may have one today."""
     old = made_up()
