@@ -145,7 +145,7 @@ def test_every_table_of_a_comparison_has_its_rows(place):
     assert {row.table for row in rows} == {TABLE, TABLE.replace("ipc2", "ipc1")}
     assert len(rows) == 2 * 6 and {len(row.sets) for row in rows} == {1}
     fails(run("ledger", "add", "both", "--table", "one", "--results", "more", expect=None), 1, "differ in data or IPC")
-    fails(run("ledger", "add", "both", "--table", "One", expect=None), 2, "--table: got 'One', expected lower case letters")
+    fails(run("ledger", "add", "both", "--table", "One", expect=None), 2, "--table: got 'One', expected lower case")
 
 
 def test_settings_newer_than_a_row_are_told():
