@@ -19,8 +19,7 @@ def half_width(found: Summary | None) -> float | None:
 def difference_half_width(first: Summary | None, second: Summary | None) -> float | None:
     """Of the interval around the difference of two independent means; None if one has fewer than two values.
 
-    Welch's t-interval: the variances need not be equal. Its degrees of freedom (Welch and Satterthwaite) are rounded
-    down, which makes the interval wider rather than narrower.
+    Welch's t-interval: the variances need not be equal; its degrees of freedom are Satterthwaite's.
     """
     if first is None or second is None or first.std is None or second.std is None:
         return None
@@ -29,27 +28,11 @@ def difference_half_width(first: Summary | None, second: Summary | None) -> floa
     if variance == 0:
         return 0.0
     freedom = variance**2 / sum(part**2 / own for part, own in parts)
-    return t_quantile(max(1, math.floor(freedom + 1e-9))) * math.sqrt(variance)
+    return t_quantile(freedom) * math.sqrt(variance)
 
 
-def t_quantile(freedom: int, confidence: float = CONFIDENCE) -> float:
-    """The t that Student's distribution with ``freedom`` ≥ 1 degrees of freedom keeps ±t around with ``confidence``.
+def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
+    """The t that Student's distribution with ``freedom`` degrees of freedom keeps ±t around with ``confidence``."""
+    from scipy.stats import t
 
-    Found by bisection in the angle θ = atan(t/√freedom), in which the probability is a finite sum.
-    """
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _within(middle, freedom) < confidence else (low, middle)
-    return math.sqrt(freedom) * math.tan(low)
-
-
-def _within(angle: float, freedom: int) -> float:
-    """P(|T| ≤ √freedom · tan(angle)): Abramowitz and Stegun, 26.7.3 (odd) and 26.7.4 (even)."""
-    odd, sine, cosine = freedom % 2, math.sin(angle), math.cos(angle)
-    term = cosine if odd else 1.0
-    total = term if freedom > 1 else 0.0
-    for power in range(2 + odd, freedom - 1, 2):
-        term *= (power - 1) / power * cosine**2
-        total += term
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total
+    return float(t.ppf((1 + confidence) / 2, freedom))

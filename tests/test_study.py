@@ -16,6 +16,10 @@ from PIL import Image
 from report import PAGE, PICTURE, Study, main, measured, refreshed
 from run import RESULTS, SCORES, arms
 
+from csdm_cli.intervals import difference_half_width
+from csdm_cli.ledger.store import read_rows
+from csdm_cli.ledger.tables import gap_closed
+
 # base, and what is added to it by arm and seed
 BASE = {0: 46.0, 1: 47.0, 2: 48.0}
 GAINS = {
@@ -173,3 +177,21 @@ def test_the_page_and_its_picture_are_those_of_the_results():
     assert refreshed(text, study.parts()) == text
     if marks := study.marks():
         assert Image.open(PAGE.parent / PICTURE).text["Description"] == picture_key(marks)
+
+
+def test_what_it_comes_to_is_what_the_ledger_says():
+    """The page's targets, computed from the rows."""
+    text = PAGE.read_text(encoding="utf-8")
+    rows = {row.name: row for row in read_rows(RESULTS.parent)}
+    confirmed, small = "cifar10-lt200-ipc10-width64", "cifar10-lt{}-ipc{}-width32-steps1000"
+    csdm = rows[f"{confirmed}-csdm-hard"]
+    for beside in ("random", "tiled-random", "dm-hard"):
+        other = rows[f"{confirmed}-{beside}"]
+        ahead = 100 * (csdm.spread.mean - other.spread.mean)
+        assert f"{ahead:.1f} ± {100 * difference_half_width(csdm.independent, other.independent):.1f}" in text
+    fifty = small.format(200, 50)
+    table = [row for row in rows.values() if row.table == fifty]
+    assert f"| {gap_closed(rows[f'{fifty}-csdm-hard'], table):.2f}, at width 32 |" in text
+    mild, hard = (100 * rows[f"{small.format(beta, 10)}-csdm-hard"].spread.mean for beta in (10, 200))
+    random = 100 * rows[f"{small.format(10, 10)}-random"].spread.mean
+    assert f"| {mild - hard:.1f}, at width 32; β = 10 is {mild - random:.1f} above random images |" in text

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from filelock import FileLock, Timeout
 
 from csdm_cli.artifacts.sidecar import machine
@@ -26,6 +25,7 @@ from csdm_cli.cli import app
 from csdm_cli.keys import content_key
 from csdm_cli.presets import overlaid
 from csdm_cli.revision import revision
+from csdm_cli.settings import read_yaml
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / "results" / "study"
@@ -65,9 +65,9 @@ def main() -> None:
 
 def arms() -> Iterator[Arm]:
     """All of arms.yaml, in its order."""
-    told = yaml.safe_load((HERE / "arms.yaml").read_text(encoding="utf-8"))
+    told = read_yaml(HERE / "arms.yaml")
     for factor, named in told["arms"].items():
-        for name, change in (named or {factor: {}}).items():
+        for name, change in named.items():
             own = dict(change)
             seeds = own.pop("seeds", told["seeds"])
             settings = overlaid(told["base"], _by_section(own))
@@ -100,9 +100,9 @@ def run(arm: Arm, data: Path, work: Path) -> None:
     """Distil and judge the arm's sets, and write their scores."""
     folder = work / content_key(arm.settings)
     folder.mkdir(parents=True, exist_ok=True)
-    params, numerics = folder / "params.yaml", arm.settings["numerics"]
-    sections = {name: values for name, values in arm.settings.items() if values is not numerics}
-    params.write_text(yaml.safe_dump(sections), encoding="utf-8")
+    sections = dict(arm.settings)
+    numerics, params = sections.pop("numerics"), folder / "params.yaml"
+    params.write_text(json.dumps(sections), encoding="utf-8")  # which is YAML too
     computing = ("--precision", numerics["precision"], "--compile" if numerics["compile"] else "--no-compile")
     sets = []
     for seed in range(arm.seeds):

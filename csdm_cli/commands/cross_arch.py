@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from csdm_cli import atomic, config, pictures, places
+from csdm_cli import atomic, config, pictures
 from csdm_cli.commands.judging import (
     Case,
     bars,
     described_protocol,
+    examiner_for,
     judge,
     metrics_of,
     open_case,
@@ -60,12 +61,12 @@ def run(
     with open_tracker(runtime.tracking, "cross-arch", params=described, quiet=runtime.quiet) as tracker:
         manifest, method = case.longtail.manifest, case.distilled.provenance.method
         tracker.tags({"method": method, "dataset": manifest.dataset, "labels": labels})
-        test, cache = case.images_of(EvaluationSplit.test).to(device), places.cache_dir()
+        test = case.images_of(EvaluationSplit.test).to(device)
         train = case.longtail.train().to(device) if settings.controls else None
         rows: dict[str, Evaluation] = {}
         result = {}
         for name, spec in specs.items():
-            examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
+            examiner = examiner_for(test, spec, protocol, numerics, runtime)
             own = rows[f"{name}: {method}"] = judge(case, labels, examiner)
             result[name] = metrics_of(own)
             tracker.metric(f"accuracy/{name}", own.accuracy.mean)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from csdm_cli import atomic, config, pictures, places
+from csdm_cli import atomic, config, pictures
 from csdm_cli.artifacts.distilled import stored_bytes
 from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar, record_run
 from csdm_cli.commands.fairness import FairnessReport, measure_fairness
@@ -17,6 +17,7 @@ from csdm_cli.commands.judging import (
     Foreign,
     bars,
     described_protocol,
+    examiner_for,
     facts_of,
     judge,
     metrics_of,
@@ -89,8 +90,7 @@ def run(
         tracker.tags({"method": origin.method, "dataset": manifest.dataset, "labels": labels})
         test = case.images_of(settings.split).to(device)
         tracker.dataset(manifest.dataset, manifest.fingerprints[settings.split], settings.split)
-        cache = places.cache_dir()
-        examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
+        examiner = examiner_for(test, spec, protocol, numerics, runtime)
         found = _examine(case, labels, settings, examiner, runtime)
         rows = found.rows(f"{origin.method} ({labels} labels)")
         result = _metrics(found) | {"method": origin.method, "labels": str(labels), "split": str(settings.split)}

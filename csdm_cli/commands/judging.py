@@ -9,10 +9,11 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from csdm_cli import config
+from csdm_cli import config, places
 from csdm_cli.artifacts.distilled import DatasetInfo, Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
 from csdm_cli.artifacts.importing import import_foreign
+from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import figures_table
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.imageset import ImageSet
@@ -76,6 +77,14 @@ class Case:
             )
         )
         return renamed(own, name)
+
+
+def examiner_for(
+    test: ImageSet, spec: NetworkSpec, protocol: Protocol, numerics: Numerics, runtime: Runtime
+) -> Examiner:
+    """Who judges on ``test``, where these images are, by the cache and the options that every command shares."""
+    device, cache = test.images.device, places.cache_dir()
+    return Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
 
 
 def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:

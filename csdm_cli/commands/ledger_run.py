@@ -17,12 +17,11 @@ from pydantic import ValidationError
 from csdm_cli import __version__, config, mistakes, places
 from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.commands import distill, evaluate, make_lt
-from csdm_cli.commands.judging import images_of, protocol_of
+from csdm_cli.commands.judging import examiner_for, images_of, protocol_of
 from csdm_cli.commands.runtime import Device, Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.data.store import LongTail, open_longtail
 from csdm_cli.engine.controls import evaluate_full
-from csdm_cli.engine.students import Examiner
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.keys import source_hash
 from csdm_cli.ledger.building import students_of
@@ -167,9 +166,7 @@ def _full_data(row: Row, params: config.Params, longtail: LongTail, runtime: Run
     test = images_of(longtail, EvaluationSplit(row.data.tested_on)).to(device)
     protocol, spec = protocol_of(params.evaluate), NetworkSpec(**row.network)
     numerics = computing_like(runtime, row, "evaluate").student_numerics(device)
-    cache = places.cache_dir()
-    examiner = Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
-    found = evaluate_full(longtail.train().to(device), examiner)
+    found = evaluate_full(longtail.train().to(device), examiner_for(test, spec, protocol, numerics, runtime))
     named = {str(name): evaluation for name, evaluation in found.items()}
     if row.method not in named:
         raise CsdmError(f"{row.name}: no control on all images is called {row.method!r}")

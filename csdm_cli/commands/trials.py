@@ -15,7 +15,7 @@ from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar
 from csdm_cli.commands.distill import ARTIFACTS, Options, carry_out, default_folder
 from csdm_cli.commands.entries import Entry, Ground
-from csdm_cli.commands.judging import Case, judge
+from csdm_cli.commands.judging import Case, examiner_for, judge
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.task import Task, is_done, prepare
 from csdm_cli.console import note
@@ -52,9 +52,7 @@ class Arena:
 
     def examiner(self, ground: Ground) -> Examiner:
         """Who judges on ``ground``."""
-        device, runtime = self.test.images.device, self.runtime
-        parts = (self.test, ground.spec, ground.protocol, device, places.cache_dir())
-        return Examiner(*parts, runtime.quiet, runtime.parallel, ground.numerics)
+        return examiner_for(self.test, ground.spec, ground.protocol, ground.numerics, self.runtime)
 
 
 @dataclass(frozen=True)

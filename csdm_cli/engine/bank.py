@@ -139,9 +139,8 @@ class BankedRealSide:
 
 
 def _bytes_of(statistics: ClassStatistics) -> int:
-    own = [statistics.mean, statistics.unit_mean, *statistics.summaries.values()]
+    own = [statistics.mean, statistics.unit_mean, statistics.stretch, *statistics.summaries.values()]
     own += [statistics.ecf.re, statistics.ecf.im] if statistics.ecf else []
-    own += [statistics.stretch]
     return sum(tensor.nbytes for tensor in own if tensor is not None)
 
 

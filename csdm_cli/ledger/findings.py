@@ -93,20 +93,10 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Fi
     records = json.loads((folder / "evaluate.run.json").read_bytes())
     judged, made = records["evaluate"], records["distill"]
     own = next(iter(rows))
-    found = Finding(
+    found = _finding(
+        told | {"protocol": value["protocol"]},
         subject=own,
-        method=told["method"],
-        labels=told["labels"],
-        ipc=told["ipc"],
-        factor=told["factor"],
-        facts=told["data"],
-        tested_on=told["tested_on"],
-        protocol=value["protocol"],
-        origin=told["config"],
-        seed=told["seed"],
         evaluation=rows[own],
-        storage_bytes=told["storage_bytes"],
-        images_sha256=told["images_sha256"],
         making=_cost(made),
         judging=_cost(judged),
         code=_code(judged["code"], told["source"], told["versions"]),
@@ -114,6 +104,24 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Fi
     )
     names = [str(name) for name in ControlName if controls and str(name) in rows and str(name) != own]
     return [found, *(_control(found, name, rows[name]) for name in names)]
+
+
+def _finding(told: Mapping[str, Any], **own: Any) -> Finding:
+    """What evaluate and compare call by the same names, in ``told``, and what they tell each in their way."""
+    return Finding(
+        method=told["method"],
+        labels=told["labels"],
+        ipc=told["ipc"],
+        factor=told["factor"],
+        facts=told["data"],
+        tested_on=told["tested_on"],
+        protocol=told["protocol"],
+        origin=told["config"],
+        seed=told["seed"],
+        storage_bytes=told["storage_bytes"],
+        images_sha256=told["images_sha256"],
+        **own,
+    )
 
 
 def _control(beside: Finding, name: str, evaluation: Mapping[str, Any]) -> Finding:
@@ -155,27 +163,16 @@ def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Fin
                 distinct.setdefault(one["images_sha256"], one)
             for one, evaluation in zip(distinct.values(), row["evaluations"], strict=True):
                 record = one["record"]
-                found.append(
-                    Finding(
-                        subject=subject,
-                        method=row["method"],
-                        labels=row["labels"],
-                        ipc=table["ipc"],
-                        factor=row["factor"],
-                        facts=table["data"],
-                        tested_on=table["tested_on"],
-                        protocol=row["protocol"],
-                        origin=one["config"],
-                        seed=one["seed"],
-                        evaluation=evaluation,
-                        storage_bytes=row["storage_bytes"],
-                        images_sha256=one["images_sha256"],
-                        making=_cost(record),
-                        judging=Cost(),
-                        code=_code((record or {}).get("code") or now, one.get("source") or "", value["versions"]),
-                        machine=machine,
-                    )
+                own = _finding(
+                    table | one | row,
+                    subject=subject,
+                    evaluation=evaluation,
+                    making=_cost(record),
+                    judging=Cost(),
+                    code=_code((record or {}).get("code") or now, one.get("source") or "", value["versions"]),
+                    machine=machine,
                 )
+                found.append(own)
     return found
 
 

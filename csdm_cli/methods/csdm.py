@@ -85,8 +85,8 @@ class Csdm(OptimisedMethod):
     def request(self) -> Request:
         p = self.parameters
         if p.kernel in SHIFT_INVARIANT:
-            spectrum = Spectrum(p.kernel, self.shape, p.scale, p.frequencies, p.frequency_rule, p.resample)
-            return Request(spectrum=replace(spectrum, mixture=p.mixture, adaptive=p.adaptive))
+            measure = (p.kernel, self.shape, p.scale, p.frequencies, p.frequency_rule, p.resample)
+            return Request(spectrum=Spectrum(*measure, mixture=p.mixture, adaptive=p.adaptive))
         if p.kernel in MEANS_ONLY:
             return Request(unit_mean=True)
         return Request(features=True, length=True)
