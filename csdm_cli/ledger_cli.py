@@ -10,6 +10,7 @@ import typer
 
 from csdm_cli.commands.options import default_note, runtime_options
 from csdm_cli.commands.runtime import Runtime
+from csdm_cli.ledger.protocol import Protocol
 
 app = typer.Typer(no_args_is_help=False)
 
@@ -36,17 +37,20 @@ def ledger(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="all values of the papers, also those never run")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="the tables as Markdown")] = False,
+    protocol: Annotated[
+        Protocol | None, typer.Option(metavar="NAME", help="rows of one protocol" + default_note("all"))
+    ] = None,
     runtime: Runtime,
 ) -> None:
     """Print the measured rows, and the papers' values beside them.
 
-    Says of every value how far ours is from it, whether the settings match, and what has not been run.
+    Says of every value how far ours is from it, where the settings depart, and what has not been run.
     """
     if context.invoked_subcommand is not None:
         return
     from csdm_cli.commands import ledger as command
 
-    command.run(runtime, results=results, everything=everything, markdown=markdown, into=into)
+    command.run(runtime, results=results, everything=everything, markdown=markdown, into=into, protocol=protocol)
 
 
 @app.command(epilog="Example:  csdm ledger run cifar10-lt200-ipc10-width64-random --data-dir ~/cifar10")

@@ -21,19 +21,36 @@ from csdm_cli.ledger.building import Scale, build_row, by_row
 from csdm_cli.ledger.findings import read_findings
 from csdm_cli.ledger.headline import headline_sheets
 from csdm_cli.ledger.matching import Comparison, compare
+from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.row import TABLE_NAME, Row
 from csdm_cli.ledger.store import read_rows, write_row
 from csdm_cli.ledger.tables import Sheet, Shown, counts_by_status, own_sheets, paper_sheet, refreshed
 from csdm_cli.names import Source
 
 
-def run(runtime: Runtime, *, results: Path, everything: bool, markdown: bool, into: Path | None) -> None:
+def run(
+    runtime: Runtime,
+    *,
+    results: Path,
+    everything: bool,
+    markdown: bool,
+    into: Path | None,
+    protocol: Protocol | None,
+) -> None:
     """Print our tables, and the papers' values with ours beside them; or bring the tables in ``into`` up to date.
+
+    Args:
+        runtime: says whether to print JSON.
+        results: folder of the rows.
+        everything: also the papers' values that were never run.
+        markdown: print Markdown.
+        into: a document instead of the terminal.
+        protocol: rows of this one alone; None for all.
 
     Raises:
         CsdmError: if a row is damaged, or ``into`` names a table that does not exist.
     """
-    rows = read_rows(results)
+    rows = [row for row in read_rows(results) if protocol in (None, row.protocol)]
     found = compare(rows, datasets_here())
     shown = Shown.measured if markdown else Shown.own
     sheets = [*own_sheets(rows), paper_sheet(found, Shown.all if everything else shown)]
@@ -124,6 +141,7 @@ def _summary(row: Row) -> dict[str, Any]:
         "scale": row.scale,
         "scale_text": row.scale_text,
         "jpeg": row.data.jpeg,
+        "protocol": str(row.protocol),
     }
 
 
@@ -143,4 +161,5 @@ def _beside(item: Comparison) -> dict[str, Any]:
         "difference": item.difference,
         "status": str(item.status),
         "settings": item.settings,
+        "protocol": str(item.row.protocol) if item.row else None,
     }

@@ -13,6 +13,7 @@ from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.findings import Finding
 from csdm_cli.ledger.matching import scale_differences
+from csdm_cli.ledger.protocol import TODAY
 from csdm_cli.ledger.repeat import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.ledger.row import Computing, Data, Measured, Row, SectionName, Student
 from csdm_cli.names import LabelKind
@@ -69,6 +70,7 @@ def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, 
         machine=first.machine,
         sets=tuple(_measured(one) for one in sorted(found, key=lambda one: one.seed or 0)),
         numerics=numerics,
+        protocol=TODAY,
     )
     return _scaled(row, scale)
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from csdm_cli.intervals import difference_half_width, half_width
 from csdm_cli.ledger.building import Commands
+from csdm_cli.ledger.protocol import footnote, marked
 from csdm_cli.ledger.row import Row
-from csdm_cli.ledger.tables import GROUPS, OURS, Sheet, gap_closed, in_order, is_control, scale_of, stored
+from csdm_cli.ledger.tables import GROUPS, OURS, SHARED, Sheet, gap_closed, in_order, is_control, scale_of, stored
 
 OWN = "csdm"
 BESIDE_IT = (OWN, "dm")
@@ -35,7 +36,8 @@ def _headline(name: str, rows: Sequence[Row], commands: Commands) -> Sheet:
     made = [row for row in shown if not is_control(row)]
     notes = (
         f"{scale_of(made)} ± is the standard deviation over sets, or over students of all real images; both intervals"
-        " are Student's t at 95 %.",
+        f" are Student's t at 95 %. {SHARED}",
+        footnote(row.protocol for row in shown),
         "These commands measure it, SEED being that of each set; evaluate prints the controls too:",
     )
     cells = tuple(_line(row, rows) for row in shown)
@@ -51,15 +53,15 @@ def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
         str(row.spread),
         "–" if reach is None else f"{100 * max(0, mean - reach):.1f} to {100 * min(1, mean + reach):.1f}",
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
-        "–" if share is None else f"{share:.2f}",
-        _ahead(row, rows),
+        "–" if share is None else marked(f"{share:.2f}", row.protocol),
+        marked(_ahead(row, rows), row.protocol),
         f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
     )
 
 
 def _ahead(row: Row, rows: Sequence[Row]) -> str:
     """csdm's mean less the row's, in points, with Welch's interval; under the same labels."""
-    own = [other for other in rows if other.method == OWN and other.labels == row.labels]
+    own = [other for other in rows if (other.method, other.labels, other.protocol) == (OWN, row.labels, row.protocol)]
     if row.method == OWN or not own:
         return "–"
     best = max(own, key=lambda other: other.spread.mean)

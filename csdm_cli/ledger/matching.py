@@ -2,7 +2,7 @@
 
 "The same" reaches only as far as a paper prints its settings. For the CSDM paper these are the network, 10,000
 iterations and the class sizes; its kernel scale, α schedule, frequencies, teachers, label type and whether the best or
-the last step counts are not printed. Students of full scale have 16,000 steps, which is this project's own choice.
+the last step counts are not printed. Students of full scale have 16,000 steps, which is this project's own estimate.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from csdm_cli.ledger.departures import method_departures
 from csdm_cli.ledger.papers import PaperValue, paper_values
 from csdm_cli.ledger.row import Row
 from csdm_cli.names import Precision
@@ -76,15 +78,17 @@ def scale_differences(row: Row) -> list[str]:
     if row.sets[0].run is not None and iterations is not None and iterations < ITERATIONS and _is_optimised(row):
         found.append(f"{iterations:,} iterations, not {ITERATIONS:,}")
     if (steps := row.config["evaluate"]["steps"]) < STUDENT_STEPS:
-        found.append(f"students of {steps:,} steps, not {STUDENT_STEPS:,}")
+        found.append(f"students of {steps:,} steps, not {STUDENT_STEPS:,} (this project's estimate)")
     return found
 
 
 def differences(row: Row) -> list[str]:
-    """Everything known in which the row departs from the papers."""
+    """Everything known in which the row departs from the CSDM paper, and then from its method's own."""
     found = scale_differences(row)
     largest = LARGEST_CLASS.get(row.data.dataset)
-    if largest is not None and max(row.data.counts) != largest:
+    if largest is None:
+        found.append(f"{max(row.data.counts):,} images in the largest class, where the paper's is not known")
+    elif max(row.data.counts) != largest:
         found.append(f"{max(row.data.counts):,} images in the largest class, not {largest:,}")
     size = SIZE.get(row.data.dataset, SIZE_OF_SUBSETS)
     if row.network["size"] != size:
@@ -92,7 +96,7 @@ def differences(row: Row) -> list[str]:
     if row.data.jpeg and row.data.dataset in LOSSLESS:
         found.append("JPEG-coded images")
     half = [part for part, own in row.numerics.items() if own.precision is Precision.bf16]
-    return found + [f"{part} in bf16" for part in half]
+    return [*found, *(f"{part} in bf16" for part in half), *method_departures(row, {"iterations": ITERATIONS})]
 
 
 def compare(rows: Sequence[Row], data_here: Container[str]) -> list[Comparison]:
@@ -104,11 +108,19 @@ def compare(rows: Sequence[Row], data_here: Container[str]) -> list[Comparison]:
     """
     found = []
     for paper in paper_values():
-        own = [row for row in rows if matches(paper, row)]
+        own = _distinct([row for row in rows if matches(paper, row)])
         found += [Comparison(paper, row, Status.measured) for row in own]
         if not own:
             found.append(Comparison(paper, None, _reason(paper, data_here)))
     return found
+
+
+def _distinct(rows: Sequence[Row]) -> list[Row]:
+    """``rows`` without controls on all real images that another table has already: the same students."""
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in rows:
+        found.setdefault(row.sets if row.is_full_data else (row.name,), row)
+    return list(found.values())
 
 
 def _reason(paper: PaperValue, data_here: Container[str]) -> Status:

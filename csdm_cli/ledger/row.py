@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from csdm_cli.engine.numerics import Numerics
 from csdm_cli.errors import CsdmError
+from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.names import LabelKind
 from csdm_cli.scores import ClassGroups, OverSets, Summary, group_of_classes, summarise_sets
 
@@ -143,6 +144,7 @@ class Row:
         data, code, machine: see there.
         sets: all that was measured.
         numerics: how networks computed while images were distilled, and students; what is left out was plain.
+        protocol: what the row was measured under (see ``protocol.py``); rows older than the field are of the first.
     """
 
     table: Annotated[str, Field(pattern=TABLE_NAME)]
@@ -162,6 +164,7 @@ class Row:
     sets: Annotated[tuple[Measured, ...], Field(min_length=1)]
     schema: Literal["csdm ledger row 1"] = SCHEMA
     numerics: dict[Computing, Numerics] = Field(default_factory=dict)
+    protocol: Protocol = Protocol.first
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Literal
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.ledger.matching import Comparison, Status
+from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, Status
+from csdm_cli.ledger.protocol import footnote, marked, named
 from csdm_cli.ledger.row import Row
 from csdm_cli.scores import share_of_gap_closed
 
@@ -18,8 +19,15 @@ MARKED = re.compile(
 )
 GROUPS: tuple[Literal["head", "medium", "tail"], ...] = ("head", "medium", "tail")
 OURS = ("students trained on", "what", "test accuracy, %", *GROUPS, "gap closed", "sets × students")
-BESIDE = ("dataset", "β", "IPC", "network", "method", "paper, %", "from", "ours, %", "difference", "settings")
-TEXT_COLUMNS = {OURS[0], "what", "dataset", "network", "method", "from", "settings"}
+PAPERS = ("dataset", "β", "IPC", "network", "method", "paper, %", "from")
+BESIDE = (*PAPERS, "ours, %", "difference", "protocol", "departures")
+TEXT_COLUMNS = {OURS[0], "what", "dataset", "network", "method", "from", "protocol", "departures"}
+SHARED = "Sets share teachers, the draw of the tail and the students' seeds, so ± understates."
+ESTIMATED = (
+    f"Students of {STUDENT_STEPS:,} steps are this project's estimate of a paper's, which prints none (NCFM's code"
+    " would take 8,000 at IPC 10). Runs are sets × students; NCFM reports 10, how many stand behind the others is not"
+    " printed. Full Dataset stands once for each way its students were trained."
+)
 LEFT_OUT = {
     "that csdm could measure": (Status.not_run, Status.no_data),
     "of methods that csdm has not": (Status.no_method,),
@@ -69,12 +77,11 @@ def paper_sheet(found: Sequence[Comparison], shown_ones: Shown) -> Sheet:
         return shown_ones is Shown.all or own or item.row is not None
 
     shown = [item for item in found if is_shown(item)]
-    left = [item for item in found if not is_shown(item)]
-    reasons = {why: sum(item.status in statuses for item in left) for why, statuses in LEFT_OUT.items()}
-    told = ", ".join(f"{number} {why}" for why, number in reasons.items() if number)
-    footnote = f"{len(left)} more values of the papers have no row here ({told}); `csdm ledger --all` lists them."
     cells = tuple(_beside(item) for item in shown)
-    return Sheet("papers", "Beside the papers' values", BESIDE, cells, footnote if left else "")
+    left = _left_out([item for item in found if not is_shown(item)])
+    rows = [item.row for item in shown if item.row]
+    notes = [named(row.protocol for row in rows), ESTIMATED] if rows else []
+    return Sheet("papers", "Beside the papers' values", BESIDE, cells, "\n\n".join([*notes, *left]))
 
 
 def refreshed(text: str, sheets: Sequence[Sheet]) -> str:
@@ -93,6 +100,14 @@ def refreshed(text: str, sheets: Sequence[Sheet]) -> str:
     return MARKED.sub(table, text)
 
 
+def _left_out(items: Sequence[Comparison]) -> list[str]:
+    """How many values are not shown, and why."""
+    reasons = {why: sum(item.status in statuses for item in items) for why, statuses in LEFT_OUT.items()}
+    told = ", ".join(f"{number} {why}" for why, number in reasons.items() if number)
+    text = f"{len(items)} more values of the papers have no row here ({told}); `csdm ledger --all` lists them."
+    return [text] if items else []
+
+
 def counts_by_status(found: Sequence[Comparison]) -> dict[str, int]:
     """How many of the papers' values are measured, not run, and so on."""
     papers = {status: {item.paper for item in found if item.status is status} for status in Status}
@@ -106,9 +121,10 @@ def _own_sheet(name: str, rows: Sequence[Row]) -> Sheet:
     images = f", IPC {'/'.join(map(str, ipc))}" if ipc else ""
     title = f"{some.data.dataset}, β {some.data.imbalance:g}{images}, {some.data.tested_on} set"
     told = [row for row in ordered if not is_control(row)] or ordered  # whose scale is the controls' as well
-    spread = "± is the standard deviation over sets, or students of one."
+    spread = f"± is the standard deviation over sets, or students of one. {SHARED}"
     cells = tuple(_own(row, gap_closed(row, rows)) for row in ordered)
-    return Sheet(name, title, OURS, cells, " ".join((scale_of(told), spread, *_best_steps(told))))
+    notes = (scale_of(told), spread, *_best_steps(told))
+    return Sheet(name, title, OURS, cells, "\n\n".join((" ".join(notes), footnote(row.protocol for row in rows))))
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
@@ -142,7 +158,7 @@ def _own(row: Row, share: float | None) -> tuple[str, ...]:
         stored(row),
         str(row.spread),
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
-        "–" if share is None else f"{share:.2f}",
+        "–" if share is None else marked(f"{share:.2f}", row.protocol),
         f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
     )
 
@@ -157,8 +173,9 @@ def stored(row: Row) -> str:
 
 def gap_closed(row: Row, rows: Sequence[Row]) -> float | None:
     """Share of the gap between random images under hard labels and the best control on all real images."""
-    random = [other for other in rows if other.method == "random" and other.labels == "hard" and other.ipc == row.ipc]
-    full = [other for other in rows if other.is_full_data]
+    like = [other for other in rows if other.protocol is row.protocol]
+    random = [other for other in like if other.method == "random" and other.labels == "hard" and other.ipc == row.ipc]
+    full = [other for other in like if other.is_full_data]
     if row.is_full_data or not random or not full:
         return None
     best = max(other.spread.mean for other in full)
@@ -177,6 +194,7 @@ def _beside(item: Comparison) -> tuple[str, ...]:
         f"{paper.source}, {paper.table}",
         "–" if row is None else f"{row.spread} ({row.labels} labels)",
         "–" if difference is None else f"{difference:+.1f}",
+        "–" if row is None else row.protocol,
         item.settings if row is None else f"{row.scale}: {item.settings}",
     )
 

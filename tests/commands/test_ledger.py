@@ -10,6 +10,7 @@ import pytest
 
 from csdm_cli.commands.ledger_run import newer_settings, settings_of
 from csdm_cli.keys import source_hash
+from csdm_cli.ledger.protocol import TODAY, Protocol
 from csdm_cli.ledger.store import find_row, read_rows
 from tests.commands.conftest import fails, run
 from tests.ledger.rows import row as made_up
@@ -79,6 +80,10 @@ def test_rows_are_printed(place):
     value = json.loads(run("ledger", "--json").stdout)
     assert len(value["rows"]) == 6 and all(item["row"] is None for item in value["papers"])
     assert "| csdm (hard labels) |" in run("ledger", "--markdown").stdout
+    assert {row["protocol"] for row in value["rows"]} == {str(TODAY)}
+    assert json.loads(run("ledger", "--protocol", Protocol.first, "--json").stdout)["rows"] == []
+    assert len(json.loads(run("ledger", "--protocol", TODAY, "--json").stdout)["rows"]) == 6
+    fails(run("ledger", "--protocol", "2026", expect=None), 2, "--protocol", "2026-11", "2026-12")
     Path("PAGE.md").write_text(f"<!-- ledger: {TABLE} -->\n<!-- /ledger -->\n")
     run("ledger", "--into", "PAGE.md")
     assert "| full, cross-entropy |" in Path("PAGE.md").read_text()

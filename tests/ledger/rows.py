@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from csdm_cli import config
+from csdm_cli.ledger.protocol import TODAY
 from csdm_cli.ledger.row import Code, Cost, Data, Machine, Measured, Row, Student
 from csdm_cli.names import LabelKind
 
@@ -43,6 +44,7 @@ def row(sets: Sequence[Sequence[float]] = ((0.5, 0.6), (0.4, 0.5)), **changes: o
             Measured(seed, tuple(student(value) for value in values), run="key", making=Cost(1.0, 2))
             for seed, values in enumerate(sets)
         ),
+        protocol=TODAY,
     )
     return replace(made, **changes)
 
