@@ -54,7 +54,7 @@ def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
         "–" if reach is None else f"{100 * max(0, mean - reach):.1f} to {100 * min(1, mean + reach):.1f}",
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
         "–" if share is None else marked(f"{share:.2f}", row.protocol),
-        marked(_ahead(row, rows), row.protocol),
+        _ahead(row, rows),
         f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
     )
 
@@ -67,7 +67,9 @@ def _ahead(row: Row, rows: Sequence[Row]) -> str:
     best = max(own, key=lambda other: other.spread.mean)
     reach = difference_half_width(best.independent, row.independent)
     told = f"{100 * (best.spread.mean - row.spread.mean):+.1f}"
-    return told if reach is None else f"{told} ± {100 * reach:.1f}"
+    told = told if reach is None else f"{told} ± {100 * reach:.1f}"
+    # real images chosen at random have neither weights to tune nor too few steps
+    return told if is_control(row) and not row.is_full_data else marked(told, row.protocol)
 
 
 def _typed(rows: Sequence[Row], commands: Commands) -> str:
