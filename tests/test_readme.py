@@ -1,4 +1,4 @@
-"""What the README says can be typed, and its numbers are those in results/."""
+"""What README and docs say can be typed, what they link to is there, and their numbers are those in results/."""
 
 from __future__ import annotations
 
@@ -20,23 +20,28 @@ from csdm_cli.ledger.store import read_rows
 from csdm_cli.ledger.tables import refreshed
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-LEDGER = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
+README = TEXTS["README.md"]
+MARKED = {name: marks for name, text in TEXTS.items() if (marks := re.findall(r"^<!-- ledger: (.+) -->$", text, re.M))}
 COSTS = ROOT / "results" / "engine-cpu.json"
 
 
-def commands() -> list[list[str]]:
-    """Every ``csdm …`` typed at a prompt of a console block."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines() if line.startswith("$ csdm ")]
-    return [shlex.split(line, comments=True)[1:] for line in lines]
+def commands() -> dict[str, list[str]]:
+    """Every ``csdm …`` typed at a prompt of a console block, by page and line."""
+    blocks = [
+        (name, block) for name, text in TEXTS.items() for block in re.findall(r"```console\n(.*?)```", text, re.S)
+    ]
+    lines = [(name, line) for name, block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    typed = [(name, line.removeprefix("$ ")) for name, line in lines if line.startswith("$ csdm ")]
+    return {f"{name}: {line}": shlex.split(line, comments=True)[1:] for name, line in typed}
 
 
 def test_there_are_commands_to_check():
-    assert len(commands()) >= 8
+    assert sum(name.startswith("README.md") for name in commands()) >= 8
 
 
-@pytest.mark.parametrize("words", commands(), ids=" ".join)
+@pytest.mark.parametrize("words", commands().values(), ids=commands().keys())
 def test_commands_and_options_exist(words):
     group = typer.main.get_command(app)
     command = group.commands[words[0]]
@@ -46,31 +51,48 @@ def test_commands_and_options_exist(words):
     assert {word for word in words[1:] if word.startswith("--")} <= known
 
 
-def test_files_and_pictures_exist():
-    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
-    for room in re.findall(r"`csdm_cli/([\w/]+(?:\.py|/))`", README):
+@pytest.mark.parametrize("name", TEXTS)
+def test_files_and_pictures_exist(name):
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", TEXTS[name]):
+        assert ((ROOT / name).parent / target).exists(), target
+
+
+def test_rooms_exist():
+    rooms = re.findall(r"`csdm_cli/([\w/]+(?:\.py|/))`", README)
+    assert rooms
+    for room in rooms:
         assert (ROOT / "csdm_cli" / room).exists(), room
 
 
 def test_costs_are_those_measured():
     measured = [f"{row['ratio']:.2f}" for row in json.loads(COSTS.read_text(encoding="utf-8"))["rows"]]
-    table = README.split("## What it costs")[1].split("| what | value |")[1].split("\n\n")[0]
+    section = TEXTS["docs/results.md"].split("## What it costs")[1]
+    table = section.split("| what | value |")[1].split("\n\n")[0]
     assert [line.rsplit("|", 2)[1].strip() for line in table.splitlines()[2:]] == measured
 
 
-def test_published_tables_are_the_ledgers():
-    """Each stands in the README or docs/ledger.md, maybe as a headline, as `csdm ledger --into FILE` writes it."""
+def test_every_table_of_the_ledger_is_published():
+    """In some page, maybe as a headline."""
     sheets = document_sheets(read_rows(ROOT / "results"))
-    marked = re.findall(r"^<!-- ledger: (.+) -->$", README + LEDGER, re.MULTILINE)
-    assert {sheet.name.removeprefix(PREFIX) for sheet in sheets} == {name.removeprefix(PREFIX) for name in marked}
-    for page in (README, LEDGER):
-        assert refreshed(page, sheets) == page
+    marked = {name.removeprefix(PREFIX) for names in MARKED.values() for name in names}
+    assert {sheet.name.removeprefix(PREFIX) for sheet in sheets} == marked
 
 
-def test_the_headline_stands_first():
-    """What csdm achieves, beside the controls, comes before any other table of the ledger."""
-    assert re.findall(r"<!-- ledger: (.+) -->", README)[0].startswith(PREFIX)
+@pytest.mark.parametrize("name", MARKED)
+def test_published_tables_are_the_ledgers(name):
+    """As `csdm ledger --into FILE` writes them."""
+    assert refreshed(TEXTS[name], document_sheets(read_rows(ROOT / "results"))) == TEXTS[name]
+
+
+def test_the_readme_has_one_table_of_the_ledger_and_says_what_was_corrected():
+    (name,) = MARKED["README.md"]
+    assert name.startswith(PREFIX)
+    before, _ = README.split(f"<!-- ledger: {name} -->")
+    assert "](docs/corrections.md)" in before.split("## What it achieves")[1]
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 200
 
 
 @pytest.mark.parametrize("row", read_rows(ROOT / "results"), ids=lambda row: row.name)

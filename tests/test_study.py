@@ -189,6 +189,8 @@ def test_what_it_comes_to_is_what_the_ledger_says():
         other = rows[f"{confirmed}-{beside}"]
         ahead = 100 * (csdm.spread.mean - other.spread.mean)
         assert f"{ahead:.1f} ± {100 * difference_half_width(csdm.independent, other.independent):.1f}" in text
+    own = [row for row in rows.values() if row.table == confirmed]
+    assert f"| {gap_closed(csdm, own):.2f}, at width 64 |" in text
     fifty = small.format(200, 50)
     table = [row for row in rows.values() if row.table == fifty]
     assert f"| {gap_closed(rows[f'{fifty}-csdm-hard'], table):.2f}, at width 32 |" in text
