@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=False)
 
 
 class Scale(StrEnum):
-    """full is the papers' width, iterations and protocol."""
+    """full is the papers' width and iterations, and students of 16,000 steps (this project's estimate)."""
 
     full = "full"
     reduced = "reduced"

@@ -1,4 +1,8 @@
-"""The test set's only door, and the seal that keeps it shut while images are made."""
+"""The test set's only door, and the seal that keeps it shut while images are made.
+
+The seal stops :func:`read_test` and nothing else: not code that opens the file by itself, nor images that were read
+before. It is there against mistakes. That no other module reads the file is what a test looks for.
+"""
 
 from __future__ import annotations
 

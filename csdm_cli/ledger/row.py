@@ -136,7 +136,7 @@ class Row:
         labels: that students were trained on.
         ipc: stored images per class; None for all real images.
         factor: cells per side of a stored image.
-        scale: ``full`` is the papers' width, iterations and protocol; anything less is ``reduced``.
+        scale: ``full`` is the papers' width and iterations, and students of 16,000 steps; anything less is ``reduced``.
         scale_text: the scale spelled out.
         commands: what a person types to repeat it; SEED stands for each set's.
         config: all settings by section of params.yaml, from which the row is re-run.
