@@ -16,6 +16,7 @@ from csdm_cli.commands.ledger_run import settings_of
 from csdm_cli.ledger.building import scale_text
 from csdm_cli.ledger.headline import PREFIX
 from csdm_cli.ledger.matching import scale_differences
+from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.store import read_rows
 from csdm_cli.ledger.tables import refreshed
 
@@ -89,6 +90,11 @@ def test_the_readme_has_one_table_of_the_ledger_and_says_what_was_corrected():
     assert name.startswith(PREFIX)
     before, _ = README.split(f"<!-- ledger: {name} -->")
     assert "](docs/corrections.md)" in before.split("## What it achieves")[1]
+
+
+def test_every_protocol_is_explained():
+    told = re.findall(r"^\| `(\S+)` \|", TEXTS["docs/ledger.md"], re.M)
+    assert told == list(Protocol)
 
 
 def test_the_readme_is_short():
