@@ -71,4 +71,4 @@ def _is_number(value: Any) -> bool:
 def _told(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
-    return NONE if value is None else str(value)
+    return "not set" if value is None else str(value)
