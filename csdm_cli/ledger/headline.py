@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from csdm_cli.intervals import difference_half_width, half_width
 from csdm_cli.ledger.building import Commands
-from csdm_cli.ledger.protocol import footnote, marked
+from csdm_cli.ledger.protocol import SHARED, footnote, marked
 from csdm_cli.ledger.row import Row
-from csdm_cli.ledger.tables import GROUPS, OURS, SHARED, Sheet, gap_closed, in_order, is_control, scale_of, stored
+from csdm_cli.ledger.tables import GROUPS, OURS, Sheet, gap_closed, in_order, is_control, scale_of, stored
 
 OWN = "csdm"
 BESIDE_IT = (OWN, "dm")

@@ -23,6 +23,8 @@ MEANING = {
     Protocol.second: "calibration as a sum over classes",
 }
 CORRECTED = frozenset({Protocol.first})  # whose comparisons were withdrawn
+# of all protocols so far
+SHARED = "Sets share teachers, the draw of the tail and the students' seeds, so ± understates."
 MARK, WHY = "†", "see docs/corrections.md"
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, Status
-from csdm_cli.ledger.protocol import footnote, marked, named
+from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
 from csdm_cli.ledger.row import Row
 from csdm_cli.scores import share_of_gap_closed
 
@@ -22,7 +22,6 @@ OURS = ("students trained on", "what", "test accuracy, %", *GROUPS, "gap closed"
 PAPERS = ("dataset", "β", "IPC", "network", "method", "paper, %", "from")
 BESIDE = (*PAPERS, "ours, %", "difference", "protocol", "departures")
 TEXT_COLUMNS = {OURS[0], "what", "dataset", "network", "method", "from", "protocol", "departures"}
-SHARED = "Sets share teachers, the draw of the tail and the students' seeds, so ± understates."
 ESTIMATED = (
     f"Students of {STUDENT_STEPS:,} steps are this project's estimate of a paper's, which prints none (NCFM's code"
     " would take 8,000 at IPC 10). Runs are sets × students; NCFM reports 10, how many stand behind the others is not"
