@@ -13,7 +13,10 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from csdm_cli import torchrun
-from csdm_cli.errors import CsdmError
+from csdm_cli.display.safe_text import shown
+from csdm_cli.errors import MISTAKE, CsdmError
+
+MOST_IN_ERROR = 2000  # characters of one line
 
 
 class FriendlyGroup(TyperGroup):
@@ -46,8 +49,13 @@ def _unparsed(error: TyperException, ctx: Any) -> str:
 
 def _fail(text: str, code: int) -> None:
     if torchrun.first_to_fail():
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {_listed(text)}", file=sys.stderr)
     raise typer.Exit(code) from None
+
+
+def _listed(text: str) -> str:
+    """``text`` in one line, or in a line for each of the several mistakes that it lists."""
+    return MISTAKE.join(shown(part, MOST_IN_ERROR) for part in text.split(MISTAKE))
 
 
 def in_words(error: OSError | MemoryError | RuntimeError) -> str | None:

@@ -40,9 +40,9 @@ def markup(text: object, most: int = MOST_SHOWN) -> str:
 
 
 def markdown(text: object, most: int = MOST_SHOWN) -> str:
-    """``text`` within a line or a table's cell of Markdown: no heading, cell, emphasis, link, code or HTML begins."""
+    """``text`` within a line or in a table's cell of Markdown: no heading, cell, emphasis, link, code or HTML begins."""
     escaped = re.sub(r"([\\|`*\[\]<>&~$])", r"\\\1", shown(text, most))
-    return re.sub(r"(?<!\w)_|_(?!\w)|^[#+-]", r"\\\g<0>", escaped)
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\\g<0>", escaped)
 
 
 def in_picture(text: object, most: int = MOST_IN_PICTURE) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from csdm_cli.display.safe_text import markdown
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.matching import Comparison, Status
 from csdm_cli.ledger.row import Row
@@ -182,4 +183,4 @@ def _beside(item: Comparison) -> tuple[str, ...]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(markdown, cells))} |"
