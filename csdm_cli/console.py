@@ -58,11 +58,12 @@ def emit(value: Mapping[str, Any], render: Callable[[], Sequence[RenderableType]
 
     from csdm_cli.display.tables import Seen
 
-    width = None if sys.stdout.isatty() else sane_width(os.environ.get("COLUMNS", "")) or PIPE_COLUMNS
+    asked = sane_width(os.environ.get("COLUMNS", ""))
+    width = None if sys.stdout.isatty() else asked or PIPE_COLUMNS
     console = Console(file=sys.stdout, highlight=False, emoji=False, width=width)
     for part in render():
-        if isinstance(part, str):
-            console.print(_parsed(part), soft_wrap=True)  # a path cut in two cannot be copied
+        if isinstance(part, str):  # at most spaces become line breaks, for a path cut in two cannot be copied
+            console.print(_parsed(part), soft_wrap=asked is None, overflow="ignore", crop=False)
         else:
             console.print(Seen(part))
 

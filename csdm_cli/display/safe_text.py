@@ -40,7 +40,7 @@ def markup(text: object, most: int = MOST_SHOWN) -> str:
 
 
 def markdown(text: object, most: int = MOST_SHOWN) -> str:
-    """``text`` within a line or in a table's cell of Markdown: no heading, cell, emphasis, link, code or HTML begins."""
+    """``text`` within a line or in a cell of Markdown: no heading, cell, emphasis, link, code or HTML begins."""
     escaped = re.sub(r"([\\|`*\[\]<>&~$])", r"\\\1", shown(text, most))
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\\g<0>", escaped)
 

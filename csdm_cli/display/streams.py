@@ -7,7 +7,7 @@ import io
 import os
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 # What a terminal without Unicode shows instead; any other letter becomes "?".
 SPELLED = {
@@ -75,13 +75,20 @@ def sane_width(text: str) -> int | None:
 
 
 class _Patient(io.FileIO):
-    """A raw stream that drops what nobody reads any more."""
+    """A raw stream that drops what nobody reads any more, and that fails once, not again when Python closes down."""
 
-    def write(self, data: object, /) -> int:
-        try:
-            return super().write(data)  # type: ignore[arg-type]
-        except BrokenPipeError:
-            return len(memoryview(data))  # type: ignore[arg-type]
+    lost = False
+
+    def write(self, data: Any, /) -> int:
+        if not self.lost:
+            try:
+                return super().write(data)
+            except BrokenPipeError:
+                self.lost = True
+            except OSError:
+                self.lost = True
+                raise
+        return len(memoryview(data))
 
 
 def _fit(stream: TextIO | None, number: int) -> TextIO:
