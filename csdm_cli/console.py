@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -62,10 +63,24 @@ def emit(value: Mapping[str, Any], render: Callable[[], Sequence[RenderableType]
     width = None if sys.stdout.isatty() else asked or PIPE_COLUMNS
     console = Console(file=sys.stdout, highlight=False, emoji=False, width=width)
     for part in render():
-        if isinstance(part, str):  # at most spaces become line breaks, for a path cut in two cannot be copied
-            console.print(_parsed(part), soft_wrap=asked is None, overflow="ignore", crop=False)
+        if isinstance(part, str):
+            console.print(_parsed(part) if asked is None else _wrapped(_parsed(part), asked), soft_wrap=True)
         else:
             console.print(Seen(part))
+
+
+def _wrapped(text: Text, width: int) -> Text:
+    """``text`` in lines of ``width`` columns where its words are no longer: a path cut in two cannot be copied."""
+    lines = []
+    for line in text.split("\n", allow_blank=True):
+        breaks = [0]
+        for word in re.finditer(r"\S+", line.plain):
+            if word.end() - breaks[-1] > width and word.start() > breaks[-1]:
+                breaks.append(word.start())
+        lines += line.divide(breaks[1:])
+    for line in lines:
+        line.rstrip()
+    return type(text)("\n").join(lines)
 
 
 def _parsed(text: str) -> Text:

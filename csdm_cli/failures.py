@@ -17,7 +17,7 @@ from typer.exceptions import TyperException
 from csdm_cli import torchrun
 from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import MISTAKE, CsdmError
-from csdm_cli.signals import interruptible
+from csdm_cli.signals import INTERRUPTED, interruptible, was_interrupted
 
 MOST_IN_ERROR = 2000  # characters of one line
 SAVES_MEMORY = ("--memory-budget", "--size", "--n-max", "--ipc", "--ipcs", "--batch", "--width")
@@ -32,18 +32,33 @@ class FriendlyGroup(TyperGroup):
             with interruptible():
                 _refuse_a_lost_folder()
                 return super().invoke(ctx)
-        except CsdmError as error:
-            _fail(str(error), error.exit_code)
-        except TyperException as error:  # an option or argument that does not parse
-            _fail(_unparsed(error, ctx), error.exit_code)
         except KeyboardInterrupt:
-            if torchrun.leads():
-                print("interrupted", file=sys.stderr)
-            raise typer.Exit(130) from None
-        except (OSError, MemoryError, RuntimeError) as error:
-            if (text := in_words(error, _options(ctx))) is None:
+            _interrupted()
+        except Exception as error:
+            if was_interrupted():  # and an import or a library made another error of it
+                _interrupted()
+            told = _in_one_line(error, ctx)
+            if told is None:
                 raise
-            _fail(text, CsdmError.exit_code)
+            _fail(*told)
+
+
+def _interrupted() -> None:
+    if torchrun.leads():
+        print("interrupted", file=sys.stderr)
+    raise typer.Exit(INTERRUPTED) from None
+
+
+def _in_one_line(error: Exception, ctx: Any) -> tuple[str, int] | None:
+    """What a user can act on, and the exit code; None for what may be a fault of ours."""
+    if isinstance(error, CsdmError):
+        return str(error), error.exit_code
+    if isinstance(error, TyperException):  # an option or argument that does not parse
+        return _unparsed(error, ctx), error.exit_code
+    if isinstance(error, (OSError, MemoryError, RuntimeError)):
+        text = in_words(error, _options(ctx))
+        return None if text is None else (text, CsdmError.exit_code)
+    return None
 
 
 def _refuse_a_lost_folder() -> None:

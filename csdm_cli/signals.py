@@ -6,6 +6,7 @@ between, Python's own KeyboardInterrupt leaves through ``finally`` blocks.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -13,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-INTERRUPTED = 128 + signal.SIGINT
+INTERRUPTED = 128 + int(signal.SIGINT)
+
+_interrupts: list[int] = []
 
 
 @contextmanager
@@ -31,6 +34,9 @@ def stops_at_once() -> Iterator[None]:
         yield
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        if code == INTERRUPTED:  # Python may have noted an interrupt for itself, and would end by the signal instead
+            atexit._run_exitfuncs()
+            _leave_with(code)
         signal.signal(signal.SIGINT, lambda number, frame: _leave_with(code))
         raise
     except KeyboardInterrupt:
@@ -43,11 +49,21 @@ def interruptible() -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is not _stop:
         yield
         return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, _stop)
+
+
+def was_interrupted() -> bool:
+    """Whether Ctrl-C was pressed within :func:`interruptible`, whatever became of the KeyboardInterrupt."""
+    return bool(_interrupts)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupts.append(number)
+    raise KeyboardInterrupt
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

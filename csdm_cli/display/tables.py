@@ -15,6 +15,7 @@ from rich.text import Text
 from csdm_cli.display.safe_text import shown, shown_lines
 
 MOST_IN_CELL = 5000  # characters
+WIDE = 100_000
 
 
 class TextTable(Table):
@@ -24,6 +25,21 @@ class TextTable(Table):
         """Add a row of ``cells``; ``how`` is its style and whether a section ends with it."""
         plain = [Text(shown(cell, MOST_IN_CELL)) if isinstance(cell, str) else cell for cell in cells]
         super().add_row(*plain, **how)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table; as a list, row by row, where its columns do not fit side by side."""
+        least = Measurement.get(console, options.update(max_width=WIDE), self).minimum
+        if not self.show_header or least <= options.max_width:
+            yield from super().__rich_console__(console, options)
+            return
+        first, *others = self.columns
+        heads = [column.header for column in others]
+        for number, name in enumerate(first.cells):
+            yield name
+            facts = Table.grid(padding=(0, 2))
+            for head, column in zip(heads, others, strict=True):
+                facts.add_row("", head, list(column.cells)[number])
+            yield facts
 
 
 def figures_table(first: str, columns: Sequence[str]) -> TextTable:
