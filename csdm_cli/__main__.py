@@ -1,5 +1,18 @@
-"""``python -m csdm_cli`` is the ``csdm`` command, and what torchrun starts."""
+"""The ``csdm`` command, also as ``python -m csdm_cli``, which is what torchrun starts.
 
-from csdm_cli.cli import main
+Almost nothing is imported before Ctrl-C is looked after: the rest of csdm comes within :func:`main`.
+"""
 
-main()
+from csdm_cli.signals import stops_at_once
+
+
+def main() -> None:
+    """Run ``csdm``: a word for whoever presses Ctrl-C, from the first moment to the last."""
+    with stops_at_once():
+        from csdm_cli.cli import main as run
+
+        run()
+
+
+if __name__ == "__main__":
+    main()

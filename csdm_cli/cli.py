@@ -6,7 +6,6 @@ stay quick.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,6 +33,7 @@ from csdm_cli.commands.paths import (
     teachers_option,
 )
 from csdm_cli.commands.runtime import Runtime
+from csdm_cli.display.streams import open_streams
 from csdm_cli.errors import UsageError
 from csdm_cli.failures import FriendlyGroup, end_cleanly_on_signals
 from csdm_cli.methods import method_names
@@ -72,8 +72,7 @@ def list_methods(incomplete: str) -> list[str]:
 
 def main() -> None:
     """Entry point of the ``csdm`` command."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without Unicode shows ?
+    open_streams()
     end_cleanly_on_signals()
     with torchrun.seated():
         app()

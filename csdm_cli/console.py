@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections import deque
@@ -13,9 +14,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
+from csdm_cli.display.safe_text import shown, shown_lines
+from csdm_cli.display.streams import sane_width
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
+    from rich.text import Text
 
 BAR_SECONDS = 0.5
 LINE_SECONDS = 10.0
@@ -38,7 +42,7 @@ def muted() -> Iterator[None]:
 def note(text: str, *, quiet: bool = False) -> None:
     """One line for the person at the terminal, on stderr; nothing when ``quiet``."""
     if not (quiet or _mutes):
-        print(text, file=sys.stderr, flush=True)
+        print(shown_lines(text), file=sys.stderr, flush=True)
 
 
 def emit(value: Mapping[str, Any], render: Callable[[], Sequence[RenderableType]], *, as_json: bool) -> None:
@@ -53,26 +57,42 @@ def emit(value: Mapping[str, Any], render: Callable[[], Sequence[RenderableType]
         return
     from rich.console import Console
 
-    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else _pipe_columns())
+    from csdm_cli.display.tables import Seen
+
+    asked = sane_width(os.environ.get("COLUMNS", ""))
+    width = None if sys.stdout.isatty() else asked or PIPE_COLUMNS
+    console = Console(file=sys.stdout, highlight=False, emoji=False, width=width)
     for part in render():
-        console.print(part, soft_wrap=isinstance(part, str))  # a path cut in two cannot be copied
+        if isinstance(part, str):
+            console.print(_parsed(part) if asked is None else _wrapped(_parsed(part), asked), soft_wrap=True)
+        else:
+            console.print(Seen(part))
 
 
-def figures_table(first: str, columns: Sequence[str]) -> Table:
-    """A narrow table without lines: names that may wrap, then columns of figures that never do."""
-    from rich import box
-    from rich.table import Table
+def _wrapped(text: Text, width: int) -> Text:
+    """``text`` in lines of ``width`` columns where its words are no longer: a path cut in two cannot be copied."""
+    lines = []
+    for line in text.split("\n", allow_blank=True):
+        breaks = [0]
+        for word in re.finditer(r"\S+", line.plain):
+            if word.end() - breaks[-1] > width and word.start() > breaks[-1]:
+                breaks.append(word.start())
+        lines += line.divide(breaks[1:])
+    for line in lines:
+        line.rstrip()
+    return type(text)("\n").join(lines)
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(first, min_width=min(16, max(1, len(first))), overflow="fold")
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
 
+def _parsed(text: str) -> Text:
+    """``text`` of our own, with markup; as it is, if something in it that looks like markup is none."""
+    from rich.errors import MarkupError
+    from rich.text import Text
 
-def _pipe_columns() -> int:
-    chosen = os.environ.get("COLUMNS", "")
-    return int(chosen) if chosen.isdigit() and int(chosen) else PIPE_COLUMNS
+    plain = shown_lines(text)
+    try:
+        return Text.from_markup(plain, emoji=False)
+    except MarkupError:
+        return Text(plain)
 
 
 def _finite(value: Any) -> Any:
@@ -102,7 +122,7 @@ class Progress:
         first: float = math.inf,
     ) -> None:
         """``show`` is called at the first update after ``first`` seconds, then once in ``every`` seconds."""
-        self.description = description
+        self.description = shown(description)
         self.total = total
         self.step = start
         self.overhead_seconds = 0.0
@@ -193,14 +213,14 @@ def _on_terminal(description: str, total: int, start: int) -> Iterator[Progress]
     from rich.progress import Progress as Bar
 
     columns = [
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[figures]}"),
     ]
     # No refresh thread, which would take time from the loop; stdout stays untouched, for results go there.
     bar = Bar(*columns, console=Console(stderr=True), auto_refresh=False, redirect_stdout=False, transient=True)
-    task = bar.add_task(description, total=total, completed=start, figures="")
+    task = bar.add_task(shown(description), total=total, completed=start, figures="")
 
     def show(state: Progress) -> None:
         bar.update(task, completed=state.step, figures=state.figures(), refresh=True)

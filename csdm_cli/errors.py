@@ -1,5 +1,7 @@
 """Errors that reach the user as one line and an exit code, never as a traceback."""
 
+MISTAKE = "\n  "  # begins each of several mistakes that one message lists; else a message is one line
+
 
 class CsdmError(Exception):
     """A failed run: the data, an artifact or the machine is at fault. Exit code 1.

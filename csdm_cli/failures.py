@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import signal
 import sys
+from collections.abc import Collection
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -13,7 +15,12 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from csdm_cli import torchrun
-from csdm_cli.errors import CsdmError
+from csdm_cli.display.safe_text import shown
+from csdm_cli.errors import MISTAKE, CsdmError
+from csdm_cli.signals import INTERRUPTED, interruptible, was_interrupted
+
+MOST_IN_ERROR = 2000  # characters of one line
+SAVES_MEMORY = ("--memory-budget", "--size", "--n-max", "--ipc", "--ipcs", "--batch", "--width")
 
 
 class FriendlyGroup(TyperGroup):
@@ -22,19 +29,50 @@ class FriendlyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; print what a user can act on as ``error: ...`` and exit with its code."""
         try:
-            return super().invoke(ctx)
-        except CsdmError as error:
-            _fail(str(error), error.exit_code)
-        except TyperException as error:  # an option or argument that does not parse
-            _fail(_unparsed(error, ctx), error.exit_code)
+            with interruptible():
+                _refuse_a_lost_folder()
+                return super().invoke(ctx)
         except KeyboardInterrupt:
-            if torchrun.leads():
-                print("interrupted", file=sys.stderr)
-            raise typer.Exit(130) from None
-        except (OSError, MemoryError, RuntimeError) as error:
-            if (text := in_words(error)) is None:
+            _interrupted()
+        except Exception as error:
+            if was_interrupted():  # and an import or a library made another error of it
+                _interrupted()
+            told = _in_one_line(error, ctx)
+            if told is None:
                 raise
-            _fail(text, CsdmError.exit_code)
+            _fail(*told)
+
+
+def _interrupted() -> None:
+    if torchrun.leads():
+        print("interrupted", file=sys.stderr)
+    raise typer.Exit(INTERRUPTED) from None
+
+
+def _in_one_line(error: Exception, ctx: Any) -> tuple[str, int] | None:
+    """What a user can act on, and the exit code; None for what may be a fault of ours."""
+    if isinstance(error, CsdmError):
+        return str(error), error.exit_code
+    if isinstance(error, TyperException):  # an option or argument that does not parse
+        return _unparsed(error, ctx), error.exit_code
+    if isinstance(error, (OSError, MemoryError, RuntimeError)):
+        text = in_words(error, _options(ctx))
+        return None if text is None else (text, CsdmError.exit_code)
+    return None
+
+
+def _refuse_a_lost_folder() -> None:
+    """torch's libraries abort the process where the working directory is gone."""
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise CsdmError(f"the working directory cannot be used ({error.strerror}): change to another one") from error
+
+
+def _options(ctx: Any) -> list[str]:
+    """The options of the command that ran, e.g. ``--ipc``."""
+    command = getattr(ctx.command, "commands", {}).get(ctx.invoked_subcommand)
+    return [option for parameter in getattr(command, "params", ()) for option in parameter.opts]
 
 
 def _unparsed(error: TyperException, ctx: Any) -> str:
@@ -46,12 +84,30 @@ def _unparsed(error: TyperException, ctx: Any) -> str:
 
 def _fail(text: str, code: int) -> None:
     if torchrun.first_to_fail():
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {_listed(text)}", file=sys.stderr)
     raise typer.Exit(code) from None
 
 
-def in_words(error: OSError | MemoryError | RuntimeError) -> str | None:
-    """What the machine refused; None for anything that may be a fault of ours."""
+def _less_memory(options: Collection[str]) -> str:
+    known = [option for option in SAVES_MEMORY if option in options]
+    if not known:
+        return "close other programs, or use a machine with more"
+    *others, last = known
+    return f"a smaller {', '.join(others)} or {last} needs less" if others else f"a smaller {last} needs less"
+
+
+def _listed(text: str) -> str:
+    """``text`` in one line, or in a line for each of the several mistakes that it lists."""
+    return MISTAKE.join(shown(part, MOST_IN_ERROR) for part in text.split(MISTAKE))
+
+
+def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[str] = ()) -> str | None:
+    """What the machine refused; None for anything that may be a fault of ours.
+
+    Args:
+        error: what was raised.
+        options: the command's own, of which those that save memory are named.
+    """
     if isinstance(error, BrokenPipeError):
         return None
     if isinstance(error, OSError):
@@ -63,7 +119,7 @@ def in_words(error: OSError | MemoryError | RuntimeError) -> str | None:
     # torch's own error classes are told by name, for torch may not be imported.
     text = str(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in text or type(error).__name__ == "OutOfMemoryError":
-        return "out of memory: a smaller --memory-budget, --ipc or --batch needs less"
+        return f"out of memory: {_less_memory(options)}"
     return None
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from csdm_cli.errors import MISTAKE
+
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
@@ -21,7 +23,7 @@ def report(where: str, found: Sequence[str]) -> str:
     prefix = f"{where}: " if where else ""
     if len(found) == 1:
         return prefix + found[0]
-    return "\n  ".join([f"{prefix}{len(found)} mistakes", *found])
+    return MISTAKE.join([f"{prefix}{len(found)} mistakes", *found])
 
 
 def in_params(error: ValidationError, params: type[BaseModel]) -> list[str]:

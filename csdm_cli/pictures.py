@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csdm_cli import atomic
+from csdm_cli.display.safe_text import in_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ def loss_curve(history: Mapping[str, Sequence[float]], path: Path) -> None:
     for number, (name, values) in enumerate(sorted(history.items())):
         steps = range(1, len(values) + 1)
         axes.plot(steps, values, linewidth=0.5, alpha=0.35, color=f"C{number}")
-        axes.plot(steps, _running_mean(values, max(1, len(values) // 40)), color=f"C{number}", label=name)
+        axes.plot(steps, _running_mean(values, max(1, len(values) // 40)), color=f"C{number}", label=in_picture(name))
     axes.set(xlabel="step", ylabel="loss", yscale="log")
     axes.legend(frameon=False)
     _save(figure, path)
@@ -36,8 +37,9 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], path:
     shares = [[count / max(1, sum(row)) for count in row] for row in matrix]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if classes <= 20:
-        axes.set_xticks(range(classes), class_names, rotation=60, ha="right")
-        axes.set_yticks(range(classes), class_names)
+        names = [in_picture(name) for name in class_names]
+        axes.set_xticks(range(classes), names, rotation=60, ha="right")
+        axes.set_yticks(range(classes), names)
         for row, column in ((r, c) for r in range(classes) for c in range(classes)):
             share = shares[row][column]
             if share >= 0.005:
@@ -50,7 +52,7 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], path:
 def accuracies(rows: Sequence[tuple[str, float, float]], path: Path) -> None:
     """Bars of (name, mean, standard deviation), in percent, the first row being the set itself."""
     figure, axes = _figure(6.4, 0.9 + 0.42 * len(rows))
-    names = [name for name, _, _ in rows]
+    names = [in_picture(name, 80) for name, _, _ in rows]
     means = [mean for _, mean, _ in rows]
     spreads = [spread for _, _, spread in rows]
     colours = [ACCENT] + [MUTED] * (len(rows) - 1)
@@ -75,11 +77,11 @@ def comparison(tables: Mapping[str, Sequence[tuple[str, float, float, bool]]], a
         names, means, spreads, controls = zip(*rows, strict=True)
         colours = [MUTED if control else ACCENT for control in controls]
         axes.barh(range(len(rows)), means, xerr=spreads, color=colours, error_kw={"elinewidth": 1, "ecolor": INK})
-        axes.set_yticks(range(len(rows)), names)
+        axes.set_yticks(range(len(rows)), [in_picture(name, 80) for name in names])
         for position, (mean, spread) in enumerate(zip(means, spreads, strict=True)):
             axes.text(mean + spread + 0.8, position, f"{mean:.1f}", va="center", fontsize=8)
         axes.invert_yaxis()
-        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_title(in_picture(title, 160), fontsize=10, loc="left")
         axes.set(xlim=(0, 105))
         axes.spines[["top", "right"]].set_visible(False)
     panels[-1].set(xlabel=axis)

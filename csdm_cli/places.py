@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from csdm_cli.errors import UsageError
+
 
 def project_root() -> Path | None:
     """The repository that holds the working directory; None outside one.
@@ -25,12 +27,21 @@ def project_root() -> Path | None:
 def cache_dir(*parts: str) -> Path:
     """A folder of the cache: ``$CSDM_CACHE``, else ``.csdm`` in the repository, else the user's cache."""
     if chosen := os.environ.get("CSDM_CACHE"):
-        base = Path(chosen).expanduser().resolve()
+        base = _expanded(chosen, "CSDM_CACHE")
     elif root := project_root():
         base = root / ".csdm"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "csdm"
+        base = _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "XDG_CACHE_HOME") / "csdm"
     return base.joinpath(*parts)
+
+
+def _expanded(text: str, variable: str) -> Path:
+    try:
+        return Path(text).expanduser().resolve()
+    except RuntimeError:
+        raise UsageError(f"{variable}: {text} names a home folder that is not known here: give a whole path") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{variable}: {text} is no folder's name ({error})") from None
 
 
 def tracking_uri() -> str:

@@ -18,7 +18,16 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("a folder; this home folder is not known here") from None
+
+
+Folder = Annotated[Path, AfterValidator(_expanded)]
 
 
 def _known_operations(text: str) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 from csdm_cli import atomic
 from csdm_cli.artifacts.ddranking import write_ddranking
 from csdm_cli.artifacts.distilled import Distilled, to_uint8
+from csdm_cli.display.safe_text import file_name
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ExportFormat
 
@@ -64,9 +65,9 @@ def folder_names(class_names: tuple[str, ...]) -> tuple[str, ...]:
 
     The class names themselves where they allow it, else with the label in front: ``03_cat``.
     """
-    plain = tuple("".join("_" if letter in '/\\:*?"<>|' else letter for letter in name) for name in class_names)
-    folded = [name.lower() for name in plain]  # some file systems do not tell capitals apart
-    usable = all(name.strip(". ") for name in plain) and len(set(folded)) == len(plain)
+    plain = tuple(map(file_name, class_names))
+    folded = [name.casefold() for name in plain]  # some file systems do not tell capitals apart
+    usable = all(name.strip("_") for name in plain) and len(set(folded)) == len(plain)
     if usable and list(plain) == sorted(plain):
         return plain
     digits = len(str(len(plain) - 1))

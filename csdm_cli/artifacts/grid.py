@@ -15,6 +15,7 @@ from torch import Tensor
 from csdm_cli import atomic
 from csdm_cli.artifacts.distilled import Distilled, to_uint8
 from csdm_cli.artifacts.file import FILE_NAME
+from csdm_cli.display.safe_text import MOST_IN_PICTURE, shown
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -108,7 +109,7 @@ def plan(distilled: Distilled, probe: ImageDraw) -> Layout:
     columns = min(max(distilled.ipc), MOST_COLUMNS)
     scale = max(1, min(TILE_SIDE // size, (WIDTH // columns - GAP) // size))
     side = size * scale
-    texts = [*distilled.dataset.class_names[:rows], *map(_count_text, distilled.dataset.counts[:rows])]
+    texts = [*map(_name, distilled.dataset.class_names[:rows]), *map(_count_text, distilled.dataset.counts[:rows])]
     font = _font(side)
     caption = _caption(distilled, rows, columns)
     return Layout(
@@ -130,14 +131,14 @@ def _write_names(draw: ImageDraw, distilled: Distilled, layout: Layout) -> None:
     shift = 0.55 * _font_size(layout.side) if two_lines else 0
     for row in range(layout.rows):
         x, y = layout.left - MARGIN, layout.corner(row, 0)[1] + layout.side / 2
-        draw.text((x, y - shift), data.class_names[row], fill=INK, font=font, anchor="rm")
+        draw.text((x, y - shift), _name(data.class_names[row]), fill=INK, font=font, anchor="rm")
         if two_lines:
             draw.text((x, y + shift), _count_text(data.counts[row]), fill=FADED, font=font, anchor="rm")
 
 
 def _caption(distilled: Distilled, rows: int, columns: int) -> str:
     data, most = distilled.dataset, max(distilled.ipc)
-    parts = [data.name, distilled.provenance.method, f"{most} stored image{'s' * (most > 1)} per class"]
+    parts = [_name(data.name), _name(distilled.provenance.method), f"{most} stored image{'s' * (most > 1)} per class"]
     if distilled.decoding.factor > 1:
         parts.append(f"each holds {distilled.decoding.per_image}")
     if columns < most:
@@ -145,6 +146,10 @@ def _caption(distilled: Distilled, rows: int, columns: int) -> str:
     if rows < data.classes:
         parts.append(f"first {rows} of {data.classes} classes shown")
     return ", ".join(parts)
+
+
+def _name(text: str) -> str:
+    return shown(text, MOST_IN_PICTURE)
 
 
 def _count_text(count: int) -> str:

@@ -201,7 +201,7 @@ def _guarded(name: str, failed: dict[str, str], work: Callable[[], ResultT]) -> 
     try:
         return work()
     except (CsdmError, OSError, MemoryError, RuntimeError) as error:
-        text = str(error) if isinstance(error, CsdmError) else failures.in_words(error)
+        text = str(error) if isinstance(error, CsdmError) else failures.in_words(error, ("--memory-budget", "--ipc"))
         if text is None:
             raise
         failed[name] = text

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.markup import escape
-
 from csdm_cli.artifacts import export as formats
 from csdm_cli.artifacts.file import find_artifact, load_distilled
 from csdm_cli.console import emit
+from csdm_cli.display.safe_text import markup
 from csdm_cli.names import ExportFormat
 
 
@@ -27,7 +26,7 @@ def export(path: Path, to: ExportFormat, out: Path | None = None, json: bool = F
     """
     file = find_artifact(path)
     done = formats.export(load_distilled(file), to, out or default_out(file, to))
-    lines = [f"[green]✓[/] {escape(str(done.path))}", *(f"  {escape(line)}" for line in done.notes)]
+    lines = [f"[green]✓[/] {markup(str(done.path))}", *(f"  {markup(line)}" for line in done.notes)]
     value = {"path": str(done.path), "format": str(to), "notes": list(done.notes)}
     emit(value, lambda: lines, as_json=json)
 

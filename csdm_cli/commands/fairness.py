@@ -13,8 +13,8 @@ from csdm_cli import places
 from csdm_cli.commands.judging import Case, judge
 from csdm_cli.commands.labelling import labels_like_the_sets
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import figures_table
 from csdm_cli.data.imageset import ImageSet
+from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.controls import FULL, ControlName, random_images
 from csdm_cli.engine.evaluation import Evaluation
 from csdm_cli.engine.students import Examiner, evaluate_set

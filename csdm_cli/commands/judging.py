@@ -14,10 +14,11 @@ from csdm_cli.artifacts.distilled import DatasetInfo, Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
 from csdm_cli.artifacts.importing import import_foreign
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import figures_table
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, Manifest, find_by_fingerprint, newest_longtail, open_longtail
+from csdm_cli.display.safe_text import markup
+from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.controls import Selection
 from csdm_cli.engine.evaluation import Evaluation
 from csdm_cli.engine.numerics import PLAIN, Numerics
@@ -213,7 +214,11 @@ def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "traine
         table.add_row(name, *(_cell(found.get(column)) for column in COLUMNS), style="bold" if number == 0 else None)
     best = next(iter(rows.values())).metrics()["best_on_test"]
     caption = "Accuracy in %, after the last step: mean ± std over students."
-    return [f"[bold]{title}[/]", table, f"[dim]{caption} (Best step on the test images, for curiosity: {best}.)[/]"]
+    return [
+        f"[bold]{markup(title)}[/]",
+        table,
+        f"[dim]{caption} (Best step on the test images, for curiosity: {best}.)[/]",
+    ]
 
 
 def bars(rows: Mapping[str, Evaluation]) -> Sequence[tuple[str, float, float]]:

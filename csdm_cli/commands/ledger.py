@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 
 from csdm_cli import atomic, places
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.typed_commands import typed_commands
-from csdm_cli.console import emit, figures_table, note
+from csdm_cli.console import emit, note
 from csdm_cli.data.store import DATA_ROOT, MANIFEST_FILE, open_longtail
+from csdm_cli.display import safe_text
+from csdm_cli.display.safe_text import markup
+from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.ledger.building import Scale, build_row, by_row
 from csdm_cli.ledger.findings import read_findings
@@ -59,7 +61,9 @@ def run(
         note(f"brought the tables in {into} up to date")
         return
     if markdown:
-        print("\n\n".join(f"### {sheet.title}\n\n{sheet.markdown()}" for sheet in sheets), flush=True)
+        print(
+            "\n\n".join(f"### {safe_text.markdown(sheet.title)}\n\n{sheet.markdown()}" for sheet in sheets), flush=True
+        )
         return
     counts = ", ".join(f"{number} {status}" for status, number in counts_by_status(found).items() if number)
     value = {"rows": [_summary(row) for row in rows], "papers": [_beside(item) for item in found]}
@@ -125,8 +129,8 @@ def _text(file: Path) -> str:
 def _shown(sheet: Sheet) -> list[RenderableType]:
     table = figures_table(sheet.columns[0], sheet.columns[1:])
     for cells in sheet.cells:
-        table.add_row(*(escape(cell) for cell in cells))
-    return [f"[bold]{escape(sheet.title)}[/]", table, f"[dim]{escape(sheet.footnote)}[/]\n"]
+        table.add_row(*cells)
+    return [f"[bold]{markup(sheet.title)}[/]", table, f"[dim]{markup(sheet.footnote)}[/]\n"]
 
 
 def _summary(row: Row) -> dict[str, Any]:

@@ -8,14 +8,12 @@ from dataclasses import MISSING, fields
 from enum import Enum
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from rich import box
 from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
 
 from csdm_cli import config
 from csdm_cli.commands.assembling import OPTIMISED_ONLY, SHARED_PARAMETERS
 from csdm_cli.console import emit
+from csdm_cli.display.tables import facts_table, texts_table
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import MethodClass, OptimisedMethod, parameter_names
@@ -122,39 +120,30 @@ def _plain(value: Any) -> Any:
 
 
 def _list(listed: Mapping[str, Mapping[str, str]]) -> list[RenderableType]:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("method", no_wrap=True)
-    for title in ("what it does", "labels", "source", "cost"):
-        table.add_column(title, overflow="fold")
+    table = texts_table("method", ("what it does", "labels", "source", "cost"))
     for name, item in listed.items():
-        cells = (item["summary"], item["labels"], item["source"], item["cost"])
-        table.add_row(name, *map(escape, cells))
+        table.add_row(name, item["summary"], item["labels"], item["source"], item["cost"])
     return [table, "[dim]csdm methods NAME tells all about one; csdm distill --method NAME distils with it.[/]"]
 
 
 def _page(found: Mapping[str, Any]) -> list[RenderableType]:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True, style="dim")
-    grid.add_column(overflow="fold")
+    grid = facts_table()
     for name in ("summary", "source", "cost", "labels", "calibration", "teacher_schedule", "departures"):
         if name in found:
-            grid.add_row(name.replace("_", " "), escape(str(found[name])))
-    grid.add_row("reads", escape(" ".join(found["shared_options"])))
+            grid.add_row(name.replace("_", " "), str(found[name]))
+    grid.add_row("reads", " ".join(found["shared_options"]))
     for section, values in found["paper"].items():
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
-        grid.add_row(f"paper, {section}", escape(f"{shown} (at IPC {found['paper_ipc']})"))
+        grid.add_row(f"paper, {section}", f"{shown} (at IPC {found['paper_ipc']})")
     for section, values in found["common"].items():
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in values.items())
-        grid.add_row(f"common, {section}", escape(shown))
+        grid.add_row(f"common, {section}", shown)
     parts: list[RenderableType] = [f"[bold]{found['name']}[/]", grid]
     if not found["parameters"]:
         return [*parts, "It has no parameters of its own."]
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("--option", no_wrap=True)
-    for title in ("default", "kind", "what it is"):
-        table.add_column(title, overflow="fold")
+    table = texts_table("--option", ("default", "kind", "what it is"))
     for name, item in found["parameters"].items():
-        table.add_row(name, *(escape(str(item[part])) for part in ("default", "kind", "help")))
+        table.add_row(name, *(str(item[part]) for part in ("default", "kind", "help")))
     return [*parts, "", table]
 
 

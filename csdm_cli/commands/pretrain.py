@@ -10,10 +10,12 @@ from rich.console import RenderableType
 
 from csdm_cli import atomic, config, places
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import emit, figures_table, note
+from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
+from csdm_cli.display.safe_text import markup
+from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError
@@ -138,7 +140,7 @@ def _accuracies(pool: TeacherPool, counts: tuple[int, ...]) -> dict[str, float]:
 def _table(pool: TeacherPool, rows: dict[str, float]) -> list[RenderableType]:
     table = figures_table("", list(rows))
     table.add_row("right, %", *(f"{100 * value:.1f}" for value in rows.values()))
-    return [f"[bold]{len(pool)} x {pool.spec.name} on their own training images[/]", table]
+    return [f"[bold]{len(pool)} x {markup(pool.spec.name)} on their own training images[/]", table]
 
 
 def _outcome(settings: config.Pretrain, pool: TeacherPool, data: Path | None, out: Path | None) -> list[str]:

@@ -18,10 +18,11 @@ from csdm_cli.commands.assembling import Assembly, assemble, make_method, settle
 from csdm_cli.commands.judging import protocol_of
 from csdm_cli.commands.pretrain import find_teachers
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import emit, figures_table, note
+from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import newest_longtail, open_longtail
 from csdm_cli.decode import decode
+from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.costs import Cost, measure
 from csdm_cli.engine.inference import images_at_once

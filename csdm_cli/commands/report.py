@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 
 from csdm_cli import atomic, places
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.commands.judging import COLUMNS
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import emit, figures_table, note
+from csdm_cli.console import emit, note
+from csdm_cli.display.safe_text import markdown, markup
+from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.controls import ControlName
 from csdm_cli.errors import CsdmError
 
@@ -92,16 +93,16 @@ def _table(sheet: Sheet) -> list[RenderableType]:
     table = figures_table(ROWS, list(COLUMNS.values()))
     for number, (name, scores) in enumerate(sheet.rows.items()):
         table.add_row(name, *(_cell(scores.get(column)) for column in COLUMNS), style="bold" if number == 0 else None)
-    footnote = f"[dim]{FOOTNOTE}[/]" + (f"\n{sheet.footnote}" if sheet.footnote else "")
-    return [f"[bold]{escape(sheet.title)}[/]", table, footnote + "\n"]
+    footnote = f"[dim]{FOOTNOTE}[/]" + (f"\n{markup(sheet.footnote)}" if sheet.footnote else "")
+    return [f"[bold]{markup(sheet.title)}[/]", table, footnote + "\n"]
 
 
 def _markdown(sheet: Sheet) -> str:
     header = [ROWS, *COLUMNS.values()]
-    lines = [f"### {sheet.title}", "", f"| {' | '.join(header)} |", "|---" + "|---:" * len(COLUMNS) + "|"]
+    lines = [f"### {markdown(sheet.title)}", "", f"| {' | '.join(header)} |", "|---" + "|---:" * len(COLUMNS) + "|"]
     for name, scores in sheet.rows.items():
-        lines.append(f"| {name} | {' | '.join(_cell(scores.get(column)) for column in COLUMNS)} |")
-    return "\n".join([*lines, "", FOOTNOTE + (f" {sheet.footnote}." if sheet.footnote else ""), ""])
+        lines.append(f"| {markdown(name)} | {' | '.join(_cell(scores.get(column)) for column in COLUMNS)} |")
+    return "\n".join([*lines, "", FOOTNOTE + (f" {markdown(sheet.footnote)}." if sheet.footnote else ""), ""])
 
 
 def _cell(score: Mapping[str, Any] | None) -> str:

@@ -9,13 +9,14 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from csdm_cli.artifacts.file import SCHEMA, Distilled, find_artifact, load_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar
 from csdm_cli.console import emit
+from csdm_cli.display.safe_text import shown
+from csdm_cli.display.tables import TextTable, facts_table
 
 Rows = list[tuple[str, str]]  # name, text
 MOST_CLASSES = 20  # with more, only the largest and the smallest class are named
@@ -72,16 +73,14 @@ def summary(file: Path, distilled: Distilled, record: RunRecord | None) -> dict[
     }
 
 
-def _table(sections: Mapping[str, Rows]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, style="dim")
-    table.add_column(overflow="fold")
+def _table(sections: Mapping[str, Rows]) -> TextTable:
+    table = facts_table()
     for number, (title, rows) in enumerate(sections.items()):
         if number:
             table.add_row()
-        table.add_row(f"[bold cyan not dim]{title}[/]")
+        table.add_row(Text(title, style="bold cyan not dim"))
         for name, text in rows:
-            table.add_row(f"  {escape(name)}", escape(text))
+            table.add_row(f"  {name}", text)
     return table
 
 
@@ -115,9 +114,9 @@ def _counts(distilled: Distilled) -> str:
     data = distilled.dataset
     named = list(zip(data.class_names, data.counts, strict=True))
     if data.classes > MOST_CLASSES:
-        named = [max(named, key=lambda pair: pair[1]), min(named, key=lambda pair: pair[1])]
-        return "from {} {:,} to {} {:,}".format(*named[0], *named[1])
-    return ", ".join(f"{name} {count:,}" for name, count in named)
+        (most, largest), (least, smallest) = (choose(named, key=lambda pair: pair[1]) for choose in (max, min))
+        return f"from {shown(most, 80)} {largest:,} to {shown(least, 80)} {smallest:,}"
+    return ", ".join(f"{shown(name, 80)} {count:,}" for name, count in named)
 
 
 def _provenance(file: Path, distilled: Distilled, record: RunRecord | None) -> Rows:

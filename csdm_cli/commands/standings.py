@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import RenderableType
-from rich.markup import escape
 
 from csdm_cli.commands.entries import Ground
 from csdm_cli.commands.judging import described_protocol, facts_of
 from csdm_cli.commands.trials import Trial
-from csdm_cli.console import figures_table
 from csdm_cli.data.store import LongTail
+from csdm_cli.display.safe_text import markup
+from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.evaluation import Evaluation
 from csdm_cli.scores import OverSets, summarise_sets
 
@@ -115,11 +115,11 @@ def table(standing: Standing) -> list[RenderableType]:
         share = "–" if row.share is None else f"{row.share:.2f}"
         count = f"{len(row.evaluations) if row.trials else '–'} × {len(row.evaluations[0].students)}"
         cells = [str(found["accuracy"].students), *plain, str(found["worst_class"].students), share, count]
-        scores.add_row(escape(row.name), *cells, style=style)
+        scores.add_row(row.name, *cells, style=style)
         cells = [_seconds(row.seconds), _size(row.peak_memory), _size(row.storage), row.labels, str(row.factor)]
-        costs.add_row(escape(row.name), *cells, style=style)
-    failed = [f"[red]{escape(name)}: {escape(text)}[/]" for name, text in standing.failed.items()]
-    return [f"[bold]{standing.title}[/]", scores, "", costs, f"[dim]{_caption(standing)}[/]", *failed]
+        costs.add_row(row.name, *cells, style=style)
+    failed = [f"[red]{markup(name)}: {markup(text)}[/]" for name, text in standing.failed.items()]
+    return [f"[bold]{markup(standing.title)}[/]", scores, "", costs, f"[dim]{_caption(standing)}[/]", *failed]
 
 
 def _caption(standing: Standing) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rich.markup import escape
-
 from csdm_cli.artifacts.file import SCHEMA, find_artifact, read_distilled
 from csdm_cli.artifacts.validation import findings
 from csdm_cli.console import emit
+from csdm_cli.display.safe_text import markup
 from csdm_cli.errors import CsdmError
 
 
@@ -35,8 +34,8 @@ def verify(path: Path, json: bool = False) -> None:
     lines = [f"[green]✓[/] {title}" for title in passed]
     if not problem:
         lines.append(
-            f"{escape(str(file))} is sound: {len(distilled.images):,} stored images of {data.classes} classes "
-            f"({escape(data.name)}, {escape(distilled.provenance.method)})"
+            f"{markup(str(file))} is sound: {len(distilled.images):,} stored images of {data.classes} classes "
+            f"({markup(data.name)}, {markup(distilled.provenance.method)})"
         )
     value = {"file": str(file), "sound": not problem, "passed": passed, "problem": problem}
     emit(value, lambda: lines, as_json=json)

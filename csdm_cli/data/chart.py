@@ -17,18 +17,18 @@ def count_chart(class_names: Sequence[str], counts: Sequence[int]) -> Renderable
     The bars take whatever width the terminal leaves, and are plain blocks where there is no colour.
     """
     from rich.bar import Bar
-    from rich.table import Table
-    from rich.text import Text
+
+    from csdm_cli.display.tables import TextTable
 
     largest = max(counts)
-    table = Table.grid(padding=(0, 1), expand=True)
+    table = TextTable(box=None, padding=(0, 1), collapse_padding=True, show_header=False, pad_edge=False, expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=24)
     table.add_column(justify="right", no_wrap=True)
     table.add_column(ratio=1)
     rows = _evenly(len(counts), MAX_ROWS)
     for label in rows:
         bar = Bar(size=largest, begin=0, end=counts[label], color="cyan")
-        table.add_row(Text(class_names[label]), f"{counts[label]:,}", bar)
+        table.add_row(class_names[label], f"{counts[label]:,}", bar)
     if len(rows) < len(counts):
         table.caption = f"{len(rows)} of {len(counts)} classes shown"
     return table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from csdm_cli.display.safe_text import shown as shown_text
 from csdm_cli.intervals import difference_half_width, half_width
 from csdm_cli.ledger.building import Commands
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
@@ -80,6 +81,6 @@ def _typed(rows: Sequence[Row], commands: Commands) -> str:
         typed = commands(row.config, row.data.origin, len(row.sets), row.numerics)
         pairs = enumerate(zip(typed, before, strict=False))
         same = next((number for number, (now, then) in pairs if now != then), 0)
-        lines += [f"# {row.subject}", *(f"$ {command}" for command in typed[same:])]
+        lines += [f"# {shown_text(row.subject)}", *(f"$ {command}" for command in typed[same:])]
         before = typed
     return "\n".join(("```console", *lines, "```"))

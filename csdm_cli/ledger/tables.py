@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from csdm_cli.display.safe_text import markdown
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, Status
 from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
@@ -199,4 +200,4 @@ def _beside(item: Comparison) -> tuple[str, ...]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(markdown, cells))} |"

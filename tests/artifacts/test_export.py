@@ -75,7 +75,7 @@ def test_undecoded_images_reach_the_folder_unchanged(tmp_path):
         (("crane", "crane"), ("0_crane", "1_crane")),
         (("A", "a"), ("0_A", "1_a")),
         (("t-shirt/top", "trouser"), ("t-shirt_top", "trouser")),
-        (("..", "x"), ("0_..", "1_x")),
+        (("..", "x"), ("0__", "1_x")),
         (tuple("k" * (label + 1) for label in range(3)), ("k", "kk", "kkk")),
     ],
 )
