@@ -1,11 +1,13 @@
 # `make repro` runs the whole pipeline, `make test` the tests; both install what they need first.
 PYTHON ?= python3
-BIN := .venv/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+ENV := .venv
+OUTER_PATH := $(PATH)
+export PATH = $(CURDIR)/$(ENV)/bin:$(OUTER_PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test slow lint install clean
+.PHONY: repro test test-lowest test-newest slow lint install versions lock clean
 
 repro: install
 	dvc repro
@@ -21,12 +23,39 @@ lint: install
 	ruff format --check .
 	mypy
 
-install: $(BIN)/.installed
+install: .venv/.installed
 
-$(BIN)/.installed: pyproject.toml
+.venv/.installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	python -m pip install --quiet --requirement requirements.lock
+	python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
+versions: install
+	python --version
+	python -m pip freeze --exclude-editable
+
+# The tests with the lowest and the newest versions that pyproject.toml allows, each in an environment of its own.
+test-lowest: ENV := .venv-lowest
+test-lowest:
+	$(PYTHON) -m venv $(ENV)
+	sed -nE 's/^ *"([a-z.-]+)>=([0-9.]+),.*",$$/\1==\2/p' pyproject.toml > $(ENV)/floors.txt
+	python -m pip install --quiet --constraint $(ENV)/floors.txt --editable ".[dev]"
+	pytest -n auto -m "not slow"
+
+test-newest: ENV := .venv-newest
+test-newest:
+	$(PYTHON) -m venv $(ENV)
+	python -m pip install --quiet --upgrade --upgrade-strategy eager --editable ".[dev]"
+	pytest -n auto -m "not slow"
+
+# Versions stay where the ranges still allow them; `make lock UPGRADE=--upgrade` takes the newest.
+lock: ENV := .venv-lock
+lock:
+	$(PYTHON) -m venv $(ENV)
+	python -m pip install --quiet "uv<1"
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev $(UPGRADE) \
+		--custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
 clean:
-	rm -rf .venv .csdm
+	rm -rf .venv .venv-lowest .venv-newest .venv-lock .csdm

@@ -161,10 +161,16 @@ def _compiled(numerics: Numerics) -> Callable[[Network, Tensor], Tensor]:
         try:
             result: Tensor = program(network, images)
         except TorchDynamoException as error:
-            reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            reason = _first_said(str(error)) or type(error).__name__
             raise CsdmError(
                 f"--compile: torch.compile fails on this machine or network ({reason}); use --no-compile"
             ) from error
         return result
 
     return run
+
+
+def _first_said(text: str) -> str:
+    """The first line that is no heading of the next ("backend='inductor' raised:", up to torch 2.9); may be empty."""
+    lines = (line.strip() for line in text.splitlines())
+    return next((line for line in lines if line and not line.endswith(":")), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -27,6 +28,10 @@ class Network(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """What the classifier sees: (N, channels, size, size) -> (N, D)."""
         maps: Tensor = self.encoder(images)
+        if torch.compiler.is_compiling():
+            # Tracing turns flatten into a view, by the order in memory it believes the maps to have. For a group norm
+            # of channels-last maps torch 2.14 believes a wrong one; a copy has the order that it is said to have.
+            maps = maps.clone(memory_format=torch.contiguous_format)
         return maps.flatten(1)
 
     def forward(self, images: Tensor) -> Tensor:
