@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from csdm_cli.commands.options import default_note, runtime_options
+from csdm_cli.commands.paths import out_option
 from csdm_cli.commands.runtime import Runtime
 
 app = typer.Typer(no_args_is_help=False)
@@ -21,7 +22,7 @@ class Scale(StrEnum):
     reduced = "reduced"
 
 
-Results = Annotated[Path, typer.Option(metavar="DIR", help="folder of the ledger's rows")]
+Results = Annotated[Path, out_option("folder of the ledger's rows", name="--results")]
 RESULTS = Path("results")
 
 
@@ -32,7 +33,7 @@ def ledger(
     *,
     results: Results = RESULTS,
     into: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Markdown file whose marked tables are brought up to date")
+        Path | None, out_option("Markdown file whose marked tables are brought up to date", "FILE", "--into")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="all values of the papers, also those never run")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="the tables as Markdown")] = False,
@@ -59,7 +60,7 @@ def run(
         typer.Option(metavar="DIR", help="where the data are" + default_note("downloaded, or in the cache")),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="folder to work in" + default_note("in the cache"))
+        Path | None, out_option("folder to work in" + default_note("in the cache"))
     ] = None,
     results: Results = RESULTS,
     runtime: Runtime,

@@ -8,18 +8,19 @@ from pathlib import Path
 import torch
 from rich.console import RenderableType
 
-from csdm_cli import atomic, config, places
+from csdm_cli import config, places
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
 from csdm_cli.engine.recipe import Recipe
-from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.engine.teachers import POOL_FILES, TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import AugmentMode, TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.scores import group_of_classes
+from csdm_cli.storage import outputs
 from csdm_cli.tracking import Tracker, open_tracker
 
 
@@ -27,7 +28,7 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
     """Train what is missing of the pool, and print what the teachers know of the training set."""
     device = runtime.apply()
     if out:
-        atomic.refuse_unwritable(out)
+        outputs.claim_folder(out, POOL_FILES)
     longtail = open_longtail(data) if data else newest_longtail()
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     described = {"pretrain": settings.model_dump(mode="json")}

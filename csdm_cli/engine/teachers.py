@@ -24,6 +24,7 @@ from csdm_cli.names import Parallel, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
+from csdm_cli.storage import kinds, outputs
 
 # Code that decides what a teacher is.
 ROOMS = (
@@ -42,6 +43,11 @@ ROOMS = (
     "engine/training.py",
 )
 INDEX = "pool.json"
+# All that a pool's folder holds.
+POOL_FILES = {
+    INDEX: kinds.containing('"teachers"', '"trajectory"', '"recipe"', '"files"'),
+    "teacher-*.safetensors": kinds.tensors('\\"kind\\": \\"teacher\\"'),
+}
 
 # Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; or those after epoch e (0: the initial).
 Point = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch"], int]
@@ -144,8 +150,12 @@ class TeacherPool:
         return network.eval().requires_grad_(False)
 
     def export(self, folder: Path) -> None:
-        """Write ``folder`` anew: the teachers' files and an index with their hashes, which :meth:`open` reads."""
-        with atomic.new_folder(folder) as place:
+        """Write ``folder`` anew: the teachers' files and an index with their hashes, which :meth:`open` reads.
+
+        Raises:
+            CsdmError: if it holds anything but an older pool.
+        """
+        with outputs.replaced_folder(folder, POOL_FILES) as place:
             for number, path in enumerate(self.paths):
                 atomic.write_bytes(place / file_name(number), path.read_bytes())
             atomic.write_json(place / INDEX, self.description | {"files": self._hashes(), "data": self.data})
