@@ -106,7 +106,9 @@ def refuse_unwritable(folder: Path, option: str = "--out") -> None:
         Path(tempfile.mkdtemp(prefix=".csdm.", suffix=".tmp", dir=place)).rmdir()
     except OSError as error:
         reason = error.strerror or error
-        raise CsdmError(f"cannot write {folder}: {place} takes nothing new ({reason}); choose another {option}") from error
+        raise CsdmError(
+            f"cannot write {folder}: {place} takes nothing new ({reason}); choose another {option}"
+        ) from error
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:

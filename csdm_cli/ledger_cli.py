@@ -59,9 +59,7 @@ def run(
         Path | None,
         typer.Option(metavar="DIR", help="where the data are" + default_note("downloaded, or in the cache")),
     ] = None,
-    out: Annotated[
-        Path | None, out_option("folder to work in" + default_note("in the cache"))
-    ] = None,
+    out: Annotated[Path | None, out_option("folder to work in" + default_note("in the cache"))] = None,
     results: Results = RESULTS,
     runtime: Runtime,
 ) -> None:

@@ -1,8 +1,8 @@
 """Safetensors files with one JSON header, a hash of every tensor and one of the header: equal contents, equal bytes.
 
 Files of earlier releases have no hash of their header. They are read where something else vouches for the header
-(a distilled set's own hash of its body, a pool's index, a manifest's fingerprints); in a cache, whatever has none counts
-as damaged and is made anew.
+(a distilled set's own hash of its body, a pool's index, a manifest's fingerprints); in a cache, whatever has none
+counts as damaged and is made anew.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def read_header(path: Path, *, sealed: bool = True) -> dict[str, Any]:
         sealed: whether a header without a hash is refused; whoever takes one vouches for it in another way.
 
     Raises:
-        CsdmError: if ``path`` is missing, is not a safetensors file, was not written by csdm, or its header was altered.
+        CsdmError: if ``path`` is missing, no safetensors file or not written by csdm, or its header was altered.
     """
     from safetensors import SafetensorError, safe_open
 

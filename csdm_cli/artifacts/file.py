@@ -47,6 +47,7 @@ __all__ = [
 FILE_NAME = "distilled.safetensors"
 KIND = "csdm distilled set"
 SCHEMA = 1
+FIELDS = frozenset({"kind", "schema", "body", "body_sha256", "sha256", tensorfile.SEAL})  # of the header
 DISTILLED = kinds.tensors(KIND)
 
 
@@ -143,7 +144,7 @@ def read_distilled(path: Path) -> Distilled:
             f"{path} has schema {header.get('schema')!r}, this csdm reads schema {SCHEMA}: "
             "use the csdm version that wrote it, or distil again"
         )
-    if header.get("body_sha256") != _hash(header.get("body")):
+    if header.get("body_sha256") != _hash(header.get("body")) or not header.keys() <= FIELDS:
         raise CsdmError(f"{path} is damaged: its header does not match its hash")
     tensors, _ = tensorfile.load(path, sealed=False)
     try:

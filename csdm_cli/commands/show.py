@@ -51,7 +51,7 @@ def show(path: Path, png: Path | None = None, json: bool = False) -> None:
 
 
 def _draw(distilled: Distilled, png: Path, *, chosen: bool) -> Path | None:
-    """Write the picture; None if nobody ``chosen`` its place and it is taken, for the rest can be shown all the same."""
+    """Write the picture, and return where; None if its place was not ``chosen`` by the user and is taken."""
     try:
         save_grid(distilled, png)
     except CsdmError as error:

@@ -1,7 +1,8 @@
 """A long-tailed set on disk: a folder whose bytes follow from its settings alone.
 
-``manifest.json`` says what it is, with a hash of itself that every stage compares; ``train.safetensors`` and ``dev.safetensors`` hold class-sorted uint8 images,
-``test.safetensors`` the untouched test set, which only :mod:`csdm_cli.data.holdout` opens.
+``manifest.json`` says what it is, with a hash of itself that every stage compares. ``train.safetensors`` and
+``dev.safetensors`` hold class-sorted uint8 images, ``test.safetensors`` the untouched test set, which only
+:mod:`csdm_cli.data.holdout` opens. Sets of earlier releases, whose manifests have no hash, are made again.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """How csdm knows a file as one of its own: by what is in it.
 
 So it knows it after a move, a copy, a fresh clone or an emptied cache, and no record has to travel along. Where the
-format has room for it, csdm signs: the header of safetensors, a text chunk of PNG, the comment of a zip archive (npz and
-pt). JSON, CSV and Markdown are known by the fields and lines that csdm alone writes, those of earlier releases
+format has room for it, csdm signs: the header of safetensors, a text chunk of PNG, the comment of a zip archive (npz
+and pt). JSON, CSV and Markdown are known by the fields and lines that csdm alone writes, those of earlier releases
 included. A file of csdm's that was damaged or edited is still csdm's as long as it can be told; if it cannot, it
-counts as somebody else's and is left alone.
+counts as somebody else's and is left alone. So do pictures and exports of releases that did not sign.
 """
 
 from __future__ import annotations
