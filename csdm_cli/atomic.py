@@ -89,15 +89,26 @@ def new_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def refuse_unwritable(folder: Path) -> None:
-    """Raise CsdmError now, not after hours of work, if ``folder`` could not be made or written."""
+def refuse_unwritable(folder: Path, option: str = "--out") -> None:
+    """Raise CsdmError now, not after hours of work, if ``folder`` could not be made or written.
+
+    An empty folder is made for a moment where it would go, for the rights alone do not tell of /proc or a disk that
+    is mounted read-only.
+    """
     place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise CsdmError(f"cannot write {folder}: {place} is a file; choose another --out")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise CsdmError(f"cannot write {folder}: no permission to write in {place}; choose another --out")
+    try:
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir():
+            raise CsdmError(f"cannot write {folder}: {place} is a file; choose another {option}")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise CsdmError(f"cannot write {folder}: no permission to write in {place}; choose another {option}")
+        Path(tempfile.mkdtemp(prefix=".csdm.", suffix=".tmp", dir=place)).rmdir()
+    except OSError as error:
+        reason = error.strerror or error
+        raise CsdmError(
+            f"cannot write {folder}: {place} takes nothing new ({reason}); choose another {option}"
+        ) from error
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:

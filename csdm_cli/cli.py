@@ -343,7 +343,7 @@ def profile(
     teachers: Annotated[Path | None, teachers_option()] = None,
     out: Annotated[Path | None, out_option("folder for the figures" + default_note("printed only"))] = None,
     trace: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="timeline of a few iterations, for chrome://tracing")
+        Path | None, out_option("timeline of a few iterations, for chrome://tracing", "FILE", "--trace")
     ] = None,
     overrides: dict[str, Any],
     params: ParamsFile = None,
@@ -386,7 +386,7 @@ def show(
     file: DistilledFile,
     *,
     png: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="picture to write" + default_note("distilled.png beside it"))
+        Path | None, out_option("picture to write" + default_note("distilled.png beside it"), "FILE", "--png")
     ] = None,
     runtime: Runtime,
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from csdm_cli.commands.options import default_note, runtime_options
+from csdm_cli.commands.paths import out_option
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.ledger.protocol import Protocol
 
@@ -22,7 +23,7 @@ class Scale(StrEnum):
     reduced = "reduced"
 
 
-Results = Annotated[Path, typer.Option(metavar="DIR", help="folder of the ledger's rows")]
+Results = Annotated[Path, out_option("folder of the ledger's rows", name="--results")]
 RESULTS = Path("results")
 
 
@@ -33,7 +34,7 @@ def ledger(
     *,
     results: Results = RESULTS,
     into: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Markdown file whose marked tables are brought up to date")
+        Path | None, out_option("Markdown file whose marked tables are brought up to date", "FILE", "--into")
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="all values of the papers, also those never run")] = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="the tables as Markdown")] = False,
@@ -62,9 +63,7 @@ def run(
         Path | None,
         typer.Option(metavar="DIR", help="where the data are" + default_note("downloaded, or in the cache")),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="folder to work in" + default_note("in the cache"))
-    ] = None,
+    out: Annotated[Path | None, out_option("folder to work in" + default_note("in the cache"))] = None,
     results: Results = RESULTS,
     runtime: Runtime,
 ) -> None:

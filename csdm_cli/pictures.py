@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csdm_cli import atomic
 from csdm_cli.display.safe_text import in_picture
+from csdm_cli.storage import kinds, outputs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -140,7 +140,7 @@ def _figure(width: float, height: float) -> tuple[Figure, Axes]:
 def _save(figure: Any, path: Path) -> None:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    atomic.write_bytes(path, buffer.getvalue())
+    outputs.write_bytes(path, kinds.signed_png(buffer.getvalue()), kinds.PNG)
 
 
 def _running_mean(values: Sequence[float], width: int) -> list[float]:

@@ -1,5 +1,6 @@
 import json
 import pickle
+import random
 import subprocess
 import sys
 
@@ -91,7 +92,34 @@ def test_a_tensor_without_a_hash_is_refused(tmp_path):
     path = tmp_path / "t"
     save_file({"a": torch.ones(1)}, path, metadata={"csdm": json.dumps({"sha256": {}})})
     with pytest.raises(CsdmError, match="'a'"):
+        tensorfile.load(path, sealed=False)
+    with pytest.raises(CsdmError, match="header does not match"):
         tensorfile.load(path)
+
+
+def test_a_missing_tensor_is_noticed(file):
+    tensors, header = tensorfile.load(file)
+    save_file({"a": tensors["a"]}, file, metadata={"csdm": json.dumps(header)})
+    with pytest.raises(CsdmError, match="'b' is missing"):
+        tensorfile.load(file)
+    assert list(tensorfile.load(file, prefix="a")[0]) == ["a"]
+
+
+def test_every_flipped_bit_of_a_file_is_noticed_or_changes_nothing(file):
+    """In the header, its hash, the layout and the tensors: refused in one line, or the very same contents."""
+    whole, (tensors, header) = file.read_bytes(), tensorfile.load(file)
+    chance = random.Random(0)
+    for position in chance.sample(range(len(whole)), 200):
+        harmed = bytearray(whole)
+        harmed[position] ^= 1 << chance.randrange(8)
+        file.write_bytes(harmed)
+        try:
+            found, told = tensorfile.load(file)
+        except CsdmError as error:
+            assert "\n" not in str(error) and str(file) in str(error)
+        else:
+            assert told == header and found.keys() == tensors.keys(), position
+            assert all(torch.equal(found[name], value) for name, value in tensors.items()), position
 
 
 def test_the_hash_tells_dtype_shape_and_bytes():

@@ -15,14 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csdm_cli import atomic
 from csdm_cli.artifacts.ddranking import write_ddranking
 from csdm_cli.artifacts.distilled import Distilled, to_uint8
 from csdm_cli.display.safe_text import file_name
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ExportFormat
+from csdm_cli.storage import kinds, outputs
 
 FOLDER_FORMATS = frozenset({ExportFormat.imagefolder, ExportFormat.ddranking})
+FILE_FORMATS = {ExportFormat.npz: kinds.NPZ, ExportFormat.pt: kinds.PT}
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,38 @@ def export(distilled: Distilled, to: ExportFormat, out: Path) -> Exported:
             file format receives ``distilled.npz`` or ``distilled.pt``.
 
     Raises:
-        UsageError: if ``out`` is a folder that holds something and would be replaced.
-        CsdmError: if the format cannot take this set, or ``out`` cannot be written.
+        UsageError, CsdmError: if ``out`` is not free, see :func:`claim_export`, or the format cannot take this set.
+    """
+    if to in FOLDER_FORMATS:
+        claim_export(to, out)
+        with outputs.replaced_folder(out, {}) as folder:
+            if to is ExportFormat.imagefolder:
+                return Exported(out, _write_imagefolder(distilled, folder))
+            return Exported(out, write_ddranking(distilled, folder))
+    out = _file_in(out, to)
+    claim_export(to, out)
+    data = _npz(distilled) if to is ExportFormat.npz else _pt(distilled)
+    outputs.write_bytes(out, kinds.signed_zip(data), FILE_FORMATS[to])
+    return Exported(out, (f"images are decoded float32 in [0, 1]; {_value_note(distilled)}",))
+
+
+def claim_export(to: ExportFormat, out: Path) -> None:
+    """Check that an export can go to ``out``.
+
+    Raises:
+        UsageError: if ``out`` is a folder that holds something and would be replaced, or a file of another suffix.
+        CsdmError: if a file is there that is no older export in the same format, or ``out`` cannot be written.
     """
     if to in FOLDER_FORMATS:
         if out.exists() and not (out.is_dir() and not any(out.iterdir())):
             raise UsageError(f"{out} exists: name a new folder for --to {to}, so that nothing is overwritten")
-        with atomic.new_folder(out) as folder:
-            if to is ExportFormat.imagefolder:
-                return Exported(out, _write_imagefolder(distilled, folder))
-            return Exported(out, write_ddranking(distilled, folder))
-    if out.is_dir():
-        out = out / f"distilled.{to}"
-    atomic.write_bytes(out, _npz(distilled) if to is ExportFormat.npz else _pt(distilled))
-    return Exported(out, (f"images are decoded float32 in [0, 1]; {_value_note(distilled)}",))
+        outputs.claim_folder(out, {})
+    else:
+        outputs.claim_file(_file_in(out, to), FILE_FORMATS[to])
+
+
+def _file_in(out: Path, to: ExportFormat) -> Path:
+    return out / f"distilled.{to}" if out.is_dir() else out
 
 
 def folder_names(class_names: tuple[str, ...]) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from csdm_cli.artifacts.distilled import (
 )
 from csdm_cli.artifacts.validation import first_problem
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage import kinds, outputs
 
 __all__ = [
     "FILE_NAME",
@@ -46,6 +47,8 @@ __all__ = [
 FILE_NAME = "distilled.safetensors"
 KIND = "csdm distilled set"
 SCHEMA = 1
+FIELDS = frozenset({"kind", "schema", "body", "body_sha256", "sha256", tensorfile.SEAL})  # of the header
+DISTILLED = kinds.tensors(KIND)
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,10 @@ def save_distilled(path: Path, distilled: Distilled) -> None:
     """Write a set to ``path``, atomically; equal sets give equal bytes.
 
     Raises:
-        CsdmError: if the set is not sound (then nothing is written), or ``path`` cannot be written.
+        CsdmError: if the set is not sound, or ``path`` is something else than a set or cannot be written; then nothing
+            is written.
     """
+    outputs.refuse_foreign(path, DISTILLED)
     if problem := first_problem(distilled):
         raise CsdmError(f"refusing to write {path}: the set has {problem}")
     tensors = {"images": distilled.images, "labels": distilled.labels}
@@ -131,7 +136,7 @@ def read_distilled(path: Path) -> Distilled:
     Raises:
         CsdmError: if the file is missing, damaged or of another schema.
     """
-    header = tensorfile.read_header(path)
+    header = tensorfile.read_header(path, sealed=False)  # the body has a hash of its own
     if header.get("kind") != KIND:
         raise CsdmError(f"{path} was written by csdm, but is not a distilled set")
     if header.get("schema") != SCHEMA:
@@ -139,9 +144,9 @@ def read_distilled(path: Path) -> Distilled:
             f"{path} has schema {header.get('schema')!r}, this csdm reads schema {SCHEMA}: "
             "use the csdm version that wrote it, or distil again"
         )
-    if header.get("body_sha256") != _hash(header.get("body")):
+    if header.get("body_sha256") != _hash(header.get("body")) or not header.keys() <= FIELDS:
         raise CsdmError(f"{path} is damaged: its header does not match its hash")
-    tensors, _ = tensorfile.load(path)
+    tensors, _ = tensorfile.load(path, sealed=False)
     try:
         fields = TypeAdapter(_Header).validate_python(header["body"])
     except ValidationError as error:

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csdm_cli import atomic
 from csdm_cli.artifacts.distilled import Distilled, to_uint8
 from csdm_cli.artifacts.file import FILE_NAME
 from csdm_cli.display.safe_text import MOST_IN_PICTURE, shown
+from csdm_cli.storage import kinds, outputs
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -69,10 +69,15 @@ def grid_path(artifact: Path) -> Path:
 
 
 def save_grid(distilled: Distilled, path: Path) -> None:
-    """Write the picture as PNG, unless the very same one is there already."""
+    """Write the picture as PNG, unless the very same one is there already.
+
+    Raises:
+        CsdmError: if something is there that csdm did not write, or it cannot be written.
+    """
     data = grid_png(distilled)
-    if not (path.is_file() and path.read_bytes() == data):
-        atomic.write_bytes(path, data)
+    there = path.read_bytes() if path.is_file() else b""
+    if data not in (there, kinds.signed_png(there)):  # earlier releases did not sign
+        outputs.write_bytes(path, data, kinds.PNG)
 
 
 def grid_png(distilled: Distilled) -> bytes:
@@ -99,7 +104,7 @@ def grid_png(distilled: Distilled) -> bytes:
     _write_names(ImageDraw.Draw(picture), distilled, layout)
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
-    return buffer.getvalue()
+    return kinds.signed_png(buffer.getvalue())
 
 
 def plan(distilled: Distilled, probe: ImageDraw) -> Layout:

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from csdm_cli import atomic
 from csdm_cli.errors import CsdmError
 from csdm_cli.revision import Revision, revision
+from csdm_cli.storage import kinds, outputs
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def record_run(
 def write_sidecar(artifact: Path, record: RunRecord) -> Path:
     """Write ``record`` beside ``artifact``; returns where."""
     place = sidecar_path(artifact)
-    atomic.write_json(place, asdict(record))
+    outputs.write_json(place, asdict(record), kinds.RUN_RECORD)
     return place
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from csdm_cli import __version__, atomic, config, failures, pictures
+from csdm_cli import __version__, config, failures, pictures
 from csdm_cli.artifacts.sidecar import record_run
 from csdm_cli.commands import standings
 from csdm_cli.commands.distill import ARTIFACTS, CHECKPOINT_SECONDS, Options
@@ -29,9 +29,16 @@ from csdm_cli.keys import source_hash
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.scores import share_of_gap_closed
 from csdm_cli.settings import with_values
+from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking import Tracker, open_tracker
 
 METHODS_OWN = ("lr", "calibration", "teacher_schedule", "labels")  # what a preset or the method decides
+OUTPUTS = {
+    "accuracy.png": kinds.PNG,
+    "compare.csv": kinds.containing("dataset,imbalance,ipc,row,control,sets,students,"),
+    "metrics.json": kinds.METRICS,
+    "compare.json": kinds.json_with("settings", "source", "finished", "machine", "tables"),
+}
 ResultT = TypeVar("ResultT")
 
 
@@ -70,7 +77,7 @@ def run(
         raise UsageError("--data names a set as it is: leave --imbalance and --dataset out")
     device, folder = runtime.apply(), out or ARTIFACTS / "compare"
     numerics = runtime.student_numerics(device)
-    atomic.refuse_unwritable(folder)
+    outputs.claim_files(folder, OUTPUTS)
     if pinned := [f"distill.{name}" for name in METHODS_OWN if name in params.distill.model_fields_set]:
         note(f"the same for all methods, whatever their own choice: {', '.join(pinned)}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, CHECKPOINT_SECONDS, resume=True)
@@ -238,9 +245,10 @@ def _write(folder: Path, found: Sequence[Standing], result: dict[str, Any], trac
     if bars:
         pictures.comparison(bars, axis, folder / "accuracy.png")
         tracker.artifact(folder / "accuracy.png")
-    atomic.write_text(folder / "compare.csv", standings.as_csv(found))
-    atomic.write_json(folder / "metrics.json", {item.name: standings.scores_only(item) for item in found})
-    atomic.write_json(folder / "compare.json", result)
+    scores = {item.name: standings.scores_only(item) for item in found}
+    outputs.write_text(folder / "compare.csv", standings.as_csv(found), OUTPUTS["compare.csv"])
+    outputs.write_json(folder / "metrics.json", scores, OUTPUTS["metrics.json"])
+    outputs.write_json(folder / "compare.json", result, OUTPUTS["compare.json"])
     for item in found:
         tracker.metrics({f"accuracy/{item.name}/{row.name}": row.accuracy.students.mean for row in item.rows})
     for name in ("compare.csv", "metrics.json", "compare.json"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from csdm_cli import atomic, config, pictures
+from csdm_cli import config, pictures
 from csdm_cli.commands.judging import (
     Case,
     bars,
@@ -26,7 +26,14 @@ from csdm_cli.engine.evaluation import Evaluation
 from csdm_cli.engine.students import Examiner
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.networks import build
+from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking import open_tracker
+
+OUTPUTS = {
+    "accuracy.png": kinds.PNG,
+    "metrics.json": kinds.METRICS,
+    "protocol.json": kinds.containing('"recipe"', '"students"', '"test_points"', '"network"'),
+}
 
 
 def run(
@@ -55,7 +62,7 @@ def run(
     for spec in specs.values():
         build(spec, seed=0)  # a network that these images do not fit is an error now, not in an hour
     folder = out or (case.path.parent / "cross_arch")
-    atomic.refuse_unwritable(folder)
+    outputs.claim_files(folder, OUTPUTS)
     note(f"evaluating {case.path} on {', '.join(specs)}; {labels} labels", quiet=runtime.quiet)
     described = {"cross_arch": settings.model_dump(mode="json")}
     with open_tracker(runtime.tracking, "cross-arch", params=described, quiet=runtime.quiet) as tracker:
@@ -75,8 +82,8 @@ def run(
                 result[name]["random"] = metrics_of(random)
         pictures.accuracies(bars(rows), folder / "accuracy.png")
         protocols = {name: described_protocol(protocol, spec, numerics) for name, spec in specs.items()}
-        atomic.write_json(folder / "metrics.json", result)
-        atomic.write_json(folder / "protocol.json", protocols)
+        outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
+        outputs.write_json(folder / "protocol.json", protocols, OUTPUTS["protocol.json"])
         tracker.artifact(folder / "accuracy.png")
         tracker.artifact(folder / "metrics.json")
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {max(case.distilled.ipc)}: {protocol.steps} steps"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from csdm_cli import atomic, config, pictures, places
 from csdm_cli.artifacts.distilled import Decoding, Distilled, Provenance, to_uint8
-from csdm_cli.artifacts.file import FILE_NAME, load_distilled, save_distilled
+from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, load_distilled, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.sidecar import RunRecord, record_run, write_sidecar
 from csdm_cli.commands.assembling import assemble
@@ -33,9 +34,19 @@ from csdm_cli.engine.sharing import collected
 from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod
 from csdm_cli.names import LabelKind
+from csdm_cli.runs import turns
+from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking import Tracker, open_tracker
 
 ARTIFACTS = Path("artifacts")
+LOSS_CURVE = "loss.png"
+# The artifact last: while it is missing, the run counts as unfinished.
+OUTPUTS = {
+    "grid.png": kinds.PNG,
+    LOSS_CURVE: kinds.PNG,
+    "distilled.run.json": kinds.RUN_RECORD,
+    FILE_NAME: DISTILLED,
+}
 CHECKPOINT_SECONDS = 60.0  # between checkpoints, where nobody says
 
 
@@ -82,7 +93,10 @@ def run(
         option = runtime.given_numerics[0]
         raise UsageError(f"{option} has no effect on {chosen.settings.method}, which optimises nothing")
     device = runtime.apply()
-    atomic.refuse_unwritable(out or ARTIFACTS)
+    if out:
+        outputs.claim_files(out, OUTPUTS)
+    else:
+        atomic.refuse_unwritable(ARTIFACTS)
     longtail = open_longtail(data) if data else newest_longtail()
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
@@ -93,12 +107,13 @@ def run(
     ):
         task = prepare(chosen, longtail, teachers, device, runtime)
         target = (out or default_folder(task, ARTIFACTS)) / FILE_NAME
-        if ranks.agree(is_done(target, task.key)):
-            note(f"{target} already holds this run: nothing to do", quiet=runtime.quiet)
-        elif ranks.leads:
-            carry_out(task, target, options, runtime, tracker, ranks)
-        else:
-            _distil(task, runtime, options, ranks)
+        with turns.turn(task.key, target, quiet=runtime.quiet) if ranks.leads else nullcontext(False) as waited:
+            if ranks.agree(is_done(target, task.key) or (waited and _taken_over(task, target))):
+                note(f"{target} already holds this run: nothing to do", quiet=runtime.quiet)
+            elif ranks.leads:
+                carry_out(task, target, options, runtime, tracker, ranks)
+            else:
+                _distil(task, runtime, options, ranks)
     if ranks.leads:
         _tell(target, load_distilled(target), longtail, runtime)
 
@@ -109,7 +124,11 @@ def carry_out(
     """Distil, and write the artifact ``target`` with its grid, loss curve and run record beside it.
 
     The other ``ranks`` distil their shares meanwhile.
+
+    Raises:
+        CsdmError: if one of these files would replace what csdm did not write, before anything is done.
     """
+    outputs.claim_files(target.parent, OUTPUTS)
     start, manifest = time.monotonic(), task.longtail.manifest
     tracker.params(task.params.model_dump(mode="json", include={"distill", "pretrain"}))
     tracker.tags({"method": task.settings.method, "dataset": manifest.dataset, "run_key": task.key})
@@ -122,8 +141,18 @@ def carry_out(
         distilled = _package(task, outcome)
     record = record_run(time.monotonic() - start, task.device, peak=peak.bytes, iterations=outcome.iterations)
     _write(target, distilled, outcome, record, tracker)
+    turns.remember(task.key, target)
     Checkpoint(places.cache_dir("checkpoints"), task.key, 0).clear()
     return distilled
+
+
+def _taken_over(task: Task, target: Path) -> bool:
+    """Whether the process that was waited for made this very set, which then is in ``target`` too."""
+    made = turns.told(task.key)
+    if made is None or not is_done(made, task.key):
+        return False
+    turns.copy_files(made.parent, target.parent, OUTPUTS)
+    return is_done(target, task.key)
 
 
 def default_folder(task: Task, root: Path) -> Path:
@@ -211,7 +240,7 @@ def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunReco
     grid = grid_path(target)
     save_grid(distilled, grid)
     if outcome.history:
-        curve = target.parent / "loss.png"
+        curve = target.parent / LOSS_CURVE
         pictures.loss_curve(_lists(outcome.history), curve)
         tracker.artifact(curve)
     tracker.metrics({"wall_seconds": record.wall_seconds, "peak_memory_bytes": record.peak_memory_bytes}, 0)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from csdm_cli import atomic, config, pictures
+from csdm_cli import config, pictures
 from csdm_cli.artifacts.distilled import stored_bytes
 from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar, record_run
 from csdm_cli.commands.fairness import FairnessReport, measure_fairness
@@ -35,10 +35,20 @@ from csdm_cli.engine.students import Examiner
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import build
 from csdm_cli.scores import share_of_gap_closed
+from csdm_cli.storage import kinds, outputs
 from csdm_cli.tensorfile import tensor_sha256
 from csdm_cli.tracking import Tracker, open_tracker
 
 __all__ = ["Foreign", "run"]
+
+RECORDS = "evaluate.run.json"
+OUTPUTS = {
+    "accuracy.png": kinds.PNG,
+    "confusion.png": kinds.PNG,
+    "details.json": kinds.json_with("protocol", "class_names", "rows"),
+    "metrics.json": kinds.METRICS,
+    RECORDS: kinds.json_with("distill", evaluate=("finished", "wall_seconds", "machine", "code")),
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ def run(
     spec, protocol = case.spec(settings.network), protocol_of(settings)
     build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
     folder = out or (case.path.parent / "evaluate")
-    atomic.refuse_unwritable(folder)
+    outputs.claim_files(folder, OUTPUTS)
     note(f"evaluating {case.path} on {case.longtail.folder} ({settings.split}), {labels} labels", quiet=runtime.quiet)
     described = {"evaluate": settings.model_dump(mode="json")}
     with open_tracker(runtime.tracking, "evaluate", params=described, quiet=runtime.quiet) as tracker:
@@ -175,9 +185,8 @@ def _measured(case: Case, labels: LabelKind, split: EvaluationSplit) -> dict[str
 def _write_records(folder: Path, case: Case, judged: RunRecord) -> None:
     """Time, machine and commit, which differ between identical runs, apart from the rest."""
     made = read_sidecar(case.path)
-    atomic.write_json(
-        folder / "evaluate.run.json", {"evaluate": asdict(judged), "distill": asdict(made) if made else None}
-    )
+    records = {"evaluate": asdict(judged), "distill": asdict(made) if made else None}
+    outputs.write_json(folder / RECORDS, records, OUTPUTS[RECORDS])
 
 
 def _write(
@@ -191,8 +200,8 @@ def _write(
     own = next(iter(rows.values()))
     pictures.accuracies(bars(rows), folder / "accuracy.png")
     pictures.confusion(own.confusion, case.distilled.dataset.class_names, folder / "confusion.png")
-    atomic.write_json(folder / "details.json", details)
-    atomic.write_json(folder / "metrics.json", result)
+    outputs.write_json(folder / "details.json", details, OUTPUTS["details.json"])
+    outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
     for name in ("accuracy.png", "confusion.png", "details.json", "metrics.json"):
         tracker.artifact(folder / name)
 

@@ -25,6 +25,7 @@ def export(path: Path, to: ExportFormat, out: Path | None = None, json: bool = F
         CsdmError: if the set cannot be read, or the format cannot take it.
     """
     file = find_artifact(path)
+    formats.claim_export(to, out or default_out(file, to))
     done = formats.export(load_distilled(file), to, out or default_out(file, to))
     lines = [f"[green]✓[/] {markup(str(done.path))}", *(f"  {markup(line)}" for line in done.notes)]
     value = {"path": str(done.path), "format": str(to), "notes": list(done.notes)}

@@ -25,9 +25,10 @@ from csdm_cli.ledger.headline import headline_sheets
 from csdm_cli.ledger.matching import Comparison, compare
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.row import TABLE_NAME, Row
-from csdm_cli.ledger.store import read_rows, write_row
+from csdm_cli.ledger.store import ROW, read_rows, row_file, write_row
 from csdm_cli.ledger.tables import Sheet, Shown, counts_by_status, own_sheets, paper_sheet, refreshed
 from csdm_cli.names import Source
+from csdm_cli.storage import outputs
 
 
 def run(
@@ -56,8 +57,12 @@ def run(
     found = compare(rows, datasets_here())
     shown = Shown.measured if markdown else Shown.own
     sheets = [*own_sheets(rows), paper_sheet(found, Shown.all if everything else shown)]
-    if into is not None:
-        atomic.write_text(into, refreshed(_text(into), document_sheets(rows)))
+    if into is not None:  # the one file of its user's that is changed, on request and between its marks alone
+        atomic.refuse_unwritable(into.parent, "--into")
+        before = _text(into)
+        after = refreshed(before, document_sheets(rows))
+        if after != before:
+            atomic.write_text(into.resolve(), after)
         note(f"brought the tables in {into} up to date")
         return
     if markdown:
@@ -93,11 +98,12 @@ def add(
     """
     if table is not None and not re.match(TABLE_NAME, table):
         raise UsageError(f"--table: got {table!r}, expected lower case letters, digits, dots and dashes")
-    atomic.refuse_unwritable(results)
+    atomic.refuse_unwritable(results, "--results")
     found = [one for path in places_of_results for one in read_findings(path, controls=controls)]
     rows = [build_row(own, table, scale, typed_commands) for own in by_row(found)]
     if len({row.name for row in rows}) < len(rows):
         raise CsdmError("these runs differ in data or IPC: add them one at a time, or leave --table out")
+    outputs.claim_files(results, {row_file(row): ROW for row in rows}, "--results")
     written = {row.name: str(write_row(row, results)) for row in rows}
     lines = [f"{row.name}: {row.spread} % ({row.scale} scale: {row.scale_text})" for row in rows]
     emit({"rows": written}, lambda: lines, as_json=runtime.json)
@@ -121,7 +127,7 @@ def datasets_here() -> set[str]:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_bytes().decode()  # line ends as they are
     except (OSError, UnicodeDecodeError) as error:
         raise CsdmError(f"cannot read {file}: {error}") from error
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from csdm_cli import __version__, config, mistakes, places
+from csdm_cli import __version__, atomic, config, mistakes, places
 from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.commands import distill, evaluate, make_lt
 from csdm_cli.commands.judging import examiner_for, images_of, protocol_of
@@ -43,6 +43,7 @@ def run(name: str, runtime: Runtime, *, results: Path, data_dir: Path | None, wo
     row = find_row(name, results)
     runtime = like_the_rows(runtime, row)
     params, folder = settings_of(row, data_dir), work or places.cache_dir("ledger", row.name)
+    atomic.refuse_unwritable(folder)
     note(f"repeating {row.name} in {folder}: {row.scale_text}", quiet=runtime.quiet)
     with _tables_aside(quiet=runtime.quiet):
         longtail = _data(row, params, runtime, folder)

@@ -6,23 +6,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from csdm_cli import atomic, config, places
+from csdm_cli import config, places
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.data.build import build_longtail
 from csdm_cli.data.chart import count_chart
 from csdm_cli.data.sources.vision import will_download
-from csdm_cli.data.store import DATA_ROOT, LongTail, Manifest, is_in, open_longtail
+from csdm_cli.data.store import DATA_ROOT, FILES, LongTail, Manifest, is_in, open_longtail
 from csdm_cli.errors import CsdmError
 from csdm_cli.keys import content_key
 from csdm_cli.names import ClassOrder, Profile, Source, Split
+from csdm_cli.storage import outputs
 from csdm_cli.tracking import open_tracker
 
 
 def run(settings: config.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
     """Write the long-tailed set to ``out`` and show its class sizes."""
     folder = out or default_folder(settings)
-    atomic.refuse_unwritable(folder)
+    outputs.claim_folder(folder, FILES)
     cache, before = places.cache_dir("datasets"), _fingerprints(folder)
     if will_download(settings.dataset, settings.data_dir, cache):
         note(f"downloading {settings.dataset} to {cache}, once", quiet=runtime.quiet)

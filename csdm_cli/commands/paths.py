@@ -20,9 +20,20 @@ NewestFile = Annotated[
 ]
 
 
-def out_option(text: str, metavar: str = "DIR") -> Any:
-    """``--out``, described by ``text``."""
-    return typer.Option("--out", metavar=metavar, help=text)
+def output_path(value: str) -> Path:
+    """The parser of every option that names a place csdm writes to, by which tests find them all.
+
+    Raises:
+        BadParameter: for an empty name, which would mean the working folder.
+    """
+    if value == "":
+        raise typer.BadParameter("the name is empty: name a file or a folder, or leave the option out")
+    return Path(value)
+
+
+def out_option(text: str, metavar: str = "DIR", name: str = "--out") -> Any:
+    """``--out``, or the option ``name``, described by ``text``."""
+    return typer.Option(name, metavar=metavar, help=text, parser=output_path)
 
 
 def data_option(found: str) -> Any:

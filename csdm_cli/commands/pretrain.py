@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from rich.console import RenderableType
 
-from csdm_cli import atomic, config, places
+from csdm_cli import config, places
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
@@ -17,11 +17,12 @@ from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
 from csdm_cli.display.safe_text import markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.recipe import Recipe
-from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.engine.teachers import POOL_FILES, TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import AugmentMode, TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.scores import group_of_classes
+from csdm_cli.storage import outputs
 from csdm_cli.tracking import Tracker, open_tracker
 
 
@@ -29,7 +30,7 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
     """Train what is missing of the pool, and print what the teachers know of the training set."""
     device = runtime.apply()
     if out:
-        atomic.refuse_unwritable(out)
+        outputs.claim_folder(out, POOL_FILES)
     longtail = open_longtail(data) if data else newest_longtail()
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     described = {"pretrain": settings.model_dump(mode="json")}

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from torch import Tensor
 from torch.profiler import record_function
 
-from csdm_cli import atomic, config, pictures, places
+from csdm_cli import config, pictures, places
 from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.commands.assembling import Assembly, assemble, make_method, settled
 from csdm_cli.commands.judging import protocol_of
@@ -30,7 +30,7 @@ from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.roofline import Roof, Standing, measure_roof
 from csdm_cli.engine.student_costs import measure_students
 from csdm_cli.engine.together import stands_together, train_together
-from csdm_cli.engine.trace import chrome_trace
+from csdm_cli.engine.trace import TIMELINE, chrome_trace
 from csdm_cli.engine.work import Work, matching_work, training_work
 from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import OptimisedMethod
@@ -38,12 +38,18 @@ from csdm_cli.names import Engine, Parallel, Precision
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
+from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking import Tracker, open_tracker
 
 # Iterations in a trace.
 TRACED = 3
 # Of network and pixels.
 DTYPE = torch.float32
+OUTPUTS = {
+    "phases.png": kinds.PNG,
+    "roofline.png": kinds.PNG,
+    "timing.json": kinds.json_with("machine", "roof", "ipc", "evaluate"),
+}
 
 
 @dataclass(frozen=True)
@@ -114,9 +120,10 @@ def run(
     params = params.model_copy(update={"distill": settled(params.distill, method)})
     device = runtime.apply()
     longtail = open_longtail(data) if data else newest_longtail()
-    for place in (out, trace.parent if trace else None):
-        if place:
-            atomic.refuse_unwritable(place)
+    if out:
+        outputs.claim_files(out, OUTPUTS)
+    if trace:
+        outputs.claim_file(trace, TIMELINE, "--trace")
     described = {name: getattr(params, name).model_dump(mode="json") for name in ("profile", "distill", "evaluate")}
     described["profile"] = settings.model_dump(mode="json")
     with (
@@ -233,7 +240,7 @@ def _write(profile: Profile, result: dict[str, Any], out: Path, tracker: Tracker
     pictures.phases({bar: _positive(phases) for bar, phases in stacked.items()}, out / "phases.png")
     bars = {name: (standing.share, _positive(standing.parts())) for name, standing in profile.standings().items()}
     pictures.roofline(bars, _rates(profile.roof), out / "roofline.png")
-    atomic.write_json(out / "timing.json", result)
+    outputs.write_json(out / "timing.json", result, OUTPUTS["timing.json"])
     for name in ("phases.png", "roofline.png", "timing.json"):
         tracker.artifact(out / name)
 

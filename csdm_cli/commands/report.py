@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from csdm_cli import atomic, places
+from csdm_cli import places
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.commands.judging import COLUMNS
 from csdm_cli.commands.runtime import Runtime
@@ -19,10 +19,12 @@ from csdm_cli.display.safe_text import markdown, markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.controls import ControlName
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage import kinds, outputs
 
 METRICS = "metrics.json"
 ROWS = "trained on"
 FOOTNOTE = "Accuracy in %, mean ± standard deviation over students, after the last step."
+PAGE = kinds.containing("### ", f"| {ROWS} |", FOOTNOTE, suffixes=(".md", ".markdown", ".txt"))
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Sheet:
 
 def run(runtime: Runtime, *, folders: list[Path], out: Path | None) -> None:
     """Print the sheets found in ``folders`` and where everything is; write them to ``out`` as Markdown."""
+    if out:
+        outputs.claim_file(out, PAGE)
     sheets = [sheet for folder in folders for sheet in read_sheets(folder)]
     if not sheets:
         raise CsdmError(f"no results in {', '.join(map(str, folders))}: name folders that evaluate or cross-arch wrote")
     if out:
-        atomic.write_text(out, "\n".join(_markdown(sheet) for sheet in sheets))
+        outputs.write_text(out, "\n".join(_markdown(sheet) for sheet in sheets), PAGE)
     value = {sheet.title: sheet.rows for sheet in sheets}
     emit(value, lambda: [part for sheet in sheets for part in _table(sheet)], as_json=runtime.json)
     note("\n".join(_places(folders, out)), quiet=runtime.quiet)

@@ -14,9 +14,11 @@ from rich.text import Text
 from csdm_cli.artifacts.file import SCHEMA, Distilled, find_artifact, load_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar
-from csdm_cli.console import emit
+from csdm_cli.console import emit, note
 from csdm_cli.display.safe_text import shown
 from csdm_cli.display.tables import TextTable, facts_table
+from csdm_cli.errors import CsdmError
+from csdm_cli.storage import kinds, outputs
 
 Rows = list[tuple[str, str]]  # name, text
 MOST_CLASSES = 20  # with more, only the largest and the smallest class are named
@@ -31,20 +33,34 @@ def show(path: Path, png: Path | None = None, json: bool = False) -> None:
         json: print one JSON object instead of a table.
 
     Raises:
-        CsdmError: if the set cannot be read or the picture cannot be written.
+        UsageError, CsdmError: if ``png`` cannot be written or would replace what csdm did not write.
+        CsdmError: if the set cannot be read.
     """
+    if png:
+        outputs.claim_file(png, kinds.PNG, "--png")
     file = find_artifact(path)
     distilled = load_distilled(file)
     record = read_sidecar(file)
-    png = png or grid_path(file)
-    save_grid(distilled, png)
+    png = _draw(distilled, png or grid_path(file), chosen=png is not None)
     sections: dict[str, Rows] = {
-        "set": [("file", str(file)), *_contents(distilled), ("picture", str(png))],
+        "set": [("file", str(file)), *_contents(distilled), *([("picture", str(png))] if png else [])],
         "evaluation": _settings(distilled.evaluation, plain="protocol"),
         "provenance": _provenance(file, distilled, record),
     }
-    value = summary(file, distilled, record) | {"png": str(png)}
+    value = summary(file, distilled, record) | {"png": str(png) if png else None}
     emit(value, lambda: [_table({title: rows for title, rows in sections.items() if rows})], as_json=json)
+
+
+def _draw(distilled: Distilled, png: Path, *, chosen: bool) -> Path | None:
+    """Write the picture, and return where; None if its place was not ``chosen`` by the user and is taken."""
+    try:
+        save_grid(distilled, png)
+    except CsdmError as error:
+        if chosen or kinds.PNG.wrote(png) or not png.exists():
+            raise
+        note(f"no picture: {error}".replace("--out", "--png"))
+        return None
+    return png
 
 
 def summary(file: Path, distilled: Distilled, record: RunRecord | None) -> dict[str, Any]:

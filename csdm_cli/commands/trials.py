@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from csdm_cli import places, tensorfile
+from csdm_cli import tensorfile
 from csdm_cli.artifacts.distilled import Distilled, stored_bytes
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar
@@ -26,6 +24,7 @@ from csdm_cli.engine.evaluation import Evaluation
 from csdm_cli.engine.students import Examiner
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import LabelKind
+from csdm_cli.runs.turns import turn
 from csdm_cli.tensorfile import tensor_sha256
 from csdm_cli.tracking import Tracker, open_tracker
 
@@ -99,7 +98,7 @@ def known_sets(root: Path = ARTIFACTS) -> dict[str, Path]:
     found = {}
     for path in sorted(root.glob(f"**/{FILE_NAME}")):
         with suppress(CsdmError, KeyError, TypeError):
-            found[str(tensorfile.read_header(path)["body"]["provenance"]["config"]["run"])] = path
+            found[str(tensorfile.read_header(path, sealed=False)["body"]["provenance"]["config"]["run"])] = path
     return found
 
 
@@ -137,9 +136,7 @@ def try_out(entry: Entry, seed: int, arena: Arena) -> Trial:
 def _obtain(task: Task, arena: Arena, tracker: Tracker) -> tuple[Path, Distilled]:
     """The set of ``task``: one that is there, or made now; another process that is at it is waited for."""
     own = default_folder(task, SETS) / FILE_NAME
-    lock = places.cache_dir("locks") / f"{task.key}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with turn(task.key, own, quiet=arena.runtime.quiet):
         for file in (arena.known.get(task.key, own), own):
             if is_done(file, task.key):
                 note(f"{file} is there already", quiet=arena.runtime.quiet)

@@ -15,9 +15,10 @@ from csdm_cli.data import longtail, sources
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.normalisation import Statistics, statistics_for
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
-from csdm_cli.data.store import LongTail, Manifest, refuse_foreign, write_longtail
+from csdm_cli.data.store import FILES, LongTail, Manifest, write_longtail
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ClassOrder, Profile, Source, Split
+from csdm_cli.storage import outputs
 
 if TYPE_CHECKING:
     from csdm_cli.config import MakeLt
@@ -47,7 +48,7 @@ def build_longtail(settings: MakeLt, out: Path, cache: Path) -> LongTail:
 
     Args:
         settings: the ``make_lt`` section.
-        out: folder of the set; an older set there is replaced.
+        out: folder of the set; an older set there is replaced, anything else is left and refused.
         cache: folder for downloads.
 
     Raises:
@@ -55,7 +56,7 @@ def build_longtail(settings: MakeLt, out: Path, cache: Path) -> LongTail:
         CsdmError: if the source cannot be read or the folder not be written.
     """
     _refuse_reserve_under_ltdd(settings)
-    refuse_foreign(out)
+    outputs.claim_folder(out, FILES)
     raw = sources.load(settings.dataset, settings.data_dir, settings.size, cache)
     choice = choose(settings, raw)
     images = raw.train.read(torch.cat(choice.selected).tolist())

@@ -1,12 +1,14 @@
 """A long-tailed set on disk: a folder whose bytes follow from its settings alone.
 
-``manifest.json`` says what it is, ``train.safetensors`` and ``dev.safetensors`` hold class-sorted uint8 images,
-``test.safetensors`` the untouched test set, which only :mod:`csdm_cli.data.holdout` opens.
+``manifest.json`` says what it is, with a hash of itself that every stage compares. ``train.safetensors`` and
+``dev.safetensors`` hold class-sorted uint8 images, ``test.safetensors`` the untouched test set, which only
+:mod:`csdm_cli.data.holdout` opens. Sets of earlier releases, whose manifests have no hash, are made again.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,15 +17,23 @@ from typing import TYPE_CHECKING, Any
 from csdm_cli import atomic, tensorfile
 from csdm_cli.data.holdout import TEST_FILE
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage import kinds, outputs, seal
 
 if TYPE_CHECKING:
     from csdm_cli.data.imageset import ImageSet
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had no hash of the manifest
+SEAL = "sha256"  # of the manifest's other fields, in the manifest
 MANIFEST_FILE = "manifest.json"
 TRAIN_FILE = "train.safetensors"
 DEV_FILE = "dev.safetensors"
 DATA_ROOT = Path("data")
+AGAIN = "run csdm make-lt again, which gives the same images"
+# All that a set's folder holds; without dev.safetensors where no development set was asked for.
+FILES = {
+    MANIFEST_FILE: kinds.containing('"source_fingerprint"', '"test_counts"', '"selected"', '"dev_per_class"'),
+    **dict.fromkeys((TRAIN_FILE, DEV_FILE, TEST_FILE), kinds.tensors('\\"schema\\"', '"images":')),
+}
 
 
 @dataclass(frozen=True)
@@ -77,31 +87,48 @@ class Manifest:
 
     @classmethod
     def from_json(cls, value: dict[str, Any], place: Path) -> Manifest:
-        """Raises CsdmError, naming ``place``, if fields are missing, unknown or contradict each other."""
-        value = dict(value)
-        if value.pop("schema", None) != SCHEMA:
-            raise CsdmError(f"{place} is not a manifest of this csdm (schema {SCHEMA}): run csdm make-lt again")
+        """Raises CsdmError, naming ``place``, if fields are missing, unknown, altered or contradict each other."""
+        from pydantic import TypeAdapter, ValidationError
+
+        if value.get("schema") != SCHEMA:
+            raise CsdmError(f"{place} is not a manifest of this csdm (schema {SCHEMA}): {AGAIN}")
+        own = {name: field for name, field in value.items() if name not in ("schema", SEAL)}
         names = {field.name for field in fields(cls)}
-        if wrong := names ^ value.keys():
-            raise CsdmError(f"{place} is damaged: fields missing or unknown: {', '.join(sorted(wrong))}")
+        if wrong := names ^ own.keys() | {SEAL} - value.keys():
+            raise CsdmError(f"{place} is damaged: fields missing or unknown: {', '.join(sorted(wrong))}; {AGAIN}")
+        if not seal.is_whole(value, SEAL):
+            raise CsdmError(f"{place} was changed after make-lt wrote it (its hash is another): {AGAIN}")
         try:
-            for name in ("class_names", "counts", "test_counts", "mean", "std"):
-                value[name] = tuple(value[name])
-            for name in ("selected", "reserved"):
-                value[name] = tuple(tuple(positions) for positions in value[name])
-            manifest = cls(**value)
-            per_class = (manifest.class_names, manifest.counts, manifest.test_counts, manifest.selected)
-            consistent = all(len(item) == manifest.classes for item in per_class)
-            consistent &= {"train", "test"} <= manifest.fingerprints.keys()
-        except (TypeError, AttributeError):
-            consistent = False
-        if not consistent:
-            raise CsdmError(f"{place} is damaged: its fields contradict each other")
+            manifest = TypeAdapter(cls).validate_json(json.dumps(own), strict=True)
+        except ValidationError as error:
+            field = error.errors()[0]["loc"][0]
+            raise CsdmError(f"{place} is damaged: its field {field!r} is of a wrong type; {AGAIN}") from error
+        if problem := manifest.contradiction():
+            raise CsdmError(f"{place} is damaged: its fields contradict each other ({problem}); {AGAIN}")
         return manifest
 
+    def contradiction(self) -> str | None:
+        """The first thing that cannot be true of any set; None if all can."""
+        per_class = (self.class_names, self.counts, self.test_counts, self.selected)
+        reserved = (self.dev_per_class,) * self.classes if self.dev_per_class else ()
+        sets = {"train", "test"} | ({"dev"} if self.dev_per_class else set())
+        checks = {
+            "classes": self.classes >= 1 and all(len(item) == self.classes for item in per_class),
+            "counts": min(self.counts, default=0) >= 1 and min(self.test_counts, default=0) >= 0,
+            "selected": tuple(map(len, self.selected)) == self.counts,
+            "dev_per_class": self.dev_per_class >= 0 and tuple(map(len, self.reserved)) == reserved,
+            "channels, size": min(self.channels, self.size, self.n_max) >= 1,
+            "mean, std": len(self.mean) == len(self.std) == self.channels
+            and all(map(math.isfinite, self.mean))
+            and all(0 < value < math.inf for value in self.std),
+            "imbalance": 1 <= self.imbalance < math.inf,
+            "fingerprints": self.fingerprints.keys() == sets,
+        }
+        return next((name for name, holds in checks.items() if not holds), None)
+
     def to_text(self) -> str:
-        """JSON with one field per line, so that long lists stay on theirs."""
-        pairs = sorted((asdict(self) | {"schema": SCHEMA}).items())
+        """JSON with one field per line, so that long lists stay on theirs, and a hash of all."""
+        pairs = sorted(seal.sealed(asdict(self) | {"schema": SCHEMA}, SEAL).items())
         lines = (f"  {json.dumps(name)}: {json.dumps(value, sort_keys=True, allow_nan=False)}" for name, value in pairs)
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -139,23 +166,12 @@ def write_longtail(folder: Path, manifest: Manifest, train: ImageSet, dev: Image
     Raises:
         CsdmError: if ``folder`` holds something else than a long-tailed set, or cannot be written.
     """
-    refuse_foreign(folder)
-    with atomic.new_folder(folder) as place:
+    with outputs.replaced_folder(folder, FILES) as place:
         for name, images in ((TRAIN_FILE, train), (DEV_FILE, dev), (TEST_FILE, test)):
             if images is not None:
                 tensorfile.save(place / name, {"images": images.images}, {"schema": SCHEMA})
         atomic.write_text(place / MANIFEST_FILE, manifest.to_text())
     return LongTail(folder, manifest)
-
-
-def refuse_foreign(folder: Path) -> None:
-    """Raise CsdmError if writing to ``folder`` would replace anything but an older long-tailed set."""
-    if folder.is_dir():
-        ours = {MANIFEST_FILE, TRAIN_FILE, DEV_FILE, TEST_FILE}
-        if foreign := sorted(entry.name for entry in folder.iterdir() if entry.name not in ours):
-            raise CsdmError(f"{folder} holds {foreign[0]!r}, which csdm did not write: choose another --out folder")
-    elif folder.exists():
-        raise CsdmError(f"{folder} is a file: choose another --out folder")
 
 
 def open_longtail(folder: Path) -> LongTail:
@@ -166,15 +182,15 @@ def open_longtail(folder: Path) -> LongTail:
     """
     place = folder / MANIFEST_FILE
     try:
-        value = json.loads(place.read_text(encoding="utf-8"))
+        value = seal.parse(place.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise CsdmError(f"{folder} is not a long-tailed set (no {MANIFEST_FILE}): make one with csdm make-lt") from None
     except OSError as error:
         raise CsdmError(f"cannot read {place}: {error.strerror or error}") from error
     except ValueError as error:
-        raise CsdmError(f"{place} is damaged: it is not JSON") from error
+        raise CsdmError(f"{place} is damaged: it is not JSON; {AGAIN}") from error
     if not isinstance(value, dict):
-        raise CsdmError(f"{place} is damaged: it is not a JSON object")
+        raise CsdmError(f"{place} is damaged: it is not a JSON object; {AGAIN}")
     return LongTail(folder, Manifest.from_json(value, place))
 
 
@@ -219,7 +235,7 @@ def read_images(longtail: LongTail, name: str, counts: Sequence[int], fingerprin
     from csdm_cli.data.imageset import ImageSet
 
     path, manifest = longtail.folder / name, longtail.manifest
-    tensors, _ = tensorfile.load(path, verify=False)  # the fingerprint below covers every byte
+    tensors, _ = tensorfile.load(path, verify=False, sealed=False)  # the fingerprint below covers every byte
     images = tensors.get("images")
     shape = (sum(counts), manifest.channels, manifest.size, manifest.size)
     if images is None or tuple(images.shape) != shape or str(images.dtype) != "torch.uint8":

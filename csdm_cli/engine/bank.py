@@ -6,6 +6,7 @@ After the bank is built a step touches no real image, so its cost does not depen
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,7 @@ class BankedRealSide:
         device = next(self._lens.through(view.teacher, view.point).parameters()).device
         first = view.index not in self._checksums
         try:
-            tensors, header = tensorfile.load(entry_path(self._folder, view), verify=first)
+            tensors, header = _load(entry_path(self._folder, view), verify=first)
         except CsdmError as error:
             raise CsdmError(f"{error}; run the same command again, which builds it anew") from error
         self._checksums.setdefault(view.index, header["checksum"])
@@ -133,7 +134,11 @@ class BankedRealSide:
         assert frequencies is not None
         if view.index not in self._drawn and checksum(frequencies) != self._checksums[view.index]:
             path = entry_path(self._folder, view)
-            raise CsdmError(f"the frequencies of {path} cannot be drawn again on this machine; delete {self._folder}")
+            path.unlink(missing_ok=True)
+            raise CsdmError(
+                f"{path} was built with other frequencies than this machine draws, and is dropped: run the same command"
+                " again, which builds it anew"
+            )
         self._drawn.add(view.index)
         return frequencies
 
@@ -193,10 +198,23 @@ def checksum(frequencies: Tensor) -> int:
     return int((rows * (torch.arange(len(rows), device=rows.device) % 65521 + 1)).sum())
 
 
+def _load(path: Path, *, verify: bool = True) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header of an entry.
+
+    Raises:
+        CsdmError: if it is missing or damaged, or its header is none of an entry's.
+    """
+    tensors, header = tensorfile.load(path, verify=verify)
+    length = header.get("length")
+    if type(header.get("checksum")) is not int or not isinstance(length, float | int) or not math.isfinite(length):
+        raise CsdmError(f"{path} is damaged: it does not tell its length and checksum")
+    return tensors, header
+
+
 def _whole(path: Path) -> bool:
     """Whether an entry is there and undamaged."""
     try:
-        tensorfile.load(path)
+        _load(path)
     except CsdmError as error:
         if path.exists():
             note(f"warning: {error}; it is built again")

@@ -49,10 +49,16 @@ class Checkpoint:
             tensors, header = tensorfile.load(self.path)
             if header.get("key") != self._key:
                 raise CsdmError(f"{self.path} belongs to another run")
+            if type(header.get("step")) is not int:
+                raise CsdmError(f"{self.path} does not say where the run was")
         except CsdmError as error:  # nothing in it can be used, and nothing else knows where the run was
             note(f"warning: {error}; the run begins anew")
             return None
-        return int(header["step"]), {name: tensor.to(device) for name, tensor in tensors.items()}
+        return header["step"], {name: tensor.to(device) for name, tensor in tensors.items()}
+
+    def drop(self) -> None:
+        """Forget a state that does not fit the run, which then begins anew."""
+        self.path.unlink(missing_ok=True)
 
     def clear(self) -> None:
         """The run is finished, and its result is safe: forget all its shares."""

@@ -12,6 +12,7 @@ from csdm_cli.console import note, progress
 from csdm_cli.engine.checkpoint import Checkpoint
 from csdm_cli.engine.interruption import held_back
 from csdm_cli.engine.pixels import Pixels
+from csdm_cli.errors import CsdmError
 from csdm_cli.methods.contract import OptimisedMethod
 
 HISTORY = "history."
@@ -55,6 +56,7 @@ def optimise(
 
     Raises:
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, with the checkpoint kept.
+        CsdmError: if the checkpoint does not fit the run; it is dropped then.
     """
     total = pixels.plan.iterations
     history: dict[str, Tensor] = {}
@@ -92,8 +94,16 @@ def _resume(pixels: Pixels, method: OptimisedMethod, checkpoint: Checkpoint, his
     if found is None:
         return 0
     done, tensors = found
-    pixels.load_state_dict(tensors)
     own = {name.removeprefix(METHOD): value for name, value in tensors.items() if name.startswith(METHOD)}
-    method.load_state_dict(own)
-    history |= {name.removeprefix(HISTORY): value for name, value in tensors.items() if name.startswith(HISTORY)}
+    losses = {name.removeprefix(HISTORY): value for name, value in tensors.items() if name.startswith(HISTORY)}
+    total = pixels.plan.iterations
+    try:
+        if not 0 <= done <= total or any(value.ndim not in (1, 2) or len(value) != total for value in losses.values()):
+            raise ValueError(f"{done} of {total} iterations")
+        pixels.load_state_dict(tensors)
+        method.load_state_dict(own)
+    except (KeyError, ValueError, TypeError, IndexError, RuntimeError, AssertionError) as error:
+        checkpoint.drop()  # whole, but of no run that this code could have left
+        raise CsdmError(f"{checkpoint.path} did not fit this run and is dropped: run the same command again") from error
+    history |= losses
     return done

@@ -6,7 +6,6 @@ what they are taught, so that rows differ by the set alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli import atomic
-from csdm_cli.console import progress
+from csdm_cli.console import note, progress
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.claims import do_unclaimed
@@ -32,6 +31,7 @@ from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.scores import group_of_classes
 from csdm_cli.seeds import derive_seed
+from csdm_cli.storage import seal
 from csdm_cli.tensorfile import tensor_sha256
 
 # Code that decides what a student scores.
@@ -50,6 +50,7 @@ ROOMS = (
     "engine/together.py",
     "engine/training.py",
 )
+SEAL = "sha256"  # of a kept result, in its file
 
 
 @dataclass(frozen=True)
@@ -204,19 +205,28 @@ class _Files:
         return [self.folder / f"student-{number}.lock" for number in numbers]
 
     def read(self, number: int) -> list[StudentRun] | None:
-        """A kept result; None if there is none, or one that cannot be read."""
+        """A kept result; None if there is none, or one that was damaged."""
         if self.folder is None:
             return None
         try:
-            runs = [StudentRun.from_dict(value) for value in json.loads(self._file(number).read_bytes())]
-        except (OSError, ValueError, KeyError, TypeError):
+            kept = seal.parse(self._file(number).read_bytes())
+            if not seal.is_whole(kept, SEAL):
+                raise ValueError("another hash")
+            runs = [StudentRun.from_dict(value) for value in kept["runs"]]
+            if any(run.number != number or not run.curve or not run.confusion for run in runs):
+                raise ValueError("another student")
+        except FileNotFoundError:
             return None
-        return runs if all(run.number == number for run in runs) else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            note(f"warning: {self._file(number)} is damaged; this student is trained again")
+            self._file(number).unlink(missing_ok=True)
+            return None
+        return runs
 
     def write(self, number: int, runs: list[StudentRun]) -> None:
         """Keep a result."""
         if self.folder is not None:
-            atomic.write_json(self._file(number), [asdict(run) for run in runs])
+            atomic.write_json(self._file(number), seal.sealed({"runs": [asdict(run) for run in runs]}, SEAL))
 
     def _file(self, number: int) -> Path:
         assert self.folder is not None

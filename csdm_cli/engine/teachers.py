@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,12 +17,13 @@ from csdm_cli.engine.claims import do_unclaimed
 from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.teaching import EPOCH, FINAL, INITIAL, Lesson, Pupil, teach
 from csdm_cli.engine.together import counted, groups_of, stands_together
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.keys import content_key, source_hash
 from csdm_cli.names import Parallel, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
+from csdm_cli.storage import kinds, outputs, seal
 
 # Code that decides what a teacher is.
 ROOMS = (
@@ -42,6 +42,12 @@ ROOMS = (
     "engine/training.py",
 )
 INDEX = "pool.json"
+TEACHER_FILES = "teacher-*.safetensors"
+# All that a pool's folder holds.
+POOL_FILES = {
+    INDEX: kinds.containing('"teachers"', '"trajectory"', '"recipe"', '"files"'),
+    TEACHER_FILES: kinds.tensors('\\"kind\\": \\"teacher\\"'),
+}
 
 # Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; or those after epoch e (0: the initial).
 Point = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch"], int]
@@ -140,15 +146,22 @@ class TeacherPool:
     def network(self, teacher: int, point: Point = "final") -> Network:
         """A frozen network in evaluation mode, on the CPU, with these weights."""
         network = build(self.spec, seed=0)
-        network.load_state_dict(self.weights(teacher, point))
+        try:
+            network.load_state_dict(self.weights(teacher, point))
+        except RuntimeError as error:
+            raise CsdmError(f"{self.paths[teacher]} holds no {self.spec.name}: run csdm pretrain again") from error
         return network.eval().requires_grad_(False)
 
     def export(self, folder: Path) -> None:
-        """Write ``folder`` anew: the teachers' files and an index with their hashes, which :meth:`open` reads."""
-        with atomic.new_folder(folder) as place:
+        """Write ``folder`` anew: the teachers' files and an index with their hashes, which :meth:`open` reads.
+
+        Raises:
+            CsdmError: if it holds anything but an older pool.
+        """
+        with outputs.replaced_folder(folder, POOL_FILES) as place:
             for number, path in enumerate(self.paths):
                 atomic.write_bytes(place / file_name(number), path.read_bytes())
-            atomic.write_json(place / INDEX, self.description | {"files": self._hashes(), "data": self.data})
+            atomic.write_json(place / INDEX, self._index())
 
     @classmethod
     def open(cls, folder: Path) -> TeacherPool:
@@ -158,31 +171,50 @@ class TeacherPool:
             CsdmError: if the folder holds none, or a file is missing, damaged or not the one that was written.
         """
         try:
-            index = json.loads((folder / INDEX).read_bytes())
-            names, wanted = [file_name(number) for number in range(index["teachers"])], dict(index["files"])
-            if not names:
-                raise ValueError("an empty pool")
+            index = seal.parse((folder / INDEX).read_bytes())
+            wanted = dict(index["files"])
+            if not wanted or sorted(wanted) != [file_name(number) for number in range(len(wanted))]:
+                raise ValueError("an empty pool, or other names")
         except (FileNotFoundError, NotADirectoryError):
             raise CsdmError(f"{folder} holds no teacher pool (no {INDEX}): make one with csdm pretrain") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CsdmError(f"{folder / INDEX} is damaged: run csdm pretrain again") from error
+        if others := sorted({path.name for path in folder.glob(TEACHER_FILES)} - wanted.keys()):
+            raise CsdmError(f"{folder / INDEX} does not list {others[0]}: run csdm pretrain again")
         try:
-            pool = cls.of_files([folder / name for name in names])
+            pool = cls.of_files([folder / name for name in sorted(wanted)], sealed=False)  # by the index's hashes
         except CsdmError as error:
             raise CsdmError(f"{error}; run csdm pretrain again") from error
         for name, digest in pool._hashes().items():
-            if wanted.get(name) != digest:
+            if wanted[name] != digest:
                 raise CsdmError(f"{folder / name} is not the file that {INDEX} names: run csdm pretrain again")
+        if not pool._fits(index):
+            raise CsdmError(f"{folder / INDEX} is damaged: run csdm pretrain again")
         return pool
 
     @classmethod
-    def of_files(cls, paths: list[Path]) -> TeacherPool:
+    def of_files(cls, paths: list[Path], *, sealed: bool = True) -> TeacherPool:
         """The pool of these teachers; reads their headers only.
+
+        Args:
+            paths: the teachers' files, at least one.
+            sealed: whether each header must have a hash of its own.
 
         Raises:
             CsdmError: if one is missing or damaged.
         """
-        return cls(tuple(paths), tuple(tensorfile.read_header(path) for path in paths))
+        return cls(tuple(paths), tuple(tensorfile.read_header(path, sealed=sealed) for path in paths))
+
+    def _index(self) -> dict[str, Any]:
+        return self.description | {"files": self._hashes(), "data": self.data}
+
+    def _fits(self, index: Any) -> bool:
+        """Whether ``index`` is that of this pool, and the teachers say of themselves what teachers do."""
+        try:
+            whole = all(len(row) == self.spec.classes for row in self.train_accuracy) and self.epochs >= 0
+            return whole and seal.digest(index) == seal.digest(self._index())
+        except (KeyError, ValueError, TypeError, AttributeError, UsageError):
+            return False
 
     def _hashes(self) -> dict[str, str]:
         """Of each file's header, which holds a hash of every tensor."""
@@ -190,7 +222,9 @@ class TeacherPool:
 
     def _read(self, teacher: int, prefix: str) -> dict[str, Tensor]:
         try:
-            tensors, _ = tensorfile.load(self.paths[teacher], prefix=prefix)
+            tensors, header = tensorfile.load(self.paths[teacher], prefix=prefix, sealed=False)
+            if header != self.headers[teacher]:
+                raise CsdmError(f"{self.paths[teacher]} was changed meanwhile")
         except CsdmError as error:
             raise CsdmError(f"{error}; run csdm pretrain again") from error
         return {name.removeprefix(prefix): value for name, value in tensors.items()}
@@ -234,12 +268,12 @@ def train_pool(
     folder = cache / "teachers" / content_key(fixed)
     folder.mkdir(parents=True, exist_ok=True)
     pupils = [_pupil(number, plan, folder, fixed) for number in range(plan.teachers)]
-    missing = [pupil.number for pupil in pupils if not _whole(pupil.path)]
+    missing = [pupil.number for pupil in pupils if not _whole(pupil, plan, example)]
     if missing:
         note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.epochs} epochs each", quiet=quiet)
 
     def train(group: list[int]) -> None:
-        left = [pupils[number] for number in group if not _whole(pupils[number].path)]
+        left = [pupils[number] for number in group if not _whole(pupils[number], plan, example)]
         for pupil in left:
             if pupil.path.exists():
                 note(f"warning: {pupil.path} is damaged; this teacher is trained again")
@@ -283,13 +317,22 @@ def _identity(
     }
 
 
-def _whole(path: Path) -> bool:
-    """Whether a teacher is there and undamaged; a damaged one is trained again."""
+def _whole(pupil: Pupil, plan: TeacherPlan, example: Network) -> bool:
+    """Whether a teacher is there, undamaged and the one it should be; else it is trained again."""
     try:
-        tensorfile.load(path)
+        tensors, header = tensorfile.load(pupil.path)
     except CsdmError:
         return False
-    return True
+    stages = [INITIAL, FINAL, *(EPOCH.format(epoch) for epoch in range(1, plan.epochs + 1) if plan.trajectory)]
+    shapes = {stage + name: value.shape for stage in stages for name, value in example.state_dict().items()}
+    own, scores = {name: header.get(name) for name in pupil.header}, header.get("train_accuracy")
+    return (
+        {name: value.shape for name, value in tensors.items()} == shapes
+        and seal.digest(own) == seal.digest(pupil.header)
+        and isinstance(scores, list)
+        and len(scores) == pupil.header["spec"]["classes"]
+        and all(isinstance(score, float) and 0 <= score <= 1 for score in scores)
+    )
 
 
 def _between(initial: Tensor, final: Tensor, share: float) -> Tensor:

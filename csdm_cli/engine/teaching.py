@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli import tensorfile
-from csdm_cli.console import progress
+from csdm_cli.console import note, progress
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.inference import predict
@@ -124,7 +124,7 @@ class _Desk:
         self._initial = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.to(lesson.data.images.device)
         self.notebook = _Notebook(pupil.path.with_suffix(".partial"), checkpoint_every)
-        self.start = self.notebook.read()
+        self.start = self.notebook.read(self.network, max(lesson.ends, default=0))
 
     def finish(self, lesson: Lesson) -> None:
         """Write the teacher's file."""
@@ -185,17 +185,22 @@ class _Notebook:
         self._written: set[int] = set()
         self.epochs: dict[int, dict[str, Tensor]] = {}
 
-    def read(self) -> TrainState | None:
-        """Where the killed run was; None to begin anew."""
+    def read(self, network: Network, steps: int) -> TrainState | None:
+        """Where the killed run of ``steps`` steps was; None to begin anew."""
         try:
             tensors, header = tensorfile.load(self._folder / STATE)
+            state = TrainState(header["step"], tensors)
+            if not (type(state.step) is int and 0 <= state.step <= steps and state.fits(network)):
+                raise CsdmError(f"{self._folder / STATE} is of another run")
             for epoch in header["epochs"]:
                 self.epochs[epoch], _ = tensorfile.load(self._epoch_file(epoch))
-        except CsdmError:  # missing or damaged
+        except (CsdmError, KeyError, TypeError, ValueError) as error:  # missing, damaged or forged
+            if (self._folder / STATE).exists():
+                note(f"warning: {error}; this teacher begins anew")
             self.epochs = {}
             return None
         self._written = set(self.epochs)
-        return TrainState(header["step"], tensors)
+        return state
 
     @property
     def is_due(self) -> bool:

@@ -43,6 +43,20 @@ class TrainState:
                     tensors[f"{OPTIMIZER}{number}.{name}"] = value.detach().clone()
         return cls(step, tensors)
 
+    def fits(self, network: Network) -> bool:
+        """Whether :meth:`restore` can put all of it into ``network`` and an optimiser of its parameters."""
+        parameters = list(network.parameters())
+        shapes = {NETWORK + name: value.shape for name, value in network.state_dict().items()}
+        for name, value in self.tensors.items():
+            if name.startswith(OPTIMIZER):
+                number, _, entry = name.removeprefix(OPTIMIZER).partition(".")
+                known = number.isdecimal() and int(number) < len(parameters)
+                if not known or value.shape not in (parameters[int(number)].shape, torch.Size()) or not entry:
+                    return False
+            elif shapes.pop(name, None) != value.shape:
+                return False
+        return not shapes
+
     def restore(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
         """Put the copies into ``network`` and ``optimizer``, whatever device they were saved from."""
         own = {name.removeprefix(NETWORK): t for name, t in self.tensors.items() if name.startswith(NETWORK)}

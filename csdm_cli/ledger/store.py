@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from csdm_cli import atomic
 from csdm_cli.errors import CsdmError
-from csdm_cli.ledger.row import Row
+from csdm_cli.ledger.row import SCHEMA, Row
+from csdm_cli.storage import kinds, outputs
+
+ROW = kinds.json_that(lambda value: value.get("schema") == SCHEMA)
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -46,10 +48,15 @@ def find_row(name: str, folder: Path) -> Row:
     return rows[name]
 
 
+def row_file(row: Row) -> str:
+    """The name of a row's file."""
+    return f"{row.name}.json"
+
+
 def write_row(row: Row, folder: Path) -> Path:
     """Write a row to its file; an older one of that name is replaced."""
-    path = folder / f"{row.name}.json"
-    atomic.write_json(path, row.as_dict())
+    path = folder / row_file(row)
+    outputs.write_json(path, row.as_dict(), ROW)
     return path
 
 

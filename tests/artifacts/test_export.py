@@ -91,8 +91,9 @@ def test_more_than_ten_unsorted_classes_are_numbered_with_leading_zeros():
 
 @pytest.mark.parametrize("to", list(ExportFormat))
 def test_the_same_set_gives_the_same_bytes(tmp_path, to):
-    first = export(cifar_set(), to, tmp_path / "one").path
-    second = export(cifar_set(), to, tmp_path / "two").path
+    ending = "" if to in FOLDER_FORMATS else f".{to}"
+    first = export(cifar_set(), to, tmp_path / f"one{ending}").path
+    second = export(cifar_set(), to, tmp_path / f"two{ending}").path
     assert all_bytes(first) == all_bytes(second)
 
 

@@ -78,10 +78,13 @@ def test_a_folder_without_manifest_is_no_set(tmp_path):
     [
         (lambda text: text[:100], "is not JSON"),
         (lambda text: "[]", "not a JSON object"),
-        (lambda text: text.replace('"schema": 1', '"schema": 99'), "schema 1"),
+        (lambda text: text.replace('"schema": 2', '"schema": 99'), "schema 2"),
+        (lambda text: text.replace('"schema": 2', '"schema": 1'), "schema 2.*run csdm make-lt again"),
+        (lambda text: "[" * 100_000, "is not JSON"),
+        (lambda text: text.replace('"imbalance"', '"imbalance": NaN, "x"'), "is not JSON"),
         (lambda text: text.replace('"jpeg"', '"jpg"'), "jpeg, jpg"),
-        (lambda text: text.replace('"classes": 10', '"classes": 11'), "contradict"),
-        (lambda text: text.replace('"classes": 10', '"classes": null'), "contradict"),
+        (lambda text: text.replace('"classes": 10', '"classes": 11'), "was changed.*run csdm make-lt again"),
+        (lambda text: text.replace('"sha256"', '"sha257"'), "sha256, sha257"),
     ],
 )
 def test_a_damaged_manifest_is_named(copied, harm, says):

@@ -1,0 +1,1 @@
+"""Whole runs: what a command does once its settings are known."""
