@@ -48,6 +48,8 @@ class Manifest:
         selected: per class, the images' positions in the source's training set, in stored order.
         reserved: the same for the development set.
         versions: of the packages that decide the bytes.
+        held_out: per class, the test images' positions in the source's training set, where the source had no test set
+            of its own; empty where it had one, and then not written.
     """
 
     dataset: str
@@ -74,11 +76,12 @@ class Manifest:
     selected: tuple[tuple[int, ...], ...]
     reserved: tuple[tuple[int, ...], ...]
     versions: dict[str, str]
+    held_out: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def from_json(cls, value: dict[str, Any], place: Path) -> Manifest:
         """Raises CsdmError, naming ``place``, if fields are missing, unknown or contradict each other."""
-        value = dict(value)
+        value = {"held_out": ()} | value
         if value.pop("schema", None) != SCHEMA:
             raise CsdmError(f"{place} is not a manifest of this csdm (schema {SCHEMA}): run csdm make-lt again")
         names = {field.name for field in fields(cls)}
@@ -87,7 +90,7 @@ class Manifest:
         try:
             for name in ("class_names", "counts", "test_counts", "mean", "std"):
                 value[name] = tuple(value[name])
-            for name in ("selected", "reserved"):
+            for name in ("selected", "reserved", "held_out"):
                 value[name] = tuple(tuple(positions) for positions in value[name])
             manifest = cls(**value)
             per_class = (manifest.class_names, manifest.counts, manifest.test_counts, manifest.selected)
@@ -101,7 +104,10 @@ class Manifest:
 
     def to_text(self) -> str:
         """JSON with one field per line, so that long lists stay on theirs."""
-        pairs = sorted((asdict(self) | {"schema": SCHEMA}).items())
+        values = asdict(self) | {"schema": SCHEMA}
+        if not self.held_out:
+            del values["held_out"]
+        pairs = sorted(values.items())
         lines = (f"  {json.dumps(name)}: {json.dumps(value, sort_keys=True, allow_nan=False)}" for name, value in pairs)
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
