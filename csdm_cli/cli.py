@@ -33,6 +33,7 @@ from csdm_cli.commands.paths import (
     teachers_option,
 )
 from csdm_cli.commands.runtime import Runtime
+from csdm_cli.display.safe_text import shown
 from csdm_cli.display.streams import open_streams
 from csdm_cli.errors import UsageError
 from csdm_cli.failures import FriendlyGroup, end_cleanly_on_signals
@@ -63,6 +64,21 @@ NOT_FOR_COMPARE = frozenset(  # decided by its own options, or of no use to it
 def list_sources(incomplete: str) -> list[str]:
     """The datasets whose names begin like this, for completion."""
     return [source for source in Source if source.startswith(incomplete)]
+
+
+def make_lt_source(text: str) -> dict[str, Any]:
+    """What the first word of make-lt means: a dataset's name, or else the folder of that path.
+
+    Raises:
+        UsageError: if it is a path, but of no folder.
+    """
+    if text in tuple(Source):
+        return {"dataset": text}
+    if Path(text).expanduser().is_dir():
+        return {"dataset": Source.folder, "data_dir": text}
+    if "/" in text or text.startswith((".", "~")):
+        raise UsageError(f"{shown(text)} is neither a folder nor the name of a dataset")
+    return {"dataset": text}
 
 
 def list_methods(incomplete: str) -> list[str]:
@@ -101,7 +117,9 @@ def make_lt(
     dataset: Annotated[
         str | None,
         typer.Argument(
-            metavar="DATASET", help=f"one of {', '.join(Source)}" + default_note("cifar10"), autocompletion=list_sources
+            metavar="DATASET",
+            help=f"a folder of your own, or one of {', '.join(Source)}" + default_note("cifar10"),
+            autocompletion=list_sources,
         ),
     ] = None,
     *,
@@ -115,7 +133,7 @@ def make_lt(
     Writes the long-tailed training set, a balanced development set (with --dev) and the untouched test set.
     """
     if dataset is not None:
-        overrides["dataset"] = dataset
+        overrides |= make_lt_source(dataset)
     settings = command_settings(config.MakeLt, params, overrides, runtime)
     from csdm_cli.commands import make_lt as command
 

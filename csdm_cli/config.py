@@ -16,12 +16,15 @@ from csdm_cli import names
 from csdm_cli.methods import method_names
 from csdm_cli.regularisers import regulariser_names
 from csdm_cli.values import (
+    Channels,
+    Colour,
     Folder,
     Fraction,
     MethodName,
     NonNegative,
     NumberOrAuto,
     OpenFraction,
+    Pattern,
     Positive,
     Rate,
     Regularizers,
@@ -51,7 +54,11 @@ class MakeLt(Section):
     data_dir: Folder | None = Field(
         None, description="where the data are: torchvision's files, parquet, or an image folder (default: download)"
     )
-    profile: names.Profile = Field(names.Profile.exponential, description="how class sizes fall from head to tail")
+    profile: names.Profile = Field(
+        names.Profile.exponential,
+        description="how class sizes fall from head to tail; as-is keeps every image, and is what folder gets without"
+        " imbalance, n_max and counts",
+    )
     imbalance: float = Field(200.0, ge=1, description="head size / tail size (β)")
     n_max: Positive | None = Field(
         None, description="images of the largest class (default: as many as every class has)"
@@ -65,11 +72,42 @@ class MakeLt(Section):
     split: names.Split = Field(
         names.Split.random, description="which images are kept: drawn by the seed, or the positions of LTDD"
     )
+    test_share: OpenFraction | None = Field(
+        None, description="share of each class held out as test set, for a source without one (default: none)"
+    )
+    test_per_class: Positive | None = Field(
+        None, description="images per class held out as test set, for a source without one (default: none)"
+    )
+    group_by: Pattern | None = Field(
+        None,
+        description="regular expression on file names: images with the same match are not split between training and"
+        " test (default: each for itself)",
+    )
     dev: int = Field(0, ge=0, description="images per class reserved as a balanced development set")
     size: Positive | None = Field(
         None, description="height and width after resize and centre crop (default: the dataset's own)"
     )
+    classes: list[str] | None = Field(
+        None, min_length=2, description="names of the classes to keep, in label order (default: all)"
+    )
+    channels: Channels | None = Field(
+        None, description="1 reads all images as grey, 3 in colour (default: grey if all are)"
+    )
+    background: Colour = Field("white", description="colour behind what is transparent, a name or #rrggbb")
+    image_column: str | None = Field(None, description="column of images in parquet (default: image or img)")
+    label_column: str | None = Field(
+        None, description="column of labels in parquet (default: label, labels or fine_label)"
+    )
     seed: int = Field(0, ge=0, description="seed of class order and selection")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_images_as_they_are(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("dataset") == names.Source.folder:
+            decides = ("profile", "imbalance", "n_max", "counts")
+            if all(given.get(name) is None for name in decides):
+                return given | {"profile": names.Profile.as_is}
+        return given
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -79,10 +117,16 @@ class MakeLt(Section):
             raise ValueError(f"counts need profile explicit, not {self.profile}")
         if self.counts is not None and self.n_max is not None:
             raise ValueError("counts already say the largest class: leave n_max out")
+        if self.profile is names.Profile.as_is and self.n_max is not None:
+            raise ValueError("profile as-is keeps every image: leave n_max out")
+        if self.test_share is not None and self.test_per_class is not None:
+            raise ValueError("test_share and test_per_class both say how large the test set is: choose one")
+        if self.group_by is not None and self.test_share is None and self.test_per_class is None:
+            raise ValueError("group_by keeps images together when a test set is held out: it needs test_share")
         if self.split is names.Split.ltdd and self.class_order is not names.ClassOrder.natural:
             raise ValueError("split ltdd selects in natural class order: leave class_order at natural")
         if self.dataset is names.Source.folder and self.data_dir is None:
-            raise ValueError("dataset folder needs data_dir, a folder with train/ and test/ (or val/)")
+            raise ValueError("dataset folder needs data_dir, a folder with train/ and test/ (or val/), or of classes")
         return self
 
 

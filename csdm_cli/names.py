@@ -28,6 +28,7 @@ class Profile(StrEnum):
     step = "step"
     pareto = "pareto"
     explicit = "explicit"
+    as_is = "as-is"
     balanced = "balanced"
 
 

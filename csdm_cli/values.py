@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +29,49 @@ def _expanded(path: Path) -> Path:
 
 
 Folder = Annotated[Path, AfterValidator(_expanded)]
+
+
+def _one_or_three(value: int) -> int:
+    if value not in (1, 3):
+        raise ValueError("1 (grey) or 3 (colour)")
+    return value
+
+
+Channels = Annotated[int, AfterValidator(_one_or_three)]
+
+
+def colour(text: str) -> tuple[int, int, int]:
+    """Red, green and blue, 0 to 255, of a colour's name or its ``#rrggbb``.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise ValueError("a colour such as white, black or #ff8800") from None
+    return red, green, blue
+
+
+def _known_colour(text: str) -> str:
+    colour(text)
+    return text
+
+
+Colour = Annotated[str, AfterValidator(_known_colour)]
+
+
+def _known_pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"a regular expression ({error})") from None
+    return text
+
+
+Pattern = Annotated[str, AfterValidator(_known_pattern)]
 
 
 def _known_operations(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from csdm_cli.names import ClassOrder, Profile, Source, Split
 from csdm_cli.storage import outputs
 from csdm_cli.tracking import open_tracker
 
+READING = ("classes", "channels", "background", "image_column", "label_column", "group_by")
+
 
 def run(settings: config.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
     """Write the long-tailed set to ``out`` and show its class sizes."""
@@ -29,7 +32,7 @@ def run(settings: config.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
         note(f"downloading {settings.dataset} to {cache}, once", quiet=runtime.quiet)
     described = {"make_lt": settings.model_dump(mode="json")}
     with open_tracker(runtime.tracking, "make-lt", params=described, quiet=runtime.quiet) as tracker:
-        longtail = build_longtail(settings, folder, cache)
+        longtail = build_longtail(settings, folder, cache, partial(note, quiet=runtime.quiet))
         manifest = longtail.manifest
         tracker.tags({"dataset": manifest.dataset})
         for context, fingerprint in manifest.fingerprints.items():
@@ -56,7 +59,7 @@ def find_or_make(settings: config.MakeLt, *, quiet: bool = False) -> LongTail:
     with suppress(CsdmError):
         return open_longtail(folder)
     note(f"making {folder}", quiet=quiet)
-    return build_longtail(settings, folder, places.cache_dir("datasets"))
+    return build_longtail(settings, folder, places.cache_dir("datasets"), partial(note, quiet=quiet))
 
 
 def default_folder(settings: config.MakeLt) -> Path:
@@ -66,7 +69,7 @@ def default_folder(settings: config.MakeLt) -> Path:
         name = settings.data_dir.resolve().name
     short = {Profile.exponential: "lt", Profile.explicit: f"counts{content_key(settings.counts)[:6]}"}
     tail = short.get(settings.profile, settings.profile.value)
-    if settings.profile not in (Profile.balanced, Profile.explicit):
+    if settings.profile not in (Profile.balanced, Profile.explicit, Profile.as_is):
         tail += f"{settings.imbalance:g}"
     parts = [name, tail]
     parts += [f"n{settings.n_max}"] if settings.n_max else []
@@ -74,6 +77,10 @@ def default_folder(settings: config.MakeLt) -> Path:
     parts += [f"size{settings.size}"] if settings.size else []
     parts += [settings.split.value] if settings.split is not Split.random else []
     parts += [settings.class_order.value] if settings.class_order is not ClassOrder.natural else []
+    parts += [f"test{settings.test_share:g}"] if settings.test_share else []
+    parts += [f"test{settings.test_per_class}each"] if settings.test_per_class else []
+    own = settings.model_dump(mode="json", include=set(READING), exclude_defaults=True)
+    parts += [f"read{content_key(own)[:6]}"] if own else []
     parts += [f"seed{settings.seed}"] if settings.seed else []
     return DATA_ROOT / "-".join(parts)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,10 +15,15 @@ from csdm_cli.data import longtail, sources
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.normalisation import Statistics, statistics_for
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
+from csdm_cli.data.sources.reading import Reading
+from csdm_cli.data.sources.room import refuse_without_room
+from csdm_cli.data.split_off import Share, split_off
 from csdm_cli.data.store import FILES, LongTail, Manifest, write_longtail
+from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ClassOrder, Profile, Source, Split
 from csdm_cli.storage import outputs
+from csdm_cli.values import colour
 
 if TYPE_CHECKING:
     from csdm_cli.config import MakeLt
@@ -43,13 +48,16 @@ class Choice:
     reserved: tuple[Tensor, ...]
 
 
-def build_longtail(settings: MakeLt, out: Path, cache: Path) -> LongTail:
+def build_longtail(
+    settings: MakeLt, out: Path, cache: Path, tell: Callable[[str], None] = lambda remark: None
+) -> LongTail:
     """Make the long-tailed set that ``settings`` describe in the folder ``out``, whole or not at all.
 
     Args:
         settings: the ``make_lt`` section.
         out: folder of the set; an older set there is replaced, anything else is left and refused.
         cache: folder for downloads.
+        tell: is handed remarks on how the source was read, a line each.
 
     Raises:
         UsageError: if the settings ask for what the dataset cannot give.
@@ -57,8 +65,13 @@ def build_longtail(settings: MakeLt, out: Path, cache: Path) -> LongTail:
     """
     _refuse_reserve_under_ltdd(settings)
     outputs.claim_folder(out, FILES)
-    raw = sources.load(settings.dataset, settings.data_dir, settings.size, cache)
+    raw = open_source(settings, cache)
+    for remark in raw.remarks:
+        tell(remark)
+    assert raw.test is not None
     choice = choose(settings, raw)
+    kept = sum(map(len, (*choice.selected, *choice.reserved))) + sum(raw.test.counts(raw.classes))
+    refuse_without_room((kept, raw.channels, raw.size, raw.size))
     images = raw.train.read(torch.cat(choice.selected).tolist())
     statistics = statistics_for(settings.dataset, images)
     train = _image_set(raw, images, choice.counts, statistics)
@@ -71,6 +84,39 @@ def build_longtail(settings: MakeLt, out: Path, cache: Path) -> LongTail:
     return write_longtail(out, manifest, train, dev, test)
 
 
+def open_source(settings: MakeLt, cache: Path) -> RawDataset:
+    """The source that ``settings`` name, read as they say, with a test set: its own, or one split off.
+
+    Raises:
+        UsageError, CsdmError: as :mod:`csdm_cli.data.sources` and :mod:`csdm_cli.data.split_off` say.
+    """
+    raw = sources.load(settings.dataset, settings.data_dir, reading_of(settings), cache)
+    asked = settings.test_share is not None or settings.test_per_class is not None
+    if raw.test is not None:
+        if asked:
+            raise UsageError("the source has a test set of its own: leave --test-share and --test-per-class out")
+        return raw
+    if not asked:
+        raise UsageError(
+            f"{shown(settings.data_dir)} has no test set: hold one out with --test-share 0.2 or --test-per-class K"
+        )
+    share = Share(settings.test_share, settings.test_per_class, settings.group_by, settings.seed)
+    return split_off(raw, share)
+
+
+def reading_of(settings: MakeLt) -> Reading:
+    """How the source is read: people's own photographs upright, named datasets as the field reads them."""
+    return Reading(
+        size=settings.size,
+        channels=settings.channels,
+        background=colour(settings.background),
+        upright=settings.dataset == Source.folder,
+        classes=tuple(settings.classes or ()),
+        image_column=settings.image_column,
+        label_column=settings.label_column,
+    )
+
+
 def choose(settings: MakeLt, raw: RawDataset) -> Choice:
     """Reserve the development set, then draw the long tail from what remains.
 
@@ -78,17 +124,33 @@ def choose(settings: MakeLt, raw: RawDataset) -> Choice:
         UsageError: as :mod:`csdm_cli.data.longtail` says, or if a class has too few images for both.
     """
     _refuse_reserve_under_ltdd(settings)
-    by_class = [raw.train.positions(label) for label in range(raw.classes)]
+    by_class = _by_class(raw, raw.train)
     reserved, remaining = _reserve(by_class, settings.dev, settings.seed, raw.class_names)
     available = [len(positions) for positions in remaining]
-    n_max = settings.n_max or min(available)
-    counts = longtail.class_counts(settings.profile, raw.classes, n_max, settings.imbalance, settings.counts)
+    counts = _counts(settings, available, raw.class_names)
     if settings.class_order == ClassOrder.shuffled:
         counts = longtail.shuffled(counts, settings.seed)
     longtail.refuse_too_many(available, counts, raw.class_names)
     within = longtail.select(settings.split, available, counts, settings.seed)
     selected = tuple(positions[chosen] for positions, chosen in zip(remaining, within, strict=True))
     return Choice(max(counts), counts, selected, reserved)
+
+
+def _counts(settings: MakeLt, available: Sequence[int], names: Sequence[str]) -> tuple[int, ...]:
+    """Images each class keeps, in label order before shuffling."""
+    if settings.profile == Profile.as_is:
+        return longtail.as_is(available)
+    smallest = min(range(len(available)), key=available.__getitem__)
+    n_max = settings.n_max or available[smallest]
+    try:
+        return longtail.class_counts(settings.profile, len(names), n_max, settings.imbalance, settings.counts)
+    except UsageError as error:
+        if settings.n_max or settings.counts:
+            raise
+        raise UsageError(
+            f"{error} (n_max is what the smallest class has: {shown(names[smallest])}); "
+            "--profile as-is keeps every image"
+        ) from None
 
 
 def _refuse_reserve_under_ltdd(settings: MakeLt) -> None:
@@ -123,14 +185,20 @@ def _image_set(raw: RawDataset, images: Tensor, counts: Sequence[int], statistic
 
 
 def _whole(raw: RawDataset, split: RawSplit, statistics: Statistics) -> ImageSet:
-    positions = torch.cat([split.positions(label) for label in range(raw.classes)])
+    positions = torch.cat(_by_class(raw, split))
     return _image_set(raw, split.read(positions.tolist()), split.counts(raw.classes), statistics)
+
+
+def _by_class(raw: RawDataset, split: RawSplit) -> list[Tensor]:
+    return [split.positions(label) for label in range(raw.classes)]
 
 
 def _manifest(
     settings: MakeLt, raw: RawDataset, choice: Choice, train: ImageSet, dev: ImageSet | None, test: ImageSet
 ) -> Manifest:
     drawn_by_ratio = settings.profile in (Profile.exponential, Profile.step, Profile.pareto)
+    split_off_here = settings.test_share is not None or settings.test_per_class is not None
+    assert raw.test is not None
     sets = {"train": train, "test": test} | ({"dev": dev} if dev else {})
     return Manifest(
         dataset=str(settings.dataset),
@@ -154,10 +222,15 @@ def _manifest(
         source_fingerprint=raw.fingerprint,
         ltdd_images=_ltdd_images(settings, raw),
         fingerprints={name: images.fingerprint() for name, images in sets.items()},
-        selected=tuple(tuple(positions.tolist()) for positions in choice.selected),
-        reserved=tuple(tuple(positions.tolist()) for positions in choice.reserved),
+        selected=_positions(choice.selected),
+        reserved=_positions(choice.reserved),
         versions=_versions(),
+        held_out=_positions(_by_class(raw, raw.test)) if split_off_here else (),
     )
+
+
+def _positions(per_class: Sequence[Tensor]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(positions.tolist()) for positions in per_class)
 
 
 def _ltdd_images(settings: MakeLt, raw: RawDataset) -> bool | None:

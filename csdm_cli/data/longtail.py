@@ -56,6 +56,17 @@ def class_counts(
     return sizes
 
 
+def as_is(available: Sequence[int]) -> tuple[int, ...]:
+    """Every image each class has.
+
+    Raises:
+        UsageError: if there is one class only.
+    """
+    if len(available) < 2:
+        raise UsageError(f"a long tail needs at least 2 classes, the dataset has {len(available)}")
+    return tuple(available)
+
+
 def shuffled(counts: Sequence[int], seed: int) -> tuple[int, ...]:
     """The same counts handed to the classes in an order drawn by ``seed``; labels stay what they are."""
     order = torch.randperm(len(counts), generator=seeds.generator(seed, "class-order"))

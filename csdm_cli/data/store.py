@@ -58,6 +58,8 @@ class Manifest:
         selected: per class, the images' positions in the source's training set, in stored order.
         reserved: the same for the development set.
         versions: of the packages that decide the bytes.
+        held_out: per class, the test images' positions in the source's training set, where the source had no test set
+            of its own; empty where it had one, and then not written.
     """
 
     dataset: str
@@ -84,6 +86,7 @@ class Manifest:
     selected: tuple[tuple[int, ...], ...]
     reserved: tuple[tuple[int, ...], ...]
     versions: dict[str, str]
+    held_out: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def from_json(cls, value: dict[str, Any], place: Path) -> Manifest:
@@ -92,7 +95,7 @@ class Manifest:
 
         if value.get("schema") != SCHEMA:
             raise CsdmError(f"{place} is not a manifest of this csdm (schema {SCHEMA}): {AGAIN}")
-        own = {name: field for name, field in value.items() if name not in ("schema", SEAL)}
+        own = {"held_out": []} | {name: field for name, field in value.items() if name not in ("schema", SEAL)}
         names = {field.name for field in fields(cls)}
         if wrong := names ^ own.keys() | {SEAL} - value.keys():
             raise CsdmError(f"{place} is damaged: fields missing or unknown: {', '.join(sorted(wrong))}; {AGAIN}")
@@ -128,7 +131,10 @@ class Manifest:
 
     def to_text(self) -> str:
         """JSON with one field per line, so that long lists stay on theirs, and a hash of all."""
-        pairs = sorted(seal.sealed(asdict(self) | {"schema": SCHEMA}, SEAL).items())
+        values = asdict(self) | {"schema": SCHEMA}
+        if not self.held_out:
+            del values["held_out"]
+        pairs = sorted(seal.sealed(values, SEAL).items())
         lines = (f"  {json.dumps(name)}: {json.dumps(value, sort_keys=True, allow_nan=False)}" for name, value in pairs)
         return "{\n" + ",\n".join(lines) + "\n}\n"
 

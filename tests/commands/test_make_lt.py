@@ -11,7 +11,8 @@ import pytest
 from csdm_cli.commands.make_lt import default_folder
 from csdm_cli.config import MakeLt
 from csdm_cli.data.sources import vision
-from tests.commands.conftest import run
+from tests.commands.conftest import fails, run
+from tests.data.pictures import image_folder, noise
 
 VARIANTS = [
     {},
@@ -28,12 +29,24 @@ VARIANTS = [
     {"profile": "explicit", "counts": [5, 3]},
     {"split": "ltdd"},
     {"class_order": "shuffled"},
+    {"profile": "as-is"},
+    {"test_share": 0.2},
+    {"test_share": 0.2, "group_by": "a"},
+    {"test_per_class": 2},
+    {"classes": ["a", "b"]},
+    {"classes": ["b", "a"]},
+    {"channels": 1},
+    {"background": "black"},
+    {"image_column": "a"},
+    {"label_column": "a"},
 ]
 
 
 def test_a_newcomers_set_has_a_short_name():
     assert default_folder(MakeLt()) == Path("data/cifar10-lt200")
-    assert default_folder(MakeLt(dataset="folder", data_dir="/some/pets")) == Path("data/pets-lt200")
+    assert default_folder(MakeLt(dataset="folder", data_dir="/some/pets")) == Path("data/pets-as-is")
+    drawn = MakeLt(dataset="folder", data_dir="/some/pets", imbalance=200)
+    assert default_folder(drawn) == Path("data/pets-lt200")
 
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations(VARIANTS, 2)))
@@ -70,3 +83,29 @@ def test_a_download_is_announced_once(tmp_path):
     assert not vision.will_download("cifar10", tmp_path, tmp_path) and not vision.will_download(
         "digits", None, tmp_path
     )
+
+
+def test_a_path_is_a_folder_of_ones_own(workplace):
+    image_folder(Path(), {"pets": {"cat": [noise(seed) for seed in range(9)], "dog": [noise(9), noise(10)]}})
+    own = ["--params", "none.yaml"]
+    Path("none.yaml").write_text("")
+    fails(run("make-lt", "pets", *own, expect=None), 2, "pets has no test set", "--test-share 0.2")
+    made = json.loads(run("make-lt", "pets", "--test-share", 0.3, "--json", *own).stdout)
+    assert made["counts"] == [6, 1] and made["test"] == 4 and made["folder"] == "data/pets-as-is-test0.3"
+    fails(run("make-lt", "./pet", *own, expect=None), 2, "./pet is neither a folder nor the name of a dataset")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--channels", 2], "1 (grey) or 3 (colour)"),
+        (["--background", "whitish"], "a colour such as white"),
+        (["--group-by", "(", "--test-share", 0.2], "a regular expression"),
+        (["--group-by", "a"], "needs test_share"),
+        (["--test-share", 0.2, "--test-per-class", 3], "choose one"),
+        (["--profile", "as-is"], "leave n_max out"),
+        (["--classes", "3,12"], "no class is called 12"),
+    ],
+)
+def test_wrong_options_are_told_in_one_line(workplace, options, says):
+    fails(run("make-lt", "digits", "--out", "own", *options, expect=None), 2, says)

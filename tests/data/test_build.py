@@ -8,8 +8,10 @@ from csdm_cli.data import sources
 from csdm_cli.data.build import build_longtail, choose
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.normalisation import statistics_of
+from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.store import open_longtail
 from csdm_cli.errors import UsageError
+from tests.data.pictures import image_folder, noise
 
 
 def digits(tmp_path, **settings):
@@ -30,7 +32,7 @@ def test_the_set_is_what_its_settings_say(digits_longtail):
 
 
 def test_the_selected_positions_lead_back_to_the_images(digits_longtail, tmp_path):
-    raw = sources.load("digits", None, 8, tmp_path)
+    raw = sources.load("digits", None, Reading(8), tmp_path)
     manifest = digits_longtail.manifest
     for images, positions in ((digits_longtail.train(), manifest.selected), (digits_longtail.dev(), manifest.reserved)):
         for label, own in enumerate(positions):
@@ -65,7 +67,7 @@ def test_another_seed_chooses_other_images(digits_longtail, digits_settings, tmp
 
 
 def test_without_n_max_the_smallest_class_sets_it(tmp_path):
-    raw = sources.load("digits", None, 8, tmp_path)
+    raw = sources.load("digits", None, Reading(8), tmp_path)
     smallest = min(raw.train.counts(10))
     assert choose(MakeLt(dataset="digits", imbalance=2), raw).n_max == smallest
     assert choose(MakeLt(dataset="digits", imbalance=2, dev=16), raw).n_max == smallest - 16
@@ -76,7 +78,7 @@ def test_shuffling_moves_counts_but_not_labels(tmp_path):
     counts = longtail.manifest.counts
     assert sorted(counts, reverse=True) == [20, 15, 11, 9, 7, 5, 4, 3, 2, 2] != list(counts)
     assert longtail.manifest.class_names == tuple("0123456789")
-    raw = sources.load("digits", None, 8, tmp_path)
+    raw = sources.load("digits", None, Reading(8), tmp_path)
     for label, positions in enumerate(longtail.manifest.selected):
         assert len(positions) == counts[label]
         assert raw.train.labels[list(positions)].eq(label).all()
@@ -93,7 +95,7 @@ def test_explicit_and_balanced_sets_record_their_ratio(tmp_path):
 def test_ltdd_positions_in_another_file_order_are_marked(tmp_path):
     longtail = digits(tmp_path, imbalance=10, n_max=20, split="ltdd")
     assert open_longtail(longtail.folder).manifest.ltdd_images is False
-    raw = sources.load("digits", None, 8, tmp_path)
+    raw = sources.load("digits", None, Reading(8), tmp_path)
     within = [
         torch.searchsorted(raw.train.positions(label), torch.tensor(own)).tolist()
         for label, own in enumerate(longtail.manifest.selected)
@@ -122,6 +124,68 @@ def test_what_the_dataset_cannot_give_is_refused_in_one_line(tmp_path, settings,
     assert says in str(error.value)
     assert "\n" not in str(error.value)
     assert not (tmp_path / "set").exists()
+
+
+def own_folder(root, test=True):
+    sets = {"train": {"a": [noise(seed) for seed in range(12)], "b": [noise(20), noise(21), noise(22)]}}
+    if test:
+        sets["test"] = {"a": [noise(30)], "b": [noise(31)]}
+    return image_folder(root, sets)
+
+
+def test_a_folder_of_ones_own_is_kept_as_it_is(tmp_path):
+    settings = MakeLt(dataset="folder", data_dir=own_folder(tmp_path / "own"))
+    longtail = build_longtail(settings, tmp_path / "set", tmp_path / "cache")
+    manifest = longtail.manifest
+    assert (manifest.profile, manifest.counts, manifest.n_max, manifest.imbalance) == ("as-is", (12, 3), 12, 4)
+    assert manifest.held_out == () and b"held_out" not in (longtail.folder / "manifest.json").read_bytes()
+    assert [sorted(own) for own in manifest.selected] == [list(range(12)), [12, 13, 14]]
+    kept = {image.numpy().tobytes() for image in longtail.train().images}
+    assert kept == {noise(seed).transpose(2, 0, 1).tobytes() for seed in (*range(12), 20, 21, 22)}
+
+
+def test_a_test_set_that_was_held_out_is_listed(tmp_path):
+    settings = MakeLt(dataset="folder", data_dir=own_folder(tmp_path / "own", test=False), test_share=0.25, dev=1)
+    longtail = build_longtail(settings, tmp_path / "set", tmp_path / "cache")
+    manifest = open_longtail(longtail.folder).manifest
+    assert (manifest.counts, manifest.test_counts) == ((8, 1), (3, 1))
+    sides = [
+        {place for own in per_class for place in own}
+        for per_class in (manifest.selected, manifest.reserved, manifest.held_out)
+    ]
+    assert sum(map(len, sides)) == len(set.union(*sides)) == 15
+    raw = sources.load("folder", tmp_path / "own", Reading(), tmp_path)
+    assert read_test(longtail).images.equal(raw.train.read([place for own in manifest.held_out for place in own]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "test", "says"),
+    [
+        ({}, False, "has no test set: hold one out with --test-share 0.2"),
+        ({"test_share": 0.2}, True, "has a test set of its own"),
+        ({"imbalance": 10}, True, "class 1 would keep 0 images"),
+        ({"imbalance": 10}, True, "n_max is what the smallest class has: b"),
+    ],
+)
+def test_what_a_folder_cannot_give_is_refused(tmp_path, settings, test, says):
+    whole = MakeLt(dataset="folder", data_dir=own_folder(tmp_path / "own", test), **settings)
+    with pytest.raises(UsageError) as error:
+        build_longtail(whole, tmp_path / "set", tmp_path / "cache")
+    assert says in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_set_larger_than_memory_is_refused_before_a_pixel_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr("csdm_cli.data.sources.room.machine_memory", lambda: 10**6)
+    with pytest.raises(UsageError, match=r"images of 64x64 take .* smaller --size"):
+        build_longtail(MakeLt(dataset="digits", size=64, profile="balanced"), tmp_path / "set", tmp_path / "cache")
+
+
+def test_remarks_on_the_source_are_handed_on(tmp_path):
+    own = own_folder(tmp_path / "own")
+    (own / "train" / "a" / "notes.txt").write_text("x")
+    told = []
+    build_longtail(MakeLt(dataset="folder", data_dir=own), tmp_path / "set", tmp_path / "cache", told.append)
+    assert told == ["1 files are left out, for their endings are not those of images: .txt (1)"]
 
 
 def test_cifar10_from_parquet(real_data, tmp_path):

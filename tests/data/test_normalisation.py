@@ -5,6 +5,7 @@ import torch
 
 from csdm_cli.data import sources
 from csdm_cli.data.normalisation import KNOWN, normalise, statistics_for, statistics_of
+from csdm_cli.data.sources.reading import Reading
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -39,7 +40,7 @@ def test_known_statistics_are_used_where_their_channels_fit():
 
 def test_the_known_statistics_of_cifar10_are_those_of_its_images(real_data, tmp_path):
     """The files at hand are JPEG-coded, which costs some contrast: hence the tolerance on the deviation."""
-    raw = sources.load("cifar10", real_data / "cifar10", None, tmp_path)
+    raw = sources.load("cifar10", real_data / "cifar10", Reading(), tmp_path)
     found = statistics_of(raw.train.read(range(0, 50000, 5)))
     assert torch.allclose(torch.tensor(found.mean), torch.tensor(KNOWN["cifar10"].mean), atol=2e-3)
     assert torch.allclose(torch.tensor(found.std), torch.tensor(KNOWN["cifar10"].std), atol=4e-3)

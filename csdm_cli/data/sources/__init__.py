@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from csdm_cli.data.sources.raw import RawDataset, check
+from csdm_cli.data.sources.raw import RawDataset, check, keep_classes
+from csdm_cli.data.sources.reading import Reading
+from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import Source
 
@@ -25,42 +29,57 @@ DEFAULT_SIZE: dict[str, int] = {
 """Height and width without ``size``; an image folder's own where all its images agree."""
 
 
-def load(source: str, data_dir: Path | None, size: int | None, cache: Path) -> RawDataset:
+def load(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> RawDataset:
     """Open a source: labels, class names and a way to read images.
 
     Args:
         source: a name of :class:`csdm_cli.names.Source`.
         data_dir: where its files are; None downloads what can be downloaded.
-        size: height and width of the images, after resize and centre crop; None for the dataset's own.
+        reading: how its images and labels are read; no size means the dataset's own.
         cache: folder for downloads.
 
     Raises:
         UsageError: if ``source`` needs a ``data_dir``, or takes none.
         CsdmError: if the files are missing, damaged or cannot be downloaded.
     """
-    return check(_open(source, data_dir, size or DEFAULT_SIZE.get(source), cache), source)
+    raw = _open(source, data_dir, replace(reading, size=reading.size or DEFAULT_SIZE.get(source)), cache)
+    return check(_chosen(raw, reading.classes), source)
 
 
-def _open(source: str, data_dir: Path | None, size: int | None, cache: Path) -> RawDataset:
+def _open(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> RawDataset:
     from csdm_cli.data.sources import digits, folder, imagenet, parquet, parquet_files, tinyimagenet, vision
 
     if source == Source.digits:
         if data_dir is not None:
             raise UsageError("digits come inside scikit-learn: leave --data-dir out")
-        return digits.load(size or DEFAULT_SIZE[source])
+        return digits.load(reading.size or DEFAULT_SIZE[source])
     if data_dir is not None and not data_dir.is_dir():
-        raise CsdmError(f"--data-dir {data_dir} is not a folder")
+        raise CsdmError(f"--data-dir {shown(data_dir)} is not a folder")
     if source in vision.SOURCES:
-        return vision.load(source, data_dir, size or DEFAULT_SIZE[source], cache)
+        return vision.load(source, data_dir, reading, cache)
     if data_dir is None:
         raise UsageError(f"{source} is not downloaded: name its files with --data-dir DIR ({_expected(source)})")
     if source in imagenet.SUBSETS:
-        return imagenet.load(source, data_dir, size or DEFAULT_SIZE[source])
+        return imagenet.load(source, data_dir, reading)
     if parquet_files.present(data_dir):
-        return parquet.load(data_dir, size)
+        return parquet.load(data_dir, reading)
     if source == Source.tinyimagenet:
-        return tinyimagenet.load(data_dir, size or DEFAULT_SIZE[source])
-    return folder.load(data_dir, size)
+        return tinyimagenet.load(data_dir, reading)
+    if tinyimagenet.present(data_dir):
+        raise CsdmError(f"{shown(data_dir)} is Tiny ImageNet: read it with csdm make-lt tinyimagenet --data-dir DIR")
+    return folder.load(data_dir, reading)
+
+
+def _chosen(raw: RawDataset, classes: Sequence[str]) -> RawDataset:
+    """The dataset with the classes of these names alone, in the order given; all of them if none are."""
+    if not classes:
+        return raw
+    if missing := [name for name in classes if name not in raw.class_names]:
+        there = shown(", ".join(raw.class_names), most=200)
+        raise UsageError(f"--classes: no class is called {shown(missing[0])}; there are {there}")
+    if len(set(classes)) < len(classes):
+        raise UsageError("--classes names a class twice")
+    return keep_classes(raw, [raw.class_names.index(name) for name in classes], classes)
 
 
 def _expected(source: str) -> str:

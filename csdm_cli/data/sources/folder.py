@@ -1,21 +1,27 @@
-"""A folder of images: train/CLASS/... and test/CLASS/... or val/CLASS/..."""
+"""A folder of images: train/CLASS/... and test/CLASS/... or val/CLASS/..., or class folders alone."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from csdm_cli.data.sources import pixels
+from csdm_cli.data.sources.found_files import SUFFIXES, Found, class_folders, left_out, told
+from csdm_cli.data.sources.labels import in_order
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
+from csdm_cli.data.sources.reading import Reading
+from csdm_cli.data.sources.survey import survey
+from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 
 
 @dataclass(frozen=True)
@@ -25,91 +31,127 @@ class LabelledFiles:
     files: tuple[Path, ...]
     labels: tuple[int, ...]
 
+    def headers(self) -> Iterator[pixels.Header]:
+        """What each image says of itself."""
+        return (pixels.read_header(file, shown(file)) for file in self.files)
 
-def load(data_dir: Path, size: int | None, only: Sequence[str] | None = None) -> RawDataset:
+
+def load(data_dir: Path, reading: Reading, only: Sequence[str] | None = None) -> RawDataset:
     """Open an image folder; classes are the subfolders of ``train``, files are taken in the order of their names.
 
     Args:
-        data_dir: holds ``train`` and one of :data:`TEST_FOLDERS` (the first that has class folders).
-        size: height and width of the images; None takes the source's own.
-        only: the class folders to use, in label order (None: all, sorted by name).
+        data_dir: holds ``train`` and one of :data:`TEST_FOLDERS` (the first that has images in class folders). Without
+            the latter, or with class folders alone, there is no test set.
+        reading: size and channels of the images.
+        only: the class folders to use, in label order (None: all that have images; sorted, as numbers if all are).
 
     Raises:
         CsdmError: if folders are missing, or the test set has classes that the training set has not.
-        UsageError: if ``size`` is None and the training images differ in size.
+        UsageError: if no size is asked for and the images differ in theirs.
     """
-    train_dir = data_dir / "train"
-    classes = _subfolders(train_dir)
-    test_dir = next((data_dir / name for name in TEST_FOLDERS if _subfolders(data_dir / name)), None)
-    if not classes or test_dir is None:
-        wants = "train/CLASS/ with images, and test/CLASS/ or val/CLASS/"
-        raise CsdmError(f"{data_dir} is not an image folder: it needs {wants} (or parquet files)")
+    test_dir, test = _test_folders(data_dir)
+    train_dir = data_dir / "train" if test_dir or (data_dir / "train").is_dir() else data_dir
+    train = class_folders(train_dir)
+    if not any(own.images for own in train.values()):
+        raise CsdmError(_without_images(data_dir, train))
     if only is None:
-        if unknown := sorted(set(_subfolders(test_dir)) - set(classes)):
-            raise CsdmError(f"{test_dir / unknown[0]}: {train_dir} has no such class")
-        only = classes
-    for folder in (train_dir, test_dir):
-        if missing := [name for name in only if not (folder / name).is_dir()]:
-            raise CsdmError(f"{folder} has no folder {missing[0]}")
-    return from_files(data_dir, _files(train_dir, only), _files(test_dir, only), tuple(only), size)
+        if reading.classes:
+            train, test = _named(train, reading.classes), _named(test, reading.classes)
+        only = _classes(train_dir, train, test_dir, test)
+    for folder, there in ((train_dir, train), (test_dir, test)):
+        if folder and (missing := [name for name in only if name not in there]):
+            raise CsdmError(f"{shown(folder)} has no folder {shown(missing[0])}")
+    raw = from_files(
+        data_dir, _listed(train, only), _listed(test, only) if test_dir else None, tuple(map(shown, only)), reading
+    )
+    return replace(raw, remarks=raw.remarks + left_out((*train.values(), *test.values())))
 
 
 def from_files(
-    data_dir: Path, train: LabelledFiles, test: LabelledFiles, names: tuple[str, ...], size: int | None
+    data_dir: Path, train: LabelledFiles, test: LabelledFiles | None, names: tuple[str, ...], reading: Reading
 ) -> RawDataset:
     """A dataset of listed image files.
 
     Raises:
         CsdmError: if there is no training image, or the first cannot be read.
-        UsageError: if ``size`` is None and the training images differ in size.
+        UsageError: if no size is asked for and the images differ in theirs.
     """
     if not train.files:
-        raise CsdmError(f"{data_dir} has no training images ({', '.join(sorted(SUFFIXES))})")
-    channels = pixels.channels_of(_header(file) for file in train.files)
-    side = size or pixels.common_side(_header(file) for file in train.files)
+        raise CsdmError(f"{shown(data_dir)} has no training images ({', '.join(sorted(SUFFIXES))})")
+    form, remarks = survey(train.headers, lambda: test.headers() if test else (), reading)
 
     def split(listed: LabelledFiles) -> RawSplit:
         def read(positions: Sequence[int]) -> Tensor:
             chosen = [listed.files[position] for position in positions]
-            return pixels.decode_all([(file, str(file)) for file in chosen], channels, side)
+            return pixels.decode_all([(file, shown(file)) for file in chosen], form)
 
-        return RawSplit(torch.tensor(listed.labels, dtype=torch.int64), read)
+        inside = [file.relative_to(data_dir).as_posix() for file in listed.files]
+        return RawSplit(torch.tensor(listed.labels, dtype=torch.int64), read, inside)
 
     return RawDataset(
         train=split(train),
-        test=split(test),
+        test=split(test) if test else None,
         class_names=names,
-        channels=channels,
-        size=side,
+        channels=form.channels,
+        size=form.size,
         jpeg=pixels.is_jpeg(train.files[0]),
         origin="image folder",
-        fingerprint=_fingerprint(data_dir, train.files + test.files),
+        fingerprint=_fingerprint(data_dir, train.files + (test.files if test else ())),
+        remarks=remarks,
     )
 
 
-def images_below(folder: Path) -> list[Path]:
-    """Image files at any depth, sorted by path; hidden files are left out."""
-    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
-    return sorted((file for file in found if file.is_file()), key=lambda file: file.relative_to(folder).as_posix())
+def _without_images(data_dir: Path, train: Mapping[str, Found]) -> str:
+    others = sum((own.others for own in train.values()), Counter[str]())
+    if others:
+        return (
+            f"{shown(data_dir)} has no training images ({', '.join(sorted(SUFFIXES))}); its files end in {told(others)}"
+        )
+    wants = "train/CLASS/ with images, and test/CLASS/ or val/CLASS/; or CLASS/ with images"
+    return f"{shown(data_dir)} is not an image folder: it needs {wants}; or parquet files"
 
 
-def _subfolders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+def _named(found: Mapping[str, Found], classes: Sequence[str]) -> dict[str, Found]:
+    return {name: own for name, own in found.items() if shown(name) in classes}
 
 
-def _files(folder: Path, classes: Sequence[str]) -> LabelledFiles:
-    per_class = [images_below(folder / name) for name in classes]
+def _test_folders(data_dir: Path) -> tuple[Path | None, dict[str, Found]]:
+    for name in TEST_FOLDERS:
+        found = class_folders(data_dir / name)
+        if any(own.images for own in found.values()):
+            return data_dir / name, found
+    return None, {}
+
+
+def _classes(
+    train_dir: Path, train: Mapping[str, Found], test_dir: Path | None, test: Mapping[str, Found]
+) -> list[str]:
+    """The class folders that hold images, in label order."""
+    for name in (name for name, own in test.items() if own.images):
+        if name not in train:
+            raise CsdmError(f"{shown(test_dir)}/{shown(name)}: {shown(train_dir)} has no such class")
+    names = []
+    for name, own in train.items():
+        in_test = name in test and bool(test[name].images)
+        if not own.images and (in_test or own.others):
+            why = f"; its files end in {told(own.others)}" if own.others else ""
+            raise CsdmError(f"{shown(train_dir)}: class {shown(repr(name))} has no training images{why}")
+        if own.images and test_dir and not in_test:
+            why = f"; its files end in {told(test[name].others)}" if name in test and test[name].others else ""
+            raise CsdmError(f"{shown(test_dir)}: class {shown(repr(name))} has no test images{why}")
+        names += [name] if own.images else []
+    return sorted(names, key=in_order(names))
+
+
+def _listed(found: Mapping[str, Found], classes: Sequence[str]) -> LabelledFiles:
+    per_class = [found[name].images for name in classes]
     labels = [label for label, files in enumerate(per_class) for _ in files]
     return LabelledFiles(tuple(file for files in per_class for file in files), tuple(labels))
 
 
-def _header(file: Path) -> pixels.Header:
-    return pixels.read_header(file, str(file))
-
-
 def _fingerprint(data_dir: Path, files: Sequence[Path]) -> str:
     """Of names and sizes: reading every file of an ImageNet for its hash would take longer than the job."""
-    lines = (f"{file.relative_to(data_dir).as_posix()} {file.stat().st_size}\n" for file in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(os.fsencode(file.relative_to(data_dir).as_posix()) + f" {file.stat().st_size}\n".encode())
+    return digest.hexdigest()

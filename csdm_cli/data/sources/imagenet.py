@@ -11,6 +11,7 @@ from pathlib import Path
 
 from csdm_cli.data.sources import folder, parquet, parquet_files
 from csdm_cli.data.sources.raw import RawDataset, keep_classes
+from csdm_cli.data.sources.reading import Reading
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import Source
 
@@ -107,7 +108,7 @@ SUBSETS: dict[str, tuple[ImageNetClass, ...]] = {
 }
 
 
-def load(subset: str, data_dir: Path, size: int) -> RawDataset:
+def load(subset: str, data_dir: Path, reading: Reading) -> RawDataset:
     """Open a subset: train/WNID/ and val/WNID/ of a folder (more classes may lie there), or parquet.
 
     Parquet may hold the subset alone or all 1,000 classes. Its labels are matched by WordNet id, by name, or by
@@ -119,9 +120,9 @@ def load(subset: str, data_dir: Path, size: int) -> RawDataset:
     wanted = SUBSETS[subset]
     names = tuple(member.name for member in wanted)
     if not parquet_files.present(data_dir):
-        raw = folder.load(data_dir, size, only=[member.wnid for member in wanted])
+        raw = folder.load(data_dir, reading, only=[member.wnid for member in wanted])
         return replace(raw, class_names=names)
-    raw = parquet.load(data_dir, size)
+    raw = parquet.load(data_dir, reading)
     labels = [_label_of(member, raw.class_names) for member in wanted]
     found = [label for label in labels if label is not None]
     if len(found) == len(wanted):

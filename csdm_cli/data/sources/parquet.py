@@ -1,7 +1,7 @@
 """Parquet in the Hugging Face layout.
 
-An image column (struct{bytes, path}, or plain bytes), a label column, class names in the schema's metadata; one
-file per split or several shards.
+An image column (struct{bytes, path}, plain bytes, or nested lists of pixels), a label column, class names in the
+schema's metadata; one file per split or several shards.
 """
 
 from __future__ import annotations
@@ -10,86 +10,87 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
-from csdm_cli.data.sources import parquet_files, pixels
+from csdm_cli.data.sources import labels, parquet_files, pixels
+from csdm_cli.data.sources.labels import Classes
 from csdm_cli.data.sources.parquet_table import Table
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
+from csdm_cli.data.sources.reading import Reading
+from csdm_cli.data.sources.survey import survey
 from csdm_cli.errors import CsdmError
 
 WITHHELD = -1  # what public test sets carry in place of labels
 
 
-def load(data_dir: Path, size: int | None) -> RawDataset:
+def load(data_dir: Path, reading: Reading) -> RawDataset:
     """Open a parquet dataset.
 
     Args:
-        data_dir: folder of the files. The test set is ``test``, or ``val``, ``validation`` or ``valid`` where there
-            is no ``test`` or its labels are withheld.
-        size: height and width of the images; None takes the source's own.
+        data_dir: folder of the files. The test set is ``test``, or ``val``, ``validation``, ``valid`` or ``dev``
+            where there is no ``test`` or its labels are withheld.
+        reading: columns, and size and channels of the images.
 
     Raises:
-        CsdmError: if files, columns or labels are missing, or a file is damaged.
-        UsageError: if ``size`` is None and the training images differ in size.
+        CsdmError: if files, columns or labels are missing or contradict each other, or a file is damaged.
+        UsageError: if no size is asked for and the images differ in theirs.
     """
     files = parquet_files.find(data_dir)
-    train, test = Table(files.train), _test_table(files)
-    _, first, _ = next(train.coded(), (0, b"", ""))
-    if not first:
-        raise CsdmError(f"{files.train[0]} has no rows")
-    names = train.class_names() or _names_in(train.labels)
-    channels = pixels.channels_of(pixels.read_header(data, where) for _, data, where in train.coded())
-    side = size or pixels.common_side(pixels.read_header(data, where) for _, data, where in train.coded())
 
-    def split(table: Table) -> RawSplit:
+    def table(own: Sequence[Path]) -> Table:
+        return Table(tuple(own), reading.image_column, reading.label_column)
+
+    train, test = table(files.train), _test_table(table(files.test), table(files.validation))
+    classes = _classes(train, test)
+    form, remarks = survey(train.headers, lambda: test.headers() if test else (), reading)
+
+    def split(own: Table) -> RawSplit:
         def read(positions: Sequence[int]) -> Tensor:
-            return table.read(positions, channels, side)
+            return own.read(positions, form)
 
-        return RawSplit(_numbers(table, names), read)
+        return RawSplit(classes.numbers(own.labels, own.place), read)
 
+    _, first, _ = next(train.coded())
     return RawDataset(
         train=split(train),
-        test=split(test),
-        class_names=names,
-        channels=channels,
-        size=side,
+        test=split(test) if test else None,
+        class_names=classes.names,
+        channels=form.channels,
+        size=form.size,
         jpeg=pixels.is_jpeg(first),
         origin="parquet",
-        fingerprint=_fingerprint((*train.files, *test.files)),
+        fingerprint=_fingerprint((*train.files, *(test.files if test else ()))),
+        remarks=remarks,
     )
 
 
-def _test_table(files: parquet_files.ParquetFiles) -> Table:
-    if not files.test:
-        return Table(files.validation)
-    test = Table(files.test)
-    if any(label != WITHHELD for label in test.labels):
+def _test_table(test: Table, validation: Table) -> Table | None:
+    """The table to test on; None without one."""
+    if test.files and any(label != WITHHELD for label in test.labels):
         return test
-    if not files.validation:
-        raise CsdmError(f"{files.test[0]} withholds its labels (-1), and there is no val-*.parquet to test on")
-    return Table(files.validation)
+    if test.files and not validation.files:
+        raise CsdmError(f"{test.files[0]} withholds its labels (-1), and there is no val-*.parquet to test on")
+    return validation if validation.files else None
 
 
-def _names_in(labels: Sequence[int | str]) -> tuple[str, ...]:
-    """Class names where the metadata have none: the texts found, sorted, or the numbers up to the largest."""
-    texts = sorted({label for label in labels if isinstance(label, str)})
-    if texts:
-        return tuple(texts)
-    return tuple(str(number) for number in range(max(int(label) for label in labels) + 1))
+def _classes(train: Table, test: Table | None) -> Classes:
+    """The classes of both tables.
 
-
-def _numbers(table: Table, names: Sequence[str]) -> Tensor:
-    """(N,) int64 class numbers."""
-    number_of = {name: number for number, name in enumerate(names)}
-    numbers = []
-    for row, label in enumerate(table.labels):
-        number = number_of.get(label, WITHHELD) if isinstance(label, str) else label
-        if not 0 <= number < len(names):
-            place = table.files[0].parent
-            raise CsdmError(f"{place}: label {label!r} of row {row} is none of the {len(names)} classes")
-        numbers.append(number)
-    return torch.tensor(numbers, dtype=torch.int64)
+    Raises:
+        CsdmError: if the tables' class names or kinds of label differ.
+    """
+    names = train.class_names()
+    if test is not None:
+        own = test.class_names()
+        if own and names and own != names:
+            raise CsdmError(
+                f"{test.files[0]} has other class names than {train.files[0]}: their labels cannot be compared"
+            )
+        names = names or own
+        labels.refuse_mixed(test.labels, test.place, like=train.labels[0])
+    if names is None:
+        return labels.found_in(train.labels, train.place)
+    return labels.named(names, texts=isinstance(train.labels[0], str))
 
 
 def _fingerprint(files: Sequence[Path]) -> str:

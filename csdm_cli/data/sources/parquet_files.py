@@ -8,7 +8,8 @@ from pathlib import Path
 
 from csdm_cli.errors import CsdmError
 
-SPLITS = ("train", "test", "val", "validation", "valid")
+VALIDATION = ("val", "validation", "valid", "dev", "eval")
+SPLITS = ("train", "test", *VALIDATION)
 DEEPEST = 3
 
 # train.parquet, train-00000-of-00005.parquet, train_0.parquet, ...
@@ -36,7 +37,7 @@ def find(data_dir: Path) -> ParquetFiles:
     Splits are told by the file's name (``train-00000-of-00002.parquet``) or its folder's (``train/0000.parquet``).
 
     Raises:
-        CsdmError: if there is no training set, nothing to test on, a shard is missing, or several sets are there.
+        CsdmError: if there is no training set, a shard is missing, or several sets are there.
     """
     sets = _by_set(data_dir)
     with_train = [place for place, splits in sets.items() if "train" in splits]
@@ -46,9 +47,7 @@ def find(data_dir: Path) -> ParquetFiles:
         places = ", ".join(str(place) for place in with_train)
         raise CsdmError(f"{data_dir} holds several parquet sets ({places}): name one of them with --data-dir")
     splits = sets[with_train[0]]
-    validation = next((splits[name] for name in ("val", "validation", "valid") if name in splits), [])
-    if not (validation or "test" in splits):
-        raise CsdmError(f"{with_train[0]} holds a parquet training set, but no test-*.parquet or val-*.parquet")
+    validation = next((splits[name] for name in VALIDATION if name in splits), [])
     for files in splits.values():
         _refuse_missing_shards(files)
     return ParquetFiles(tuple(splits["train"]), tuple(splits.get("test", [])), tuple(validation))

@@ -8,14 +8,16 @@ from pathlib import Path
 
 from csdm_cli.data.sources import folder
 from csdm_cli.data.sources.folder import LabelledFiles
+from csdm_cli.data.sources.found_files import images_below
 from csdm_cli.data.sources.raw import RawDataset
+from csdm_cli.data.sources.reading import Reading
 from csdm_cli.errors import CsdmError
 
 UNPACKED = "tiny-imagenet-200"
 ANNOTATIONS = "val_annotations.txt"
 
 
-def load(data_dir: Path, size: int) -> RawDataset:
+def load(data_dir: Path, reading: Reading) -> RawDataset:
     """Open Tiny ImageNet: 200 classes by WordNet id, 500 training and 50 validation images each.
 
     The validation images are the test set: the official test labels are withheld. A copy whose validation images
@@ -23,7 +25,7 @@ def load(data_dir: Path, size: int) -> RawDataset:
 
     Args:
         data_dir: the unpacked folder, or the one that holds ``tiny-imagenet-200``.
-        size: height and width of the images.
+        reading: size and channels of the images.
 
     Raises:
         CsdmError: if folders or annotations are missing, or contradict each other.
@@ -31,17 +33,22 @@ def load(data_dir: Path, size: int) -> RawDataset:
     root = data_dir / UNPACKED if (data_dir / UNPACKED).is_dir() else data_dir
     annotations = root / "val" / ANNOTATIONS
     if not annotations.is_file():
-        raw = folder.load(root, size)
+        raw = folder.load(root, reading)
     else:
         train = root / "train"
         classes = sorted(entry.name for entry in train.iterdir() if entry.is_dir()) if train.is_dir() else []
-        per_class = [folder.images_below(train / wnid) for wnid in classes]
+        per_class = [images_below(train / wnid).images for wnid in classes]
         files = LabelledFiles(
             tuple(file for own in per_class for file in own),
             tuple(label for label, own in enumerate(per_class) for _ in own),
         )
-        raw = folder.from_files(root, files, _validation(annotations, classes), tuple(classes), size)
+        raw = folder.from_files(root, files, _validation(annotations, classes), tuple(classes), reading)
     return replace(raw, class_names=_readable_names(raw.class_names, root / "words.txt"))
+
+
+def present(data_dir: Path) -> bool:
+    """Whether the folder is Tiny ImageNet as it is distributed, or holds it."""
+    return any((root / "val" / ANNOTATIONS).is_file() for root in (data_dir, data_dir / UNPACKED))
 
 
 def _validation(annotations: Path, classes: list[str]) -> LabelledFiles:

@@ -22,6 +22,7 @@ from csdm_cli import atomic
 from csdm_cli.data.sources import parquet, parquet_files
 from csdm_cli.data.sources.pixels import array_reader
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
+from csdm_cli.data.sources.reading import Reading
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import Source
 from csdm_cli.tensorfile import tensor_sha256
@@ -58,27 +59,28 @@ class Arrays:
     class_names: tuple[str, ...]
 
 
-def load(source: str, data_dir: Path | None, size: int, cache: Path) -> RawDataset:
+def load(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> RawDataset:
     """Open one of :data:`SOURCES`.
 
     Args:
         source: its name.
         data_dir: torchvision's files or parquet; None downloads to, or finds in, ``cache``.
-        size: height and width of the images.
+        reading: size and channels of the images, columns of parquet.
         cache: folder for downloads.
 
     Raises:
         CsdmError: if the files are missing or damaged, or cannot be downloaded.
     """
     if data_dir is not None and parquet_files.present(data_dir):
-        return parquet.load(data_dir, size)
+        return parquet.load(data_dir, reading)
     root = _given(source, data_dir) if data_dir is not None else _downloaded(source, cache)
     try:
         train, test = (_read(source, root, train=train, download=False) for train in (True, False))
     except DAMAGE as error:
         way_out = "download it again" if data_dir is not None else "delete that folder, and it is downloaded again"
         raise CsdmError(f"{root} holds incomplete or damaged files of {source}: {way_out}") from error
-    channels = train.pixels.shape[3] if train.pixels.ndim == 4 else 1
+    channels = reading.channels or (train.pixels.shape[3] if train.pixels.ndim == 4 else 1)
+    size = reading.size or train.pixels.shape[1]
 
     def split(arrays: Arrays) -> RawSplit:
         return RawSplit(arrays.labels, array_reader(arrays.pixels, channels, size))

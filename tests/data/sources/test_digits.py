@@ -5,10 +5,11 @@ import torch
 from sklearn.datasets import load_digits
 
 from csdm_cli.data import sources
+from csdm_cli.data.sources.reading import Reading
 
 
 def test_all_digits_are_there_once(tmp_path):
-    raw = sources.load("digits", None, 8, tmp_path)
+    raw = sources.load("digits", None, Reading(8), tmp_path)
     train, test = (split.read(range(len(split.labels))) for split in (raw.train, raw.test))
     assert len(train) + len(test) == 1797
     original = np.round(load_digits().images * 255 / 16).astype(np.uint8).reshape(1797, -1)
@@ -17,7 +18,7 @@ def test_all_digits_are_there_once(tmp_path):
 
 
 def test_the_split_is_stratified(tmp_path):
-    raw = sources.load("digits", None, None, tmp_path)
+    raw = sources.load("digits", None, Reading(), tmp_path)
     for train, test in zip(raw.train.counts(10), raw.test.counts(10), strict=True):
         assert train == test * 2 + (train + test) % 3
     assert raw.size == 16 and raw.train.read([0]).shape == (1, 1, 16, 16)

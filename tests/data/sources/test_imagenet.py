@@ -5,6 +5,7 @@ import pytest
 
 from csdm_cli.data import sources
 from csdm_cli.data.sources.imagenet import SUBSETS
+from csdm_cli.data.sources.reading import Reading
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import Source
 from tests.data.pictures import coded, image_folder, noise, parquet_file
@@ -56,7 +57,7 @@ def test_every_subset_has_a_source_name():
 
 
 def test_a_subset_is_taken_from_an_imagenet_folder_by_wordnet_id(tmp_path):
-    raw = sources.load("imagewoof", subset_folder(tmp_path, "imagewoof"), 8, tmp_path)
+    raw = sources.load("imagewoof", subset_folder(tmp_path, "imagewoof"), Reading(8), tmp_path)
     assert raw.class_names == tuple(member.name for member in SUBSETS["imagewoof"])
     assert raw.train.labels.tolist() == list(range(10))
     assert np.array_equal(raw.train.read([3])[0], picture(3).transpose(2, 0, 1))
@@ -65,7 +66,7 @@ def test_a_subset_is_taken_from_an_imagenet_folder_by_wordnet_id(tmp_path):
 def test_a_subset_is_taken_from_all_of_imagenet_in_parquet(tmp_path):
     names = [f"class {label}" for label in range(1000)]
     both_sets(tmp_path, [5, *PUBLISHED["imagemeow"], 999], names)
-    raw = sources.load("imagemeow", tmp_path, 8, tmp_path)
+    raw = sources.load("imagemeow", tmp_path, Reading(8), tmp_path)
     assert raw.class_names[5] == "lion"
     assert raw.train.counts(10) == (1,) * 10
     (lion,) = raw.train.positions(5).tolist()
@@ -77,7 +78,7 @@ def test_a_subset_in_parquet_is_brought_into_the_published_order(tmp_path, by):
     members = sorted(SUBSETS["imagesquawk"], key=lambda member: member.wnid)
     named = {"wnid": "{0.wnid}", "name": "{0.name}", "synonyms": "Some Bird, {0.name}, Avis avis"}[by]
     both_sets(tmp_path, list(range(10)), [named.format(member) for member in members])
-    raw = sources.load("imagesquawk", tmp_path, 8, tmp_path)
+    raw = sources.load("imagesquawk", tmp_path, Reading(8), tmp_path)
     assert raw.class_names == tuple(member.name for member in SUBSETS["imagesquawk"])
     first = members.index(SUBSETS["imagesquawk"][0])
     assert raw.train.positions(0).tolist() == [first]
@@ -85,29 +86,29 @@ def test_a_subset_in_parquet_is_brought_into_the_published_order(tmp_path, by):
 
 def test_ten_classes_by_unknown_names_are_kept(tmp_path):
     both_sets(tmp_path, list(range(10)), [f"klasse {label}" for label in range(10)])
-    assert sources.load("imagenette", tmp_path, 8, tmp_path).class_names[0] == "klasse 0"
+    assert sources.load("imagenette", tmp_path, Reading(8), tmp_path).class_names[0] == "klasse 0"
 
 
 @pytest.mark.parametrize("names", [["tench", *"bcdefghij"], list("abc")])
 def test_other_classes_are_refused_with_the_first_that_is_missing(tmp_path, names):
     both_sets(tmp_path, list(range(len(names))), names)
     with pytest.raises(CsdmError, match=r"none of its \d+ classes is n0\d+ \(.*\) of imagenette") as error:
-        sources.load("imagenette", tmp_path, 8, tmp_path)
+        sources.load("imagenette", tmp_path, Reading(8), tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_a_missing_wordnet_folder_is_named(tmp_path):
     with pytest.raises(CsdmError, match="train has no folder n01440764"):
-        sources.load("imagenette", subset_folder(tmp_path, "imagewoof"), 8, tmp_path)
+        sources.load("imagenette", subset_folder(tmp_path, "imagewoof"), Reading(8), tmp_path)
 
 
 def test_subsets_are_not_downloaded(tmp_path):
     with pytest.raises(UsageError, match=r"--data-dir DIR \(an ImageNet-style folder"):
-        sources.load("imagefruit", None, None, tmp_path)
+        sources.load("imagefruit", None, Reading(), tmp_path)
 
 
 def test_imagenette_itself(real_data, tmp_path):
-    raw = sources.load("imagenette", real_data / "imagenette", None, tmp_path)
+    raw = sources.load("imagenette", real_data / "imagenette", Reading(), tmp_path)
     assert raw.class_names == tuple(member.name for member in SUBSETS["imagenette"])
     assert (raw.size, raw.channels, raw.jpeg) == (128, 3, True)
     assert sum(raw.train.counts(10)) == 9469 and sum(raw.test.counts(10)) == 3925

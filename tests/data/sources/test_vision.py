@@ -11,6 +11,7 @@ from torchvision import datasets
 
 from csdm_cli.data import sources
 from csdm_cli.data.sources import vision
+from csdm_cli.data.sources.reading import Reading
 from csdm_cli.errors import CsdmError
 from tests.data.pictures import noise
 
@@ -54,17 +55,17 @@ def cifar_files(root, monkeypatch):
 
 
 def test_fashion_mnist_is_grey_and_resized(tmp_path):
-    raw = sources.load("fashion-mnist", fashion_files(tmp_path), None, tmp_path / "cache")
+    raw = sources.load("fashion-mnist", fashion_files(tmp_path), Reading(), tmp_path / "cache")
     assert (raw.channels, raw.size, raw.jpeg, raw.origin) == (1, 32, False, "torchvision")
     assert raw.class_names[0] == "T-shirt/top"
-    native = sources.load("fashion-mnist", tmp_path, 28, tmp_path / "cache")
+    native = sources.load("fashion-mnist", tmp_path, Reading(28), tmp_path / "cache")
     assert np.array_equal(native.train.read([4])[0, 0], noise(4, 28, 28, channels=1))
     assert np.array_equal(native.test.read([4])[0, 0], noise(54, 28, 28, channels=1))
 
 
 @pytest.mark.parametrize("inner", ["", "cifar-10-batches-py"])
 def test_cifar10_is_read_in_its_file_order(tmp_path, monkeypatch, inner):
-    raw = sources.load("cifar10", cifar_files(tmp_path, monkeypatch) / inner, None, tmp_path / "cache")
+    raw = sources.load("cifar10", cifar_files(tmp_path, monkeypatch) / inner, Reading(), tmp_path / "cache")
     assert raw.class_names == tuple(f"name{label}" for label in range(10))
     assert raw.train.labels.tolist() == list(range(9, -1, -1)) * 5
     assert np.array_equal(raw.train.read([12])[0], noise(12, 32, 32).transpose(2, 0, 1))
@@ -78,7 +79,7 @@ def test_svhn_keeps_its_orientation(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets, "SVHN", Fake)
     (tmp_path / "train_32x32.mat").write_bytes(b"")
-    raw = sources.load("svhn", tmp_path, None, tmp_path / "cache")
+    raw = sources.load("svhn", tmp_path, Reading(), tmp_path / "cache")
     assert np.array_equal(raw.train.read([7])[0], noise(7, 32, 32).transpose(2, 0, 1))
     assert raw.class_names == tuple("0123456789")
 
@@ -95,7 +96,7 @@ def test_ltdd_on_torchvisions_order_gives_ltdds_images(tmp_path, monkeypatch):
 
 def test_a_folder_without_the_files_is_refused(tmp_path):
     fails(
-        lambda: sources.load("cifar10", tmp_path, None, tmp_path),
+        lambda: sources.load("cifar10", tmp_path, Reading(), tmp_path),
         "neither torchvision's cifar-10-batches-py",
         "parquet",
     )
@@ -103,10 +104,10 @@ def test_a_folder_without_the_files_is_refused(tmp_path):
 
 def test_damaged_files_are_refused(tmp_path):
     (tmp_path / "cifar-10-batches-py").mkdir()
-    fails(lambda: sources.load("cifar10", tmp_path, None, tmp_path), "incomplete or damaged", "download it again")
+    fails(lambda: sources.load("cifar10", tmp_path, Reading(), tmp_path), "incomplete or damaged", "download it again")
     place = fashion_files(tmp_path / "fashion") / "FashionMNIST" / "raw" / "train-images-idx3-ubyte"
     place.write_bytes(place.read_bytes()[:500])
-    fails(lambda: sources.load("fashion-mnist", tmp_path / "fashion", None, tmp_path), "incomplete or damaged")
+    fails(lambda: sources.load("fashion-mnist", tmp_path / "fashion", Reading(), tmp_path), "incomplete or damaged")
 
 
 @pytest.mark.parametrize("source", vision.SOURCES)
@@ -116,7 +117,7 @@ def test_without_a_network_one_line_names_the_way_out(tmp_path, monkeypatch, cap
 
     monkeypatch.setattr("urllib.request.urlopen", offline)
     fails(
-        lambda: sources.load(source, None, None, tmp_path / "cache"),
+        lambda: sources.load(source, None, Reading(), tmp_path / "cache"),
         f"cannot download {source} (",
         "Name or service not known",
         "--data-dir DIR",
@@ -138,10 +139,10 @@ def test_a_download_is_kept_and_used_again(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets.FashionMNIST, "download", download)
     cache = tmp_path / "cache"
-    first = sources.load("fashion-mnist", None, None, cache)
+    first = sources.load("fashion-mnist", None, Reading(), cache)
     assert calls == [True, False]
     assert not list(cache.rglob("*.gz")) and not vision.will_download("fashion-mnist", None, cache)
-    second = sources.load("fashion-mnist", None, None, cache)
+    second = sources.load("fashion-mnist", None, Reading(), cache)
     assert calls == [True, False]
     assert second.fingerprint == first.fingerprint
     assert second.train.read([0]).equal(first.train.read([0]))
@@ -154,14 +155,14 @@ def test_an_interrupted_download_leaves_nothing_behind(tmp_path, monkeypatch):
 
     monkeypatch.setattr(datasets.FashionMNIST, "download", download)
     with pytest.raises(KeyboardInterrupt):
-        sources.load("fashion-mnist", None, None, tmp_path / "cache")
+        sources.load("fashion-mnist", None, Reading(), tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("half"))
 
 
 def test_the_fingerprint_is_of_pixels_and_labels(tmp_path):
-    first = sources.load("fashion-mnist", fashion_files(tmp_path / "a"), None, tmp_path).fingerprint
+    first = sources.load("fashion-mnist", fashion_files(tmp_path / "a"), Reading(), tmp_path).fingerprint
     place = fashion_files(tmp_path / "b") / "FashionMNIST" / "raw" / "train-labels-idx1-ubyte"
-    assert sources.load("fashion-mnist", tmp_path / "b", None, tmp_path).fingerprint == first
+    assert sources.load("fashion-mnist", tmp_path / "b", Reading(), tmp_path).fingerprint == first
     labels = torch.arange(9, -1, -1, dtype=torch.uint8).numpy()
     place.write_bytes(idx(labels))
-    assert sources.load("fashion-mnist", tmp_path / "b", None, tmp_path).fingerprint != first
+    assert sources.load("fashion-mnist", tmp_path / "b", Reading(), tmp_path).fingerprint != first

@@ -1,0 +1,73 @@
+"""Image files below a folder, and what else lies there.
+
+Left out are what systems and editors leave behind: hidden files and folders, and ``__MACOSX``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".bmp", ".webp", ".avif", ".gif"}
+    | {".tif", ".tiff", ".ppm", ".pgm"}
+)
+LEFT_BEHIND = ("__MACOSX",)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files below a folder.
+
+    Attributes:
+        images: sorted by their path within the folder.
+        others: how many files of other suffixes there are, by suffix.
+    """
+
+    images: tuple[Path, ...]
+    others: Counter[str]
+
+
+def images_below(folder: Path) -> Found:
+    """Image files at any depth, told by :data:`SUFFIXES`."""
+    images: list[Path] = []
+    others: Counter[str] = Counter()
+    for place, inside, names in os.walk(folder):
+        inside[:] = [name for name in inside if is_meant(name)]
+        for file in (Path(place, name) for name in names if is_meant(name)):
+            if file.suffix.lower() not in SUFFIXES:
+                others[file.suffix.lower()] += 1
+            elif file.is_file():
+                images.append(file)
+    return Found(tuple(sorted(images, key=lambda file: file.relative_to(folder).as_posix())), others)
+
+
+def class_folders(folder: Path) -> dict[str, Found]:
+    """What lies in each subfolder that is meant to be one, by name; nothing if there is no such folder."""
+    if not folder.is_dir():
+        return {}
+    names = sorted(entry.name for entry in folder.iterdir() if is_meant(entry.name) and entry.is_dir())
+    return {name: images_below(folder / name) for name in names}
+
+
+def is_meant(name: str) -> bool:
+    """Whether a person put this file or folder here for its contents."""
+    return not name.startswith(".") and name not in LEFT_BEHIND
+
+
+def left_out(found: Iterable[Found]) -> tuple[str, ...]:
+    """A remark on the files that are no images by their suffix; nothing if there are none."""
+    others = sum((own.others for own in found), Counter[str]())
+    if not others:
+        return ()
+    return (f"{others.total():,} files are left out, for their endings are not those of images: {told(others)}",)
+
+
+def told(others: Counter[str]) -> str:
+    """Suffixes and how many files have them, most first."""
+    from csdm_cli.display.safe_text import shown
+
+    return ", ".join(f"{shown(suffix or 'no ending', most=20)} ({count:,})" for suffix, count in others.most_common(5))
