@@ -34,9 +34,7 @@ def maker_of(client: MlflowClient, experiment: str, key: str) -> str | None:
     return next(iter([*by_command["distill"], *reversed(by_command["compare"])]), None)
 
 
-def model_of(
-    client: MlflowClient, experiment: str, name: str, key: str, settings: Mapping[str, str], run: str
-) -> str:
+def model_of(client: MlflowClient, experiment: str, name: str, key: str, settings: Mapping[str, str], run: str) -> str:
     """The id of the model of ``key``, made for ``run`` if it is not in the store."""
     found = client.search_logged_models([experiment], filter_string=f"tags.key = '{key}'", max_results=1)
     if found:

@@ -43,7 +43,7 @@ class TensorboardTracker(FolderTracker):
 
     def close(self, status: Status = Status.finished) -> None:
         """Write the settings with the headline, and end the run."""
-        settings = self._about["params"] | {name: text for name, text in self._about["tags"].items()}
+        settings = {**self._about["params"], **self._about["tags"]}
         self.guarded(self._writer.add_text, "settings", f"```\n{json.dumps(settings, indent=2)}\n```")
         if self._headline:
             numbers = {f"headline/{name}": value for name, value in self._headline.items()}
