@@ -71,14 +71,14 @@ def prepare(path: Path) -> None:
 
 def _put_in_place(path: Path) -> None:
     """Under another name until it is complete, so that a kill leaves nothing that looks like a database."""
-    with _scratch(path) as new:
+    with _scratch(path, "new") as new:
         _open(new)
         new.replace(path)
 
 
 def _opens_as_copy(path: Path) -> bool:
-    """Tried with a copy: MLflow keeps the connections to what it could not open."""
-    with _scratch(path) as copy:
+    """Tried with a copy, of a name of its own: MLflow keeps the connections to what it could not open."""
+    with _scratch(path, "copy") as copy:
         shutil.copyfile(path, copy)
         try:
             _open(copy)
@@ -88,9 +88,9 @@ def _opens_as_copy(path: Path) -> bool:
 
 
 @contextmanager
-def _scratch(path: Path) -> Iterator[Path]:
+def _scratch(path: Path, ending: str) -> Iterator[Path]:
     """A name beside ``path`` that is free, and free again afterwards: under the lock it is nobody else's."""
-    new = path.with_name(f"{path.name}.new")
+    new = path.with_name(f"{path.name}.{ending}")
     names = [new, *(new.with_name(f"{new.name}-{suffix}") for suffix in ("journal", "wal", "shm"))]
     for name in names:
         name.unlink(missing_ok=True)

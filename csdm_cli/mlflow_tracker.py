@@ -236,7 +236,7 @@ def _import_client() -> type[MlflowClient]:
     # Before the import: MLflow opens connections and logs as soon as it is imported.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     for logger in ("mlflow", "alembic", "sqlalchemy"):  # what goes wrong is said in one line, by us

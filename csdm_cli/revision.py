@@ -31,10 +31,10 @@ def revision_of(folder: Path | None) -> Revision | None:
     return Revision(commit, dirty=bool(_git("status", "--porcelain", "--untracked-files=no", ".", folder=folder)))
 
 
-def _git(*arguments: str, folder: Path = PACKAGE) -> str | None:
+def _git(*arguments: str, folder: Path | None = None) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+            ["git", "-C", str(folder or PACKAGE), *arguments], capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -54,5 +54,6 @@ class Guard:
 
 
 def first_line(error: BaseException) -> str:
-    """What went wrong, without the lines below."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """What went wrong, without SQLAlchemy's remarks around it."""
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("(raised as a result of")]
+    return lines[0].strip() if lines else type(error).__name__

@@ -23,13 +23,13 @@ class TensorboardTracker(FolderTracker):
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise ImportError(f"{error}: run pip install 'csdm-cli[tensorboard]'") from None
-        self._writer = SummaryWriter(str(self.folder), flush_secs=10)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(self.folder), flush_secs=10)
         self._headline: dict[str, float] = {}
 
     def write_numbers(self, values: Mapping[str, float], step: int, at: float) -> None:
         """A scalar for each number."""
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step, walltime=at)  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(name, value, step, walltime=at)
 
     def headline(self, values: Mapping[str, Any], made_by: str | None = None) -> None:
         """Write numbers, and keep them for the page that compares runs."""
@@ -52,7 +52,7 @@ class TensorboardTracker(FolderTracker):
 
     def close_numbers(self) -> None:
         """Close the event file."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 def _markdown(columns: Mapping[str, Sequence[Any]]) -> str:

@@ -127,6 +127,6 @@ def per_class(evaluation: Evaluation, names: tuple[str, ...], counts: tuple[int,
         "class": list(names),
         "images": list(counts),
         "group": [groups.get(label, "") for label in range(len(names))],
-        "accuracy": percent([score and score.mean for score in found]),
+        "accuracy": percent([score.mean if score else None for score in found]),
         "accuracy_std": percent([score.std if score else None for score in found]),
     }
