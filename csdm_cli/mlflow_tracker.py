@@ -6,18 +6,22 @@ import json
 import logging
 import os
 import re
+import shlex
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from csdm_cli import __version__, console, places
+from csdm_cli import __version__, mlflow_runs, mlflow_store, places
 from csdm_cli.errors import CsdmError
 from csdm_cli.keys import content_key, source_hash
-from csdm_cli.revision import revision
+from csdm_cli.revision import revision, revision_of
 from csdm_cli.settings import read_yaml
 from csdm_cli.tracking import Status, shown_uri
+from csdm_cli.tracking_guard import Guard, first_line
+from csdm_cli.tracking_process import Process
+from csdm_cli.tracking_system import system_metrics, system_monitors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,42 +29,43 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "csdm"
 FLUSH_COUNT = 1000  # what MLflow takes in one call; per value, ten times cheaper than calls of ten
-FLUSH_SECONDS = 30.0
+FLUSH_SECONDS = 5.0  # between batches while a run lasts
+FLUSH_SHARE = 0.01  # of the run's time, at most, goes into them
+SYSTEM_SECONDS = 10.0
 PARAM_LENGTH = 6000
 DIGEST_LENGTH = 36
-LOCK_SECONDS = 120.0
 
 
-class MlflowTracker:
-    """A :class:`csdm_cli.tracking.Tracker` that buffers numbers and writes them in batches.
+class MlflowTracker(Guard):
+    """A :class:`csdm_cli.tracking.Tracker` that sends numbers in batches while the run lasts.
 
     Raises:
         CsdmError: on creation, if MLflow is missing or its store cannot be opened.
     """
 
     def __init__(self, command: str, *, parent: str | None = None, name: str | None = None) -> None:
-        self.overhead_seconds = 0.0
-        self.startup_seconds = 0.0
+        super().__init__()
         self._run = ""
         self._parent: str | None = None
         self._buffer: list[Metric] = []
         self._params: set[str] = set()
-        self._flushed = time.monotonic()
-        self._working = True
-        self._warned = False
-        with self._timed():
+        self._closing = threading.Event()
+        with self.timed():
             client_class = _import_client()
             try:
-                with _first_use_lock():
+                path = mlflow_store.database_path(places.tracking_uri())
+                with mlflow_store.first_use_lock(path):
+                    if path is not None:
+                        mlflow_store.prepare(path)
                     self._client = client_class(tracking_uri=places.tracking_uri())
                     self._start(command, parent, name)
             except Exception as error:
-                raise CsdmError(
-                    f"cannot open the tracking store {shown_uri()} ({_first_line(error)}): "
-                    "mend it, set MLFLOW_TRACKING_URI, or use --tracking none"
-                ) from error
+                raise CsdmError(_cannot_open(error)) from error
+            self._system = system_monitors()
         self.startup_seconds = self.overhead_seconds
         self.run_id: str | None = self._run
+        self._sender = threading.Thread(target=self._send_now_and_then, name="tracking", daemon=True)
+        self._sender.start()
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log settings in one call; a name logged before keeps its first value."""
@@ -70,23 +75,27 @@ class MlflowTracker:
         self._params |= fresh.keys()
         batch = [Param(name, text[:PARAM_LENGTH]) for name, text in fresh.items()]
         for start in range(0, len(batch), 100):
-            self._guarded(self._log, params=batch[start : start + 100])
+            self.guarded(self._log, params=batch[start : start + 100])
 
-    def metric(self, name: str, value: SupportsFloat, step: int = 0) -> None:
-        """Buffer one number; the buffer is written when it is full or old."""
-        self.metrics({name: value}, step)
+    def metric(self, name: str, value: SupportsFloat, step: int = 0, at: float | None = None) -> None:
+        """Buffer one number."""
+        self.metrics({name: value}, step, at)
 
-    def metrics(self, values: Mapping[str, SupportsFloat], step: int = 0) -> None:
-        """Buffer several numbers of one step."""
-        if not self._working:
-            return
-        with self._timed():
-            from mlflow.entities import Metric
+    def metrics(self, values: Mapping[str, SupportsFloat], step: int = 0, at: float | None = None) -> None:
+        """Buffer several numbers of one step, with the time of their measurement."""
+        if self.working:
+            with self.timed():
+                self._buffer += _as_metrics(values, step, at)
 
-            now = int(time.time() * 1000)
-            self._buffer += [Metric(metric_name(name), float(value), now, step) for name, value in values.items()]
-        if len(self._buffer) >= FLUSH_COUNT or time.monotonic() - self._flushed > FLUSH_SECONDS:
-            self._flush()
+    def headline(self, values: Mapping[str, SupportsFloat], made_by: str | None = None) -> None:
+        """Log numbers here, with the pipeline, and with the run that made the set."""
+        self.metrics(values)
+        others = {self._parent} if self._parent else set()
+        if made_by and (maker := self.guarded(self._maker_of, made_by)):
+            self.tags({"distill_run": maker})
+            others.add(maker)
+        for run in others - {self._run}:
+            self.guarded(self._client.log_batch, run, metrics=_as_metrics(values))
 
     def tags(self, values: Mapping[str, Any]) -> None:
         """Set tags in one call."""
@@ -94,73 +103,99 @@ class MlflowTracker:
 
         batch = [RunTag(name, text) for name, text in flatten(values).items()]
         if batch:
-            self._guarded(self._log, tags=batch)
+            self.guarded(self._log, tags=batch)
 
-    def dataset(self, name: str, fingerprint: str, context: str) -> None:
+    def dataset(self, name: str, fingerprint: str, context: str, profile: Mapping[str, Any] | None = None) -> None:
         """Log a dataset by name and fingerprint, and tag the run with the fingerprint."""
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        data = Dataset(name=name, digest=fingerprint[:DIGEST_LENGTH], source_type="local", source="{}")
+        data = Dataset(
+            name=name,
+            digest=fingerprint[:DIGEST_LENGTH],
+            source_type="local",
+            source="{}",
+            profile=json.dumps(profile) if profile else None,
+        )
         entry = DatasetInput(data, [InputTag("mlflow.data.context", context)])
-        self._guarded(self._client.log_inputs, self._run, [entry])
+        self.guarded(self._client.log_inputs, self._run, [entry])
         self.tags({f"dataset.{context}": name, f"fingerprint.{context}": fingerprint})
+
+    def model(self, name: str, key: str, settings: Mapping[str, Any], *, made: bool = False) -> None:
+        """Log networks as a model of this run's experiment, once for all runs, and as its output or input."""
+        self.guarded(self._link_model, name, key, settings, made)
+
+    def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Log a table that MLflow's pages show and compare."""
+        data = {column: list(values) for column, values in columns.items()}
+        self.guarded(self._client.log_table, self._run, data, f"{name}.json")
 
     def artifact(self, path: Path) -> None:
         """Copy a file or a folder to the run's artifacts."""
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
-        self._guarded(log, self._run, str(path))
+        self.guarded(log, self._run, str(path))
 
     def close(self, status: Status = Status.finished) -> None:
         """Write the buffer and end the run, and its parent with it."""
-        self._working = True  # one more try after a failure: a store that was busy may be free again
+        self._closing.set()
+        self._sender.join()
+        self.working = True  # one more try after a failure: a store that was busy may be free again
         self._flush()
-        self._guarded(self._client.set_terminated, self._run, status.value)
+        self.guarded(self._client.set_terminated, self._run, status.value)
         if self._parent is not None:
-            self._guarded(self._client.set_terminated, self._parent, status.value)
-        self._working = False
+            self.guarded(self._client.set_terminated, self._parent, status.value)
+        self.working = False
 
     def _start(self, command: str, parent: str | None, name: str | None) -> None:
-        experiment = _experiment(self._client)
+        self._experiment = _experiment(self._client)
+        mlflow_runs.close_the_dead(self._client, self._experiment)
         tags = _run_tags(command)
         if parent is None and "DVC_STAGE" in os.environ:
-            parent = self._parent = _pipeline_run(self._client, experiment)  # which ends with this run
+            parent = self._parent = _pipeline_run(self._client, self._experiment)  # which ends with this run
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
-        name = name or os.environ.get("DVC_STAGE", command)
-        run = self._client.create_run(experiment, tags=tags, run_name=name)
+        run = self._client.create_run(self._experiment, tags=tags, run_name=name or command)
         self._run = run.info.run_id
 
+    def _maker_of(self, key: str) -> str | None:
+        return mlflow_runs.maker_of(self._client, self._experiment, key)
+
+    def _link_model(self, name: str, key: str, settings: Mapping[str, Any], made: bool) -> None:
+        """The runs table shows what a run made and what it read."""
+        from mlflow.entities import LoggedModelInput, LoggedModelOutput
+
+        model = mlflow_runs.model_of(self._client, self._experiment, name, key, flatten(settings), self._run)
+        if made:
+            self._client.log_outputs(self._run, [LoggedModelOutput(model, 0)])
+        else:
+            self._client.log_inputs(self._run, models=[LoggedModelInput(model)])
+
+    def _send_now_and_then(self) -> None:
+        """In a thread of its own, so that pages show a run that is at one long computation too."""
+        pause, next_look = FLUSH_SECONDS, time.monotonic()
+        while not self._closing.wait(pause):
+            if time.monotonic() >= next_look and self.working:
+                next_look = time.monotonic() + SYSTEM_SECONDS
+                self.metrics(system_metrics(self._system))
+            started = time.monotonic()
+            self._flush()
+            pause = max(FLUSH_SECONDS, (time.monotonic() - started) / FLUSH_SHARE)
+
     def _flush(self) -> None:
-        while self._buffer and self._working:
-            self._guarded(self._log, metrics=self._buffer[:FLUSH_COUNT])
-            if self._working:
-                del self._buffer[:FLUSH_COUNT]
-        self._flushed = time.monotonic()
+        while self._buffer and self.working:
+            batch = self._buffer[:FLUSH_COUNT]
+            self.guarded(self._log, metrics=batch)
+            if self.working:
+                del self._buffer[: len(batch)]
 
     def _log(self, **batch: Any) -> None:
         self._client.log_batch(self._run, synchronous=True, **batch)
 
-    def _guarded(self, call: Callable[..., Any], *arguments: Any, **named: Any) -> None:
-        """Call; on a failure warn once, and track no more until the end: a run is worth more than its log."""
-        if not self._working:
-            return
-        with self._timed():
-            try:
-                call(*arguments, **named)
-            except Exception as error:
-                self._working = False
-                if self._warned:
-                    return
-                self._warned = True
-                console.note(f"warning: tracking stopped ({_first_line(error)}); the run itself goes on")
 
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        started = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.overhead_seconds += time.perf_counter() - started
+def _as_metrics(values: Mapping[str, SupportsFloat], step: int = 0, at: float | None = None) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    moment = int(1000 * (time.time() if at is None else at))
+    return [Metric(metric_name(name), float(value), moment, step) for name, value in values.items()]
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
@@ -181,19 +216,31 @@ def metric_name(name: str) -> str:
     return re.sub(r"[^\w\-. /:]", "_", name)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+def _cannot_open(error: Exception) -> str:
+    """One line with what to do."""
+    text, place = str(error), shown_uri()
+    if "mlflow db upgrade" in text:
+        return (
+            f"the tracking store {place} was made by an older MLflow: make a backup of it, then run"
+            f"  mlflow db upgrade {shlex.quote(place)}"
+        )
+    if "Can't locate revision" in text:
+        return f"the tracking store {place} was made by a newer MLflow: run pip install --upgrade mlflow"
+    return (
+        f"cannot open the tracking store {place} ({first_line(error)}): "
+        "mend it, set MLFLOW_TRACKING_URI, or use --tracking none"
+    )
 
 
 def _import_client() -> type[MlflowClient]:
     # Before the import: MLflow opens connections and logs as soon as it is imported.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    for logger in ("mlflow", "alembic"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
+    for logger in ("mlflow", "alembic", "sqlalchemy"):  # what goes wrong is said in one line, by us
+        logging.getLogger(logger).setLevel(logging.CRITICAL)
     try:
         from mlflow import MlflowClient
     except ImportError as error:
@@ -203,30 +250,13 @@ def _import_client() -> type[MlflowClient]:
     return MlflowClient
 
 
-def _store_folder() -> Path | None:
-    """Where the embedded database lies; None for a server."""
-    uri = places.tracking_uri()
-    return Path(uri.removeprefix("sqlite:///")).absolute().parent if uri.startswith("sqlite:///") else None
-
-
-@contextmanager
-def _first_use_lock() -> Iterator[None]:
-    """One process at a time: a new client creates the database's tables, and two at once would crash."""
-    from filelock import FileLock
-
-    folder = _store_folder() or places.cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "mlflow.db.lock", timeout=LOCK_SECONDS):
-        yield
-
-
 def _experiment(client: MlflowClient) -> str:
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
     if (found := client.get_experiment_by_name(name)) is not None:
         return str(found.experiment_id)
     # MLflow's own default is below the working directory, which may be a copy that DVC deletes.
-    folder = _store_folder()
-    location = (folder / "mlruns" / name).as_uri() if folder else None
+    path = mlflow_store.database_path(places.tracking_uri())
+    location = (path.parent / "mlruns" / name).as_uri() if path else None
     return str(client.create_experiment(name, artifact_location=location))
 
 
@@ -238,8 +268,13 @@ def _run_tags(command: str) -> dict[str, str]:
         "csdm.version": __version__,
         "csdm.source": source_hash(),
     }
-    if (code := revision()) is not None:
-        tags |= {"mlflow.source.git.commit": code.commit, "git.commit": code.commit, "git.dirty": str(code.dirty)}
+    tags |= Process.current().tags
+    own, project = revision(), revision_of(places.project_root())
+    for owner, code in (("csdm", own), ("project", project)):
+        if code is not None:
+            tags |= {f"{owner}.commit": code.commit, f"{owner}.dirty": str(code.dirty)}
+    if (source := project or own) is not None:
+        tags["mlflow.source.git.commit"] = source.commit
     for variable, tag in (("DVC_STAGE", "dvc.stage"), ("DVC_EXP_NAME", "dvc.exp")):
         if value := os.environ.get(variable):
             tags[tag] = value
@@ -256,6 +291,8 @@ def _pipeline_run(client: MlflowClient, experiment: str) -> str:
     if found:
         parent = str(found[0].info.run_id)
         client.update_run(parent, status="RUNNING")
+        for tag, text in Process.current().tags.items():
+            client.set_tag(parent, tag, text)
         return parent
     run = client.create_run(experiment, tags={"pipeline": key} | _run_tags("pipeline"), run_name=name or "pipeline")
     for setting, text in flatten(params).items():

@@ -205,7 +205,11 @@ class Preset(StrEnum):
 
 
 class Tracking(StrEnum):
+    """Where runs are logged; csv needs nothing installed, tensorboard the extra of that name."""
+
     mlflow = "mlflow"
+    csv = "csv"
+    tensorboard = "tensorboard"
     none = "none"
 
 

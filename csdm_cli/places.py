@@ -48,4 +48,21 @@ def tracking_uri() -> str:
     """``$MLFLOW_TRACKING_URI``, else an embedded database at one absolute place."""
     if chosen := os.environ.get("MLFLOW_TRACKING_URI"):
         return chosen
-    return f"sqlite:///{(project_root() or cache_dir()) / 'mlflow.db'}"
+    return sqlite_uri((project_root() or cache_dir()) / "mlflow.db")
+
+
+def sqlite_uri(path: Path) -> str:
+    """The address of a database file.
+
+    ``%`` and ``?`` in the name of a folder mean something else in an address, and MLflow takes the encoded form for
+    the name of a folder to be made: there the path is told from the working directory on, which is mostly below it.
+    """
+    text = str(path)
+    if "%" in text or "?" in text:
+        text = os.path.relpath(path)
+    return "sqlite:///" + text.replace("%", "%25").replace("?", "%3F")
+
+
+def runs_dir() -> Path:
+    """Where runs lie that are tracked in files: ``runs`` in the repository, else in the cache."""
+    return (project_root() or cache_dir()) / "runs"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from csdm_cli.keys import PACKAGE
 
@@ -23,10 +24,17 @@ def revision() -> Revision | None:
     return Revision(commit, dirty=bool(_git("status", "--porcelain", "--untracked-files=no", ".")))
 
 
-def _git(*arguments: str) -> str | None:
+def revision_of(folder: Path | None) -> Revision | None:
+    """The commit of the checkout that ``folder`` is; None if it is none, or has no commit."""
+    if folder is None or (commit := _git("rev-parse", "HEAD", folder=folder)) is None:
+        return None
+    return Revision(commit, dirty=bool(_git("status", "--porcelain", "--untracked-files=no", ".", folder=folder)))
+
+
+def _git(*arguments: str, folder: Path | None = None) -> str | None:
     try:
         done = subprocess.run(
-            ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, timeout=10, check=True
+            ["git", "-C", str(folder or PACKAGE), *arguments], capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -6,7 +6,7 @@ Metrics files in git are the source of truth; a tracked run is the log to browse
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Protocol, SupportsFloat
 
 from csdm_cli import places, torchrun
 from csdm_cli.console import note
+from csdm_cli.engine.interruption import held_back
 from csdm_cli.names import Tracking
 
 
@@ -41,17 +42,31 @@ class Tracker(Protocol):
     def params(self, values: Mapping[str, Any]) -> None:
         """Settings; nested mappings are flattened with dots. The first value of a name stays."""
 
-    def metric(self, name: str, value: SupportsFloat, step: int = 0) -> None:
-        """One number at a step."""
+    def metric(self, name: str, value: SupportsFloat, step: int = 0, at: float | None = None) -> None:
+        """One number at a step, measured ``at`` a time in seconds since 1970 (now)."""
 
-    def metrics(self, values: Mapping[str, SupportsFloat], step: int = 0) -> None:
-        """Several numbers at a step."""
+    def metrics(self, values: Mapping[str, SupportsFloat], step: int = 0, at: float | None = None) -> None:
+        """Several numbers at a step, measured ``at`` a time."""
+
+    def headline(self, values: Mapping[str, SupportsFloat], made_by: str | None = None) -> None:
+        """What runs are compared by: given to this run, to the pipeline it is a stage of, and to its set's own run.
+
+        Args:
+            values: numbers; accuracies in percent, as tables print them.
+            made_by: the run key of the distilled set that they tell of.
+        """
 
     def tags(self, values: Mapping[str, Any]) -> None:
         """What runs are found by."""
 
-    def dataset(self, name: str, fingerprint: str, context: str) -> None:
-        """A dataset the run read, e.g. in context ``training``."""
+    def dataset(self, name: str, fingerprint: str, context: str, profile: Mapping[str, Any] | None = None) -> None:
+        """A dataset the run read, e.g. in context ``training``; ``profile`` says what is in it."""
+
+    def model(self, name: str, key: str, settings: Mapping[str, Any], *, made: bool = False) -> None:
+        """Networks that the run looked through or, if ``made``, trained; ``key`` tells them from others."""
+
+    def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Rows to be looked at with the run, column by column."""
 
     def artifact(self, path: Path) -> None:
         """Keep a copy of a file or folder with the run."""
@@ -71,16 +86,25 @@ class NullTracker:
     def params(self, values: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    def metric(self, name: str, value: SupportsFloat, step: int = 0) -> None:
+    def metric(self, name: str, value: SupportsFloat, step: int = 0, at: float | None = None) -> None:
         """Nothing."""
 
-    def metrics(self, values: Mapping[str, SupportsFloat], step: int = 0) -> None:
+    def metrics(self, values: Mapping[str, SupportsFloat], step: int = 0, at: float | None = None) -> None:
+        """Nothing."""
+
+    def headline(self, values: Mapping[str, SupportsFloat], made_by: str | None = None) -> None:
         """Nothing."""
 
     def tags(self, values: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    def dataset(self, name: str, fingerprint: str, context: str) -> None:
+    def dataset(self, name: str, fingerprint: str, context: str, profile: Mapping[str, Any] | None = None) -> None:
+        """Nothing."""
+
+    def model(self, name: str, key: str, settings: Mapping[str, Any], *, made: bool = False) -> None:
+        """Nothing."""
+
+    def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Nothing."""
 
     def artifact(self, path: Path) -> None:
@@ -104,33 +128,57 @@ def open_tracker(
     """The tracked run of ``command``, which ends FINISHED, FAILED or KILLED as the block ends.
 
     Args:
-        kind: mlflow, or none, which needs no MLflow installed.
+        kind: where to; none and csv need nothing installed.
         command: the command's name, e.g. ``distill``.
         params: the command's settings.
         tags: what the run is to be found by, e.g. ``{"method": "csdm"}``.
         parent: id of the run that this one is a part of.
-        name: of the run, unless it is called like the command or the stage of the pipeline.
+        name: of the run: what it is, in a few words (the command's).
         quiet: do not say where the run is tracked.
 
     Raises:
         CsdmError: if MLflow is missing or its store cannot be opened; later failures only warn.
     """
-    tracker: Tracker
-    if kind is Tracking.none or not torchrun.leads():  # a job of several processes is one run
-        tracker = NullTracker()
-    else:
-        from csdm_cli.mlflow_tracker import MlflowTracker
-
-        tracker = MlflowTracker(command, parent=parent, name=name)
-        note(f"tracking: {shown_uri()}", quiet=quiet)
+    with held_back() as interruption:  # a run, or a whole store, that is half made would be in everybody's way
+        tracker = _tracker(kind, command, parent, name or command)
     try:
+        interruption.raise_if_asked()
+        if kind is not Tracking.none and torchrun.leads():
+            note(f"tracking: {_shown_place(kind, tracker)}", quiet=quiet)
         tracker.params(params or {})
         tracker.tags(tags or {})
         yield tracker
     except BaseException as error:
-        tracker.close(_status(error))
+        _close(tracker, _status(error))
         raise
-    tracker.close()
+    _close(tracker, Status.finished)
+
+
+def _tracker(kind: Tracking, command: str, parent: str | None, name: str) -> Tracker:
+    if kind is Tracking.none or not torchrun.leads():  # a job of several processes is one run
+        return NullTracker()
+    if kind is Tracking.csv:
+        from csdm_cli.tracking_csv import CsvTracker
+
+        return CsvTracker(command, parent=parent, name=name)
+    if kind is Tracking.tensorboard:
+        from csdm_cli.tracking_tensorboard import TensorboardTracker
+
+        return TensorboardTracker(command, parent=parent, name=name)
+    from csdm_cli.mlflow_tracker import MlflowTracker
+
+    return MlflowTracker(command, parent=parent, name=name)
+
+
+def _close(tracker: Tracker, status: Status) -> None:
+    """Whole, whatever signal comes meanwhile: a run that is not closed counts as running."""
+    with held_back() as interruption:
+        tracker.close(status)
+    interruption.raise_if_asked()
+
+
+def _shown_place(kind: Tracking, tracker: Tracker) -> str:
+    return shown_uri() if kind is Tracking.mlflow else str(tracker.run_id)
 
 
 def shown_uri() -> str:

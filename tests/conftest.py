@@ -34,6 +34,16 @@ def csdm() -> Callable[..., object]:
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
+@pytest.fixture(scope="session")
+def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow database without a run, to be copied: its tables take seconds."""
+    from csdm_cli import mlflow_store
+
+    path = tmp_path_factory.mktemp("made") / "mlflow.db"
+    mlflow_store.prepare(path)
+    return path
+
+
 @pytest.fixture
 def real_data() -> Path:
     """The folder that holds cifar10/ and imagenette/; skips without it."""

@@ -106,7 +106,7 @@ def test_a_run_is_found_by_what_it_was_told(client, tmp_path, capsys, monkeypatc
     assert run.data.metrics["acc_1"] == 0.5
     assert run.data.tags["command"] == "distill" and run.data.tags["fingerprint.training"] == "f" * 64
     assert run.data.tags["csdm.source"]
-    assert (run.data.tags["git.commit"], run.data.tags["git.dirty"]) == ("abc123", "True")
+    assert (run.data.tags["csdm.commit"], run.data.tags["csdm.dirty"]) == ("abc123", "True")
     assert [(entry.dataset.name, entry.dataset.digest) for entry in run.inputs.dataset_inputs] == [("digits", "f" * 36)]
     assert {artifact.path for artifact in client.list_artifacts(tracker.run_id)} == {"grid.png", "a.txt"}
     captured = capsys.readouterr()
@@ -226,14 +226,46 @@ def test_a_failing_store_warns_once_and_lets_the_run_go_on(client, monkeypatch, 
     assert run.info.status == "FINISHED"  # the store came back at the end
 
 
-def test_buffered_numbers_are_written_when_old(client, monkeypatch):
+def test_numbers_are_sent_while_a_run_lasts_with_the_time_of_their_measurement(client, monkeypatch):
+    monkeypatch.setattr(mlflow_tracker, "FLUSH_SECONDS", 0.01)
     with open_tracker(Tracking.mlflow, "distill", quiet=True) as tracker:
-        tracker.metric("loss", 1.0, 0)
-        assert client.get_run(tracker.run_id).data.metrics == {}
-        later = time.monotonic() + mlflow_tracker.FLUSH_SECONDS + 1
-        monkeypatch.setattr(mlflow_tracker.time, "monotonic", lambda: later)
-        tracker.metric("loss", 0.5, 1)
-        assert client.get_run(tracker.run_id).data.metrics == {"loss": 0.5}
+        tracker.metric("loss", 1.0, 0, at=1000.5)
+        tracker.metric("loss", 0.5, 1, at=1001.0)
+        deadline = time.monotonic() + 60
+        while not (found := client.get_metric_history(tracker.run_id, "loss")) and time.monotonic() < deadline:
+            time.sleep(0.05)  # the run is at a long computation
+        system = client.get_run(tracker.run_id).data.metrics
+    assert [(point.step, point.value, point.timestamp) for point in found] == [(0, 1.0, 1000500), (1, 0.5, 1001000)]
+    assert 0 < system["system/system_memory_usage_percentage"] <= 100
+    assert "system/cpu_utilization_percentage" in system
+
+
+def test_sending_takes_a_hundredth_of_a_runs_time_at_most(client, monkeypatch):
+    with open_tracker(Tracking.mlflow, "distill", quiet=True) as tracker:
+        pauses, clock = [], iter([0.0, 0.0, 0.0, 0.0, 2.0])  # the second batch takes two seconds
+        own, real = mlflow_tracker.threading.get_ident(), mlflow_tracker.time.monotonic
+        with monkeypatch.context() as patch:
+            patch.setattr(tracker, "_closing", Closing(pauses, times=1))
+            patch.setattr(tracker, "_system", [])
+            monotonic = lambda: next(clock) if mlflow_tracker.threading.get_ident() == own else real()  # noqa: E731
+            patch.setattr(mlflow_tracker.time, "monotonic", monotonic)
+            tracker._send_now_and_then()
+    assert pauses == [mlflow_tracker.FLUSH_SECONDS, 200.0]
+
+
+class Closing:
+    """An event that is set after ``times`` pauses."""
+
+    def __init__(self, pauses, times):
+        self.pauses, self.left = pauses, times
+
+    def wait(self, pause):
+        self.pauses.append(pause)
+        self.left -= 1
+        return self.left < 0
+
+    def set(self):
+        pass
 
 
 def test_a_store_that_cannot_be_opened_is_one_clear_line(tmp_path, monkeypatch):

@@ -82,7 +82,9 @@ def run(
         note(f"the same for all methods, whatever their own choice: {', '.join(pinned)}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, CHECKPOINT_SECONDS, resume=True)
     described = {"compare": settings.model_dump(mode="json")}
-    with open_tracker(runtime.tracking, "compare", params=described, quiet=runtime.quiet) as tracker:
+    ipcs = ",".join(map(str, settings.ipc))
+    name = f"compare {','.join(settings.methods)} ipc{ipcs} {settings.seeds} seeds"
+    with open_tracker(runtime.tracking, "compare", params=described, name=name, quiet=runtime.quiet) as tracker:
         contest = Contest(settings, params, runtime, device, numerics, teachers, options, known_sets(), tracker.run_id)
         try:
             found = [
@@ -123,7 +125,9 @@ def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
     failed: dict[str, str] = {}
     split = settings.split or params.evaluate.split
     test = images_of(longtail, split).to(contest.device)
-    arena = Arena(longtail, test, contest.teachers, contest.runtime, contest.options, contest.known, contest.parent)
+    arena = Arena(
+        longtail, test, contest.teachers, contest.runtime, contest.options, contest.known, contest.parent, split
+    )
     entries = []
     for method in settings.methods:
         if method not in CONTROLS:
@@ -250,6 +254,6 @@ def _write(folder: Path, found: Sequence[Standing], result: dict[str, Any], trac
     outputs.write_json(folder / "metrics.json", scores, OUTPUTS["metrics.json"])
     outputs.write_json(folder / "compare.json", result, OUTPUTS["compare.json"])
     for item in found:
-        tracker.metrics({f"accuracy/{item.name}/{row.name}": row.accuracy.students.mean for row in item.rows})
+        tracker.headline(standings.headline(item))
     for name in ("compare.csv", "metrics.json", "compare.json"):
         tracker.artifact(folder / name)

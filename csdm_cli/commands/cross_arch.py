@@ -7,6 +7,7 @@ from pathlib import Path
 
 from csdm_cli import config, pictures
 from csdm_cli.commands.judging import (
+    RECIPE,
     Case,
     bars,
     described_protocol,
@@ -19,6 +20,7 @@ from csdm_cli.commands.judging import (
     with_recipe_of,
 )
 from csdm_cli.commands.runtime import Runtime
+from csdm_cli.commands.tracked import made_with, run_key, run_name, scores_of, tell_of_set
 from csdm_cli.console import emit, note
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.controls import ControlName, evaluate_selections
@@ -64,10 +66,15 @@ def run(
     folder = out or (case.path.parent / "cross_arch")
     outputs.claim_files(folder, OUTPUTS)
     note(f"evaluating {case.path} on {', '.join(specs)}; {labels} labels", quiet=runtime.quiet)
-    described = {"cross_arch": settings.model_dump(mode="json")}
-    with open_tracker(runtime.tracking, "cross-arch", params=described, quiet=runtime.quiet) as tracker:
+    described = {
+        "cross_arch": settings.model_dump(mode="json"),
+        "evaluate": recipe.model_dump(mode="json", include=set(RECIPE) - {"steps"}),
+    }
+    title = run_name(made_with(case.distilled)["distill"], "cross-arch")
+    with open_tracker(runtime.tracking, "cross-arch", params=described, name=title, quiet=runtime.quiet) as tracker:
         manifest, method = case.longtail.manifest, case.distilled.provenance.method
-        tracker.tags({"method": method, "dataset": manifest.dataset, "labels": labels})
+        tracker.tags({"labels": labels, "split": EvaluationSplit.test})
+        tell_of_set(tracker, case.distilled, case.longtail, EvaluationSplit.test)
         test = case.images_of(EvaluationSplit.test).to(device)
         train = case.longtail.train().to(device) if settings.controls else None
         rows: dict[str, Evaluation] = {}
@@ -76,10 +83,12 @@ def run(
             examiner = examiner_for(test, spec, protocol, numerics, runtime)
             own = rows[f"{name}: {method}"] = judge(case, labels, examiner)
             result[name] = metrics_of(own)
-            tracker.metric(f"accuracy/{name}", own.accuracy.mean)
+            found = {f"{score}/{name}": value for score, value in scores_of(own).items()}
+            tracker.headline(found, made_by=run_key(case.distilled))
             if train is not None:
                 random = rows[f"{name}: random"] = _random(case, train, examiner)
                 result[name]["random"] = metrics_of(random)
+                tracker.metric(f"control/random/{name}", scores_of(random)["accuracy"])
         pictures.accuracies(bars(rows), folder / "accuracy.png")
         protocols = {name: described_protocol(protocol, spec, numerics) for name, spec in specs.items()}
         outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli import atomic, config, pictures, places
-from csdm_cli.artifacts.distilled import Decoding, Distilled, Provenance, to_uint8
+from csdm_cli.artifacts.distilled import Decoding, Distilled, Provenance, stored_bytes, to_uint8
 from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, load_distilled, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.sidecar import RunRecord, record_run, write_sidecar
@@ -23,6 +23,7 @@ from csdm_cli.commands.labelling import describe_calibration, label
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.sharing import describe_share, refuse_to_couple
 from csdm_cli.commands.task import Task, choose, is_done, prepare
+from csdm_cli.commands.tracked import pretrain_settings, run_name, settings_read, tell_of_data, tell_of_teachers
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import LongTail, is_in, newest_longtail, open_longtail
@@ -36,7 +37,8 @@ from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.runs import turns
 from csdm_cli.storage import kinds, outputs
-from csdm_cli.tracking import Tracker, open_tracker
+from csdm_cli.tracking import NullTracker, Tracker, open_tracker
+from csdm_cli.tracking_losses import LossLog
 
 ARTIFACTS = Path("artifacts")
 LOSS_CURVE = "loss.png"
@@ -100,10 +102,11 @@ def run(
     longtail = open_longtail(data) if data else newest_longtail()
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
+    name = run_name(chosen.settings.model_dump(mode="json"))
     with (
         sealed("distilling"),
         joined(device) as ranks,
-        open_tracker(runtime.tracking, "distill", quiet=runtime.quiet) as tracker,
+        open_tracker(runtime.tracking, "distill", name=name, quiet=runtime.quiet) as tracker,
     ):
         task = prepare(chosen, longtail, teachers, device, runtime)
         target = (out or default_folder(task, ARTIFACTS)) / FILE_NAME
@@ -113,7 +116,7 @@ def run(
             elif ranks.leads:
                 carry_out(task, target, options, runtime, tracker, ranks)
             else:
-                _distil(task, runtime, options, ranks)
+                _distil(task, runtime, options, NullTracker(), ranks)
     if ranks.leads:
         _tell(target, load_distilled(target), longtail, runtime)
 
@@ -130,9 +133,12 @@ def carry_out(
     """
     outputs.claim_files(target.parent, OUTPUTS)
     start, manifest = time.monotonic(), task.longtail.manifest
-    tracker.params(task.params.model_dump(mode="json", include={"distill", "pretrain"}))
-    tracker.tags({"method": task.settings.method, "dataset": manifest.dataset, "run_key": task.key})
-    tracker.dataset(manifest.dataset, manifest.fingerprints["train"], "distillation")
+    teachers = task.pool.description if task.pool else None
+    tracker.params({"distill": settings_read(task.settings.model_dump(mode="json"))})
+    tracker.params({"pretrain": pretrain_settings(teachers)})
+    tracker.tags({"method": task.settings.method, "seed": task.settings.seed, "run_key": task.key})
+    tell_of_data(tracker, manifest, "train", "distillation")
+    tell_of_teachers(tracker, teachers)
     with peak_memory(task.device) as peak:
         if isinstance(task.method, BuildingMethod):
             outcome = _build(task.method, task, runtime)
@@ -169,11 +175,8 @@ def _build(method: BuildingMethod, task: Task, runtime: Runtime) -> Outcome:
 
 
 def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks) -> Outcome:
-    result, seconds = _distil(task, runtime, options, ranks)
+    result, seconds = _distil(task, runtime, options, tracker, ranks)
     assert result is not None
-    for name, values in result.history.items():
-        for step, value in enumerate(values.tolist()):
-            tracker.metric(f"loss/{name}", value, step)
     if result.iterations:
         share = (result.overhead_seconds + tracker.overhead_seconds - tracker.startup_seconds) / seconds
         costs = {"seconds_per_iteration": seconds / result.iterations, "overhead_share": share}
@@ -181,7 +184,9 @@ def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, 
     return Outcome(result.images, task.settings.factor, result.history, result.iterations)
 
 
-def _distil(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> tuple[Distillation | None, float]:
+def _distil(
+    task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks
+) -> tuple[Distillation | None, float]:
     """This rank's share, which at rank 0 becomes the whole, None at the others; and the seconds of its loop."""
     settings, pool, method = task.settings, task.pool, task.method
     assert pool is not None and isinstance(method, OptimisedMethod)
@@ -201,15 +206,24 @@ def _distil(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> tup
     if share is not None:
         note(describe_share(share, assembly.formation.classes), quiet=runtime.quiet)
     checkpoint = Checkpoint(places.cache_dir("checkpoints"), task.key, options.checkpoint_every, share)
-    start = time.monotonic()
+    start, losses = time.monotonic(), LossLog(tracker, live=share is None)
     if share is not None and not len(share):
         result = Distillation(assembly.pixels.stored, {}, 0.0, 0)
     else:
         result = optimise(
-            assembly.pixels, method, assembly.iterate, checkpoint, resume=options.resume, quiet=runtime.quiet
+            assembly.pixels,
+            method,
+            assembly.iterate,
+            checkpoint,
+            resume=options.resume,
+            quiet=runtime.quiet,
+            watch=losses.after,
         )
     seconds = time.monotonic() - start
-    return (result if share is None else collected(result, ranks)), seconds
+    whole = result if share is None else collected(result, ranks)
+    if whole is not None:
+        losses.finish(whole.history)
+    return whole, seconds
 
 
 def _package(task: Task, outcome: Outcome) -> Distilled:
@@ -243,7 +257,13 @@ def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunReco
         curve = target.parent / LOSS_CURVE
         pictures.loss_curve(_lists(outcome.history), curve)
         tracker.artifact(curve)
-    tracker.metrics({"wall_seconds": record.wall_seconds, "peak_memory_bytes": record.peak_memory_bytes}, 0)
+    tracker.headline(
+        {
+            "wall_seconds": record.wall_seconds,
+            "peak_memory_bytes": record.peak_memory_bytes,
+            "stored_bytes": stored_bytes(distilled),
+        }
+    )
     write_sidecar(target, record)
     save_distilled(target, distilled)
     tracker.artifact(grid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from csdm_cli.commands.judging import (
 )
 from csdm_cli.commands.labelling import refuse_unknown_teachers
 from csdm_cli.commands.runtime import Runtime
+from csdm_cli.commands.tracked import made_with, run_name, scores_of, tell_of_scores, tell_of_set
 from csdm_cli.console import emit, note
 from csdm_cli.engine.controls import ControlName, best_full, evaluate_full, evaluate_selections
 from csdm_cli.engine.evaluation import Evaluation
@@ -94,14 +96,15 @@ def run(
     folder = out or (case.path.parent / "evaluate")
     outputs.claim_files(folder, OUTPUTS)
     note(f"evaluating {case.path} on {case.longtail.folder} ({settings.split}), {labels} labels", quiet=runtime.quiet)
-    described = {"evaluate": settings.model_dump(mode="json")}
-    with open_tracker(runtime.tracking, "evaluate", params=described, quiet=runtime.quiet) as tracker:
+    described = {"evaluate": settings.model_dump(mode="json") | {"network": spec.name, "labels": str(labels)}}
+    name = run_name(made_with(case.distilled)["distill"], "evaluate")
+    with open_tracker(runtime.tracking, "evaluate", params=described, name=name, quiet=runtime.quiet) as tracker:
         manifest, origin = case.longtail.manifest, case.distilled.provenance
-        tracker.tags({"method": origin.method, "dataset": manifest.dataset, "labels": labels})
+        tracker.tags({"labels": labels, "split": settings.split})
+        tell_of_set(tracker, case.distilled, case.longtail, settings.split)
         test = case.images_of(settings.split).to(device)
-        tracker.dataset(manifest.dataset, manifest.fingerprints[settings.split], settings.split)
         examiner = examiner_for(test, spec, protocol, numerics, runtime)
-        found = _examine(case, labels, settings, examiner, runtime)
+        found = _examine(case, labels, settings, examiner, runtime, tracker)
         rows = found.rows(f"{origin.method} ({labels} labels)")
         result = _metrics(found) | {"method": origin.method, "labels": str(labels), "split": str(settings.split)}
         details = _details(rows, described_protocol(protocol, spec, numerics), case)
@@ -111,7 +114,7 @@ def run(
             details["rows"] |= {name: evaluation.as_dict() for name, evaluation in found.fairness.extra.items()}
         _write(folder, result, details, rows, case, tracker)
         _write_records(folder, case, record_run(time.monotonic() - start, device))
-        _log(tracker, found)
+        _log(tracker, found, result.get("share_of_gap_closed"), settings.split)
     ipc = max(case.distilled.ipc)
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {ipc}: {spec.name}, {protocol.steps} steps"
     below = found.fairness.table() if found.fairness is not None else []
@@ -119,13 +122,20 @@ def run(
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
 
 
-def _examine(case: Case, labels: LabelKind, settings: config.Evaluate, examiner: Examiner, runtime: Runtime) -> _Found:
+def _examine(
+    case: Case, labels: LabelKind, settings: config.Evaluate, examiner: Examiner, runtime: Runtime, tracker: Tracker
+) -> _Found:
     """Train and test students on the set, and on what it is compared with."""
     own = judge(case, labels, examiner)
+    tell_of_scores(tracker, own, case.distilled, settings.split)
     if not settings.controls:
         return _Found(own, {}, None)
     train = case.longtail.train().to(examiner.device)
-    controls = evaluate_selections(train, case.selection, examiner) | evaluate_full(train, examiner)
+    controls: dict[ControlName, Evaluation] = {}
+    for measure in (partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)):
+        measured = measure(examiner)
+        tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
+        controls |= measured
     if not settings.fairness:
         return _Found(own, controls, None)
     weight = settings.fairness_weight
@@ -206,10 +216,14 @@ def _write(
         tracker.artifact(folder / name)
 
 
-def _log(tracker: Tracker, found: _Found) -> None:
-    for name, score in found.own.metrics().items():
-        tracker.metrics({name: score.mean} | ({f"{name}_std": score.std} if score.std is not None else {}))
-    for control, evaluation in found.controls.items():
-        tracker.metric(f"control/{str(control).replace(',', '')}", evaluation.accuracy.mean)
+def _log(tracker: Tracker, found: _Found, share: float | None, split: EvaluationSplit) -> None:
+    """What is known in the end, beside the scores."""
+    if share is not None:
+        log = tracker.headline if split is EvaluationSplit.test else tracker.metrics
+        log({"share_of_gap_closed": share})
     if found.fairness is not None:
         tracker.metrics(found.fairness.metrics())
+
+
+def _of_control(name: ControlName) -> str:
+    return f"control/{str(name).replace(',', '')}"

@@ -60,9 +60,9 @@ class FairnessReport:
         return forms | {"weight": self.weight, "full_control": str(self.control)}
 
     def metrics(self) -> dict[str, float]:
-        """For tracking: means, as fractions."""
+        """For tracking: means, in percent as tables print them."""
         return {
-            f"fairness/{form}/{name}": summary.mean
+            f"fairness/{form}/{name}": round(100 * summary.mean, 4)
             for form, scores in self.scores.items()
             for name, summary in scores.items()
         }

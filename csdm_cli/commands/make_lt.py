@@ -31,7 +31,8 @@ def run(settings: config.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
     if will_download(settings.dataset, settings.data_dir, cache):
         note(f"downloading {settings.dataset} to {cache}, once", quiet=runtime.quiet)
     described = {"make_lt": settings.model_dump(mode="json")}
-    with open_tracker(runtime.tracking, "make-lt", params=described, quiet=runtime.quiet) as tracker:
+    name = f"make-lt {folder.name}"
+    with open_tracker(runtime.tracking, "make-lt", params=described, name=name, quiet=runtime.quiet) as tracker:
         longtail = build_longtail(settings, folder, cache, partial(note, quiet=runtime.quiet))
         manifest = longtail.manifest
         tracker.tags({"dataset": manifest.dataset})

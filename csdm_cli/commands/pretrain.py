@@ -10,7 +10,8 @@ from rich.console import RenderableType
 
 from csdm_cli import config, places
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import emit, note
+from csdm_cli.commands.tracked import tell_of_data, tell_of_teachers
+from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
@@ -34,16 +35,17 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
     longtail = open_longtail(data) if data else newest_longtail()
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     described = {"pretrain": settings.model_dump(mode="json")}
+    name = f"pretrain {settings.network} x{settings.teachers} seed{settings.seed}"
     with (
         sealed("training teachers"),
-        open_tracker(runtime.tracking, "pretrain", params=described, quiet=runtime.quiet) as tracker,
+        open_tracker(runtime.tracking, "pretrain", params=described, name=name, quiet=runtime.quiet) as tracker,
     ):
         manifest = longtail.manifest
-        tracker.tags({"dataset": manifest.dataset})
-        tracker.dataset(manifest.dataset, manifest.fingerprints["train"], "training")
+        tell_of_data(tracker, manifest, "train", "training")
         pool = train_teachers(settings, longtail.train(), device, runtime, tracker)
         rows = _accuracies(pool, manifest.counts)
-        tracker.metrics({f"train_accuracy/{name}": value for name, value in rows.items()})
+        tracker.metrics({f"train_accuracy/{part}": round(100 * value, 4) for part, value in rows.items()})
+        tell_of_teachers(tracker, pool.description, made=True)
     if out:
         pool.export(out)
     emit({"teachers": pool.description, "train_accuracy": rows}, lambda: _table(pool, rows), as_json=runtime.json)

@@ -200,6 +200,11 @@ def scores_only(standing: Standing) -> dict[str, Any]:
     }
 
 
+def headline(standing: Standing) -> dict[str, float]:
+    """For tracking: every row's accuracy, in percent."""
+    return {f"accuracy/{standing.name}/{row.name}": round(100 * row.accuracy.students.mean, 4) for row in standing.rows}
+
+
 def as_json(standing: Standing) -> dict[str, Any]:
     """Everything: each set's settings, seed, record and students, besides the scores in percent."""
     return {

@@ -16,6 +16,7 @@ from csdm_cli.commands.entries import Entry, Ground
 from csdm_cli.commands.judging import Case, examiner_for, judge
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.task import Task, is_done, prepare
+from csdm_cli.commands.tracked import run_name, tell_of_scores, tell_of_set
 from csdm_cli.console import note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
@@ -23,7 +24,7 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.engine.evaluation import Evaluation
 from csdm_cli.engine.students import Examiner
 from csdm_cli.errors import CsdmError
-from csdm_cli.names import LabelKind
+from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.runs.turns import turn
 from csdm_cli.tensorfile import tensor_sha256
 from csdm_cli.tracking import Tracker, open_tracker
@@ -39,6 +40,7 @@ class Arena:
         test: what students are tested on, on the device.
         known: finished sets by run key.
         parent: the comparison's own tracked run, if any.
+        split: where ``test`` comes from.
     """
 
     longtail: LongTail
@@ -48,6 +50,7 @@ class Arena:
     options: Options
     known: dict[str, Path]
     parent: str | None
+    split: EvaluationSplit = EvaluationSplit.test
 
     def examiner(self, ground: Ground) -> Examiner:
         """Who judges on ``ground``."""
@@ -109,15 +112,15 @@ def try_out(entry: Entry, seed: int, arena: Arena) -> Trial:
         CsdmError: if the method refuses, or training fails.
     """
     runtime, chosen = arena.runtime, entry.with_seed(seed)
-    tags = {"method": chosen.settings.method, "seed": seed, "dataset": arena.longtail.manifest.dataset}
-    name = f"{entry.name}, ipc {chosen.settings.ipc}, seed {seed}"
+    tags = {"row": entry.name, "seed": seed}
+    name = run_name(chosen.settings.model_dump(mode="json"))
     with open_tracker(runtime.tracking, "compare", tags=tags, parent=arena.parent, name=name, quiet=True) as tracker:
         with sealed("distilling"):
             task = prepare(chosen, arena.longtail, arena.teachers, arena.test.images.device, runtime)
             file, distilled = _obtain(task, arena, tracker)
         labels = (None if entry.control else task.params.evaluate.labels) or distilled.default_labels
         evaluation = judge(Case(file, distilled, arena.longtail), labels, arena.examiner(entry.ground))
-        _log(tracker, task, evaluation, labels)
+        _log(tracker, task, distilled, evaluation, labels, arena)
     return Trial(
         seed=seed,
         file=file,
@@ -144,8 +147,10 @@ def _obtain(task: Task, arena: Arena, tracker: Tracker) -> tuple[Path, Distilled
         return own, carry_out(task, own, arena.options, arena.runtime, tracker)
 
 
-def _log(tracker: Tracker, task: Task, evaluation: Evaluation, labels: LabelKind) -> None:
-    tracker.params(task.params.model_dump(mode="json", include={"distill", "pretrain", "evaluate"}))
-    tracker.tags({"run_key": task.key, "labels": labels})
-    for name, score in evaluation.metrics().items():
-        tracker.metrics({name: score.mean} | ({f"{name}_std": score.std} if score.std is not None else {}))
+def _log(
+    tracker: Tracker, task: Task, distilled: Distilled, evaluation: Evaluation, labels: LabelKind, arena: Arena
+) -> None:
+    tracker.params(task.params.model_dump(mode="json", include={"evaluate"}))
+    tracker.tags({"labels": labels, "split": arena.split})
+    tell_of_set(tracker, distilled, arena.longtail, arena.split)
+    tell_of_scores(tracker, evaluation, distilled, arena.split)

@@ -36,6 +36,8 @@ class Distillation:
     iterations: int
 
 
+# Told of every step: its number, and every loss term at every step so far.
+Watch = Callable[[int, dict[str, Tensor]], None]
 # Moves the pixels once and returns the named loss terms, given the number of the step: scalars, or one value per chunk.
 Iteration = Callable[[int], dict[str, Tensor]]
 
@@ -48,6 +50,7 @@ def optimise(
     *,
     resume: bool = True,
     quiet: bool = False,
+    watch: Watch | None = None,
 ) -> Distillation:
     """Run ``pixels.plan.iterations`` iterations, or what is left of them after the last checkpoint.
 
@@ -70,6 +73,8 @@ def optimise(
                     shape = (total, *value.shape)
                     history[name] = torch.full(shape, torch.nan, device=value.device, dtype=value.dtype)
                 history[name][step] = value
+            if watch is not None:
+                watch(step, history)
             task.update(step + 1, loss=torch.stack(list(terms.values())).sum())
             if interruption or checkpoint.due() or step + 1 == total:
                 checkpoint.save(step + 1, _state(pixels, method, history))
