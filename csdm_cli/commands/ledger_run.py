@@ -27,6 +27,7 @@ from csdm_cli.keys import source_hash
 from csdm_cli.ledger.building import students_of
 from csdm_cli.ledger.row import Code, Computing, Machine, Measured, Row
 from csdm_cli.ledger.store import find_row
+from csdm_cli.ledger.units import modern_sections
 from csdm_cli.ledger.verdict import compare_rows
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.networks import NetworkSpec
@@ -91,7 +92,7 @@ def settings_of(row: Row, data_dir: Path | None) -> config.Params:
     Raises:
         UsageError: if it does not.
     """
-    sections: dict[str, Any] = {name: dict(section) for name, section in row.config.items()}
+    sections: dict[str, Any] = modern_sections(row.config, len(row.data.counts))
     sections["make_lt"]["data_dir"] = data_dir
     try:
         return config.Params.model_validate(sections)

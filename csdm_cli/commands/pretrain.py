@@ -14,10 +14,10 @@ from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError
-from csdm_cli.names import AugmentMode, TeacherSchedule
+from csdm_cli.names import TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.scores import group_of_classes
 from csdm_cli.tracking import Tracker, open_tracker
@@ -72,11 +72,20 @@ def teacher_plan(settings: config.Pretrain) -> TeacherPlan:
         weight_decay=settings.weight_decay,
         batch=settings.batch,
         augment=settings.augment,
-        augment_mode=AugmentMode.single,
+        augment_mode=settings.augment_mode,
         cutmix=settings.cutmix,
         schedule="steps",
     )
-    return TeacherPlan(settings.teachers, settings.epochs, settings.loss, recipe, settings.trajectory, settings.seed)
+    return TeacherPlan(
+        settings.teachers, duration_of(settings), settings.loss, recipe, settings.trajectory, settings.seed
+    )
+
+
+def duration_of(settings: config.Pretrain) -> Duration:
+    """How long teachers are trained."""
+    if settings.epochs is not None:
+        return Duration(epochs=settings.epochs)
+    return Duration(steps=settings.steps or config.TEACHER_STEPS)
 
 
 def find_teachers(

@@ -30,7 +30,7 @@ def typed_commands(
     Sets that no teacher looked at are made and judged by compare, which alone can name their students' network.
 
     Args:
-        sections: make_lt, pretrain, distill and evaluate.
+        sections: make_lt, pretrain, distill and evaluate, in the units of today.
         origin: kind of the data's source, which tells whether a folder of data must be named.
         sets: how many there are.
         numerics: of what was not computed plainly.

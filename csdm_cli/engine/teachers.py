@@ -15,7 +15,7 @@ from csdm_cli import atomic, tensorfile
 from csdm_cli.console import note
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.claims import do_unclaimed
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teaching import EPOCH, FINAL, INITIAL, Lesson, Pupil, teach
 from csdm_cli.engine.together import counted, groups_of, stands_together
 from csdm_cli.errors import CsdmError
@@ -53,7 +53,7 @@ class TeacherPlan:
 
     Attributes:
         teachers: networks in the pool, all of one architecture and with seeds of their own.
-        epochs: passes over the training set.
+        duration: of their training.
         loss: what they minimise.
         recipe: how they are trained.
         trajectory: whether the weights after every epoch are kept.
@@ -61,7 +61,7 @@ class TeacherPlan:
     """
 
     teachers: int
-    epochs: int
+    duration: Duration
     loss: TeacherLoss
     recipe: Recipe
     trajectory: bool
@@ -90,7 +90,7 @@ class TeacherPool:
 
     @property
     def epochs(self) -> int:
-        """Epochs that each teacher was trained for."""
+        """Stages that each teacher was trained for: epochs, or equal parts of its steps."""
         return int(self.headers[0]["epochs"])
 
     @property
@@ -116,7 +116,9 @@ class TeacherPool:
     @property
     def description(self) -> dict[str, Any]:
         """How the pool was made, as JSON values without paths."""
-        shared = {name: self.headers[0][name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
+        first = self.headers[0]
+        shared = {name: first[name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
+        shared |= {"steps": first["steps"]} if "steps" in first else {}
         return shared | {"teachers": len(self), "key": self.key}
 
     def weights(self, teacher: int, point: Point = "final") -> dict[str, Tensor]:
@@ -227,7 +229,7 @@ def train_pool(
     Raises:
         CsdmError: if training diverges or a class has no image.
     """
-    lesson = Lesson(data.to(device), spec, plan.epochs, TeacherLoss(plan.loss), plan.recipe, plan.trajectory)
+    lesson = Lesson(data.to(device), spec, plan.duration, TeacherLoss(plan.loss), plan.recipe, plan.trajectory)
     example = build(spec, seed=0)
     together = stands_together(parallel, example, torch.device(device))
     fixed = _identity(data, spec, plan, torch.device(device), together)
@@ -236,7 +238,7 @@ def train_pool(
     pupils = [_pupil(number, plan, folder, fixed) for number in range(plan.teachers)]
     missing = [pupil.number for pupil in pupils if not _whole(pupil.path)]
     if missing:
-        note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.epochs} epochs each", quiet=quiet)
+        note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.duration} each", quiet=quiet)
 
     def train(group: list[int]) -> None:
         left = [pupils[number] for number in group if not _whole(pupils[number].path)]
@@ -271,7 +273,7 @@ def _identity(
         "mean": list(data.mean),
         "std": list(data.std),
         "spec": spec.as_dict(),
-        "epochs": plan.epochs,
+        "epochs": max(plan.duration.ends(len(data.images), plan.recipe.batch).values()),
         "loss": str(plan.loss),
         "recipe": asdict(plan.recipe),
         "trajectory": plan.trajectory,
@@ -280,7 +282,7 @@ def _identity(
         "device": device.type,
         "torch": str(torch.__version__),
         "source": source_hash(*ROOMS),
-    }
+    } | ({"steps": plan.duration.steps} if plan.duration.steps else {})
 
 
 def _whole(path: Path) -> bool:

@@ -18,7 +18,7 @@ from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy, log_prior
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.together import JointMoment, train_together
 from csdm_cli.engine.training import TrainState
 from csdm_cli.errors import CsdmError
@@ -38,7 +38,7 @@ class Lesson:
 
     data: ImageSet
     spec: NetworkSpec
-    epochs: int
+    duration: Duration
     loss: TeacherLoss
     recipe: Recipe
     trajectory: bool
@@ -50,10 +50,8 @@ class Lesson:
 
     @property
     def ends(self) -> dict[int, int]:
-        """The epoch that each boundary step completes."""
-        count = len(self.data.images)
-        batch = min(self.recipe.batch, count)
-        return {-(-epoch * count // batch): epoch for epoch in range(1, self.epochs + 1)}
+        """The stage that each boundary step completes."""
+        return self.duration.ends(len(self.data.images), self.recipe.batch)
 
     def snapshot(self, network: Network) -> dict[str, Tensor]:
         """The weights to keep of a network in training, on the CPU.

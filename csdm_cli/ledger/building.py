@@ -10,11 +10,13 @@ from pydantic import TypeAdapter
 
 from csdm_cli.engine.evaluation import StudentRun
 from csdm_cli.engine.numerics import PLAIN, Numerics
+from csdm_cli.engine.recipe import Duration
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.findings import Finding
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.repeat import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.ledger.row import Computing, Data, Measured, Row, SectionName, Student
+from csdm_cli.ledger.units import modern_sections
 from csdm_cli.names import LabelKind
 from csdm_cli.scores import Scores, group_of_classes
 
@@ -61,7 +63,9 @@ def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, 
         factor=first.factor,
         scale="reduced",
         scale_text="unknown",
-        commands=commands(sections, str(first.facts["origin"]), len(found), numerics),
+        commands=commands(
+            modern_sections(sections, len(first.facts["counts"])), str(first.facts["origin"]), len(found), numerics
+        ),
         config=sections,
         network=dict(first.protocol["network"]),
         data=_data(first),
@@ -93,7 +97,8 @@ def scale_text(row: Row) -> str:
     if network["name"] == "convnet":
         parts = [f"ConvNet-{network['depth']} of width {network['width']}"]
     if distill.get("teacher_schedule"):
-        parts.append(f"{pretrain['teachers']} teachers of {pretrain['epochs']} epochs")
+        duration = Duration.told(pretrain)
+        parts.append(f"{pretrain['teachers']} teachers of {duration}")
         parts.append(f"{distill['iterations']:,} iterations")
     parts.append(f"students of {row.config['evaluate']['steps']:,} steps")
     sets = "" if row.is_full_data else f"{len(row.sets)} sets × "
