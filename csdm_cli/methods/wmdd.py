@@ -72,7 +72,7 @@ class Wmdd(OptimisedMethod):
     cost = "one forward and backward of the synthetic images per step (bank; its barycentres take a while to find)"
     departures = (
         "a barycentre per view, in the convnet's flattened maps instead of one in a ResNet-18's pooled features;"
-        " a norm per class and their sum instead of one norm over a batch of several classes; hard labels; no batch-norm"
+        " a norm per class and their sum instead of one norm over a batch of several; hard labels; no batch-norm"
         " statistics with teachers without batch norm; Adam's betas are (0.9, 0.999), not (0.5, 0.9); crops are shifts"
         " by an eighth, not RandomResizedCrop(0.08, 1) and a roll"
     )

@@ -34,6 +34,7 @@ BESIDE: dict[tuple[str, str], dict[str, Any]] = {
     ("dsdm", "history_start"): {"history_start": 0, "history": 20.0},
     ("dsdm", "momentum"): {"history_start": 0, "history": 20.0},
     ("idm", "grow_every"): {"pool": 4},
+    ("idm", "meter"): {"pool": 4},
     ("idm", "pool_steps"): {"pool": 4},
     ("idm", "pool_trained"): {"pool": 4},
     ("ncfm", "sampler_lr"): {"sampler": "learned"},
