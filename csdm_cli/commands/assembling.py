@@ -21,7 +21,7 @@ from csdm_cli.engine.balance import weight_of
 from csdm_cli.engine.bank import BankedRealSide, BankPlan, build_bank
 from csdm_cli.engine.initial import initial_images
 from csdm_cli.engine.lens import Lens
-from csdm_cli.engine.numerics import PLAIN, Numerics, tuned
+from csdm_cli.engine.numerics import PLAIN, Numerics, tuned, tuned_for_any_number
 from csdm_cli.engine.pixels import PixelPlan, Pixels
 from csdm_cli.engine.ranks import ALONE, Ranks
 from csdm_cli.engine.real_side import FreshRealSide, RealSide
@@ -184,7 +184,8 @@ def assemble(
 ) -> Assembly:
     """Set up a run on the device of ``data``, or this rank's share of it; builds what is missing of the bank.
 
-    ``memory_budget`` bounds the bytes of activations alive at a time. The real side has too many shapes to compile.
+    ``memory_budget`` bounds the bytes of activations alive at a time. The real side computes as the
+    synthetic one does, in pieces of one shape.
     ``kept`` is asked for the weight that a ratio of calibration comes to, and given what measures it.
     """
     device, settings = data.images.device, settled(settings, method)
@@ -192,11 +193,14 @@ def assemble(
     seen = data if settings.real is RealSideName.fresh else None
     method.prepare(Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen))
     bare = method.lens(Lens(pool, device, dtype, numerics.memory_format))
-    plainly, lens = tuned(bare, numerics.eager), tuned(bare, numerics)
-    per_image = activation_bytes(plainly.final(0), (data.channels, data.size, data.size), device, dtype)
+    lens = tuned(bare, numerics)
+    per_image = activation_bytes(
+        tuned(bare, numerics.eager).final(0), (data.channels, data.size, data.size), device, dtype
+    )
     layout = _layout(formation, per_image, memory_budget, device)
     share = _share(ranks, formation, layout, device)
-    real = _real_side(settings, method, data, pool, plainly, cache, dtype, numerics.eager, quiet, share)
+    seeing = tuned_for_any_number(bare, numerics)
+    real = _real_side(settings, method, data, pool, seeing, cache, dtype, numerics, quiet, share)
     assert settings.calibration is not None
     matching = Matching(method, formation, lens, 0.0, layout)
     start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)

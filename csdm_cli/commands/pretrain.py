@@ -14,6 +14,7 @@ from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
+from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError
@@ -26,6 +27,7 @@ from csdm_cli.tracking import Tracker, open_tracker
 def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: Path | None) -> None:
     """Train what is missing of the pool, and print what the teachers know of the training set."""
     device = runtime.apply()
+    numerics = runtime.student_numerics(device)
     if out:
         atomic.refuse_unwritable(out)
     longtail = open_longtail(data) if data else newest_longtail()
@@ -38,7 +40,7 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
         manifest = longtail.manifest
         tracker.tags({"dataset": manifest.dataset})
         tracker.dataset(manifest.dataset, manifest.fingerprints["train"], "training")
-        pool = train_teachers(settings, longtail.train(), device, runtime, tracker)
+        pool = train_teachers(settings, longtail.train(), device, runtime, tracker, numerics)
         rows = _accuracies(pool, manifest.counts)
         tracker.metrics({f"train_accuracy/{name}": value for name, value in rows.items()})
     if out:
@@ -48,9 +50,17 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
 
 
 def train_teachers(
-    settings: config.Pretrain, data: ImageSet, device: torch.device, runtime: Runtime, tracker: Tracker | None = None
+    settings: config.Pretrain,
+    data: ImageSet,
+    device: torch.device,
+    runtime: Runtime,
+    tracker: Tracker | None = None,
+    numerics: Numerics = PLAIN,
 ) -> TeacherPool:
-    """The pool that ``settings`` describe, from the cache as far as it is there."""
+    """The pool that ``settings`` describe, from the cache as far as it is there.
+
+    ``numerics`` are the teachers' in training: those of ``runtime`` may be other networks'.
+    """
 
     def log(teacher: int, epoch: int, loss: float) -> None:
         if tracker is not None:
@@ -59,7 +69,11 @@ def train_teachers(
     spec = network_spec(settings, data.channels, data.size, data.classes)
     plan = teacher_plan(settings)
     return train_pool(
-        data, spec, plan, places.cache_dir(), device, quiet=runtime.quiet, parallel=runtime.parallel, on_epoch=log
+        *(data, spec, plan, places.cache_dir(), device),
+        quiet=runtime.quiet,
+        parallel=runtime.parallel,
+        on_epoch=log,
+        numerics=numerics,
     )
 
 

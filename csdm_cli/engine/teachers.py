@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from csdm_cli.names import Parallel, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from csdm_cli.engine.numerics import Numerics
 
 # Code that decides what a teacher is.
 ROOMS = (
@@ -118,7 +121,7 @@ class TeacherPool:
         """How the pool was made, as JSON values without paths."""
         first = self.headers[0]
         shared = {name: first[name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
-        shared |= {"steps": first["steps"]} if "steps" in first else {}
+        shared |= {name: first[name] for name in ("steps", "numerics") if name in first}
         return shared | {"teachers": len(self), "key": self.key}
 
     def weights(self, teacher: int, point: Point = "final") -> dict[str, Tensor]:
@@ -209,6 +212,7 @@ def train_pool(
     parallel: Parallel = Parallel.auto,
     checkpoint_every: float = 5.0,
     on_epoch: Callable[[int, int, float], None] | None = None,
+    numerics: Numerics | None = None,
 ) -> TeacherPool:
     """The pool of ``plan``: teachers found in ``cache`` are taken from there, the others are trained.
 
@@ -224,15 +228,19 @@ def train_pool(
         quiet: show no progress.
         parallel: whether teachers are trained one after another, or at once where the network allows it.
         checkpoint_every: seconds of training to lose at most, beyond the epoch in which a run is killed.
+        numerics: how networks compute in training; those that are not plain are trained one after another. None is
+            plain.
         on_epoch: called with the teacher, the epoch just done (from 1) and the loss of its last step.
 
     Raises:
         CsdmError: if training diverges or a class has no image.
     """
-    lesson = Lesson(data.to(device), spec, plan.duration, TeacherLoss(plan.loss), plan.recipe, plan.trajectory)
+    loss = TeacherLoss(plan.loss)
+    lesson = Lesson(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics)
     example = build(spec, seed=0)
-    together = stands_together(parallel, example, torch.device(device))
-    fixed = _identity(data, spec, plan, torch.device(device), together)
+    tuning = lesson.tuning
+    together = not tuning and stands_together(parallel, example, torch.device(device))
+    fixed = _identity(data, spec, plan, torch.device(device), together) | tuning
     folder = cache / "teachers" / content_key(fixed)
     folder.mkdir(parents=True, exist_ok=True)
     pupils = [_pupil(number, plan, folder, fixed) for number in range(plan.teachers)]

@@ -113,8 +113,9 @@ def _scaled(row: Row, scale: Scale | None) -> Row:
 
 
 def _numerics(found: Finding) -> dict[Computing, Numerics]:
-    """What distillation and students tell of theirs, unless they are plain."""
+    """What teachers, distillation and students tell of theirs, unless they are plain."""
     told: dict[Computing, Any] = {"distill": found.origin.get("numerics"), "evaluate": found.protocol.get("numerics")}
+    told["pretrain"] = (found.origin.get("teachers") or {}).get("numerics")
     read = {part: TypeAdapter(Numerics).validate_python(value) for part, value in told.items() if value}
     return {part: own for part, own in read.items() if own != PLAIN}
 
