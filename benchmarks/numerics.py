@@ -1,6 +1,6 @@
 """What each choice of precision, order of memory and compilation takes here: `python benchmarks/numerics.py`.
 
-A distillation iteration and a student's step under every choice, against float32, channels first and without
+A distillation iteration, a view of the real-side bank and a student's and a teacher's step under every choice, against float32, channels first and without
 compilation: below 1 is faster. Times are medians of interleaved rounds in one process. What is faster on a kind of
 device belongs into the table AUTOMATIC of csdm_cli/engine/numerics.py, and nothing else does.
 """
@@ -20,16 +20,24 @@ from engine import interleaved, stepping
 from rich.console import Console
 from rich.table import Table
 from students import STEPS
-from workload import random_set, set_up
+from workload import random_pool, random_set, set_up
 
 from csdm_cli.artifacts.sidecar import machine
+from csdm_cli.augment import parse_strategy
+from csdm_cli.commands.assembling import make_method
 from csdm_cli.commands.judging import protocol_of
-from csdm_cli.config import Distill, Evaluate
+from csdm_cli.commands.pretrain import teacher_plan
+from csdm_cli.config import Distill, Evaluate, Pretrain
+from csdm_cli.data.imageset import ImageSet
 from csdm_cli.decode import decode
 from csdm_cli.engine.batches import Examples
-from csdm_cli.engine.numerics import PLAIN, Numerics, TunedNetwork, features_by
+from csdm_cli.engine.lens import Lens
+from csdm_cli.engine.numerics import PLAIN, Numerics, TunedNetwork, features_by, tuned_for_any_number
+from csdm_cli.engine.real_side import Sight, class_statistics, draw_frequencies
+from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.training import train
-from csdm_cli.names import Precision
+from csdm_cli.engine.views import PooledViews, ViewPlan
+from csdm_cli.names import Precision, TeacherSchedule
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
 
@@ -45,12 +53,27 @@ def told(numerics: Numerics) -> str:
     return f"{numerics.precision}, {order}, {'compiled' if numerics.compiled else 'eager'}"
 
 
-def student_run(numerics: Numerics, examples: Examples, width: int) -> Callable[[], object]:
-    """Some steps of a student on the examples by the shipped recipe; it goes on from call to call."""
-    device, recipe = examples.images.device, protocol_of(Evaluate()).recipe
+def training_run(numerics: Numerics, examples: Examples, width: int, recipe: Recipe) -> Callable[[], object]:
+    """Some steps of a student or teacher on the examples; it goes on from call to call."""
+    device = examples.images.device
     own = build(NetworkSpec("convnet", width), seed=0).to(device).to(memory_format=numerics.memory_format)
     network = TunedNetwork(own, features_by(numerics))
     return lambda: train(network, examples, recipe, STEPS[device.type], seed=0)
+
+
+def view_run(numerics: Numerics, data: ImageSet, width: int, cache: Path) -> Callable[[], object]:
+    """The statistics of all real images under one view, with csdm's frequencies, as the bank has them computed."""
+    device, settings = data.images.device, Distill()
+    pool = random_pool(width, device, cache)
+    lens = tuned_for_any_number(Lens(pool, device, torch.float32, numerics.memory_format), numerics)
+    strategy = parse_strategy(settings.augment)
+    plan = ViewPlan(len(pool), data.classes, strategy, settings.augment_mode, TeacherSchedule.final, 1, seed=0)
+    view, request = PooledViews(plan, draws=1).at(0), make_method(settings).request()
+    network = lens.through(view.teacher, view.point)
+    frequencies = draw_frequencies(request.spectrum, network, view, 1.0, device, torch.float32)
+    sight = Sight(network, view, lens.channels, frequencies)
+    images = [data.of_class(label) for label in range(data.classes)]
+    return lambda: class_statistics(sight, data, images, request, torch.float32)
 
 
 def measured(
@@ -65,9 +88,16 @@ def measured(
         labels = torch.arange(shape.classes, device=device).repeat_interleave(shape.per_class)
         examples = Examples(decode(start, shape.factor, shape.size), labels, shape.mean, shape.std)
         distill = interleaved({name: stepping(run) for name, run in runs.items()}, rounds, device)
-    students = {told(own): student_run(own, examples, width) for own in choices}
-    steps = {name: seconds / STEPS[device.type] for name, seconds in interleaved(students, rounds, device).items()}
-    return {"distill iteration": distill, "student step": steps}
+        views = {told(own): view_run(own, data, width, Path(folder)) for own in choices}
+        bank = interleaved(views, rounds, device)
+    found = {"distill iteration": distill, f"view of {len(data.images):,} images": bank}
+    real = Examples(data.images, data.labels, data.mean, data.std)
+    student, teacher = protocol_of(Evaluate()).recipe, teacher_plan(Pretrain()).recipe
+    for what, images, recipe in (("student step", examples, student), ("teacher step", real, teacher)):
+        steps = {told(own): training_run(own, images, width, recipe) for own in choices}
+        times = interleaved(steps, rounds, device)
+        found[what] = {name: seconds / STEPS[device.type] for name, seconds in times.items()}
+    return found
 
 
 def table(found: dict[str, dict[str, float]], title: str) -> Table:

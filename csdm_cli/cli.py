@@ -16,6 +16,7 @@ from csdm_cli.commands.options import (
     BOTH,
     DISTILLING,
     STUDENTS,
+    TEACHERS,
     MemoryBudget,
     ParamsFile,
     command_settings,
@@ -142,7 +143,7 @@ def make_lt(
 
 @app.command(rich_help_panel=DISTIL, epilog="Example:  csdm pretrain --teachers 10 --epochs 60")
 @section_options(config.Pretrain)
-@runtime_options()
+@runtime_options(numerics=TEACHERS)
 def pretrain(
     data: DataFolder = None,
     *,

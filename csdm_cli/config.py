@@ -23,6 +23,7 @@ from csdm_cli.values import (
     MethodName,
     NonNegative,
     NumberOrAuto,
+    NumberOrRatio,
     OpenFraction,
     Pattern,
     Positive,
@@ -30,6 +31,9 @@ from csdm_cli.values import (
     Regularizers,
     Strategy,
 )
+
+# Of a teacher: 60 epochs of CIFAR-10-LT at β = 200. With a third of it teachers know 63 % of their own training images.
+TEACHER_STEPS = 5300
 
 
 class Section(BaseModel):
@@ -144,18 +148,32 @@ class Pretrain(Section):
     norm: names.Norm = Field(names.Norm.instance, description="normalisation layers")
     pooling: names.Pooling = Field(names.Pooling.avg, description="pooling of the convnet's blocks")
     teachers: Positive = Field(5, description="networks in the pool")
-    epochs: Positive = Field(30, description="passes over the long-tailed set per teacher")
+    steps: Positive | None = Field(
+        None, description=f"optimiser steps per teacher (default: {TEACHER_STEPS}, unless epochs are given)"
+    )
+    epochs: Positive | None = Field(
+        None, description="passes over the long-tailed set per teacher, which a tail makes short, in place of steps"
+    )
     loss: names.TeacherLoss = Field(
         names.TeacherLoss.balanced_softmax, description="training loss, or logit adjustment after cross-entropy"
     )
-    lr: Rate = Field(0.01, description="SGD learning rate; x0.2 at 2/3 and 5/6 of the epochs")
+    lr: Rate = Field(0.01, description="SGD learning rate; x0.2 at 2/3 and 5/6 of the steps")
     momentum: Fraction = Field(0.9, description="SGD momentum (Nesterov off)")
     weight_decay: NonNegative = Field(5e-4, description="SGD weight decay")
     batch: Positive = Field(128, description="images per step")
     augment: Strategy = Field("color_crop_cutout_flip_scale_rotate", description="augmentations joined by _, or none")
+    augment_mode: names.AugmentMode = Field(
+        names.AugmentMode.single, description="one operation per image (DSA), or several (DiffAug)"
+    )
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     trajectory: bool = Field(False, description="keep the weights after every epoch, for --teacher-schedule trajectory")
     seed: int = Field(0, ge=0, description="seed of the pool")
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("epochs and steps both say how long teachers are trained: give one of them")
+        return self
 
 
 class Distill(Section):
@@ -176,6 +194,7 @@ class Distill(Section):
     optimizer: names.PixelOptimizer = Field(names.PixelOptimizer.adam, description="optimiser of the pixels")
     lr: Rate = Field(0.01, description="learning rate of the pixels, which live in [0, 1]")
     schedule: names.Schedule = Field(names.Schedule.cosine, description="learning-rate schedule")
+    weight_decay: NonNegative = Field(0.0, description="weight decay of the pixels (adamw's is decoupled)")
     average: float = Field(
         0.0,
         ge=0,
@@ -202,8 +221,10 @@ class Distill(Section):
     alpha_head: OpenFraction = Field(0.7, description="α of the largest class (weight of amplitude: diversity)")
     alpha_tail: OpenFraction = Field(0.3, description="α of the smallest class (1 - α weighs phase: realism)")
     # what every optimised method shares
-    calibration: NonNegative | None = Field(
-        None, description="weight of the teachers' cross-entropy on the synthetic images (default: the method's)"
+    calibration: NumberOrRatio | None = Field(
+        None,
+        description="weight of the teachers' cross-entropy on the synthetic images, a sum over classes of class means;"
+        " or its gradient's norm as a multiple of the matching gradient's at the start: 1x (default: the method's)",
     )
     teacher_schedule: names.TeacherSchedule | None = Field(
         None, description="teacher weights a draw looks through (default: the method's, mostly final)"
@@ -254,6 +275,9 @@ class Evaluate(Section):
     weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
     batch: Positive = Field(128, description="images per step")
     augment: Strategy = Field("color_crop_flip_scale_rotate", description="augmentations joined by _, or none")
+    augment_mode: names.AugmentMode = Field(
+        names.AugmentMode.single, description="one operation per image (DSA), or several (DiffAug)"
+    )
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     labels: names.LabelKind | None = Field(None, description="labels to train on (default: the artifact's)")
     split: names.EvaluationSplit = Field(names.EvaluationSplit.test, description="images the students are tested on")
@@ -287,6 +311,9 @@ class CrossArch(Section):
     )
     students: Positive = Field(3, description="students per architecture")
     steps: Positive = Field(2000, description="optimiser steps per student")
+    augment_mode: names.AugmentMode | None = Field(
+        None, description="one operation per image (DSA), or several (DiffAug) (default: that of evaluate)"
+    )
     controls: bool = Field(True, description="also measure random real images on each architecture")
     seed: int = Field(0, ge=0, description="seed of the students")
 

@@ -120,3 +120,23 @@ def _number_or_auto(value: Any) -> Any:
 
 
 NumberOrAuto = Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)]
+
+
+def ratio(value: float | str) -> float | None:
+    """R of ``Rx``, R times the norm of the method's own gradient; None of a plain number."""
+    return float(value[:-1]) if isinstance(value, str) else None
+
+
+def _number_or_ratio(value: Any) -> Any:
+    text = value.strip() if isinstance(value, str) else value
+    relative = isinstance(text, str) and text.endswith("x")
+    try:
+        number = float(text[:-1] if relative else text)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError("a number >= 0, or a ratio such as 1x")
+    return f"{number:g}x" if relative else number
+
+
+NumberOrRatio = Annotated[float | str, BeforeValidator(_number_or_ratio)]

@@ -69,7 +69,7 @@ def test_all_mistakes_are_named_at_once_with_what_is_allowed(params):
     assert found["distill.ipc"] == "got true, expected an integer >= 1"
     assert found["distill.lr"] == "got Infinity, expected a number > 0"
     assert found["distill.alpha_head"] == "got 1, expected a number > 0 and < 1"
-    assert found["distill.calibration"] == "got -1, expected a number >= 0, or null"
+    assert found["distill.calibration"] == "got -1, expected a number >= 0, or a ratio such as 1x"
     assert found["distill.kernel"] == 'got "rfb" (did you mean rbf?), expected one of ' + ", ".join(names.KernelName)
     assert found["distill.kernl"].startswith("unknown key; did you mean kernel? Allowed: method, option, ipc, ")
     assert found["cross_arch.networks (item 2)"] == "got 3, expected text"

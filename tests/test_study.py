@@ -19,6 +19,7 @@ from run import RESULTS, SCORES, arms
 from csdm_cli.intervals import difference_half_width
 from csdm_cli.ledger.store import read_rows
 from csdm_cli.ledger.tables import gap_closed
+from csdm_cli.ledger.units import in_units
 
 # base, and what is added to it by arm and seed
 BASE = {0: 46.0, 1: 47.0, 2: 48.0}
@@ -108,7 +109,8 @@ def results(tmp_path):
             ]
             path = folder / arm.file.relative_to(RESULTS)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps({"settings": arm.settings, "sets": sets}))
+            settings = arm.settings | {"distill": in_units(arm.settings["distill"])}
+            path.write_text(json.dumps({"settings": settings, "sets": sets}))
     return folder
 
 

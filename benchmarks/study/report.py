@@ -20,12 +20,14 @@ from forest import Mark, draw
 from run import RESULTS, SCORES, Arm, arms
 
 from csdm_cli import atomic
+from csdm_cli.ledger.units import modern_sections
 
 PAGE = RESULTS.parents[1] / "docs" / "study.md"
 PICTURE = "images/study.png"  # beside the page
 MARKED = re.compile(r"(?P<start><!-- study: (?P<name>[^<>]+) -->)\n.*?(?P<end><!-- end -->)", re.DOTALL)
 GROUPS = ("head", "medium", "tail")
 BASE = "base"
+CLASSES = 10  # of CIFAR-10, which settings of before a change of units depend on
 COLUMNS = ("arm", "sets", "accuracy", "difference", "", *GROUPS, "seconds")
 BASE_COLUMNS = ("sets", "accuracy", *GROUPS, "seconds")
 
@@ -152,7 +154,7 @@ def measured(planned: Sequence[Arm], folder: Path) -> dict[str, Measured]:
         if not path.is_file():
             continue
         told = json.loads(path.read_bytes())
-        if told["settings"] != arm.settings:
+        if modern_sections({"distill": {}} | told["settings"], CLASSES) != arm.settings:
             raise SystemExit(f"{path} was measured with other settings than arms.yaml has: run {label(arm)} again")
         scores = {score: {one["seed"]: one[score] for one in told["sets"]} for score in SCORES}
         found[label(arm)] = Measured(scores, median(one["seconds"] for one in told["sets"]))

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.cli import app
 from csdm_cli.keys import content_key
+from csdm_cli.ledger.units import in_units
 from csdm_cli.presets import overlaid
 from csdm_cli.revision import revision
 from csdm_cli.settings import read_yaml
@@ -119,7 +120,7 @@ def run(arm: Arm, data: Path, work: Path) -> None:
         "factor": arm.factor,
         "arm": arm.name,
         "change": arm.change,
-        "settings": arm.settings,
+        "settings": arm.settings | {"distill": in_units(arm.settings["distill"])},
         "commit": code and code.commit,
         "machine": asdict(machine(torch.device("cpu"))),
         "sets": sets,

@@ -17,10 +17,11 @@ from torch import Tensor
 from csdm_cli import config
 from csdm_cli.augment import parse_strategy
 from csdm_cli.data.imageset import ImageSet
+from csdm_cli.engine.balance import weight_of
 from csdm_cli.engine.bank import BankedRealSide, BankPlan, build_bank
 from csdm_cli.engine.initial import initial_images
 from csdm_cli.engine.lens import Lens
-from csdm_cli.engine.numerics import PLAIN, Numerics, tuned
+from csdm_cli.engine.numerics import PLAIN, Numerics, tuned, tuned_for_any_number
 from csdm_cli.engine.pixels import PixelPlan, Pixels
 from csdm_cli.engine.ranks import ALONE, Ranks
 from csdm_cli.engine.real_side import FreshRealSide, RealSide
@@ -38,6 +39,7 @@ from csdm_cli.names import Engine
 from csdm_cli.names import RealSide as RealSideName
 from csdm_cli.regularisers.composite import regularised
 from csdm_cli.seeds import derive_seed
+from csdm_cli.values import ratio
 
 # Bytes of activations per chunk. On a CPU chunks that fit the cache are the fastest.
 MEMORY_BUDGET = {"cpu": 256 * 2**20, "cuda": 8 * 2**30}
@@ -50,7 +52,17 @@ SHARED_PARAMETERS = frozenset(field.name for field in fields(CsdmParameters)) & 
 # Settings that only optimised methods read.
 OPTIMISED_ONLY = frozenset(
     {
-        *("initial", "iterations", "optimizer", "lr", "schedule", "average", "calibration", "teacher_schedule"),
+        *(
+            "initial",
+            "iterations",
+            "optimizer",
+            "lr",
+            "schedule",
+            "weight_decay",
+            "average",
+            "calibration",
+            "teacher_schedule",
+        ),
         *("regularizer", "augment", "augment_mode", "real", "draws", "real_batch", "engine"),
     }
 )
@@ -72,6 +84,11 @@ class Assembly:
     matching: Matching
     iterate: Callable[[int], dict[str, Tensor]]
     share: Share | None = None
+
+    @property
+    def calibration(self) -> float:
+        """The weight, whether it was given as such or as a ratio."""
+        return self.matching.calibration
 
 
 def make_method(settings: config.Distill, given: frozenset[str] = frozenset()) -> Method:
@@ -163,34 +180,59 @@ def assemble(
     dtype: torch.dtype = torch.float32,
     numerics: Numerics = PLAIN,
     ranks: Ranks = ALONE,
+    kept: Callable[[Callable[[], float]], float] = lambda measure: measure(),
 ) -> Assembly:
     """Set up a run on the device of ``data``, or this rank's share of it; builds what is missing of the bank.
 
-    ``memory_budget`` bounds the bytes of activations alive at a time. The real side has too many shapes to compile.
+    ``memory_budget`` bounds the bytes of activations alive at a time. The real side computes as the
+    synthetic one does, in pieces of one shape.
+    ``kept`` is asked for the weight that a ratio of calibration comes to, and given what measures it.
     """
     device, settings = data.images.device, settled(settings, method)
     formation = Formation(data.classes, settings.ipc, settings.factor, data.size, data.mean, data.std)
     seen = data if settings.real is RealSideName.fresh else None
     method.prepare(Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen))
     bare = method.lens(Lens(pool, device, dtype, numerics.memory_format))
-    plainly, lens = tuned(bare, numerics.eager), tuned(bare, numerics)
-    per_image = activation_bytes(plainly.final(0), (data.channels, data.size, data.size), device, dtype)
+    lens = tuned(bare, numerics)
+    per_image = activation_bytes(
+        tuned(bare, numerics.eager).final(0), (data.channels, data.size, data.size), device, dtype
+    )
     layout = _layout(formation, per_image, memory_budget, device)
     share = _share(ranks, formation, layout, device)
-    real = _real_side(settings, method, data, pool, plainly, cache, dtype, numerics.eager, quiet, share)
+    seeing = tuned_for_any_number(bare, numerics)
+    real = _real_side(settings, method, data, pool, seeing, cache, dtype, numerics, quiet, share)
     assert settings.calibration is not None
-    matching = Matching(method, formation, lens, settings.calibration, layout)
+    matching = Matching(method, formation, lens, 0.0, layout)
     start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)
-    plan = PixelPlan(settings.optimizer, settings.lr, settings.schedule, settings.iterations, settings.average)
+    plan = PixelPlan(
+        *(settings.optimizer, settings.lr, settings.schedule, settings.iterations),
+        *(settings.average, settings.weight_decay),
+    )
     if share is not None:
         start = start[share.first * settings.ipc : share.last * settings.ipc]
     pixels = Pixels(start.to(device), plan)
+    matching.calibration = _calibration(settings, matching, real, pixels, kept)
     iterate: Callable[[int], dict[str, Tensor]] = partial(batched_iteration, pixels, matching, real)
     if share is not None:
         iterate = partial(shared_iteration, pixels, share, matching, real)
     if settings.engine is Engine.textbook:
-        iterate = partial(textbook_iteration, pixels, method, formation, lens, real, settings.calibration)
+        iterate = partial(textbook_iteration, pixels, method, formation, lens, real, matching.calibration)
     return Assembly(method, formation, pixels, lens, real, matching, iterate, share)
+
+
+def _calibration(
+    settings: config.Distill,
+    matching: Matching,
+    real: RealSide,
+    pixels: Pixels,
+    kept: Callable[[Callable[[], float]], float],
+) -> float:
+    """The weight that was given, or that the ratio asked for comes to with these pixels."""
+    assert settings.calibration is not None
+    asked = ratio(settings.calibration)
+    if asked is None:
+        return float(settings.calibration)
+    return kept(lambda: weight_of(asked, matching, real, pixels.images, settings.iterations))
 
 
 def _layout(formation: Formation, per_image: int, memory_budget: int | None, device: torch.device) -> Chunking:

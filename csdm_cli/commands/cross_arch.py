@@ -56,6 +56,8 @@ def run(
     numerics = runtime.student_numerics(device)
     case = open_case(file, data)
     recipe = with_recipe_of(recipe, case.distilled, chosen)
+    if settings.augment_mode:
+        recipe = recipe.model_copy(update={"augment_mode": settings.augment_mode})
     labels = recipe.labels or case.distilled.default_labels
     protocol = replace(
         protocol_of(recipe), steps=settings.steps, students=settings.students, seed=settings.seed, test_points=1

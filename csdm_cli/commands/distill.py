@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +28,20 @@ from csdm_cli.commands.tracked import pretrain_settings, run_name, settings_read
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import LongTail, is_in, newest_longtail, open_longtail
-from csdm_cli.engine.checkpoint import Checkpoint
+from csdm_cli.engine.checkpoint import Checkpoint, kept_number
 from csdm_cli.engine.distill import Distillation, optimise
 from csdm_cli.engine.memory import peak_memory
 from csdm_cli.engine.ranks import ALONE, Ranks, joined
 from csdm_cli.engine.sharing import collected
 from csdm_cli.errors import UsageError
+from csdm_cli.ledger.units import in_units
 from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.runs import turns
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking import NullTracker, Tracker, open_tracker
 from csdm_cli.tracking_losses import LossLog
+from csdm_cli.values import ratio
 
 ARTIFACTS = Path("artifacts")
 LOSS_CURVE = "loss.png"
@@ -58,12 +61,14 @@ class Outcome:
 
     Attributes:
         iterations: that this process ran; fewer than all after a resume.
+        calibration: the weight that a ratio came to; None where a number was given.
     """
 
     images: Tensor
     factor: int
     history: dict[str, Tensor]
     iterations: int
+    calibration: float | None = None
 
 
 @dataclass(frozen=True)
@@ -175,19 +180,21 @@ def _build(method: BuildingMethod, task: Task, runtime: Runtime) -> Outcome:
 
 
 def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks) -> Outcome:
-    result, seconds = _distil(task, runtime, options, tracker, ranks)
+    result, seconds, weight = _distil(task, runtime, options, tracker, ranks)
     assert result is not None
     if result.iterations:
         share = (result.overhead_seconds + tracker.overhead_seconds - tracker.startup_seconds) / seconds
         costs = {"seconds_per_iteration": seconds / result.iterations, "overhead_share": share}
         tracker.metrics(costs, task.settings.iterations)
-    return Outcome(result.images, task.settings.factor, result.history, result.iterations)
+    asked = weight if ratio(task.settings.calibration or 0.0) is not None else None
+    return Outcome(result.images, task.settings.factor, result.history, result.iterations, asked)
 
 
 def _distil(
     task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks
-) -> tuple[Distillation | None, float]:
-    """This rank's share, which at rank 0 becomes the whole, None at the others; and the seconds of its loop."""
+) -> tuple[Distillation | None, float, float]:
+    """This rank's share, which at rank 0 becomes the whole, None at the others; the seconds of its loop, and the
+    weight of calibration."""
     settings, pool, method = task.settings, task.pool, task.method
     assert pool is not None and isinstance(method, OptimisedMethod)
     note(f"method: {method.summary}; {len(pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
@@ -201,6 +208,7 @@ def _distil(
         memory_budget=options.memory_budget,
         numerics=task.numerics,
         ranks=ranks,
+        kept=partial(kept_number, places.cache_dir("checkpoints"), task.key, resume=options.resume),
     )
     share = assembly.share
     if share is not None:
@@ -223,13 +231,15 @@ def _distil(
     whole = result if share is None else collected(result, ranks)
     if whole is not None:
         losses.finish(whole.history)
-    return whole, seconds
+    return whole, seconds, assembly.calibration
 
 
 def _package(task: Task, outcome: Outcome) -> Distilled:
     settings, pool, shape = task.settings, task.pool, task.longtail.manifest
     images = to_uint8(outcome.images).cpu()
-    described: dict[str, Any] = {"distill": settings.model_dump(mode="json"), "run": task.key}
+    described: dict[str, Any] = {"distill": in_units(settings.model_dump(mode="json")), "run": task.key}
+    if outcome.calibration is not None:
+        described["calibration"] = outcome.calibration
     described["teachers"] = pool.description if pool else None
     described["numerics"] = task.numerics.as_dict()
     soft = None
@@ -285,6 +295,10 @@ def _tell(target: Path, distilled: Distilled, longtail: LongTail, runtime: Runti
     }
     text = "{file}: {images} images of {classes} classes by {method}, factor {factor}, {labels} labels".format(**result)
     lines = [text, f"picture: {result['grid']}"]
+    if (weight := distilled.provenance.config.get("calibration")) is not None:
+        result["calibration"] = weight
+        asked = distilled.provenance.config["distill"]["calibration"]
+        lines.insert(1, f"calibration: {asked} of the matching's gradient at the start is a weight of {weight:.4g}")
     if calibration := distilled.provenance.config.get("prior_calibration"):
         result["prior_calibration"] = calibration
         lines.insert(1, describe_calibration(calibration))

@@ -25,12 +25,12 @@ from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.students import Examiner, Protocol, evaluate_set
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.names import AugmentMode, EvaluationSplit, LabelKind
+from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.scores import Summary
 
 # What of the evaluation settings an artifact carries, so that `csdm evaluate FILE` needs no option.
-RECIPE = ("steps", "lr", "weight_decay", "batch", "augment", "cutmix")
+RECIPE = ("steps", "lr", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
 COLUMNS = {"accuracy": "accuracy", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
 
 
@@ -180,7 +180,7 @@ def protocol_of(settings: config.Evaluate) -> Protocol:
         weight_decay=settings.weight_decay,
         batch=settings.batch,
         augment=settings.augment,
-        augment_mode=AugmentMode.single,
+        augment_mode=settings.augment_mode,
         cutmix=settings.cutmix,
         schedule="cosine",
     )

@@ -14,7 +14,8 @@ from csdm_cli.artifacts.distilled import Distilled, SoftLabels
 from csdm_cli.console import note
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.numerics import Numerics
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.soft_labels import PriorCalibration, measure_tau, soft_labels
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError, UsageError
@@ -112,13 +113,14 @@ def teachers_again(
     """The pool of that ``TeacherPool.description``, from the cache as far as it is there."""
     plan = TeacherPlan(
         teachers=int(described["teachers"]),
-        epochs=int(described["epochs"]),
+        duration=Duration.told(described),
         loss=TeacherLoss(described["loss"]),
         recipe=Recipe(**described["recipe"]),
         trajectory=bool(described["trajectory"]),
         seed=int(described["seed"]),
     )
-    pool = train_pool(train, NetworkSpec(**described["spec"]), plan, cache, device, quiet=quiet)
+    numerics = Numerics.told(described.get("numerics"))
+    pool = train_pool(train, NetworkSpec(**described["spec"]), plan, cache, device, quiet=quiet, numerics=numerics)
     if pool.key != described["key"]:
         note("warning: the set's teachers were made again, but not to the bit: another device, torch or version")
     return pool

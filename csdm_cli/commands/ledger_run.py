@@ -18,6 +18,7 @@ from csdm_cli import __version__, atomic, config, mistakes, places
 from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.commands import distill, evaluate, make_lt
 from csdm_cli.commands.judging import examiner_for, images_of, protocol_of
+from csdm_cli.commands.pretrain import train_teachers
 from csdm_cli.commands.runtime import Device, Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.data.store import LongTail, open_longtail
@@ -27,6 +28,7 @@ from csdm_cli.keys import source_hash
 from csdm_cli.ledger.building import students_of
 from csdm_cli.ledger.row import Code, Computing, Machine, Measured, Row
 from csdm_cli.ledger.store import find_row
+from csdm_cli.ledger.units import modern_sections
 from csdm_cli.ledger.verdict import compare_rows
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.networks import NetworkSpec
@@ -92,7 +94,7 @@ def settings_of(row: Row, data_dir: Path | None) -> config.Params:
     Raises:
         UsageError: if it does not.
     """
-    sections: dict[str, Any] = {name: dict(section) for name, section in row.config.items()}
+    sections: dict[str, Any] = modern_sections(row.config, len(row.data.counts))
     sections["make_lt"]["data_dir"] = data_dir
     try:
         return config.Params.model_validate(sections)
@@ -137,7 +139,7 @@ def _data(row: Row, params: config.Params, runtime: Runtime, folder: Path) -> Lo
 def _one_set(
     row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path, seed: int
 ) -> Measured:
-    """Distil and evaluate the set of ``seed``; teachers come from the cache, or are trained by distill."""
+    """Distil and evaluate the set of ``seed``; teachers come from the cache, or are trained."""
     settings = params.distill.model_copy(update={"seed": seed})
     params = params.model_copy(update={"distill": settings})
     place, data = folder / f"set-{seed}", longtail.folder
@@ -147,7 +149,7 @@ def _one_set(
         params=params,
         given=frozenset(),
         data=data,
-        teachers=None,
+        teachers=_tuned_teachers(row, params, longtail, runtime, folder),
         out=place,
         memory_budget=None,
         checkpoint_every=distill.CHECKPOINT_SECONDS,
@@ -160,6 +162,17 @@ def _one_set(
     )
     rows = json.loads((place / "evaluate" / "details.json").read_bytes())["rows"]
     return replace(row.sets[0], seed=seed, students=students_of(next(iter(rows.values())), row.data.counts))
+
+
+def _tuned_teachers(row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path) -> Path | None:
+    """Teachers that were not trained plainly, which distill would do; None if they were."""
+    if "pretrain" not in row.numerics:
+        return None
+    own = computing_like(runtime, row, "pretrain")
+    device = own.apply()
+    pool = train_teachers(params.pretrain, longtail.train(), device, own, numerics=own.student_numerics(device))
+    pool.export(folder / "teachers")
+    return folder / "teachers"
 
 
 def _full_data(row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, device: torch.device) -> Measured:

@@ -130,6 +130,7 @@ _RUNTIME_OPTIONS = [
 
 DISTILLING = "the networks that distillation looks through"
 STUDENTS = "students, which are tested in fp32 whatever they are trained in"
+TEACHERS = "teachers in training"
 BOTH = f"{DISTILLING}, and of students"
 
 

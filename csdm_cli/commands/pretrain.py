@@ -11,16 +11,17 @@ from rich.console import RenderableType
 from csdm_cli import config, places
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.tracked import tell_of_data, tell_of_teachers
-from csdm_cli.console import emit, figures_table, note
+from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
 from csdm_cli.display.safe_text import markup
 from csdm_cli.display.tables import figures_table
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.numerics import PLAIN, Numerics
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teachers import POOL_FILES, TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError
-from csdm_cli.names import AugmentMode, TeacherSchedule
+from csdm_cli.names import TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.scores import group_of_classes
 from csdm_cli.storage import outputs
@@ -30,6 +31,7 @@ from csdm_cli.tracking import Tracker, open_tracker
 def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: Path | None) -> None:
     """Train what is missing of the pool, and print what the teachers know of the training set."""
     device = runtime.apply()
+    numerics = runtime.student_numerics(device)
     if out:
         outputs.claim_folder(out, POOL_FILES)
     longtail = open_longtail(data) if data else newest_longtail()
@@ -42,7 +44,7 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
     ):
         manifest = longtail.manifest
         tell_of_data(tracker, manifest, "train", "training")
-        pool = train_teachers(settings, longtail.train(), device, runtime, tracker)
+        pool = train_teachers(settings, longtail.train(), device, runtime, tracker, numerics)
         rows = _accuracies(pool, manifest.counts)
         tracker.metrics({f"train_accuracy/{part}": round(100 * value, 4) for part, value in rows.items()})
         tell_of_teachers(tracker, pool.description, made=True)
@@ -53,9 +55,17 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
 
 
 def train_teachers(
-    settings: config.Pretrain, data: ImageSet, device: torch.device, runtime: Runtime, tracker: Tracker | None = None
+    settings: config.Pretrain,
+    data: ImageSet,
+    device: torch.device,
+    runtime: Runtime,
+    tracker: Tracker | None = None,
+    numerics: Numerics = PLAIN,
 ) -> TeacherPool:
-    """The pool that ``settings`` describe, from the cache as far as it is there."""
+    """The pool that ``settings`` describe, from the cache as far as it is there.
+
+    ``numerics`` are the teachers' in training: those of ``runtime`` may be other networks'.
+    """
 
     def log(teacher: int, epoch: int, loss: float) -> None:
         if tracker is not None:
@@ -64,7 +74,11 @@ def train_teachers(
     spec = network_spec(settings, data.channels, data.size, data.classes)
     plan = teacher_plan(settings)
     return train_pool(
-        data, spec, plan, places.cache_dir(), device, quiet=runtime.quiet, parallel=runtime.parallel, on_epoch=log
+        *(data, spec, plan, places.cache_dir(), device),
+        quiet=runtime.quiet,
+        parallel=runtime.parallel,
+        on_epoch=log,
+        numerics=numerics,
     )
 
 
@@ -77,11 +91,20 @@ def teacher_plan(settings: config.Pretrain) -> TeacherPlan:
         weight_decay=settings.weight_decay,
         batch=settings.batch,
         augment=settings.augment,
-        augment_mode=AugmentMode.single,
+        augment_mode=settings.augment_mode,
         cutmix=settings.cutmix,
         schedule="steps",
     )
-    return TeacherPlan(settings.teachers, settings.epochs, settings.loss, recipe, settings.trajectory, settings.seed)
+    return TeacherPlan(
+        settings.teachers, duration_of(settings), settings.loss, recipe, settings.trajectory, settings.seed
+    )
+
+
+def duration_of(settings: config.Pretrain) -> Duration:
+    """How long teachers are trained."""
+    if settings.epochs is not None:
+        return Duration(epochs=settings.epochs)
+    return Duration(steps=settings.steps or config.TEACHER_STEPS)
 
 
 def find_teachers(

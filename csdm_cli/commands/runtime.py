@@ -37,8 +37,8 @@ class Runtime:
         json: print one JSON object on stdout instead of a table.
         quiet: no notes and no progress on stderr; warnings and errors remain.
         parallel: whether students and teachers are trained one after another or at once.
-        precision, channels_last, compiled: of the networks that distillation looks through, or of students, as the
-            command says; None is by device.
+        precision, channels_last, compiled: of the networks that distillation looks through, of students or of teachers
+            in training, as the command says; None is by device.
     """
 
     device: Device = Device.auto
@@ -59,7 +59,7 @@ class Runtime:
         return chosen(device, self.precision, self.channels_last, self.compiled)
 
     def student_numerics(self, device: torch.device) -> Numerics:
-        """How students compute on ``device``: plainly, if they are to be trained at once.
+        """How networks in training compute on ``device``: plainly, if they are to be trained at once.
 
         Raises:
             UsageError: if something else was asked for as well.
@@ -71,7 +71,7 @@ class Runtime:
             return found
         if self.given_numerics:
             raise UsageError(
-                f"--parallel together trains students at once, where {self.given_numerics[0]} has no effect:"
+                f"--parallel together trains networks at once, where {self.given_numerics[0]} has no effect:"
                 " leave one of the two out"
             )
         return PLAIN

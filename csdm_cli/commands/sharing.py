@@ -18,6 +18,8 @@ def refuse_to_couple(settings: config.Distill, method: Method) -> None:
         reason = f"--method {settings.method} selects its images in one process"
     elif not method.class_separable:
         reason = f"--method {settings.method} couples the classes, so that ranks cannot share them"
+    elif isinstance(settings.calibration, str):
+        reason = f"--calibration {settings.calibration} is measured on all classes, which one process has"
     elif settings.engine is Engine.textbook:
         reason = "--engine textbook is a yardstick for one process"
     if reason:

@@ -37,6 +37,7 @@ ROOMS = (
     "regularisers",
     "selection",
     "transport",
+    "engine/balance.py",
     "engine/bank.py",
     "engine/batches.py",
     "engine/distill.py",

@@ -30,11 +30,12 @@ def typed_commands(
     Sets that no teacher looked at are made and judged by compare, which alone can name their students' network.
 
     Args:
-        sections: make_lt, pretrain, distill and evaluate.
+        sections: make_lt, pretrain, distill and evaluate, in the units of today.
         origin: kind of the data's source, which tells whether a folder of data must be named.
         sets: how many there are.
         numerics: of what was not computed plainly.
     """
+    teaching = _numerics_options(numerics.get("pretrain", PLAIN))
     distilling, judging = (_numerics_options(numerics.get(part, PLAIN)) for part in ("distill", "evaluate"))
     own_data = {"data_dir": "DIR"} if origin not in ("torchvision", "scikit-learn") else {}
     make_lt = config.MakeLt.model_validate(dict(sections["make_lt"]) | own_data)
@@ -53,7 +54,7 @@ def typed_commands(
     own = [*_given(_without_idle(distill)), "--teachers teachers", f"--seed {SEED} --out set-{SEED}"]
     lines = (
         first,
-        ["csdm pretrain", data, *_given(pretrain), "--out teachers"],
+        ["csdm pretrain", data, *_given(pretrain), "--out teachers", *teaching],
         ["csdm distill", data, *own, *distilling],
         ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(judged), *judging],
     )

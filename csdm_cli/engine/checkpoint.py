@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from csdm_cli import tensorfile
+from csdm_cli import atomic, tensorfile
 from csdm_cli.console import note
 from csdm_cli.engine.shares import Share
 from csdm_cli.errors import CsdmError
+
+
+def kept_number(folder: Path, key: str, measure: Callable[[], float], *, resume: bool = True) -> float:
+    """A number that the run ``key`` measured before its first step: as a run to resume kept it, else measured now."""
+    file = _number_file(folder, key)
+    if resume:
+        with suppress(OSError, ValueError):
+            return float(json.loads(file.read_bytes()))
+    found = measure()
+    atomic.write_json(file, found)
+    return found
+
+
+def _number_file(folder: Path, key: str) -> Path:
+    return folder / f"{key}.json"
 
 
 class Checkpoint:
@@ -61,8 +79,8 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """The run is finished, and its result is safe: forget all its shares."""
-        for path in self._of_run():
+        """The run is finished, and its result is safe: forget all its shares, and its number."""
+        for path in (*self._of_run(), _number_file(self.path.parent, self._key)):
             path.unlink(missing_ok=True)
 
     def _of_run(self) -> list[Path]:

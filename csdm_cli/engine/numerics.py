@@ -1,19 +1,21 @@
 """How networks compute while images are distilled: precision, order of memory, compilation.
 
 Only the network is meant: its features come out in the type of its input, and spectra, losses, pixels and the
-optimiser stay in that type. :mod:`csdm_cli.engine.tuned_students` has students compute so; teachers are plain.
+optimiser stay in that type. :mod:`csdm_cli.engine.tuned_students` has students and teachers compute so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from csdm_cli.engine.inference import images_at_once
 from csdm_cli.engine.lens import Lens
 from csdm_cli.engine.teachers import Point
 from csdm_cli.errors import CsdmError
@@ -52,6 +54,11 @@ class Numerics:
     def as_dict(self) -> dict[str, Any]:
         """As JSON values."""
         return asdict(self)
+
+    @classmethod
+    def told(cls, described: Mapping[str, Any] | None) -> Numerics:
+        """Those that :meth:`as_dict` gave; plain ones of nothing."""
+        return cls(**{**described, "precision": Precision(described["precision"])}) if described else PLAIN
 
     def features(self, network: Network, images: Tensor) -> Tensor:
         """The network's features of images (N, C, H, W), in the images' type: (N, D)."""
@@ -120,9 +127,9 @@ class TunedNetwork(Network):
 class TunedLens(Lens):
     """The networks of another lens, each as a :class:`TunedNetwork`."""
 
-    def __init__(self, shared: Lens, numerics: Numerics) -> None:
+    def __init__(self, shared: Lens, features: Callable[[Network, Tensor], Tensor]) -> None:
         self._shared, self.channels = shared, shared.channels
-        self._features = features_by(numerics)
+        self._features = features
 
     def __len__(self) -> int:
         return len(self._shared)
@@ -134,7 +141,23 @@ class TunedLens(Lens):
 
 def tuned(lens: Lens, numerics: Numerics) -> Lens:
     """``lens`` with its networks computing so."""
-    return lens if numerics == PLAIN else TunedLens(lens, numerics)
+    return lens if numerics == PLAIN else TunedLens(lens, features_by(numerics))
+
+
+def tuned_for_any_number(lens: Lens, numerics: Numerics) -> Lens:
+    """As :func:`tuned`, for as many images as there happen to be: one program serves all of them."""
+    return TunedLens(lens, filled(features_by(numerics))) if numerics.compiled else tuned(lens, numerics)
+
+
+def filled(features: Callable[[Network, Tensor], Tensor]) -> Callable[[Network, Tensor], Tensor]:
+    """``features`` of images filled up to as many as are computed at once, without those of what was filled in."""
+
+    def run(network: Network, images: Tensor) -> Tensor:
+        missing = images_at_once(images) - len(images)
+        assert missing >= 0, "images go through a network in pieces"
+        return features(network, F.pad(images, (0, 0, 0, 0, 0, 0, 0, missing)))[: len(images)]
+
+    return run
 
 
 def features_by(numerics: Numerics) -> Callable[[Network, Tensor], Tensor]:

@@ -16,6 +16,7 @@ class PixelPlan:
     """How pixels move: optimiser, learning rate (pixels live in [0, 1]), schedule over ``iterations``.
 
     Attributes:
+        weight_decay: of the pixels, towards black: of the gradient, or decoupled from it with AdamW.
         average: decay d of the moving average that is stored, in [0, 1); 0 stores the images of the last step.
     """
 
@@ -24,6 +25,7 @@ class PixelPlan:
     schedule: Schedule
     iterations: int
     average: float = 0.0
+    weight_decay: float = 0.0
 
 
 class Pixels:
@@ -93,7 +95,7 @@ def learning_rate(plan: PixelPlan, step: int) -> float:
 
 def _optimizer(images: Tensor, plan: PixelPlan) -> torch.optim.Optimizer:
     if plan.optimizer is PixelOptimizer.adam:
-        return torch.optim.Adam([images], lr=plan.lr)
+        return torch.optim.Adam([images], lr=plan.lr, weight_decay=plan.weight_decay)
     if plan.optimizer is PixelOptimizer.adamw:
-        return torch.optim.AdamW([images], lr=plan.lr)
-    return torch.optim.SGD([images], lr=plan.lr, momentum=0.5)
+        return torch.optim.AdamW([images], lr=plan.lr, weight_decay=plan.weight_decay)
+    return torch.optim.SGD([images], lr=plan.lr, momentum=0.5, weight_decay=plan.weight_decay)

@@ -3,10 +3,46 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+STAGES = 60
 DECAY, DECAY_AT = 0.2, (2 / 3, 5 / 6)  # of the schedule "steps": the field's (IDC, DREAM)
+
+
+@dataclass(frozen=True)
+class Duration:
+    """How long a network is trained: in passes over its images, or in optimiser steps; one of both is None.
+
+    What happens on the way happens after stages: epochs, or as many parts of equal length as the steps make epochs, at
+    most :data:`STAGES`.
+    """
+
+    epochs: int | None = None
+    steps: int | None = None
+
+    def ends(self, count: int, batch: int) -> dict[int, int]:
+        """The stage, from 1 on, that each boundary step completes, for ``count`` images in batches of ``batch``."""
+        batch = min(batch, count)
+        if self.epochs is not None:
+            return {-(-epoch * count // batch): epoch for epoch in range(1, self.epochs + 1)}
+        assert self.steps is not None
+        stages = max(1, min(STAGES, self.steps * batch // count))
+        return {-(-stage * self.steps // stages): stage for stage in range(1, stages + 1)}
+
+    def as_dict(self) -> dict[str, int]:
+        """What was said, for a header or a key."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def __str__(self) -> str:
+        return f"{self.epochs} epochs" if self.epochs is not None else f"{self.steps:,} steps"
+
+    @classmethod
+    def told(cls, described: Mapping[str, Any]) -> Duration:
+        """The one that :meth:`as_dict` gave, among other things."""
+        steps = described.get("steps")
+        return cls(steps=int(steps)) if steps is not None else cls(epochs=int(described["epochs"]))
 
 
 @dataclass(frozen=True)

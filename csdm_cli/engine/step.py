@@ -99,9 +99,9 @@ def activation_bytes(network: Network, shape: tuple[int, ...], device: torch.dev
 
 
 class Matching:
-    """The loss of a method plus ``calibration`` times the teachers' cross-entropy, over all classes.
+    """The loss of a method plus ``calibration`` times the teachers' cross-entropy, each a sum over all classes.
 
-    The cross-entropy is a mean over all decoded images.
+    The cross-entropy of a class is the mean over its decoded images.
     """
 
     def __init__(
@@ -170,7 +170,7 @@ class Matching:
         batch = self._batch(sights[FEATURES], logits, look, first, last)
         terms = self.method.losses(batch, step)
         if self.calibration != 0:
-            share = self.calibration / self.formation.decoded
+            share = self.calibration / self.formation.per_class
             logits = sights[look.view.teacher, "final"]
             terms["calibration"] = share * cross_entropy(logits, batch.labels, reduction="sum")
         return terms

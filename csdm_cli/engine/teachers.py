@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,7 +14,7 @@ from csdm_cli import atomic, tensorfile
 from csdm_cli.console import note
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.claims import do_unclaimed
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teaching import EPOCH, FINAL, INITIAL, Lesson, Pupil, teach
 from csdm_cli.engine.together import counted, groups_of, stands_together
 from csdm_cli.errors import CsdmError, UsageError
@@ -24,6 +24,9 @@ from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import kinds, outputs, seal
+
+if TYPE_CHECKING:
+    from csdm_cli.engine.numerics import Numerics
 
 # Code that decides what a teacher is.
 ROOMS = (
@@ -59,7 +62,7 @@ class TeacherPlan:
 
     Attributes:
         teachers: networks in the pool, all of one architecture and with seeds of their own.
-        epochs: passes over the training set.
+        duration: of their training.
         loss: what they minimise.
         recipe: how they are trained.
         trajectory: whether the weights after every epoch are kept.
@@ -67,7 +70,7 @@ class TeacherPlan:
     """
 
     teachers: int
-    epochs: int
+    duration: Duration
     loss: TeacherLoss
     recipe: Recipe
     trajectory: bool
@@ -96,7 +99,7 @@ class TeacherPool:
 
     @property
     def epochs(self) -> int:
-        """Epochs that each teacher was trained for."""
+        """Stages that each teacher was trained for: epochs, or equal parts of its steps."""
         return int(self.headers[0]["epochs"])
 
     @property
@@ -122,7 +125,9 @@ class TeacherPool:
     @property
     def description(self) -> dict[str, Any]:
         """How the pool was made, as JSON values without paths."""
-        shared = {name: self.headers[0][name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
+        first = self.headers[0]
+        shared = {name: first[name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
+        shared |= {name: first[name] for name in ("steps", "numerics") if name in first}
         return shared | {"teachers": len(self), "key": self.key}
 
     def weights(self, teacher: int, point: Point = "final") -> dict[str, Tensor]:
@@ -241,6 +246,7 @@ def train_pool(
     parallel: Parallel = Parallel.auto,
     checkpoint_every: float = 5.0,
     on_epoch: Callable[[int, int, float], None] | None = None,
+    numerics: Numerics | None = None,
 ) -> TeacherPool:
     """The pool of ``plan``: teachers found in ``cache`` are taken from there, the others are trained.
 
@@ -256,21 +262,25 @@ def train_pool(
         quiet: show no progress.
         parallel: whether teachers are trained one after another, or at once where the network allows it.
         checkpoint_every: seconds of training to lose at most, beyond the epoch in which a run is killed.
+        numerics: how networks compute in training; those that are not plain are trained one after another. None is
+            plain.
         on_epoch: called with the teacher, the epoch just done (from 1) and the loss of its last step.
 
     Raises:
         CsdmError: if training diverges or a class has no image.
     """
-    lesson = Lesson(data.to(device), spec, plan.epochs, TeacherLoss(plan.loss), plan.recipe, plan.trajectory)
+    loss = TeacherLoss(plan.loss)
+    lesson = Lesson(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics)
     example = build(spec, seed=0)
-    together = stands_together(parallel, example, torch.device(device))
-    fixed = _identity(data, spec, plan, torch.device(device), together)
+    tuning = lesson.tuning
+    together = not tuning and stands_together(parallel, example, torch.device(device))
+    fixed = _identity(data, spec, plan, torch.device(device), together) | tuning
     folder = cache / "teachers" / content_key(fixed)
     folder.mkdir(parents=True, exist_ok=True)
     pupils = [_pupil(number, plan, folder, fixed) for number in range(plan.teachers)]
     missing = [pupil.number for pupil in pupils if not _whole(pupil, plan, example)]
     if missing:
-        note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.epochs} epochs each", quiet=quiet)
+        note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.duration} each", quiet=quiet)
 
     def train(group: list[int]) -> None:
         left = [pupils[number] for number in group if not _whole(pupils[number], plan, example)]
@@ -305,7 +315,7 @@ def _identity(
         "mean": list(data.mean),
         "std": list(data.std),
         "spec": spec.as_dict(),
-        "epochs": plan.epochs,
+        "epochs": max(plan.duration.ends(len(data.images), plan.recipe.batch).values()),
         "loss": str(plan.loss),
         "recipe": asdict(plan.recipe),
         "trajectory": plan.trajectory,
@@ -314,7 +324,7 @@ def _identity(
         "device": device.type,
         "torch": str(torch.__version__),
         "source": source_hash(*ROOMS),
-    }
+    } | ({"steps": plan.duration.steps} if plan.duration.steps else {})
 
 
 def _whole(pupil: Pupil, plan: TeacherPlan, example: Network) -> bool:

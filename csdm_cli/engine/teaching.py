@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import balanced_softmax, cross_entropy, log_prior
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.together import JointMoment, train_together
 from csdm_cli.engine.training import TrainState
 from csdm_cli.errors import CsdmError
@@ -27,6 +27,9 @@ from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 
+if TYPE_CHECKING:
+    from csdm_cli.engine.numerics import Numerics
+
 # Prefixes of the weights in a teacher's file.
 INITIAL, FINAL, EPOCH = "initial.", "final.", "epoch-{:02d}."
 STATE = "state.safetensors"
@@ -34,14 +37,31 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True)
 class Lesson:
-    """What all teachers of a pool are taught, and how."""
+    """What all teachers of a pool are taught, and how; ``numerics`` are theirs in training, plain if None."""
 
     data: ImageSet
     spec: NetworkSpec
-    epochs: int
+    duration: Duration
     loss: TeacherLoss
     recipe: Recipe
     trajectory: bool
+    numerics: Numerics | None = None
+
+    @property
+    def tuning(self) -> dict[str, Any]:
+        """What a teacher depends on because of its numerics, as JSON values; nothing if they are plain."""
+        from csdm_cli.engine.numerics import PLAIN
+        from csdm_cli.engine.tuned_students import identity
+
+        return identity(self.numerics or PLAIN)
+
+    def in_training(self, network: Network) -> Network:
+        """What is to be trained in the place of ``network``, whose weights it has."""
+        # not above: numerics know of lenses, and these of teachers
+        from csdm_cli.engine.numerics import PLAIN
+        from csdm_cli.engine.tuned_students import in_training
+
+        return in_training(network, self.spec, self.numerics or PLAIN)
 
     @property
     def examples(self) -> Examples:
@@ -50,10 +70,8 @@ class Lesson:
 
     @property
     def ends(self) -> dict[int, int]:
-        """The epoch that each boundary step completes."""
-        count = len(self.data.images)
-        batch = min(self.recipe.batch, count)
-        return {-(-epoch * count // batch): epoch for epoch in range(1, self.epochs + 1)}
+        """The stage that each boundary step completes."""
+        return self.duration.ends(len(self.data.images), self.recipe.batch)
 
     def snapshot(self, network: Network) -> dict[str, Tensor]:
         """The weights to keep of a network in training, on the CPU.
@@ -168,7 +186,8 @@ def _teach(
                 for desk, value in zip(group, moment.losses.tolist(), strict=True):
                     on_epoch(desk.pupil.number, epoch, value)
 
-        networks, seeds = [desk.network for desk in group], [_training_seed(desk.pupil) for desk in group]
+        networks = [lesson.in_training(desk.network) for desk in group]
+        seeds = [_training_seed(desk.pupil) for desk in group]
         train_together(networks, lesson.examples, lesson.recipe, steps, seeds, loss=loss, starts=starts, on_step=after)
 
 

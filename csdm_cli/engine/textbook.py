@@ -55,7 +55,7 @@ def textbook_iteration(
         if calibration > 0:
             logits = lens.final(look.view.teacher)(_see(pixels.images[rows], look.view, formation, label))
             labels = torch.full((len(logits),), label, device=logits.device)
-            terms["calibration"] = calibration / formation.classes * cross_entropy(logits, labels)
+            terms["calibration"] = calibration * cross_entropy(logits, labels)
             terms["calibration"].backward()
             pixels.step(step)
         for name, value in terms.items():

@@ -1,4 +1,6 @@
-"""Students that compute as some :class:`~csdm_cli.engine.numerics.Numerics` say; they are always tested in float32.
+"""Students, and teachers in training, that compute as some :class:`~csdm_cli.engine.numerics.Numerics` say.
+
+They are always tested in float32.
 
 One program serves all students of an architecture, whatever they learn from: their weights are its inputs, and it is
 made once in a process for each number of images it is given. A compiled step is that of a plain one up to rounding
@@ -11,13 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from csdm_cli.engine.inference import images_at_once
-from csdm_cli.engine.numerics import PLAIN, Numerics, TunedNetwork, features_by
+from csdm_cli.engine.numerics import PLAIN, Numerics, TunedNetwork, features_by, filled
 from csdm_cli.keys import source_hash
 from csdm_cli.names import Precision
 from csdm_cli.networks import NetworkSpec
@@ -55,14 +56,12 @@ def in_test(network: Network, spec: NetworkSpec, numerics: Numerics) -> Network:
     exact = replace(numerics, precision=Precision.fp32)
 
     def features(own: Network, images: Tensor) -> Tensor:
-        size = images_at_once(images)
-        filled = F.pad(images, (0, 0, 0, 0, 0, 0, 0, size - len(images)))
-        return program(exact, spec, size, images.dtype, images.device)(own, filled)[: len(images)]
+        return program(exact, spec, len(images), images.dtype, images.device)(own, images)
 
-    return TunedNetwork(network, features)
+    return TunedNetwork(network, filled(features))
 
 
-def identity(numerics: Numerics) -> dict[str, object]:
+def identity(numerics: Numerics) -> dict[str, Any]:
     """What a result depends on, as JSON values; nothing for plain ones."""
     return {} if numerics == PLAIN else {"numerics": numerics.as_dict(), "numerics_source": source_hash(*ROOMS)}
 

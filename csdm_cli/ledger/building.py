@@ -10,12 +10,14 @@ from pydantic import TypeAdapter
 
 from csdm_cli.engine.evaluation import StudentRun
 from csdm_cli.engine.numerics import PLAIN, Numerics
+from csdm_cli.engine.recipe import Duration
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.findings import Finding
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.protocol import TODAY
 from csdm_cli.ledger.repeat import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.ledger.row import Computing, Data, Measured, Row, SectionName, Student
+from csdm_cli.ledger.units import modern_sections
 from csdm_cli.names import LabelKind
 from csdm_cli.scores import Scores, group_of_classes
 
@@ -62,7 +64,9 @@ def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, 
         factor=first.factor,
         scale="reduced",
         scale_text="unknown",
-        commands=commands(sections, str(first.facts["origin"]), len(found), numerics),
+        commands=commands(
+            modern_sections(sections, len(first.facts["counts"])), str(first.facts["origin"]), len(found), numerics
+        ),
         config=sections,
         network=dict(first.protocol["network"]),
         data=_data(first),
@@ -95,7 +99,8 @@ def scale_text(row: Row) -> str:
     if network["name"] == "convnet":
         parts = [f"ConvNet-{network['depth']} of width {network['width']}"]
     if distill.get("teacher_schedule"):
-        parts.append(f"{pretrain['teachers']} teachers of {pretrain['epochs']} epochs")
+        duration = Duration.told(pretrain)
+        parts.append(f"{pretrain['teachers']} teachers of {duration}")
         parts.append(f"{distill['iterations']:,} iterations")
     parts.append(f"students of {row.config['evaluate']['steps']:,} steps")
     sets = "" if row.is_full_data else f"{len(row.sets)} sets × "
@@ -110,8 +115,9 @@ def _scaled(row: Row, scale: Scale | None) -> Row:
 
 
 def _numerics(found: Finding) -> dict[Computing, Numerics]:
-    """What distillation and students tell of theirs, unless they are plain."""
+    """What teachers, distillation and students tell of theirs, unless they are plain."""
     told: dict[Computing, Any] = {"distill": found.origin.get("numerics"), "evaluate": found.protocol.get("numerics")}
+    told["pretrain"] = (found.origin.get("teachers") or {}).get("numerics")
     read = {part: TypeAdapter(Numerics).validate_python(value) for part, value in told.items() if value}
     return {part: own for part, own in read.items() if own != PLAIN}
 

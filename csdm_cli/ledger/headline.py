@@ -10,6 +10,7 @@ from csdm_cli.ledger.building import Commands
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.tables import GROUPS, OURS, Sheet, gap_closed, in_order, is_control, scale_of, stored
+from csdm_cli.ledger.units import modern_sections
 
 OWN = "csdm"
 BESIDE_IT = (OWN, "dm")
@@ -78,7 +79,9 @@ def _typed(rows: Sequence[Row], commands: Commands) -> str:
     lines: list[str] = []
     before: Sequence[str] = ()
     for row in rows:
-        typed = commands(row.config, row.data.origin, len(row.sets), row.numerics)
+        typed = commands(
+            modern_sections(row.config, len(row.data.counts)), row.data.origin, len(row.sets), row.numerics
+        )
         pairs = enumerate(zip(typed, before, strict=False))
         same = next((number for number, (now, then) in pairs if now != then), 0)
         lines += [f"# {shown_text(row.subject)}", *(f"$ {command}" for command in typed[same:])]

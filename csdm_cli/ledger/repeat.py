@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from csdm_cli import config
+from csdm_cli.engine.recipe import Duration
+from csdm_cli.ledger.units import in_units
 from csdm_cli.names import LabelKind, Profile
 from csdm_cli.networks.spec import default_depth
 
@@ -28,8 +30,9 @@ def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, A
     depth = spec["depth"] if spec["depth"] != default_depth(spec["size"]) else None
     given = {name: spec[name] for name in ("width", "norm", "pooling")} | {"network": spec["name"], "depth": depth}
     if teachers:
-        given |= {name: teachers[name] for name in ("teachers", "epochs", "loss", "trajectory", "seed")}
-        own = ("lr", "momentum", "weight_decay", "batch", "augment", "cutmix")
+        given |= {name: teachers[name] for name in ("teachers", "loss", "trajectory", "seed")}
+        given |= Duration.told(teachers).as_dict()
+        own = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
         given |= {name: teachers["recipe"][name] for name in own}
     return config.Pretrain.model_validate(given).model_dump(mode="json")
 
@@ -39,7 +42,9 @@ def evaluate_section(
 ) -> dict[str, Any]:
     """``evaluate`` from the protocol that students were taught by; ``network`` is the teachers'."""
     other = protocol["network"]["name"] if protocol["network"]["name"] != network["name"] else None
-    recipe = {name: protocol["recipe"][name] for name in ("lr", "weight_decay", "batch", "augment", "cutmix")}
+    recipe = {
+        name: protocol["recipe"][name] for name in ("lr", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
+    }
     given = {name: protocol[name] for name in ("students", "steps", "seed", "test_points")}
     settings = config.Evaluate.model_validate(
         recipe | given | {"network": other, "labels": labels, "split": tested_on, "controls": False}
@@ -50,4 +55,4 @@ def evaluate_section(
 def selection_section(method: str, ipc: int, factor: int) -> dict[str, Any]:
     """``distill`` for a control that was measured beside another set: a selection, for all real images the cheapest."""
     settings = config.Distill(method=method, ipc=ipc, factor=factor, labels=LabelKind.hard)
-    return settings.model_dump(mode="json")
+    return in_units(settings.model_dump(mode="json"))

@@ -19,7 +19,7 @@ SCHEMA: Literal["csdm ledger row 1"] = "csdm ledger row 1"
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 TABLE_NAME = r"^[a-z0-9][a-z0-9.-]*$"  # part of the name of a row's file
 SectionName = Literal["make_lt", "pretrain", "distill", "evaluate"]
-Computing = Literal["distill", "evaluate"]
+Computing = Literal["pretrain", "distill", "evaluate"]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -143,7 +143,8 @@ class Row:
         network: of the students.
         data, code, machine: see there.
         sets: all that was measured.
-        numerics: how networks computed while images were distilled, and students; what is left out was plain.
+        numerics: how teachers computed in training, networks while images were distilled, and students; what is left
+            out was plain.
         protocol: what the row was measured under (see ``protocol.py``); rows older than the field are of the first.
     """
 

@@ -58,7 +58,7 @@ class Csdm(OptimisedMethod):
     """
 
     Parameters = CsdmParameters
-    default_calibration: ClassVar[float] = 0.1
+    default_calibration: ClassVar[float] = 0.01
     summary = "class-aware spectral distribution matching"
     source = "arXiv 2603.01698"
     cost = "one forward and backward of the synthetic images per step (bank)"

@@ -21,7 +21,10 @@ class Dm(OptimisedMethod):
     summary = "matching of class means"
     source = "Zhao and Bilen, WACV 2023, arXiv 2110.04181"
     cost = "one forward and backward of the synthetic images per step (bank)"
-    departures = "looks through the trained teachers instead of a new random network every step"
+    departures = (
+        "looks through the trained teachers instead of a new random network every step; one step for all classes;"
+        " pixels are clamped to [0, 1]"
+    )
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:

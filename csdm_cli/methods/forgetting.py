@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teaching import Lesson
 from csdm_cli.methods.contract import Building, option
 from csdm_cli.names import TeacherLoss
@@ -55,7 +55,7 @@ class Forgetting(SelectionMethod):
         own, data, pool = self.parameters, start.data, start.pool
         assert pool is not None
         recipe = Recipe(**pool.description["recipe"])
-        lesson = Lesson(data, pool.spec, own.epochs, own.loss, recipe, trajectory=False)
+        lesson = Lesson(data, pool.spec, Duration(epochs=own.epochs), own.loss, recipe, trajectory=False)
         right = learning_history(lesson, derive_seed(start.seed, "forgetting"), quiet=start.quiet)
 
         def rule(label: int, count: int) -> Tensor:

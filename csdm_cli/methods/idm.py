@@ -45,6 +45,9 @@ class IdmParameters:
     grow_every: Annotated[int, Field(ge=1)] = option(30, "iterations between new random networks in the pool")
     pool_steps: Annotated[int, Field(ge=1)] = option(10, "SGD steps of a pool network when it is trained")
     pool_trained: Annotated[int, Field(ge=1)] = option(2, "pool networks that are trained after every iteration")
+    meter: Annotated[int, Field(ge=0)] = option(
+        0, "iterations after which the pool's running accuracies begin anew (the released code: 100; 0: never)"
+    )
 
 
 class Idm(OptimisedMethod):
@@ -52,8 +55,9 @@ class Idm(OptimisedMethod):
 
     a is the network's training accuracy in percent, as in the released code: the share of real training images, drawn
     from the long-tailed set as it is, that the network got right. Of a teacher that is over the whole set after its
-    training; of a pool network it is over all batches it was trained on so far, each judged before its step, and 0
-    before the first. With ``by_accuracy=false`` the term is λ·CE. The paper's partitioning is factor 2.
+    training; of a pool network it is over all batches it was trained on so far, or since its ``meter`` was reset, each
+    judged before its step, and 0 before the first. With ``by_accuracy=false`` the term is λ·CE. The paper's
+    partitioning is factor 2.
 
     With a ``pool`` the networks are the paper's own: random ones at first and every ``grow_every`` iterations one
     more, the oldest leaving a full pool; after every iteration ``pool_trained`` of them learn from real images. A view
@@ -64,7 +68,11 @@ class Idm(OptimisedMethod):
     summary = "matching of class means, cross-entropy weighed by accuracy"
     source = "Zhao et al., CVPR 2023, arXiv 2307.09742"
     cost = "as dm (bank); with a pool also pool_trained·pool_steps training steps of 256 real images per iteration"
-    departures = "looks through the teachers; its own pool of networks is --option pool=100"
+    verdicts = frozenset({"cross_entropy"})
+    departures = (
+        "looks through the teachers; its own pool of networks is --option pool=100; one step for all classes; λ belongs"
+        " to features of 2,048 numbers, and weighs more beside shorter ones; pixels are clamped to [0, 1]"
+    )
     parameters: IdmParameters
 
     @classmethod
@@ -73,7 +81,7 @@ class Idm(OptimisedMethod):
 
         A rate of 0.2 for pixels divided by σ is 0.2·σ² for pixels as they are: 0.008 with the field's σ of 0.2.
         """
-        own = {"ce_weight": 0.5 if ipc < 50 else 0.1, "pool": 100, "grow_every": 5 if ipc == 1 else 30}
+        own = {"ce_weight": 0.5 if ipc < 50 else 0.1, "pool": 100, "grow_every": 5 if ipc == 1 else 30, "meter": 100}
         return {
             "distill": {"option": own, "iterations": 20_000, "optimizer": "sgd", "lr": 0.008}
             | {"schedule": "constant", "factor": 2, "initial": "mix", "real_batch": 5000 if ipc == 1 else 256}
@@ -126,7 +134,7 @@ class Idm(OptimisedMethod):
 
     def idle_options(self) -> frozenset[str]:
         p = self.parameters
-        idle = set() if p.pool else {"grow_every", "pool_steps", "pool_trained"}
+        idle = set() if p.pool else {"grow_every", "pool_steps", "pool_trained", "meter"}
         idle |= {"teacher_schedule"} if p.pool else set()
         idle |= set() if p.ce_weight else {"by_accuracy"}
         return frozenset(idle)
@@ -162,6 +170,10 @@ class _Member:
         """As matching uses it: evaluation mode, no gradient for weights."""
         self.network.eval().requires_grad_(False)
         self.optimizer.zero_grad(set_to_none=True)
+
+    def forget(self) -> None:
+        """Begin to measure the accuracy anew."""
+        self.right, self.seen = torch.zeros_like(self.right), 0
 
     def learn(self, images: Tensor, labels: Tensor) -> None:
         """One SGD step on the mean cross-entropy of a batch; in cache-sized parts where no layer couples images."""
@@ -215,6 +227,9 @@ class _Pool(Lens):
                 images, labels = self._batch(rng)
                 with own_randomness(self._device, derive_seed(self._seed, "pool", "network", step, index, turn)):
                     self._members[index].learn(images, labels)
+        if self._parameters.meter and (step + 1) % self._parameters.meter == 0:
+            for member in self._members:
+                member.forget()
         if (step + 1) % self._parameters.grow_every == 0:
             self._members.append(self._born(self._members[-1].number + 1))
             del self._members[: -self._parameters.pool]

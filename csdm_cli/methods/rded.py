@@ -51,7 +51,8 @@ class Rded(BuildingMethod):
     cost = "one forward per teacher of mipc·crops crops a class"
     departures = (
         "all teachers judge and label (the paper: one, with batch normalisation); students meet stored labels, at"
-        " temperature 1, under the common recipe (the paper: the teacher's of every cutmixed batch, at temperature 20)"
+        " temperature 1, under the common recipe (the paper: the teacher's of every cutmixed batch, at temperature"
+        " 20, that divides the students' logits too; here it softens the labels alone)"
     )
     default_labels = LabelKind.soft
     needs_teachers = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -28,6 +28,9 @@ class WmddParameters:
 
     batch_norm: Annotated[float, Field(ge=0)] | None = option(
         None, "weight of the batch-norm statistics (default: 10, or 0 for teachers without batch norm)"
+    )
+    classes: Literal["sum", "mean"] = option(
+        "sum", "whether the classes' distances are added up, as their cross-entropies are, or averaged"
     )
 
 
@@ -53,12 +56,12 @@ class Support(Summary):
 
 
 class Wmdd(OptimisedMethod):
-    """(1/C)·Σ_c ‖F_c - b_c‖_F + r_bn·Σ_l (‖μ_l - μ_lc‖ + ‖σ²_l - σ²_lc‖), with r_wb·cross-entropy by the engine.
+    """Σ_c ‖F_c - b_c‖_F + r_bn·Σ_l (‖μ_l - μ_lc‖ + ‖σ²_l - σ²_lc‖), with r_wb·cross-entropy by the engine.
 
     F_c are the features of the class's m decoded synthetic images, and b_c the m support points of the Wasserstein-2
     barycentre of its real features (free support, uniform weights), point i tied to image i; the norm is not
     squared. μ and σ² are the means and variances per channel of what reaches batch-norm layer l, of the class's
-    synthetic images and of its real ones. All are means over classes, as the cross-entropy is, so that it keeps its
+    synthetic images and of its real ones. All are sums over classes, as the cross-entropy is, so that it keeps its
     weight beside them whatever the number of classes.
     """
 
@@ -68,16 +71,17 @@ class Wmdd(OptimisedMethod):
     source = "Liu et al., ICCV 2025, arXiv 2311.18531"
     cost = "one forward and backward of the synthetic images per step (bank; its barycentres take a while to find)"
     departures = (
-        "a barycentre per view, in the convnet's flattened maps instead of one in a ResNet-18's pooled features; "
-        "a norm per class and their mean instead of one norm over a batch of several classes; hard labels; no "
-        "batch-norm statistics with teachers without batch norm"
+        "a barycentre per view, in the convnet's flattened maps instead of one in a ResNet-18's pooled features;"
+        " a norm per class and their sum instead of one norm over a batch of several; hard labels; no batch-norm"
+        " statistics with teachers without batch norm; Adam's betas are (0.9, 0.999), not (0.5, 0.9); crops are shifts"
+        " by an eighth, not RandomResizedCrop(0.08, 1) and a roll"
     )
     parameters: WmddParameters
 
     def __init__(self, parameters: WmddParameters) -> None:
         super().__init__(parameters)
         self._support = Support(1, None, 0)  # until :meth:`prepare`
-        self._weight, self._classes = 0.0, 1
+        self._weight, self._divisor = 0.0, 1
         self._layers: tuple[int, ...] = ()
 
     @classmethod
@@ -97,7 +101,7 @@ class Wmdd(OptimisedMethod):
         """Raises: UsageError without a bank, or with a weight for batch-norm layers that are not there."""
         if context.data is not None:
             raise UsageError("--real fresh: wmdd ties every image to one point of a whole class's barycentre; use bank")
-        self._classes = len(context.counts)
+        self._divisor = len(context.counts) if self.parameters.classes == "mean" else 1
         network = context.pool.network(0) if context.pool else None
         self._layers = tuple(layer.num_features for layer in norm_layers(network)) if network else ()
         asked = self.parameters.batch_norm
@@ -116,13 +120,13 @@ class Wmdd(OptimisedMethod):
         features = batch.by_class(batch.features)[:, :, : self._support.dim]
         support = batch.real.summaries[Support.name]
         distances = torch.linalg.vector_norm(features - support, dim=(1, 2))
-        terms = {"barycentre": distances.sum() / self._classes}
+        terms = {"barycentre": distances.sum() / self._divisor}
         if self._weight > 0:
             assert batch.real.mean is not None and self._support.dim is not None
             extra = slice(self._support.dim, None)
             own, real = batch.class_means(batch.features)[:, extra], batch.real.mean[:, extra]
             distance = statistics_distance(own, real, self._layers)
-            terms["batch_norm"] = self._weight * distance.sum() / self._classes
+            terms["batch_norm"] = self._weight * distance.sum() / self._divisor
         return terms
 
 

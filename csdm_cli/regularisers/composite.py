@@ -21,7 +21,7 @@ PREFIX = "regularizer-"
 # What the method tells about itself and the regularisers leave as it is.
 KEPT = (
     *("source", "cost", "departures", "default_calibration", "default_schedule", "default_labels"),
-    *("class_separable", "pools_real", "answers"),
+    *("class_separable", "pools_real", "answers", "verdicts"),
 )
 
 

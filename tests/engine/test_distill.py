@@ -50,7 +50,7 @@ def new_run(data, pool, folder, optimizer=PixelOptimizer.adam, iterations=7, met
     start = initial_images(data, 2, 2, Initial.mix, seed=0)
     pixels = Pixels(start, PixelPlan(optimizer, 0.02, Schedule.cosine, iterations))
     if textbook:
-        return pixels, own, partial(textbook_iteration, pixels, own, formation, lens, real, 1.0)
+        return pixels, own, partial(textbook_iteration, pixels, own, formation, lens, real, 1 / 3)
     matching = Matching(own, formation, lens, 1.0, Chunking(3, 2))
     return pixels, own, partial(batched_iteration, pixels, matching, real)
 

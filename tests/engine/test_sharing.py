@@ -11,7 +11,7 @@ from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.checkpoint import Checkpoint
 from csdm_cli.engine.distill import Distillation, optimise
 from csdm_cli.engine.ranks import ALONE, Ranks
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.shares import share_of
 from csdm_cli.engine.sharing import collected
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
@@ -50,7 +50,7 @@ def uneven() -> ImageSet:
 @pytest.fixture(scope="module")
 def pool9(uneven: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> TeacherPool:
     recipe = Recipe("sgd", 0.05, 0.9, 5e-4, 8, "crop", AugmentMode.single, 0.0, "steps")
-    plan = TeacherPlan(2, 2, TeacherLoss.balanced_softmax, recipe, True, 0)
+    plan = TeacherPlan(2, Duration(epochs=2), TeacherLoss.balanced_softmax, recipe, True, 0)
     spec = NetworkSpec("convnet", 4, 2, "instance", "avg", 3, 9, uneven.classes)
     return train_pool(uneven, spec, plan, tmp_path_factory.mktemp("teachers"), "cpu", quiet=True)
 

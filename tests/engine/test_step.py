@@ -85,7 +85,7 @@ def test_calibration_uses_final_weights_under_every_schedule(data, pool, schedul
     logits = network((images - centre) / spread)
     labels = torch.arange(3).repeat_interleave(2)
     images.grad = None
-    (2.0 * torch.nn.functional.cross_entropy(logits, labels)).backward()
+    (2.0 * 3 * torch.nn.functional.cross_entropy(logits, labels)).backward()  # a sum over 3 classes
     torch.testing.assert_close(with_both - matching_only, images.grad, rtol=0, atol=1e-10)
 
 

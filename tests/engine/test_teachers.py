@@ -12,7 +12,7 @@ from csdm_cli import tensorfile
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.normalisation import normalise
 from csdm_cli.engine.batches import Examples
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.engine.teaching import Lesson, _Notebook
 from csdm_cli.engine.training import TrainState, train
@@ -23,7 +23,7 @@ from csdm_cli.seeds import derive_seed
 
 SPEC = NetworkSpec("convnet", width=4, depth=2, channels=3, size=8, classes=3)
 RECIPE = Recipe("sgd", 0.05, 0.9, 5e-4, 7, "color_crop_flip", "single", 0.5, "steps")
-PLAN = TeacherPlan(2, 3, TeacherLoss.cross_entropy, RECIPE, trajectory=True, seed=4)
+PLAN = TeacherPlan(2, Duration(epochs=3), TeacherLoss.cross_entropy, RECIPE, trajectory=True, seed=4)
 
 
 def make(data: ImageSet, cache: Path, plan: TeacherPlan = PLAN, **options) -> TeacherPool:
@@ -197,7 +197,7 @@ def test_whatever_changes_a_teacher_changes_its_place(data: ImageSet, tmp_path: 
     plans = [
         PLAN,
         replace(PLAN, seed=5),
-        replace(PLAN, epochs=2),
+        replace(PLAN, duration=Duration(epochs=2)),
         replace(PLAN, loss=TeacherLoss.balanced_softmax),
         replace(PLAN, recipe=replace(RECIPE, lr=0.06)),
     ]
@@ -242,7 +242,9 @@ def test_training_accuracy_is_per_class(data: ImageSet, tmp_path: Path):
 
 def test_epochs_end_where_their_last_image_is_seen(data: ImageSet):
     def ends(batch: int) -> dict[int, int]:
-        lesson = Lesson(data, SPEC, 3, TeacherLoss.cross_entropy, replace(RECIPE, batch=batch), trajectory=False)
+        lesson = Lesson(
+            data, SPEC, Duration(epochs=3), TeacherLoss.cross_entropy, replace(RECIPE, batch=batch), trajectory=False
+        )
         return lesson.ends
 
     assert ends(7) == {3: 1, 6: 2, 8: 3}  # 18 images: after 18/7, 36/7 and 54/7 steps, rounded up

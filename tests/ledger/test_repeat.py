@@ -9,7 +9,8 @@ import pytest
 from csdm_cli import config
 from csdm_cli.commands.judging import protocol_of
 from csdm_cli.ledger.repeat import evaluate_section, make_lt_section, pretrain_section, selection_section
-from csdm_cli.names import TeacherLoss
+from csdm_cli.ledger.units import modern
+from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks import NetworkSpec
 
 FACTS = {
@@ -43,11 +44,15 @@ def test_a_folder_of_images_leaves_no_path():
 def test_teachers(depth):
     """As TeacherPool.description has them; a depth is left open where it is the images' own."""
     wanted = config.Pretrain(width=7, depth=depth, teachers=2, epochs=3, loss="cross-entropy", lr=0.5, seed=4)
+    wanted = wanted.model_copy(update={"augment_mode": AugmentMode.compose})
     spec = NetworkSpec("convnet", 7, depth, "instance", "avg", 3, 32, 10).as_dict()
-    recipe = {name: getattr(wanted, name) for name in ("lr", "momentum", "weight_decay", "batch", "augment", "cutmix")}
+    own = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
+    recipe = {name: getattr(wanted, name) for name in own}
     described = {"spec": spec, "teachers": 2, "epochs": 3, "loss": TeacherLoss.cross_entropy, "seed": 4}
     described |= {"trajectory": False, "recipe": recipe | {"optimizer": "sgd"}}
     assert config.Pretrain.model_validate(pretrain_section(described, spec)) == wanted
+    by_steps = config.Pretrain.model_validate(pretrain_section(described | {"epochs": 60, "steps": 900}, spec))
+    assert (by_steps.steps, by_steps.epochs) == (900, None)
     assert config.Pretrain.model_validate(pretrain_section(None, spec)) == config.Pretrain(width=7, depth=depth)
 
 
@@ -61,5 +66,5 @@ def test_students():
 
 
 def test_selections():
-    found = config.Distill.model_validate(selection_section("tiled-random", 5, 3))
+    found = config.Distill.model_validate(modern(selection_section("tiled-random", 5, 3), 10))
     assert (found.method, found.ipc, found.factor) == ("tiled-random", 5, 3)

@@ -13,7 +13,7 @@ from csdm_cli.data.build import build_longtail
 from csdm_cli.data.holdout import read_test
 from csdm_cli.engine.checkpoint import Checkpoint
 from csdm_cli.engine.distill import optimise
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.students import Examiner, evaluate_set
 from csdm_cli.engine.teachers import TeacherPlan, train_pool
 from csdm_cli.methods import load, method_names
@@ -35,7 +35,7 @@ def world(tmp_path_factory):
     longtail = build_longtail(wanted, folder / "data", folder)
     data = longtail.train()
     recipe = Recipe("sgd", 0.01, 0.9, 5e-4, 32, AUGMENT, AugmentMode.single, 0.0, "steps")
-    plan = TeacherPlan(2, 15, TeacherLoss.balanced_softmax, recipe, True, 0)
+    plan = TeacherPlan(2, Duration(epochs=15), TeacherLoss.balanced_softmax, recipe, True, 0)
     spec = NetworkSpec("convnet", 16, 3, "instance", "avg", data.channels, data.size, data.classes)
     return data, read_test(longtail), train_pool(data, spec, plan, folder, "cpu", quiet=True), folder
 

@@ -17,7 +17,7 @@ from csdm_cli.commands.assembling import assemble, make_method
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.checkpoint import Checkpoint
 from csdm_cli.engine.distill import optimise
-from csdm_cli.engine.recipe import Recipe
+from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
@@ -34,6 +34,7 @@ BESIDE: dict[tuple[str, str], dict[str, Any]] = {
     ("dsdm", "history_start"): {"history_start": 0, "history": 20.0},
     ("dsdm", "momentum"): {"history_start": 0, "history": 20.0},
     ("idm", "grow_every"): {"pool": 4},
+    ("idm", "meter"): {"pool": 4},
     ("idm", "pool_steps"): {"pool": 4},
     ("idm", "pool_trained"): {"pool": 4},
     ("ncfm", "sampler_lr"): {"sampler": "learned"},
@@ -69,7 +70,7 @@ def data() -> ImageSet:
 @pytest.fixture(scope="module")
 def pool(data: ImageSet, tmp_path_factory) -> TeacherPool:
     recipe = Recipe("sgd", 0.05, 0.9, 5e-4, 8, "crop", AugmentMode.single, 0.0, "steps")
-    plan = TeacherPlan(2, 4, TeacherLoss.balanced_softmax, recipe, True, 0)
+    plan = TeacherPlan(2, Duration(epochs=4), TeacherLoss.balanced_softmax, recipe, True, 0)
     spec = NetworkSpec("convnet", 4, 2, "instance", "avg", 3, 8, data.classes)
     return train_pool(data, spec, plan, tmp_path_factory.mktemp("teachers"), "cpu", quiet=True)
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import torch
 
+from csdm_cli.engine.recipe import Duration
 from csdm_cli.engine.teaching import Lesson
 from csdm_cli.methods.forgetting import Forgetting, ForgettingParameters
 from csdm_cli.names import TeacherLoss
@@ -29,7 +30,7 @@ def forget(start, **options):
 
 def events_of(start, never):
     """Per image, from the history of the same network."""
-    lesson = Lesson(start.data, start.pool.spec, 6, TeacherLoss.cross_entropy, RECIPE, False)
+    lesson = Lesson(start.data, start.pool.spec, Duration(epochs=6), TeacherLoss.cross_entropy, RECIPE, False)
     right = learning_history(lesson, derive_seed(start.seed, "forgetting")).tolist()
     events = []
     for x in range(len(right[0])):

@@ -104,7 +104,7 @@ def test_every_option_changes_the_loss(tmp_path):
 
 
 def test_idle_options_are_those_of_the_other_networks():
-    assert Idm(IdmParameters()).idle_options() == {"grow_every", "pool_steps", "pool_trained"}
+    assert Idm(IdmParameters()).idle_options() == {"grow_every", "pool_steps", "pool_trained", "meter"}
     assert Idm(IdmParameters(pool=3, ce_weight=0)).idle_options() == {"teacher_schedule", "by_accuracy"}
     with pytest.raises(UsageError, match="--teacher-schedule has no effect"):
         make_method(Distill(method="idm", option={"pool": 3}), frozenset({"teacher_schedule"}))
@@ -124,6 +124,21 @@ def test_the_pool_starts_with_three_grows_and_forgets_its_oldest(tmp_path):
     first, second, third = [0, 1, 2], [0, 1, 2, 3], [1, 2, 3, 4]
     assert grown == [first, second, second, third, third, [2, 3, 4, 5]]
     assert members(assembled(tmp_path, "idm", option={"pool": 2})) == [0, 1]
+
+
+def test_accuracies_begin_anew_when_the_meter_is_reset(tmp_path):
+    """Two members learn from all 18 images an iteration; after the second and the fourth that is forgotten."""
+    learning = {"pool": 2, "pool_steps": 1, "pool_trained": 2, "grow_every": 100}
+    seen = {}
+    for meter in (0, 2):
+        parts = assembled(tmp_path / str(meter), "idm", option=learning | {"meter": meter})
+        seen[meter] = []
+        for step in range(5):
+            parts.method.after_step(step)
+            state = parts.method.state_dict()
+            seen[meter].append(int(state["pool.0.seen"]))
+            assert int(state["pool.0.right"]) <= int(state["pool.0.seen"])
+    assert seen == {0: [18, 36, 54, 72, 90], 2: [18, 0, 18, 0, 18]}
 
 
 def test_every_member_is_looked_through_equally_often(tmp_path):

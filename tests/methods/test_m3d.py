@@ -17,6 +17,7 @@ from tests.reference import m3d as oracle
 from tests.reference.mmd import biased_mmd2, kernel
 
 DEFAULT = M3dParameters(KernelName.rbf, None)
+MOMENTS = {"second": 1.0, "third": 0.1}
 
 
 @pytest.mark.parametrize(("scales", "width"), [(5, 1.0), (1, 0.4), (2, 3.0)])
@@ -42,7 +43,7 @@ def test_polynomial_loss_is_the_formula(degree):
 
 
 def test_linear_kernel_without_moments_is_dm(tmp_path):
-    method = M3d(M3dParameters(KernelName.linear, None, second=0, third=0))
+    method = M3d(M3dParameters(KernelName.linear, None))
     assert method.bankable and method.request() == Dm(None).request()
     batch, real = random_batch(method.request())
     found = total(method.losses(batch, 0))
@@ -51,14 +52,13 @@ def test_linear_kernel_without_moments_is_dm(tmp_path):
         biased_mmd2(r, own, kernel("linear", 1, 1)) for r, own in zip(real, batch.features.split(4), strict=True)
     )
     assert float(found.detach()) == pytest.approx(by_kernel, rel=1e-9)
-    none = {"kernel": "linear", "option": {"second": 0, "third": 0}}
-    one, other = assembled(tmp_path, "m3d", **none), assembled(tmp_path, "dm")
+    one, other = assembled(tmp_path, "m3d", kernel="linear"), assembled(tmp_path, "dm")
     assert all(torch.equal(gradient(one, step)[1], gradient(other, step)[1]) for step in range(3))
 
 
 def test_loss_is_zero_between_a_class_and_itself():
-    for shape in (DEFAULT, M3dParameters(KernelName.linear, None), M3dParameters(KernelName.polynomial, None)):
-        method = M3d(shape)
+    for kernel_name in (KernelName.rbf, KernelName.linear, KernelName.polynomial):
+        method = M3d(M3dParameters(kernel_name, None, **MOMENTS))
         batch, _ = random_batch(method.request())
         real = replace(batch.real, features=list(batch.features.detach().split(4)))
         if real.mean is not None:

@@ -22,12 +22,15 @@ from tests.reference import wmdd as oracle
 
 def test_loss_is_the_formula():
     method = Wmdd(WmddParameters())
-    method.prepare(Context(COUNTS, torch.device("cpu"), torch.float64, 4))
+    averaged = Wmdd(WmddParameters(classes="mean"))
+    for own in (method, averaged):
+        own.prepare(Context(COUNTS, torch.device("cpu"), torch.float64, 4))
     batch, _ = random_batch(method.request())
     support = batch.real.summaries["support"]
     pairs = zip(batch.features.split(4), support, strict=True)
-    expected = sum(oracle.feature_loss(own.tolist(), points.tolist()) for own, points in pairs) / 3
+    expected = sum(oracle.feature_loss(own.tolist(), points.tolist()) for own, points in pairs)
     assert value(method.losses(batch, 0)) == pytest.approx(expected, rel=1e-9)
+    assert value(averaged.losses(batch, 0)) == pytest.approx(expected / 3, rel=1e-9)
     own = batch.features
     assert torch.autograd.gradcheck(lambda rows: total(method.losses(replace(batch, features=rows), 0)), (own,))
 
@@ -64,7 +67,7 @@ def test_batch_norm_statistics_are_the_formula(tmp_path):
         own = decode(stored[2 * label : 2 * label + 2], 2, 8)
         expected += oracle.batch_norm_loss(watched(own, label), watched(data.of_class(label).double() / 255, label))
     terms = parts.matching.backward(parts.pixels.images, look, 0)
-    assert float(terms["batch_norm"]) == pytest.approx(weight * expected / 3, rel=1e-9)
+    assert float(terms["batch_norm"]) == pytest.approx(weight * expected, rel=1e-9)
     assert len(norm_layers(network)) == 2
 
 

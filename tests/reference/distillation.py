@@ -56,11 +56,10 @@ def stretches(network, data) -> list[float]:
 def csdm_loss(
     network, stored, data, formation, theta, frequencies, alpha, calibration, stretch=None, debias=False, borrow=0.0
 ) -> Tensor:
-    """Σ_c mean_ω[α(|φ|-|ψ|)² + (1-α)·2|φ||ψ|(1 - cos Δ)] + calibration · mean cross-entropy."""
+    """Σ_c mean_ω[α(|φ|-|ψ|)² + (1-α)·2|φ||ψ|(1 - cos Δ)] + calibration · Σ_c mean cross-entropy of c."""
     total = torch.zeros((), dtype=stored.dtype)
     stretch = stretch or [1.0] * formation.classes
     transforms = real_transforms(network, data, theta, frequencies, stretch, debias, borrow)
-    logits, labels = [], []
     for label, phi in enumerate(transforms):
         own = decode(stored[label * formation.ipc : (label + 1) * formation.ipc], formation.factor, formation.size)
         unit = features_of(network, own, data.mean, data.std, theta, label)
@@ -70,6 +69,6 @@ def csdm_loss(
         total = total + (alpha[label] * amplitude + (1 - alpha[label]) * phase).mean()
         centre, spread = (torch.tensor(v, dtype=own.dtype).view(1, -1, 1, 1) for v in (data.mean, data.std))
         rows = theta.rows(torch.tensor([label] * len(own)))
-        logits.append(network(augment((own - centre) / spread, rows)))
-        labels += [label] * len(own)
-    return total + calibration * cross_entropy(torch.cat(logits), torch.tensor(labels))
+        logits = network(augment((own - centre) / spread, rows))
+        total = total + calibration * cross_entropy(logits, torch.tensor([label] * len(own)))
+    return total

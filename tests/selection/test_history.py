@@ -10,6 +10,7 @@ from csdm_cli.data.imageset import ImageSet
 from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.inference import predict
 from csdm_cli.engine.losses import log_prior
+from csdm_cli.engine.recipe import Duration
 from csdm_cli.engine.teaching import Lesson
 from csdm_cli.engine.training import train
 from csdm_cli.names import TeacherLoss
@@ -24,7 +25,7 @@ SPEC = NetworkSpec("convnet", 4, 2, "instance", "avg", 3, 8, 3)
 
 
 def lesson(loss=TeacherLoss.cross_entropy, epochs=3) -> Lesson:
-    return Lesson(small_set(), SPEC, epochs, loss, RECIPE, trajectory=False)
+    return Lesson(small_set(), SPEC, Duration(epochs=epochs), loss, RECIPE, trajectory=False)
 
 
 @given(
@@ -79,8 +80,8 @@ def test_logit_adjustment_judges_by_lowered_logits():
     flat = ImageSet(
         torch.full((18, 3, 8, 8), 128, dtype=torch.uint8), (9, 6, 3), ("a", "b", "c"), (0.5,) * 3, (0.2,) * 3
     )
-    plain = Lesson(flat, SPEC, 12, TeacherLoss.cross_entropy, RECIPE, trajectory=False)
-    adjusted = Lesson(flat, SPEC, 12, TeacherLoss.logit_adjustment, RECIPE, trajectory=False)
+    plain = Lesson(flat, SPEC, Duration(epochs=12), TeacherLoss.cross_entropy, RECIPE, trajectory=False)
+    adjusted = Lesson(flat, SPEC, Duration(epochs=12), TeacherLoss.logit_adjustment, RECIPE, trajectory=False)
     assert learning_history(plain, 0)[-1].tolist() == [True] * 9 + [False] * 9
     last = learning_history(adjusted, 0)[-1]
     assert log_prior(flat.counts).argmin() == 2 and last.tolist() != [True] * 9 + [False] * 9
