@@ -1,8 +1,9 @@
 """What each choice of precision, order of memory and compilation takes here: `python benchmarks/numerics.py`.
 
-A distillation iteration, a view of the real-side bank and a student's and a teacher's step under every choice, against float32, channels first and without
-compilation: below 1 is faster. Times are medians of interleaved rounds in one process. What is faster on a kind of
-device belongs into the table AUTOMATIC of csdm_cli/engine/numerics.py, and nothing else does.
+A distillation iteration, a view of the real-side bank, and a step of a student and of a teacher under every choice,
+against float32, channels first and without compilation: below 1 is faster. Times are medians of interleaved rounds in
+one process. What is faster on a kind of device belongs into the table AUTOMATIC of csdm_cli/engine/numerics.py, and
+nothing else does.
 """
 
 from __future__ import annotations

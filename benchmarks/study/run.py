@@ -1,8 +1,9 @@
 """Run the arms of the study that are missing: `python benchmarks/study/run.py --data DEV_SET [FACTOR ...]`.
 
-An arm is a factor and a name in arms.yaml. Its sets are distilled and judged by csdm's own commands, one after another;
-what is done stays, so the same command goes on after an interruption, and several processes share the work. An arm's
-scores are written to results/study/FACTOR/NAME.json when its last set is judged.
+An arm is a factor and a name in arms.yaml, or in another file of that form (`--arms`, `--results`). Its sets are
+distilled and judged by csdm's own commands, one after another; what is done stays, so the same command goes on after an
+interruption, and several processes share the work. An arm's scores are written to results/study/FACTOR/NAME.json when
+its last set is judged.
 """
 
 from __future__ import annotations
@@ -42,11 +43,12 @@ class Arm:
     change: dict[str, Any]
     settings: dict[str, dict[str, Any]]
     seeds: int
+    results: Path = RESULTS
 
     @property
     def file(self) -> Path:
         """Of the scores."""
-        return RESULTS / self.factor / (re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-") + ".json")
+        return self.results / self.factor / (re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-") + ".json")
 
 
 def main() -> None:
@@ -55,29 +57,32 @@ def main() -> None:
     parser.add_argument("factors", nargs="*", help="factors of arms.yaml, or FACTOR/NAME [default: all]")
     parser.add_argument("--data", type=Path, required=True, help="set made with make-lt --dev 200 --n-max 4800")
     parser.add_argument("--work", type=Path, default=Path("artifacts/study"), help="folder of the distilled sets")
+    parser.add_argument("--teachers", type=Path, help="of all arms [default: trained if missing]")
+    parser.add_argument("--arms", type=Path, default=HERE / "arms.yaml", help="the arms")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of their scores")
     chosen = parser.parse_args()
-    for arm in wanted(chosen.factors):
+    for arm in wanted(chosen.factors, chosen.arms, chosen.results):
         if not _is_done(arm):
             chosen.work.mkdir(parents=True, exist_ok=True)
             lock = FileLock(chosen.work / f"{content_key(arm.settings)}.lock", blocking=False)
             with contextlib.suppress(Timeout), lock:  # another process has it
-                run(arm, chosen.data, chosen.work)
+                run(arm, chosen.data, chosen.work, chosen.teachers)
 
 
-def arms() -> Iterator[Arm]:
-    """All of arms.yaml, in its order."""
-    told = read_yaml(HERE / "arms.yaml")
+def arms(file: Path = HERE / "arms.yaml", results: Path = RESULTS) -> Iterator[Arm]:
+    """All arms of ``file``, in its order."""
+    told = read_yaml(file)
     for factor, named in told["arms"].items():
         for name, change in named.items():
             own = dict(change)
             seeds = own.pop("seeds", told["seeds"])
             settings = overlaid(told["base"], _by_section(own))
-            yield Arm(factor, str(name), own, settings, seeds)
+            yield Arm(factor, str(name), own, settings, seeds, results)
 
 
-def wanted(factors: list[str]) -> list[Arm]:
+def wanted(factors: list[str], file: Path = HERE / "arms.yaml", results: Path = RESULTS) -> list[Arm]:
     """Arms of the factors, or of FACTOR/NAME, in the order asked for; all if none is named."""
-    found = list(arms())
+    found = list(arms(file, results))
     named = [[arm for arm in found if name in (arm.factor, f"{arm.factor}/{arm.name}")] for name in factors]
     if unknown := [name for name, own in zip(factors, named, strict=True) if not own]:
         known = dict.fromkeys(arm.factor for arm in found)
@@ -97,8 +102,9 @@ def _is_done(arm: Arm) -> bool:
     return arm.file.is_file() and len(json.loads(arm.file.read_bytes())["sets"]) >= arm.seeds
 
 
-def run(arm: Arm, data: Path, work: Path) -> None:
+def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     """Distil and judge the arm's sets, and write their scores."""
+    pool = () if teachers is None else ("--teachers", teachers)
     folder = work / content_key(arm.settings)
     folder.mkdir(parents=True, exist_ok=True)
     sections = dict(arm.settings)
@@ -109,7 +115,7 @@ def run(arm: Arm, data: Path, work: Path) -> None:
     for seed in range(arm.seeds):
         out = folder / str(seed)
         shared = ("--params", params, *computing, "--quiet", "--tracking", "none")
-        csdm("distill", data, *shared, "--seed", seed, "--out", out)
+        csdm("distill", data, *shared, *pool, "--seed", seed, "--out", out)
         told = csdm("evaluate", out, "--data", data, *shared, "--no-controls", "--json", "--out", out / "scores")
         scores = {name: json.loads(told)[name]["mean"] for name in SCORES}
         record = json.loads((out / "distilled.run.json").read_bytes())
