@@ -127,7 +127,7 @@ def test_frequencies_that_come_out_differently_are_refused(tmp_path, data, lens,
     path = entry_path(tmp_path, views.at(0))
     tensors, header = tensorfile.load(path)
     tensorfile.save(path, tensors, {**header, "checksum": header["checksum"] + 1})
-    with pytest.raises(CsdmError, match="other frequencies.*run the same command again"):
+    with pytest.raises(CsdmError, match=r"other frequencies.*run the same command again"):
         real.at(0)
 
 
