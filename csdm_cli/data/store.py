@@ -101,7 +101,7 @@ class Manifest:
         try:
             manifest = TypeAdapter(cls).validate_json(json.dumps(own), strict=True)
         except ValidationError as error:
-            field = error.errors()[0]["loc"][0]
+            field = next(iter(error.errors()[0]["loc"]), "text")
             raise CsdmError(f"{place} is damaged: its field {field!r} is of a wrong type; {AGAIN}") from error
         if problem := manifest.contradiction():
             raise CsdmError(f"{place} is damaged: its fields contradict each other ({problem}); {AGAIN}")
