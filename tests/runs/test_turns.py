@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from csdm_cli.runs import turns
 from csdm_cli.runs.turns import remember, told, turn
 from csdm_cli.storage import kinds
 from tests.commands.conftest import contents, run, workplace, world  # noqa: F401  # the fixtures of the commands
@@ -18,22 +19,22 @@ from tests.commands.processes import PRELOADED
 WORDS = ["distill", "data", "--teachers", "teachers", "--params", "params.yaml"]
 
 
-def test_who_comes_second_waits_and_is_told(tmp_path):
+def test_who_comes_second_waits_and_is_told(tmp_path, monkeypatch):
     target, other = tmp_path / "set" / "distilled.safetensors", tmp_path / "other" / "distilled.safetensors"
-    ready, order = threading.Event(), []
+    waits, order = threading.Event(), []
+    monkeypatch.setattr(turns, "note", lambda text, **_: waits.set())
 
     def second(key: str, place: Path) -> None:
-        ready.set()
         with turn(key, place) as waited:
             order.append((key, waited))
 
     for key, place in (("same", other), ("another", target)):  # the same run, or the same folder
-        ready.clear()
+        waits.clear()
         with turn("same", target) as waited:
             assert not waited
             thread = threading.Thread(target=second, args=(key, place))
             thread.start()
-            ready.wait()
+            assert waits.wait(60)
             order.append("first")
         thread.join()
     assert order == ["first", ("same", True), "first", ("another", True)]

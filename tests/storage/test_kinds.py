@@ -63,15 +63,12 @@ def test_tensor_files_are_told_by_their_header_even_if_damaged(tmp_path):
     assert not kind.wrote(path)
 
 
-@pytest.mark.parametrize(
-    "make", [Path.mkdir, lambda path: path.symlink_to(path.with_name("nowhere")), lambda path: None]
-)
-def test_links_folders_and_nothing_are_not_ours(tmp_path, make):
-    make(tmp_path / "x")
+def test_links_folders_and_nothing_are_not_ours(tmp_path):
     anything = kinds.containing("")
-    assert not anything.wrote(tmp_path / "x")
     (tmp_path / "file").write_text("")
-    assert anything.wrote(tmp_path / "file")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("file")
+    assert [name for name in ("file", "folder", "link", "nothing") if anything.wrote(tmp_path / name)] == ["file"]
 
 
 @pytest.mark.parametrize("command", ["evaluate", "cross_arch", "compare"])
