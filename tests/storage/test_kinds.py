@@ -99,3 +99,8 @@ def test_reports_and_rows_that_earlier_releases_wrote_are_ours():
 def test_other_metrics_are_not_ours(tmp_path, text):
     (tmp_path / "metrics.json").write_text(text)
     assert not kinds.METRICS.wrote(tmp_path / "metrics.json")
+
+
+def test_metrics_of_a_comparison_whose_rows_all_failed_are_ours(tmp_path):
+    (tmp_path / "metrics.json").write_text('{"digits-lt10-ipc1": {}}')
+    assert kinds.METRICS.wrote(tmp_path / "metrics.json")
