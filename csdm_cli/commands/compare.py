@@ -248,12 +248,13 @@ def _write(folder: Path, found: Sequence[Standing], result: dict[str, Any], trac
     }
     if bars:
         pictures.comparison(bars, axis, folder / "accuracy.png")
-        tracker.artifact(folder / "accuracy.png")
+        outputs.write_text(folder / "compare.csv", standings.as_csv(found), OUTPUTS["compare.csv"])
+        for name in ("accuracy.png", "compare.csv"):
+            tracker.artifact(folder / name)
     scores = {item.name: standings.scores_only(item) for item in found}
-    outputs.write_text(folder / "compare.csv", standings.as_csv(found), OUTPUTS["compare.csv"])
     outputs.write_json(folder / "metrics.json", scores, OUTPUTS["metrics.json"])
     outputs.write_json(folder / "compare.json", result, OUTPUTS["compare.json"])
     for item in found:
         tracker.headline(standings.headline(item))
-    for name in ("compare.csv", "metrics.json", "compare.json"):
+    for name in ("metrics.json", "compare.json"):
         tracker.artifact(folder / name)

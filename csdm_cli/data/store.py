@@ -28,6 +28,7 @@ MANIFEST_FILE = "manifest.json"
 TRAIN_FILE = "train.safetensors"
 DEV_FILE = "dev.safetensors"
 DATA_ROOT = Path("data")
+MOST_CHANNELS, LARGEST_SIDE = 256, 65536  # more is no image of ours
 AGAIN = "run csdm make-lt again, which gives the same images"
 # All that a set's folder holds; without dev.safetensors where no development set was asked for.
 FILES = {
@@ -104,7 +105,7 @@ class Manifest:
         try:
             manifest = TypeAdapter(cls).validate_json(json.dumps(own), strict=True)
         except ValidationError as error:
-            field = error.errors()[0]["loc"][0]
+            field = next(iter(error.errors()[0]["loc"]), "text")
             raise CsdmError(f"{place} is damaged: its field {field!r} is of a wrong type; {AGAIN}") from error
         if problem := manifest.contradiction():
             raise CsdmError(f"{place} is damaged: its fields contradict each other ({problem}); {AGAIN}")
@@ -113,14 +114,16 @@ class Manifest:
     def contradiction(self) -> str | None:
         """The first thing that cannot be true of any set; None if all can."""
         per_class = (self.class_names, self.counts, self.test_counts, self.selected)
-        reserved = (self.dev_per_class,) * self.classes if self.dev_per_class else ()
         sets = {"train", "test"} | ({"dev"} if self.dev_per_class else set())
         checks = {
             "classes": self.classes >= 1 and all(len(item) == self.classes for item in per_class),
             "counts": min(self.counts, default=0) >= 1 and min(self.test_counts, default=0) >= 0,
             "selected": tuple(map(len, self.selected)) == self.counts,
-            "dev_per_class": self.dev_per_class >= 0 and tuple(map(len, self.reserved)) == reserved,
-            "channels, size": min(self.channels, self.size, self.n_max) >= 1,
+            "dev_per_class": self.dev_per_class >= 0
+            and len(self.reserved) == (self.classes if self.dev_per_class else 0)
+            and all(len(positions) == self.dev_per_class for positions in self.reserved),
+            "n_max": self.n_max == max(self.counts, default=0),
+            "channels, size": 1 <= self.channels <= MOST_CHANNELS and 1 <= self.size <= LARGEST_SIDE,
             "mean, std": len(self.mean) == len(self.std) == self.channels
             and all(map(math.isfinite, self.mean))
             and all(0 < value < math.inf for value in self.std),

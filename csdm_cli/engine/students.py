@@ -174,7 +174,7 @@ def run_exam(exam: Exam, counts: Sequence[int], examiner: Examiner, *, title: st
     example = build(exam.spec, seed=0)
     together = numerics == PLAIN and stands_together(examiner.parallel, example, device)
     key = exam.key(protocol, together=together, numerics=numerics)
-    files = _Files(examiner.cache / "evaluations" / key if examiner.cache else None)
+    files = _Files(examiner.cache / "evaluations" / key if examiner.cache else None, exam, protocol)
     students = range(protocol.students)
     found = {number: runs for number in students if (runs := files.read(number)) is not None}
     missing = [number for number in students if number not in found]
@@ -196,6 +196,8 @@ class _Files:
     """The students' kept results; with no folder nothing is kept."""
 
     folder: Path | None
+    exam: Exam
+    protocol: Protocol
 
     def locks(self, numbers: Sequence[int]) -> list[Path]:
         """They keep other processes from training the same students meanwhile."""
@@ -213,8 +215,8 @@ class _Files:
             if not seal.is_whole(kept, SEAL):
                 raise ValueError("another hash")
             runs = [StudentRun.from_dict(value) for value in kept["runs"]]
-            if any(run.number != number or not run.curve or not run.confusion for run in runs):
-                raise ValueError("another student")
+            if len(runs) != len(self.exam.shifts) or not all(self._fits(run, number) for run in runs):
+                raise ValueError("another student or exam")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -227,6 +229,17 @@ class _Files:
         """Keep a result."""
         if self.folder is not None:
             atomic.write_json(self._file(number), seal.sealed({"runs": [asdict(run) for run in runs]}, SEAL))
+
+    def _fits(self, run: StudentRun, number: int) -> bool:
+        """Whether the run is one of student ``number`` in this exam."""
+        classes, images = self.exam.test.classes, len(self.exam.test.images)
+        sizes = [len(run.confusion), *map(len, run.confusion)]
+        return (
+            run.number == number
+            and sizes == [classes] * (classes + 1)
+            and sum(map(sum, run.confusion)) == images
+            and tuple(step for step, _ in run.curve) == self.protocol.tested_after
+        )
 
     def _file(self, number: int) -> Path:
         assert self.folder is not None

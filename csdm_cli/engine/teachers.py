@@ -333,7 +333,11 @@ def _whole(pupil: Pupil, plan: TeacherPlan, example: Network) -> bool:
         tensors, header = tensorfile.load(pupil.path)
     except CsdmError:
         return False
-    stages = [INITIAL, FINAL, *(EPOCH.format(epoch) for epoch in range(1, pupil.header["epochs"] + 1) if plan.trajectory)]
+    stages = [
+        INITIAL,
+        FINAL,
+        *(EPOCH.format(epoch) for epoch in range(1, pupil.header["epochs"] + 1) if plan.trajectory),
+    ]
     shapes = {stage + name: value.shape for stage in stages for name, value in example.state_dict().items()}
     own, scores = {name: header.get(name) for name in pupil.header}, header.get("train_accuracy")
     return (

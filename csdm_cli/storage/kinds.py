@@ -99,13 +99,13 @@ def _are_scores(value: Any) -> bool:
 
 
 def _are_metrics(value: dict[str, Any]) -> bool:
-    """Of one set (evaluate), by architecture (cross-arch), or by table and row (compare)."""
+    """Of one set (evaluate), by architecture (cross-arch), or by table and row (compare, where all rows may fail)."""
     tables = [*value.values()]
     rows = [row for table in tables if isinstance(table, dict) for row in table.values()]
     return (
         (_are_scores(value) and _has(value, ("method", "labels", "split")))
         or (bool(tables) and all(map(_are_scores, tables)))
-        or (bool(rows) and all(isinstance(table, dict) for table in tables) and all(map(_are_scores, rows)))
+        or (bool(tables) and all(isinstance(table, dict) for table in tables) and all(map(_are_scores, rows)))
     )
 
 

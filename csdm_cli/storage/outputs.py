@@ -32,7 +32,7 @@ def claim_file(path: Path, kind: Kind, option: str = "--out") -> None:
     """
     if kind.suffixes and path.suffix.lower() not in kind.suffixes:
         raise UsageError(f"{option}: got {str(path)!r}, expected a name that ends in {' or '.join(kind.suffixes)}")
-    atomic.refuse_unwritable(path.parent, option)
+    atomic.refuse_unwritable(path.parent if path.exists() else path, option)
     refuse_foreign(path, kind, option)
 
 

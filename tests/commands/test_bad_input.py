@@ -304,7 +304,8 @@ def test_an_out_that_cannot_be_written(workplace, command):
         arguments = ["distill", "data", "--teachers", "teachers"]
     option = "--png" if command == "show" else "--out"
     words = [word for word in arguments if word != "--out"]
-    fails(run(*words, option, "file/below", expect=None), 1, "cannot write file/below")
+    below = {"show": "file/below.png", "export": "file/below.npz"}.get(command, "file/below")
+    fails(run(*words, option, below, expect=None), 1, f"cannot write {below}")
 
 
 @pytest.mark.parametrize("first", [0, 1, 2])
