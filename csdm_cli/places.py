@@ -5,6 +5,20 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from csdm_cli.errors import CsdmError
+
+
+def expanded(path: Path) -> Path:
+    """``path`` with ``~`` as the user's home folder.
+
+    Raises:
+        CsdmError: the user has none: no HOME, and no entry among the machine's users.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise CsdmError(f"no home folder to find {path} in: set HOME, or CSDM_CACHE to a folder for caches") from None
+
 
 def project_root() -> Path | None:
     """The repository that holds the working directory; None outside one.
@@ -23,13 +37,17 @@ def project_root() -> Path | None:
 
 
 def cache_dir(*parts: str) -> Path:
-    """A folder of the cache: ``$CSDM_CACHE``, else ``.csdm`` in the repository, else the user's cache."""
+    """A folder of the cache: ``$CSDM_CACHE``, else ``.csdm`` in the repository, else the user's cache.
+
+    Raises:
+        CsdmError: that would be in the home of a user who has none.
+    """
     if chosen := os.environ.get("CSDM_CACHE"):
-        base = Path(chosen).expanduser().resolve()
+        base = expanded(Path(chosen)).resolve()
     elif root := project_root():
         base = root / ".csdm"
     else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().resolve() / "csdm"
+        base = expanded(Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")).resolve() / "csdm"
     return base.joinpath(*parts)
 
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from csdm_cli import names
 from csdm_cli.methods import method_names
+from csdm_cli.places import expanded
 from csdm_cli.regularisers import parse, parse_all
 
 Positive = Annotated[int, Field(ge=1)]
@@ -18,7 +19,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
-Folder = Annotated[Path, AfterValidator(Path.expanduser)]
+Folder = Annotated[Path, AfterValidator(expanded)]
 
 
 def _known_operations(text: str) -> str:
