@@ -39,7 +39,7 @@ versions: install
 test-lowest: ENV := .venv-lowest
 test-lowest:
 	$(PYTHON) -m venv $(ENV)
-	sed -nE 's/^ *"([a-z.-]+)>=([0-9.]+),.*",$$/\1==\2/p' pyproject.toml > $(ENV)/floors.txt
+	sed -nE 's/^ *"([A-Za-z0-9._-]+)(\[[^]]*\])?>=([0-9.]+).*/\1==\3/p' pyproject.toml > $(ENV)/floors.txt
 	python -m pip install --quiet --constraint $(ENV)/floors.txt --editable ".[dev]"
 	pytest -n auto -m "not slow"
 

@@ -25,7 +25,11 @@ def project_root() -> Path | None:
 
 
 def cache_dir(*parts: str) -> Path:
-    """A folder of the cache: ``$CSDM_CACHE``, else ``.csdm`` in the repository, else the user's cache."""
+    """A folder of the cache: ``$CSDM_CACHE``, else ``.csdm`` in the repository, else the user's cache.
+
+    Raises:
+        CsdmError: that would be in the home of a user who has none.
+    """
     if chosen := os.environ.get("CSDM_CACHE"):
         base = _expanded(chosen, "CSDM_CACHE")
     elif root := project_root():

@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 from csdm_cli.config import Params
 from csdm_cli.settings import load_params
+from tests.warm import warm_commands
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("make-lt", "pretrain", "distill", "evaluate", "cross-arch", "sweep", "compare", "profile", "report")
@@ -69,7 +70,7 @@ def test_the_shipped_params_are_valid():
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Path:
+def project(tmp_path_factory) -> Iterator[Path]:
     """A small repository with the pipeline, its stages not yet run."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "csdm_cli", folder / "csdm_cli", ignore=shutil.ignore_patterns("__pycache__"))
@@ -80,13 +81,14 @@ def project(tmp_path_factory) -> Path:
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", "-A")
     run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
-    return folder
+    with warm_commands(csdm="csdm_cli", dvc="dvc") as commands, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+        yield folder
 
 
 def run(folder: Path, *command: str) -> str:
     env = {**os.environ, "CSDM_TRACKING": "none", "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
     env.pop("CSDM_CACHE", None)
-    env["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{env['PATH']}"
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

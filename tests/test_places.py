@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from csdm_cli import places
+from csdm_cli.errors import CsdmError
 
 
 @pytest.fixture
@@ -50,3 +51,19 @@ def test_variables_decide(repository, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://localhost:5000")
     assert places.cache_dir("a", "b") == Path.home() / "elsewhere" / "a" / "b"
     assert places.tracking_uri() == "http://localhost:5000"
+
+
+def test_a_user_without_a_home_is_told_what_to_set(repository, monkeypatch, csdm):
+    """No HOME, and no entry among the machine's users: inside a repository nothing needs one."""
+
+    def nobody(number):
+        raise KeyError(number)
+
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    assert places.cache_dir() == repository / ".csdm"
+    with pytest.raises(CsdmError, match="set HOME, or CSDM_CACHE"):
+        places.expanded(Path("~/.cache"))
+    asked = csdm("make-lt", "digits", "--data-dir", "~/images")
+    assert (asked.exit_code, asked.stdout, asked.stderr.count("\n")) == (1, "", 1) and "~/images" in asked.stderr

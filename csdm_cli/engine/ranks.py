@@ -8,6 +8,8 @@ pulse. torchrun ends all processes when one on the same machine dies; a machine 
 from __future__ import annotations
 
 import json
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -163,7 +165,8 @@ def joined(device: torch.device) -> Iterator[Ranks]:
         return
     store, rank, world = _reached(lambda: next(rendezvous("env://", timeout=TIMEOUT)))
     backend = "nccl" if device.type == "cuda" else "gloo"
-    _reached(lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT))
+    with _hushed():
+        _reached(lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=world, timeout=TIMEOUT))
     ranks = Ranks(rank, world, PrefixStore("csdm", store))
     ended = threading.Event()
     threading.Thread(target=ranks.beat, args=(ended,), name="pulse", daemon=True).start()
@@ -172,6 +175,25 @@ def joined(device: torch.device) -> Iterator[Ranks]:
     finally:
         ended.set()
         dist.destroy_process_group()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Within the block nothing reaches standard output: gloo tells there (torch 2.9) whom it is connected with."""
+    sys.stdout.flush()
+    try:
+        kept = os.dup(1)
+    except OSError:  # it is closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _reached(contact: Callable[[], ValueT]) -> ValueT:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from csdm_cli.methods.csdm import Csdm
 from tests.commands.conftest import COMMANDS, contents, fails, litter, run
+from tests.warm import warm_commands
 
-REPOSITORY = Path(__file__).parents[2]
 DISTILL = ["distill", "data", "--ipc", "1", "--checkpoint-every", "0"]  # ten classes in four chunks: 3, 3, 3, 1
 TEACHERS = ["--teachers", "teachers"]
 
 
-def torchrun(
-    processes: int, *arguments: str, module: tuple[str, ...] = ("csdm_cli",)
-) -> subprocess.CompletedProcess[str]:
-    """``torchrun -m csdm_cli ARGUMENTS`` in the working directory, as so many processes."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes), "-m", *module]
-    own = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    words = [*arguments, "--params", "params.yaml"]
-    return subprocess.run([*command, *words], env=own, capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture(scope="module")
+def torchrun() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """``torchrun csdm ARGUMENTS`` in the working directory, as so many processes, or another ``program`` instead."""
+    with warm_commands(torchrun="torch.distributed.run", csdm="csdm_cli", dying="tests.commands.dying_rank") as folder:
+
+        def start(processes: int, *arguments: str, program: str = "csdm") -> subprocess.CompletedProcess[str]:
+            command = [folder / "torchrun", "--nproc-per-node", str(processes), "--no-python", folder / program]
+            words = [*arguments, "--params", "params.yaml"]
+            return subprocess.run([*command, *words], capture_output=True, text=True, timeout=120, check=False)
+
+        yield start
 
 
 def csdm_lines(text: str) -> list[str]:
@@ -34,7 +36,7 @@ def csdm_lines(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("processes", "teachers"), [(2, []), (3, TEACHERS)], ids=["2 ranks", "3 ranks"])
-def test_the_same_bytes_for_any_number_of_ranks(workplace, tmp_path, monkeypatch, processes, teachers):
+def test_the_same_bytes_for_any_number_of_ranks(workplace, tmp_path, monkeypatch, torchrun, processes, teachers):
     """With 2 ranks they train the teachers too; with 3, shares are of 3, 3 and 4 classes."""
     monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "alone"))
     alone = run(*DISTILL, *teachers, "--out", "out/alone")
@@ -48,31 +50,31 @@ def test_the_same_bytes_for_any_number_of_ranks(workplace, tmp_path, monkeypatch
     assert not litter(Path.cwd()) and not litter(tmp_path / "shared")
 
 
-def test_a_rank_that_is_killed_ends_the_job_in_one_line_and_the_next_run_goes_on(workplace, tmp_path):
+def test_a_rank_that_is_killed_ends_the_job_in_one_line_and_the_next_run_goes_on(workplace, tmp_path, torchrun):
     shared = [*DISTILL, *TEACHERS, "--out", "out/shared"]
-    job = torchrun(2, "1", "2", *shared, module=("tests.commands.dying_rank",))
+    job = torchrun(2, "1", "2", *shared, program="dying")
     assert job.returncode == 1 and job.stdout == ""
     errors = [line for line in job.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and errors[0].startswith("error: rank 1 of 2 died"), job.stderr
-    assert job.stderr.count("Traceback") == 1  # torchrun's own report
+    assert job.stderr.count("Traceback") == 1, job.stderr  # torchrun's own report
     assert not Path("out").exists()
     checkpoints = tmp_path / "cache" / "checkpoints"
     assert len(list(checkpoints.glob("*.rank-1-of-2-by-3.safetensors"))) == 1  # rank 0 may have been behind
-    again = torchrun(2, "1", "1", *shared, module=("tests.commands.dying_rank",))
+    again = torchrun(2, "1", "1", *shared, program="dying")
     assert again.returncode == 0, "rank 1 began anew, with the step at which it dies\n" + again.stderr
     run(*DISTILL, *TEACHERS, "--out", "out/alone")
     assert contents(Path("out/shared")) == contents(Path("out/alone"))
     assert not list(checkpoints.iterdir())
 
 
-def test_ranks_share_the_students(world, workplace):
+def test_ranks_share_the_students(world, workplace, torchrun):
     job = torchrun(2, *COMMANDS["evaluate"])
     assert job.returncode == 0, job.stderr
     assert contents(Path("out/evaluation")) == contents(world.folder / "out/evaluation")
     assert job.stdout.count("trained on") == 1
 
 
-def test_a_fault_that_all_ranks_find_is_told_once(workplace):
+def test_a_fault_that_all_ranks_find_is_told_once(workplace, torchrun):
     job = torchrun(2, *DISTILL, "--out", "params.yaml/out")
     assert job.returncode == 1
     errors = [line for line in job.stderr.splitlines() if line.startswith("error: ")]
