@@ -245,7 +245,8 @@ def _write(folder: Path, found: Sequence[Standing], result: dict[str, Any], trac
     atomic.write_text(folder / "compare.csv", standings.as_csv(found))
     atomic.write_json(folder / "metrics.json", {item.name: standings.scores_only(item) for item in found})
     atomic.write_json(folder / "compare.json", result)
+    atomic.write_json(folder / "summary.json", {item.name: standings.accuracies(item) for item in found})
     for item in found:
-        tracker.headline(standings.headline(item))
+        tracker.headline({f"accuracy/{item.name}/{row}": value for row, value in standings.accuracies(item).items()})
     for name in ("compare.csv", "metrics.json", "compare.json"):
         tracker.artifact(folder / name)

@@ -86,6 +86,7 @@ def run(
         protocols = {name: described_protocol(protocol, spec, numerics) for name, spec in specs.items()}
         atomic.write_json(folder / "metrics.json", result)
         atomic.write_json(folder / "protocol.json", protocols)
+        atomic.write_json(folder / "summary.json", {name: found["accuracy"]["mean"] for name, found in result.items()})
         tracker.artifact(folder / "accuracy.png")
         tracker.artifact(folder / "metrics.json")
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {max(case.distilled.ipc)}: {protocol.steps} steps"

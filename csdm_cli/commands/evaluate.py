@@ -29,7 +29,7 @@ from csdm_cli.commands.judging import (
 )
 from csdm_cli.commands.labelling import refuse_unknown_teachers
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.commands.tracked import made_with, run_name, scores_of, tell_of_scores, tell_of_set
+from csdm_cli.commands.tracked import made_with, per_class, run_name, scores_of, summary_of, tell_of_scores, tell_of_set
 from csdm_cli.console import emit, note
 from csdm_cli.engine.controls import ControlName, best_full, evaluate_full, evaluate_selections
 from csdm_cli.engine.evaluation import Evaluation
@@ -203,6 +203,9 @@ def _write(
     pictures.confusion(own.confusion, case.distilled.dataset.class_names, folder / "confusion.png")
     atomic.write_json(folder / "details.json", details)
     atomic.write_json(folder / "metrics.json", result)
+    atomic.write_json(folder / "summary.json", summary_of(own, result.get("share_of_gap_closed")))
+    info = case.distilled.dataset
+    atomic.write_csv(folder / "per_class.csv", per_class(own, info.class_names, info.counts))
     for name in ("accuracy.png", "confusion.png", "details.json", "metrics.json"):
         tracker.artifact(folder / name)
 
