@@ -48,6 +48,8 @@ class MlflowTracker(Guard):
         self._run = ""
         self._parent: str | None = None
         self._buffer: list[Metric] = []
+        self._aside: list[Metric] = []  # of the machine: sent behind the run's first number, which pages show first
+        self._measured = False
         self._params: set[str] = set()
         self._closing = threading.Event()
         with self.timed():
@@ -61,7 +63,6 @@ class MlflowTracker(Guard):
                     self._start(command, parent, name)
             except Exception as error:
                 raise CsdmError(_cannot_open(error)) from error
-            self._system = system_monitors()
         self.startup_seconds = self.overhead_seconds
         self.run_id: str | None = self._run
         self._sender = threading.Thread(target=self._send_now_and_then, name="tracking", daemon=True)
@@ -86,6 +87,7 @@ class MlflowTracker(Guard):
         if self.working:
             with self.timed():
                 self._buffer += _as_metrics(values, step, at)
+                self._measured = True
 
     def headline(self, values: Mapping[str, SupportsFloat], made_by: str | None = None) -> None:
         """Log numbers here, with the pipeline, and with the run that made the set."""
@@ -171,21 +173,27 @@ class MlflowTracker(Guard):
 
     def _send_now_and_then(self) -> None:
         """In a thread of its own, so that pages show a run that is at one long computation too."""
+        monitors = system_monitors()
         pause, next_look = FLUSH_SECONDS, time.monotonic()
         while not self._closing.wait(pause):
             if time.monotonic() >= next_look and self.working:
                 next_look = time.monotonic() + SYSTEM_SECONDS
-                self.metrics(system_metrics(self._system))
+                self._aside += _as_metrics(system_metrics(monitors))
             started = time.monotonic()
             self._flush()
             pause = max(FLUSH_SECONDS, (time.monotonic() - started) / FLUSH_SHARE)
 
     def _flush(self) -> None:
-        while self._buffer and self.working:
-            batch = self._buffer[:FLUSH_COUNT]
+        self._send(self._buffer)
+        if self._measured or self._closing.is_set():
+            self._send(self._aside)
+
+    def _send(self, numbers: list[Metric]) -> None:
+        while numbers and self.working:
+            batch = numbers[:FLUSH_COUNT]
             self.guarded(self._log, metrics=batch)
             if self.working:
-                del self._buffer[: len(batch)]
+                del numbers[: len(batch)]
 
     def _log(self, **batch: Any) -> None:
         self._client.log_batch(self._run, synchronous=True, **batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +17,7 @@ from csdm_cli.names import Preset
 from csdm_cli.presets import overlaid, preset_values
 
 SectionT = TypeVar("SectionT", bound=Section)
+NEAR_MISS = 0.8  # likeness from which a section's name is taken for a slip: distil and make-lt are, train is not
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class Resolved(Generic[SectionT]):
 def load_params(path: Path) -> Params:
     """Read and validate a params.yaml (YAML 1.2, as DVC reads it).
 
+    Sections of other programs are left alone; a name that is nearly one of ours is a mistake.
+
     Raises:
         UsageError: if there is no such file, it is not YAML, or its settings are wrong; all wrong keys and
             values are named at once.
     """
     try:
-        return Params.model_validate(read_yaml(path))
+        return Params.model_validate(_without_foreign(read_yaml(path)))
     except ValidationError as error:
         raise UsageError(mistakes.report(str(path), mistakes.in_params(error, Params))) from None
 
@@ -64,6 +68,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if content is not None and not isinstance(content, dict):
         raise UsageError(f"{path} holds a {type(content).__name__}; expected sections such as 'distill:'")
     return content or {}
+
+
+def _without_foreign(content: dict[str, Any]) -> dict[str, Any]:
+    """The sections that are ours, or were meant to be; and settings that stand outside of any section."""
+    sections = Params.model_fields
+    settings = {name for section in sections for name in type(getattr(Params(), section)).model_fields}
+
+    def ours(key: Any, value: Any) -> bool:
+        name = str(key).lower().replace("-", "_")
+        meant = get_close_matches(name, sections, n=1, cutoff=NEAR_MISS)
+        outside = name in settings or not isinstance(key, str)
+        return bool(meant) or (outside and not isinstance(value, dict))
+
+    return {key: value for key, value in content.items() if ours(key, value)}
 
 
 def section_name(section: type[Section]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import shutil
@@ -98,15 +96,7 @@ class FolderTracker(Guard):
 
     def table(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
         """Write a table as CSV."""
-
-        def write() -> None:
-            buffer = io.StringIO()
-            writer = csv.writer(buffer, lineterminator="\n")
-            writer.writerow(columns)
-            writer.writerows(zip(*columns.values(), strict=True))
-            atomic.write_text(self.folder / f"{name}.csv", buffer.getvalue())
-
-        self.guarded(write)
+        self.guarded(atomic.write_csv, self.folder / f"{name}.csv", columns)
 
     def artifact(self, path: Path) -> None:
         """Copy a file or a folder."""

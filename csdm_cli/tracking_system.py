@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 
 def system_monitors() -> list[BaseMetricsMonitor]:
-    """MLflow's, as far as what they read with is installed: psutil, and nvidia-ml-py for GPUs."""
+    """MLflow's, as far as what they read with is installed: psutil, and nvidia-ml-py for GPUs.
+
+    They are to be asked by the thread that called this: psutil counts the processor's use for each thread apart.
+    """
     found: list[BaseMetricsMonitor] = []
     with suppress(Exception):
         from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor

@@ -38,6 +38,17 @@ def test_an_empty_file_and_empty_sections_are_all_defaults(params):
     assert load_params(params("distill:\nevaluate: {}\n")) == config.Params()
 
 
+def test_sections_of_other_programs_are_left_alone(params):
+    loaded = load_params(params("train: {my_own_stage: 1}\ndistil_later: 3\n7: {a: 1}\ndistill: {ipc: 3}\n"))
+    assert loaded == config.Params(distill=config.Distill(ipc=3))
+
+
+@pytest.mark.parametrize("text", ["distil: {ipc: 3}", "make-lt: {size: 8}", "Evaluate: {steps: 3}", "kernel: laplace"])
+def test_near_misses_and_settings_outside_their_section_are_mistakes(params, text):
+    with pytest.raises(UsageError, match="unknown key"):
+        load_params(params(text))
+
+
 def test_yaml_1_2_values(params):
     """1e-3 is a number, ``none`` a word and 010 ten, as DVC reads them."""
     loaded = load_params(params("distill: {lr: 1e-3, ipc: 010, augment: none}\npretrain: {norm: none}\n"))

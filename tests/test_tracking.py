@@ -246,7 +246,7 @@ def test_sending_takes_a_hundredth_of_a_runs_time_at_most(client, monkeypatch):
         own, real = mlflow_tracker.threading.get_ident(), mlflow_tracker.time.monotonic
         with monkeypatch.context() as patch:
             patch.setattr(tracker, "_closing", Closing(pauses, times=1))
-            patch.setattr(tracker, "_system", [])
+            patch.setattr(mlflow_tracker, "system_monitors", list)
             monotonic = lambda: next(clock) if mlflow_tracker.threading.get_ident() == own else real()  # noqa: E731
             patch.setattr(mlflow_tracker.time, "monotonic", monotonic)
             tracker._send_now_and_then()
@@ -266,6 +266,9 @@ class Closing:
 
     def set(self):
         pass
+
+    def is_set(self):
+        return False
 
 
 def test_a_store_that_cannot_be_opened_is_one_clear_line(tmp_path, monkeypatch):

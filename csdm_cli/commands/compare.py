@@ -37,6 +37,7 @@ OUTPUTS = {
     "accuracy.png": kinds.PNG,
     "compare.csv": kinds.containing("dataset,imbalance,ipc,row,control,sets,students,"),
     "metrics.json": kinds.METRICS,
+    "summary.json": kinds.SUMMARY,
     "compare.json": kinds.json_with("settings", "source", "finished", "machine", "tables"),
 }
 ResultT = TypeVar("ResultT")
@@ -252,9 +253,11 @@ def _write(folder: Path, found: Sequence[Standing], result: dict[str, Any], trac
         for name in ("accuracy.png", "compare.csv"):
             tracker.artifact(folder / name)
     scores = {item.name: standings.scores_only(item) for item in found}
+    accuracies = {item.name: standings.accuracies(item) for item in found}
     outputs.write_json(folder / "metrics.json", scores, OUTPUTS["metrics.json"])
     outputs.write_json(folder / "compare.json", result, OUTPUTS["compare.json"])
+    outputs.write_json(folder / "summary.json", {"accuracy_percent": accuracies}, OUTPUTS["summary.json"])
     for item in found:
-        tracker.headline(standings.headline(item))
+        tracker.headline({f"accuracy/{item.name}/{row}": value for row, value in accuracies[item.name].items()})
     for name in ("metrics.json", "compare.json"):
         tracker.artifact(folder / name)

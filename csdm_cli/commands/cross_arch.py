@@ -34,6 +34,7 @@ from csdm_cli.tracking import open_tracker
 OUTPUTS = {
     "accuracy.png": kinds.PNG,
     "metrics.json": kinds.METRICS,
+    "summary.json": kinds.SUMMARY,
     "protocol.json": kinds.containing('"recipe"', '"students"', '"test_points"', '"network"'),
 }
 
@@ -95,6 +96,8 @@ def run(
         protocols = {name: described_protocol(protocol, spec, numerics) for name, spec in specs.items()}
         outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
         outputs.write_json(folder / "protocol.json", protocols, OUTPUTS["protocol.json"])
+        summary = {"accuracy_percent": {name: found["accuracy"]["mean"] for name, found in result.items()}}
+        outputs.write_json(folder / "summary.json", summary, OUTPUTS["summary.json"])
         tracker.artifact(folder / "accuracy.png")
         tracker.artifact(folder / "metrics.json")
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {max(case.distilled.ipc)}: {protocol.steps} steps"

@@ -45,10 +45,12 @@ from csdm_cli.values import ratio
 
 ARTIFACTS = Path("artifacts")
 LOSS_CURVE = "loss.png"
+LOSS_TABLE = "loss.csv"
 # The artifact last: while it is missing, the run counts as unfinished.
 OUTPUTS = {
     "grid.png": kinds.PNG,
     LOSS_CURVE: kinds.PNG,
+    LOSS_TABLE: kinds.containing("step,loss,"),
     "distilled.run.json": kinds.RUN_RECORD,
     FILE_NAME: DISTILLED,
 }
@@ -267,13 +269,14 @@ def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunReco
         curve = target.parent / LOSS_CURVE
         pictures.loss_curve(_lists(outcome.history), curve)
         tracker.artifact(curve)
-    tracker.headline(
-        {
-            "wall_seconds": record.wall_seconds,
-            "peak_memory_bytes": record.peak_memory_bytes,
-            "stored_bytes": stored_bytes(distilled),
-        }
-    )
+        outputs.write_csv(target.parent / LOSS_TABLE, _loss_table(outcome.history), OUTPUTS[LOSS_TABLE])
+    costs = {
+        "wall_seconds": record.wall_seconds,
+        "peak_memory_bytes": record.peak_memory_bytes,
+        "stored_bytes": stored_bytes(distilled),
+    }
+    tracker.headline(costs)
+    atomic.write_json(target.parent / "costs.run.json", costs)
     write_sidecar(target, record)
     save_distilled(target, distilled)
     tracker.artifact(grid)
@@ -305,6 +308,13 @@ def _tell(target: Path, distilled: Distilled, longtail: LongTail, runtime: Runti
     emit(result, lambda: lines, as_json=runtime.json)
     data = "" if is_in(longtail.folder) else f" --data {longtail.folder}"
     note(f"next: csdm evaluate {target.parent}{data}", quiet=runtime.quiet)
+
+
+def _loss_table(history: Mapping[str, Tensor]) -> dict[str, list[Any]]:
+    """The loss and its terms at every step, for plots that overlay runs."""
+    terms = _lists(history)
+    total = [sum(values) for values in zip(*terms.values(), strict=True)]
+    return {"step": list(range(len(total))), "loss": total} | terms
 
 
 def _lists(history: Mapping[str, Tensor]) -> dict[str, list[float]]:

@@ -29,7 +29,7 @@ from csdm_cli.commands.judging import (
 )
 from csdm_cli.commands.labelling import refuse_unknown_teachers
 from csdm_cli.commands.runtime import Runtime
-from csdm_cli.commands.tracked import made_with, run_name, scores_of, tell_of_scores, tell_of_set
+from csdm_cli.commands.tracked import made_with, per_class, run_name, scores_of, summary_of, tell_of_scores, tell_of_set
 from csdm_cli.console import emit, note
 from csdm_cli.engine.controls import ControlName, best_full, evaluate_full, evaluate_selections
 from csdm_cli.engine.evaluation import Evaluation
@@ -49,6 +49,8 @@ OUTPUTS = {
     "confusion.png": kinds.PNG,
     "details.json": kinds.json_with("protocol", "class_names", "rows"),
     "metrics.json": kinds.METRICS,
+    "summary.json": kinds.SUMMARY,
+    "per_class.csv": kinds.containing("class,images,group,accuracy,accuracy_std"),
     RECORDS: kinds.json_with("distill", evaluate=("finished", "wall_seconds", "machine", "code")),
 }
 
@@ -212,6 +214,11 @@ def _write(
     pictures.confusion(own.confusion, case.distilled.dataset.class_names, folder / "confusion.png")
     outputs.write_json(folder / "details.json", details, OUTPUTS["details.json"])
     outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
+    summary = summary_of(own, result.get("share_of_gap_closed"))
+    outputs.write_json(folder / "summary.json", summary, OUTPUTS["summary.json"])
+    info = case.distilled.dataset
+    table = per_class(own, info.class_names, info.counts)
+    outputs.write_csv(folder / "per_class.csv", table, OUTPUTS["per_class.csv"])
     for name in ("accuracy.png", "confusion.png", "details.json", "metrics.json"):
         tracker.artifact(folder / name)
 

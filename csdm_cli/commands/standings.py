@@ -200,9 +200,9 @@ def scores_only(standing: Standing) -> dict[str, Any]:
     }
 
 
-def headline(standing: Standing) -> dict[str, float]:
-    """For tracking: every row's accuracy, in percent."""
-    return {f"accuracy/{standing.name}/{row.name}": round(100 * row.accuracy.students.mean, 4) for row in standing.rows}
+def accuracies(standing: Standing) -> dict[str, float]:
+    """Of every row, in percent."""
+    return {row.name: round(100 * row.accuracy.students.mean, 4) for row in standing.rows}
 
 
 def as_json(standing: Standing) -> dict[str, Any]:

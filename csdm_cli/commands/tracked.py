@@ -115,6 +115,13 @@ def scores_of(evaluation: Evaluation) -> dict[str, float]:
     return found
 
 
+def summary_of(evaluation: Evaluation, share: float | None = None) -> dict[str, float | None]:
+    """The few numbers that people compare, for DVC: accuracies in percent, and the share of the gap closed."""
+    scores, names = metrics_of(evaluation), ("accuracy", "head", "medium", "tail", "worst_class")
+    found = {name: scores[name]["mean"] for name in names if name in scores}
+    return found | {"accuracy_std": scores["accuracy"]["std"], "gap": None if share is None else round(share, 4)}
+
+
 def per_class(evaluation: Evaluation, names: tuple[str, ...], counts: tuple[int, ...]) -> dict[str, list[Any]]:
     """A table: each class with its size, group and accuracy in percent, in label order."""
     groups = {label: group for group, labels in asdict(evaluation.groups).items() for label in labels}

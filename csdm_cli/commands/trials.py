@@ -112,7 +112,7 @@ def try_out(entry: Entry, seed: int, arena: Arena) -> Trial:
         CsdmError: if the method refuses, or training fails.
     """
     runtime, chosen = arena.runtime, entry.with_seed(seed)
-    tags = {"row": entry.name, "seed": seed}
+    tags = {"row": entry.name, "method": chosen.settings.method, "seed": seed}
     name = run_name(chosen.settings.model_dump(mode="json"))
     with open_tracker(runtime.tracking, "compare", tags=tags, parent=arena.parent, name=name, quiet=True) as tracker:
         with sealed("distilling"):

@@ -109,6 +109,11 @@ def _are_metrics(value: dict[str, Any]) -> bool:
     )
 
 
+def _are_accuracies(value: dict[str, Any]) -> bool:
+    """Of one set (evaluate), or of several by their names (cross-arch, compare)."""
+    return _has(value, ("accuracy", "accuracy_std", "worst_class", "gap")) or value.keys() == {"accuracy_percent"}
+
+
 def png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Type and contents of each chunk of a PNG.
 
@@ -157,4 +162,5 @@ PNG = Kind(_is_signed_png, (".png",))
 NPZ = Kind(_is_signed_zip, (".npz",))
 PT = Kind(_is_signed_zip, (".pt",))
 METRICS = json_that(_are_metrics)
+SUMMARY = json_that(_are_accuracies)
 RUN_RECORD = json_with("finished", "wall_seconds", "peak_memory_bytes", "machine", "code")

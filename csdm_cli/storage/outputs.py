@@ -12,7 +12,7 @@ nothing but an older output of the same command. Links to files are never follow
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -104,6 +104,12 @@ def write_json(path: Path, value: Any, kind: Kind) -> None:
     """:func:`write_bytes` for JSON, in the form of :func:`csdm_cli.atomic.write_json`."""
     refuse_foreign(path, kind)
     atomic.write_json(path, value)
+
+
+def write_csv(path: Path, columns: Mapping[str, Sequence[Any]], kind: Kind) -> None:
+    """:func:`write_bytes` for a table, column by column."""
+    refuse_foreign(path, kind)
+    atomic.write_csv(path, columns)
 
 
 def _refusal(folder: Path, place: Path, option: str) -> str:

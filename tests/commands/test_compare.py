@@ -286,9 +286,9 @@ def test_each_set_is_a_run_below_the_comparison(inside, monkeypatch):
     parent, *children = opened
     assert "parent" not in parent and {child["parent"] for child in children} == {"run 1"}
     assert [child["name"] for child in children[:3]] == [
-        "dm, ipc 2, seed 0",
-        "dm, ipc 2, seed 1",
-        "herding, ipc 2, seed 0",
+        "dm ipc2 seed0",
+        "dm ipc2 seed1",
+        "herding ipc2 seed0",
     ]
     assert children[1]["tags"]["method"] == "dm" and children[1]["tags"]["seed"] == 1
 
