@@ -26,7 +26,7 @@ from csdm_cli.commands.judging import (
     score_table,
     with_recipe_of,
 )
-from csdm_cli.commands.labelling import refuse_unknown_teachers
+from csdm_cli.commands.labelling import measured_on, refuse_own_judges, refuse_unknown_teachers
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.engine.controls import ControlName, best_full, evaluate_full, evaluate_selections
@@ -77,6 +77,7 @@ def run(
     case = open_case(file, data, foreign)
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
+    refuse_own_judges(labels, measured_on(case.distilled), settings.split)
     if settings.fairness and labels is LabelKind.soft:
         refuse_unknown_teachers(case.distilled)
     spec, protocol = case.spec(settings.network), protocol_of(settings)
