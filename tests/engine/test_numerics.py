@@ -110,7 +110,7 @@ def test_equal_runs_give_equal_bits(traced, tmp_path, own):
 
 @pytest.mark.parametrize("schedule", ["final", "interpolate"])
 def test_nothing_is_compiled_again_once_every_shape_was_seen(traced, tmp_path, schedule):
-    """Two chunks of different size; other teachers, and other weights of theirs, use the same two programs."""
+    """Two chunks of different size; other teachers, and other weights of theirs, use the same two programs; the real side has one."""
     torch._dynamo.reset()
     counters.clear()
     parts = iterating(tmp_path, Numerics(compiled=True), teacher_schedule=schedule)
@@ -124,7 +124,7 @@ def test_nothing_is_compiled_again_once_every_shape_was_seen(traced, tmp_path, s
 
 
 def test_bank_and_run_change_with_what_rounds_differently(tmp_path):
-    """But the real side is never compiled, and shares its bank."""
+    """Compilation does so to the real side too, whose bank is another then."""
     for own in EVERY:
         iterating(tmp_path, own)
     assert len(list((tmp_path / "bank").iterdir())) == 8
