@@ -110,7 +110,8 @@ def test_equal_runs_give_equal_bits(traced, tmp_path, own):
 
 @pytest.mark.parametrize("schedule", ["final", "interpolate"])
 def test_nothing_is_compiled_again_once_every_shape_was_seen(traced, tmp_path, schedule):
-    """Two chunks of different size; other teachers, and other weights of theirs, use the same two programs; the real side has one."""
+    """Two chunks of different size; other teachers, and other weights of theirs, use the same
+    two programs; the real side has one."""
     torch._dynamo.reset()
     counters.clear()
     parts = iterating(tmp_path, Numerics(compiled=True), teacher_schedule=schedule)
