@@ -120,12 +120,14 @@ def main() -> None:
     parser.add_argument("--ipc", type=int, default=10)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--fast", action="store_true", help="float32 as it is against bf16 compiled, and no other")
     parser.add_argument("--eager", action="store_true", help="without compilation, which takes minutes on a CPU")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
     device = torch.device(options.device)
-    choices = [own for own in CHOICES if not (options.eager and own.compiled)]
+    choices = [PLAIN, Numerics(Precision.bf16, compiled=True)] if options.fast else CHOICES
+    choices = [own for own in choices if not (options.eager and own.compiled)]
     found = measured(choices, options.ipc, options.width, options.rounds, device)
     where = asdict(machine(device)) | {"torch": torch.__version__, "width": options.width, "ipc": options.ipc}
     place = f"{where['gpu'] or where['processor']}, {where['threads']} threads"

@@ -341,6 +341,12 @@ class Compare(Section):
     split: names.EvaluationSplit | None = Field(
         None, description="images the students are tested on (default: that of evaluate)"
     )
+    tune: str | None = Field(
+        None,
+        min_length=1,
+        description="a grid of settings of distill for every method, such as 'calibration=0x,0.3x,1x,3x;lr=0.003,0.01':"
+        " as many trials for each, on --split dev (default: none)",
+    )
 
     @field_validator("methods", "ipc", "imbalance")
     @classmethod

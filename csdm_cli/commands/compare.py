@@ -20,6 +20,7 @@ from csdm_cli.commands.make_lt import find_or_make
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.standings import Row, Standing
 from csdm_cli.commands.trials import Arena, Trial, known_sets, try_out
+from csdm_cli.commands.tuning import Point, chosen, grid, refuse_to_tune_on_test
 from csdm_cli.console import emit, note
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
 from csdm_cli.engine.controls import ControlName, evaluate_full
@@ -45,7 +46,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class Contest:
-    """What all tables of a comparison share; ``numerics`` are the students'."""
+    """What all tables of a comparison share; ``numerics`` are the students', ``points`` each method's trials."""
 
     settings: config.Compare
     params: config.Params
@@ -56,6 +57,7 @@ class Contest:
     options: Options
     known: dict[str, Path]
     parent: str | None
+    points: tuple[Point, ...] = (Point(),)
 
 
 def run(
@@ -74,6 +76,8 @@ def run(
         CsdmError: after all the rest is done, if a method failed.
     """
     refuse_unread(params, settings)
+    refuse_to_tune_on_test(settings, params)
+    points = grid(settings.tune)
     if data and (settings.imbalance or settings.dataset):
         raise UsageError("--data names a set as it is: leave --imbalance and --dataset out")
     device, folder = runtime.apply(), out or ARTIFACTS / "compare"
@@ -86,7 +90,8 @@ def run(
     ipcs = ",".join(map(str, settings.ipc))
     name = f"compare {','.join(settings.methods)} ipc{ipcs} {settings.seeds} seeds"
     with open_tracker(runtime.tracking, "compare", params=described, name=name, quiet=runtime.quiet) as tracker:
-        contest = Contest(settings, params, runtime, device, numerics, teachers, options, known_sets(), tracker.run_id)
+        shared = (settings, params, runtime, device, numerics, teachers, options)
+        contest = Contest(*shared, known_sets(), tracker.run_id, tuple(points))
         try:
             found = [
                 _standing(longtail, ipc, contest)
@@ -97,6 +102,8 @@ def run(
             note("what is finished is kept: the same command goes on from there", quiet=runtime.quiet)
             raise
         result = _result(found, settings, device)
+        if settings.tune:
+            result["tuning"] = {item.name: chosen(item, _tuned(settings), points) for item in found}
         _write(folder, found, result, tracker)
     emit(result, lambda: [part for item in found for part in (*standings.table(item), "")], as_json=runtime.json)
     note(f"wrote {folder}/", quiet=runtime.quiet)
@@ -132,8 +139,9 @@ def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
     entries = []
     for method in settings.methods:
         if method not in CONTROLS:
-            entry = _guarded(method, failed, partial(_entry, method, ipc, arena, contest))
-            entries += [entry] if entry else []
+            for point in contest.points:
+                entry = _guarded(point.named(method), failed, partial(_entry, method, point, ipc, arena, contest))
+                entries += [entry] if entry else []
     rows, controls = [], []
     for entry in entries:
         rows += _rows(entry, arena, settings.seeds, failed)
@@ -148,9 +156,14 @@ def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
     return Standing(longtail, ipc, str(split), tuple(_with_shares([*rows, *controls])), failed)
 
 
-def _entry(method: str, ipc: int, arena: Arena, contest: Contest) -> Entry:
-    chosen = enter(method, ipc, contest.settings, contest.params)
-    return Entry(method, chosen, _ground(chosen.params, arena.longtail, contest), control=False)
+def _tuned(settings: config.Compare) -> list[str]:
+    """The methods but for controls, which have nothing to tune."""
+    return [method for method in settings.methods if method not in CONTROLS]
+
+
+def _entry(method: str, point: Point, ipc: int, arena: Arena, contest: Contest) -> Entry:
+    own = enter(method, ipc, contest.settings, point.on(contest.params))
+    return Entry(point.named(method), own, _ground(own.params, arena.longtail, contest), control=False)
 
 
 def _ground(params: config.Params, longtail: LongTail, contest: Contest) -> Ground:

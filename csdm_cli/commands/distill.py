@@ -46,11 +46,13 @@ from csdm_cli.values import ratio
 ARTIFACTS = Path("artifacts")
 LOSS_CURVE = "loss.png"
 LOSS_TABLE = "loss.csv"
+COSTS = "costs.run.json"
 # The artifact last: while it is missing, the run counts as unfinished.
 OUTPUTS = {
     "grid.png": kinds.PNG,
     LOSS_CURVE: kinds.PNG,
     LOSS_TABLE: kinds.containing("step,loss,"),
+    COSTS: kinds.json_with("wall_seconds", "peak_memory_bytes", "stored_bytes"),
     "distilled.run.json": kinds.RUN_RECORD,
     FILE_NAME: DISTILLED,
 }
@@ -276,7 +278,7 @@ def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunReco
         "stored_bytes": stored_bytes(distilled),
     }
     tracker.headline(costs)
-    atomic.write_json(target.parent / "costs.run.json", costs)
+    outputs.write_json(target.parent / COSTS, costs, OUTPUTS[COSTS])
     write_sidecar(target, record)
     save_distilled(target, distilled)
     tracker.artifact(grid)

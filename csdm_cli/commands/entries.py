@@ -8,6 +8,7 @@ from pathlib import Path
 
 from csdm_cli import config
 from csdm_cli.commands.judging import protocol_of, renamed
+from csdm_cli.commands.labelling import refuse_own_judges
 from csdm_cli.commands.pretrain import network_spec
 from csdm_cli.commands.task import Chosen, choose
 from csdm_cli.data.store import LongTail
@@ -18,6 +19,7 @@ from csdm_cli.engine.teachers import TeacherPool
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import OptimisedMethod, parameter_names
+from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.settings import with_preset
 
@@ -77,7 +79,10 @@ def enter(method: str, ipc: int, chosen: config.Compare, params: config.Params) 
     full = with_preset(params.model_copy(update={"distill": distill}), chosen.preset)
     if chosen.split:
         full = full.model_copy(update={"evaluate": full.evaluate.model_copy(update={"split": chosen.split})})
-    return choose(full)
+    found = choose(full)
+    if found.settings.prior_calibration == "auto":
+        refuse_own_judges(full.evaluate.labels or found.settings.labels or LabelKind.hard, "dev", full.evaluate.split)
+    return found
 
 
 def ground_of(params: config.Params, longtail: LongTail, teachers: Path | None, numerics: Numerics = PLAIN) -> Ground:

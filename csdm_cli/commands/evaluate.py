@@ -27,7 +27,7 @@ from csdm_cli.commands.judging import (
     score_table,
     with_recipe_of,
 )
-from csdm_cli.commands.labelling import refuse_unknown_teachers
+from csdm_cli.commands.labelling import measured_on, refuse_own_judges, refuse_unknown_teachers
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.tracked import made_with, per_class, run_name, scores_of, summary_of, tell_of_scores, tell_of_set
 from csdm_cli.console import emit, note
@@ -91,6 +91,7 @@ def run(
     case = open_case(file, data, foreign)
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
+    refuse_own_judges(labels, measured_on(case.distilled), settings.split)
     if settings.fairness and labels is LabelKind.soft:
         refuse_unknown_teachers(case.distilled)
     spec, protocol = case.spec(settings.network), protocol_of(settings)

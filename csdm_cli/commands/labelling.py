@@ -19,7 +19,7 @@ from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.soft_labels import PriorCalibration, measure_tau, soft_labels
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.names import LabelKind, TeacherLoss
+from csdm_cli.names import EvaluationSplit, LabelKind, TeacherLoss
 from csdm_cli.networks import NetworkSpec
 
 WHERE = {"dev": "the development set", "train": "the training images, for there is no development set"}
@@ -68,6 +68,21 @@ def judges_of(settings: config.Distill, longtail: LongTail) -> str | None:
     """Fingerprint of the images beyond the training set that decide the labels, if any do."""
     by_dev = settings.labels is LabelKind.soft and settings.prior_calibration == "auto"
     return longtail.manifest.fingerprints.get("dev") if by_dev else None
+
+
+def measured_on(distilled: Distilled) -> str | None:
+    """The images that a set's τ was chosen on; None if it was given, or there is none."""
+    told = distilled.provenance.config.get("prior_calibration") or {}
+    return told.get("measured_on")
+
+
+def refuse_own_judges(labels: LabelKind, measured_on: str | None, split: EvaluationSplit) -> None:
+    """Raises: UsageError if students of soft labels are to be tested on the images that their τ was chosen on."""
+    if labels is LabelKind.soft and measured_on == split == EvaluationSplit.dev:
+        raise UsageError(
+            "--split dev: the soft labels' --prior-calibration auto was chosen on these images, which cannot judge it;"
+            " evaluate with --split test or --labels hard, or distil with a number in place of auto"
+        )
 
 
 def describe_calibration(calibration: Mapping[str, Any]) -> str:

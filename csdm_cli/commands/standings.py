@@ -135,7 +135,7 @@ def _caption(standing: Standing) -> str:
         recipe, spec = ground.protocol.recipe, ground.spec
         lines.append(
             f"{owner}: {spec.name} of width {spec.width}, {ground.protocol.steps} steps of {recipe.optimizer},"
-            f" lr {recipe.lr:g},\n  cutmix {recipe.cutmix:g}, augmentation {recipe.augment}."
+            f" lr {recipe.lr:g},\n  cutmix {recipe.cutmix:g}, augmentation {recipe.augment} ({recipe.augment_mode})."
         )
     augmentations = sorted({row.augment for row in standing.rows if row.augment})
     if augmentations:

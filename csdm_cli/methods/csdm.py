@@ -44,6 +44,10 @@ class CsdmParameters:
     )
     mixture: Annotated[int, Field(ge=1)] = option(1, "kernels an octave of length apart, whose mean is the kernel")
     adaptive: bool = option(False, "scale times the median distance within each class, not that of all images")
+    even_phase: bool = option(
+        False,
+        "scale every class's loss so that its phase weighs 1/2: α then says only how much amplitude stands beside",
+    )
 
 
 class Csdm(OptimisedMethod):
@@ -55,6 +59,10 @@ class Csdm(OptimisedMethod):
     ``debias`` and ``borrow`` (not in the paper) revise the real φ_c of classes with few images, in this order: see
     :mod:`csdm_cli.spectral.estimates`. With ``adaptive`` ω counts in units of each class's own length, so that what
     a class then borrows is spread relative to its own.
+
+    Near the start amplitude is a small part of the loss, so that α is foremost a class weight 1 - α, which decides
+    what calibration means to the class. ``even_phase`` takes it out: Σ_c E_ω[α_c/(1 - α_c)·amplitude + phase]/2, which
+    at α = ½ is the loss itself.
     """
 
     Parameters = CsdmParameters
@@ -116,6 +124,9 @@ class Csdm(OptimisedMethod):
             synthetic = ecf(batch.at_own_length(features), batch.frequencies, [batch.per_class] * batch.classes)
             alpha = self.alpha[batch.first : batch.last]
             distance = class_distance(batch.real.ecf, synthetic, alpha, root=p.distance is Distance.root)
+            if p.even_phase:
+                weight = 2 - 2 * alpha  # of the phase, beside ½
+                distance = distance / (weight.sqrt() if p.distance is Distance.root else weight)
             return {"spectral": distance.sum()}
         if batch.real.unit_mean is not None:
             return {"mean": (batch.class_means(features) - batch.real.unit_mean).square().sum()}
@@ -131,7 +142,7 @@ class Csdm(OptimisedMethod):
         if p.kernel not in SHIFT_INVARIANT:
             idle |= {"frequencies", "frequency_rule", "resample", "distance"}
             idle |= {"alpha_schedule", "alpha_head", "alpha_tail"}
-            idle |= {"debias", "borrow", "mixture", "adaptive"}
+            idle |= {"debias", "borrow", "mixture", "adaptive", "even_phase"}
         if p.kernel in MEANS_ONLY:
             idle |= {"scale"}
         if p.kernel not in DEFAULT_SHAPE:

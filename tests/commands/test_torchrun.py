@@ -95,6 +95,7 @@ def seated(monkeypatch):
         (["make-lt", "digits"], "make-lt runs in one process"),
         ([*DISTILL, "--engine", "textbook"], "--engine textbook"),
         ([*DISTILL, "--method", "random"], "--method random"),
+        ([*DISTILL, "--calibration", "1x"], "--calibration 1x is measured on all classes"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(workplace, seated, arguments, why):

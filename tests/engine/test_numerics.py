@@ -68,6 +68,19 @@ def test_float64_is_left_alone(traced, own):
         assert found.dtype == torch.float64 and torch.allclose(found, plain, rtol=1e-12, atol=1e-13)
 
 
+def test_the_real_side_is_computed_in_pieces_of_one_shape(traced, tmp_path):
+    """Classes of 9, 6 and 3 images, and five for the kernel's length: one program, and the numbers of plain ones."""
+    torch._dynamo.reset()
+    counters.clear()
+    plain, found = (iterating(tmp_path, own, torch.float64) for own in (PLAIN, Numerics(compiled=True)))
+    assert counters["stats"]["unique_graphs"] == 1
+    for step in range(3):
+        one, other = plain.real.at(step).statistics, found.real.at(step).statistics
+        assert one.length == pytest.approx(other.length, rel=1e-12)
+        torch.testing.assert_close(one.ecf.re, other.ecf.re, rtol=0, atol=1e-12)
+        torch.testing.assert_close(one.ecf.im, other.ecf.im, rtol=0, atol=1e-12)
+
+
 def test_plain_numerics_are_no_layer_in_between():
     lens = Lens(make_pool(), CPU, torch.float32)
     assert tuned(lens, PLAIN) is lens and chosen(CPU, None, None, None) == PLAIN
@@ -97,24 +110,25 @@ def test_equal_runs_give_equal_bits(traced, tmp_path, own):
 
 @pytest.mark.parametrize("schedule", ["final", "interpolate"])
 def test_nothing_is_compiled_again_once_every_shape_was_seen(traced, tmp_path, schedule):
-    """Two chunks of different size; other teachers, and other weights of theirs, use the same two programs."""
+    """Two chunks of different size; other teachers, and other weights of theirs, use the same
+    two programs; the real side has one."""
     torch._dynamo.reset()
     counters.clear()
     parts = iterating(tmp_path, Numerics(compiled=True), teacher_schedule=schedule)
     parts.matching.layout = Chunking(2, 2)
     parts.iterate(0)
-    assert counters["stats"]["unique_graphs"] == 2
+    assert counters["stats"]["unique_graphs"] == 3  # and one of the real side
     with torch._dynamo.config.patch(error_on_recompile=True):
         for step in range(1, 6):
             parts.iterate(step)
-    assert counters["stats"]["unique_graphs"] == 2
+    assert counters["stats"]["unique_graphs"] == 3  # and one of the real side
 
 
 def test_bank_and_run_change_with_what_rounds_differently(tmp_path):
-    """But the real side is never compiled, and shares its bank."""
+    """Compilation does so to the real side too, whose bank is another then."""
     for own in EVERY:
         iterating(tmp_path, own)
-    assert len(list((tmp_path / "bank").iterdir())) == 4
+    assert len(list((tmp_path / "bank").iterdir())) == 8
 
 
 def test_devices_choose_and_options_override():

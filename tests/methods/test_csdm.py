@@ -18,7 +18,9 @@ from csdm_cli.methods.contract import Batch, ClassStatistics, Context
 from csdm_cli.methods.csdm import Csdm, CsdmParameters
 from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.spectral.characteristic import ecf
+from csdm_cli.spectral.distance import amplitude_phase
 from csdm_cli.spectral.kernels import SHIFT_INVARIANT, median_distance
+from csdm_cli.spectral.weights import alphas
 from tests.reference.mmd import biased_mmd2
 from tests.reference.mmd import kernel as kernel_by_hand
 
@@ -97,6 +99,18 @@ def test_linear_kernels_compare_means_of_normalised_features(kernel):
     torch.testing.assert_close(loss(parameters, batch), expected)
 
 
+def test_with_its_phase_held_every_class_weighs_phase_by_one_half():
+    """Σ_c (phase + α_c/(1 - α_c)·amplitude)/2, which at α = ½ is the loss itself."""
+    batch = make_batch(DEFAULT)
+    own = ecf(normalize(batch.features), batch.frequencies, [4] * 3)
+    amplitude, phase = (part.mean(1) for part in amplitude_phase(batch.real.ecf, own))
+    alpha = alphas(COUNTS, AlphaSchedule.log_count, 0.7, 0.3)
+    expected = ((phase + alpha / (1 - alpha) * amplitude) / 2).sum()
+    assert float(loss(replace(DEFAULT, even_phase=True), batch)) == pytest.approx(float(expected), rel=1e-9)
+    half = replace(DEFAULT, alpha_schedule=AlphaSchedule.constant, alpha_head=0.5)
+    assert float(loss(replace(half, even_phase=True), batch)) == pytest.approx(float(loss(half, batch)), rel=1e-12)
+
+
 def test_every_parameter_changes_the_loss():
     other = {
         "kernel": KernelName.laplace,
@@ -109,6 +123,7 @@ def test_every_parameter_changes_the_loss():
         "alpha_head": 0.9,
         "alpha_tail": 0.1,
         "debias": True,
+        "even_phase": True,
         "borrow": 0.5,
         "mixture": 2,
         "adaptive": True,
