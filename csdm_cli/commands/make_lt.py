@@ -19,7 +19,10 @@ from csdm_cli.keys import content_key
 from csdm_cli.names import ClassOrder, Profile, Source, Split
 from csdm_cli.tracking import open_tracker
 
-READING = ("classes", "channels", "background", "image_column", "label_column", "group_by")
+READING = (
+    *("classes", "channels", "background", "image_column", "label_column", "group_by"),
+    *("train_list", "test_list"),
+)
 
 
 def run(settings: config.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
@@ -65,7 +68,7 @@ def default_folder(settings: config.MakeLt) -> Path:
     """``data/cifar10-lt200`` and the like; whatever is not the default is part of the name."""
     name = settings.dataset.value
     if settings.dataset is Source.folder and settings.data_dir is not None:
-        name = settings.data_dir.resolve().name
+        name = settings.data_dir.resolve().stem if settings.data_dir.is_file() else settings.data_dir.resolve().name
     short = {Profile.exponential: "lt", Profile.explicit: f"counts{content_key(settings.counts)[:6]}"}
     tail = short.get(settings.profile, settings.profile.value)
     if settings.profile not in (Profile.balanced, Profile.explicit, Profile.as_is):

@@ -113,6 +113,8 @@ def reading_of(settings: MakeLt) -> Reading:
         classes=tuple(settings.classes or ()),
         image_column=settings.image_column,
         label_column=settings.label_column,
+        train_list=settings.train_list,
+        test_list=settings.test_list,
     )
 
 

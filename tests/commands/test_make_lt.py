@@ -39,6 +39,8 @@ VARIANTS = [
     {"background": "black"},
     {"image_column": "a"},
     {"label_column": "a"},
+    {"dataset": "folder", "data_dir": "a", "train_list": "a.txt"},
+    {"dataset": "folder", "data_dir": "a", "test_list": "a.txt"},
 ]
 
 
