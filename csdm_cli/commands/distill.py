@@ -19,12 +19,13 @@ from csdm_cli.artifacts.sidecar import RunRecord, record_run, write_sidecar
 from csdm_cli.commands.assembling import assemble
 from csdm_cli.commands.judging import RECIPE, dataset_info
 from csdm_cli.commands.labelling import describe_calibration, label
+from csdm_cli.commands.make_lt import given_or_newest
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.sharing import describe_share, refuse_to_couple
 from csdm_cli.commands.task import Task, choose, is_done, prepare
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
-from csdm_cli.data.store import LongTail, is_in, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail, is_in
 from csdm_cli.engine.checkpoint import Checkpoint
 from csdm_cli.engine.distill import Distillation, optimise
 from csdm_cli.engine.memory import peak_memory
@@ -83,7 +84,7 @@ def run(
         raise UsageError(f"{option} has no effect on {chosen.settings.method}, which optimises nothing")
     device = runtime.apply()
     atomic.refuse_unwritable(out or ARTIFACTS)
-    longtail = open_longtail(data) if data else newest_longtail()
+    longtail = given_or_newest(data, quiet=runtime.quiet)
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
     with (

@@ -9,11 +9,12 @@ import torch
 from rich.console import RenderableType
 
 from csdm_cli import atomic, config, places
+from csdm_cli.commands.make_lt import given_or_newest
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
-from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail
 from csdm_cli.engine.recipe import Recipe
 from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.errors import CsdmError
@@ -28,7 +29,7 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
     device = runtime.apply()
     if out:
         atomic.refuse_unwritable(out)
-    longtail = open_longtail(data) if data else newest_longtail()
+    longtail = given_or_newest(data, quiet=runtime.quiet)
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     described = {"pretrain": settings.model_dump(mode="json")}
     with (

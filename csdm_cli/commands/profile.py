@@ -16,11 +16,11 @@ from csdm_cli import atomic, config, pictures, places
 from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.commands.assembling import Assembly, assemble, make_method, settled
 from csdm_cli.commands.judging import protocol_of
+from csdm_cli.commands.make_lt import given_or_newest
 from csdm_cli.commands.pretrain import find_teachers
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, figures_table, note
 from csdm_cli.data.holdout import sealed
-from csdm_cli.data.store import newest_longtail, open_longtail
 from csdm_cli.decode import decode
 from csdm_cli.engine.batches import Examples
 from csdm_cli.engine.costs import Cost, measure
@@ -112,7 +112,7 @@ def run(
         raise UsageError("profile measures the batched engine: give distill an optimised method and engine batched")
     params = params.model_copy(update={"distill": settled(params.distill, method)})
     device = runtime.apply()
-    longtail = open_longtail(data) if data else newest_longtail()
+    longtail = given_or_newest(data, quiet=runtime.quiet)
     for place in (out, trace.parent if trace else None):
         if place:
             atomic.refuse_unwritable(place)

@@ -97,7 +97,8 @@ def open_source(settings: MakeLt, cache: Path) -> RawDataset:
         return raw
     if not asked:
         raise UsageError(
-            f"{shown(settings.data_dir)} has no test set: hold one out with --test-share 0.2 or --test-per-class K"
+            f"{shown(settings.data_dir)} has no test set: hold one out, with csdm make-lt {shown(settings.data_dir)} "
+            "--test-share 0.2 or --test-per-class K"
         )
     share = Share(settings.test_share, settings.test_per_class, settings.group_by, settings.seed)
     return split_off(raw, share)

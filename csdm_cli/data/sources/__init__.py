@@ -43,7 +43,16 @@ def load(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> R
         CsdmError: if the files are missing, damaged or cannot be downloaded.
     """
     raw = _open(source, data_dir, replace(reading, size=reading.size or DEFAULT_SIZE.get(source)), cache)
-    return check(_chosen(raw, reading.classes), source)
+    return check(_chosen(raw, reading.classes), source, untested=source == Source.folder)
+
+
+def holds_images(place: Path) -> bool:
+    """Whether this may be a source of one's own, at a glance: an npz file, parquet, or folders that hold images."""
+    from csdm_cli.data.sources import arrays, found_files, parquet_files
+
+    if place.is_file():
+        return place.suffix == arrays.SUFFIX
+    return place.is_dir() and (parquet_files.present(place) or found_files.any_image(place))
 
 
 def _open(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> RawDataset:

@@ -55,9 +55,10 @@ def load(data_dir: Path, reading: Reading, only: Sequence[str] | None = None) ->
         if reading.classes:
             train, test = _named(train, reading.classes), _named(test, reading.classes)
         only = _classes(train_dir, train, test_dir, test)
-    for folder, there in ((train_dir, train), (test_dir, test)):
-        if folder and (missing := [name for name in only if name not in there]):
-            raise CsdmError(f"{shown(folder)} has no folder {shown(missing[0])}")
+    else:
+        for folder, there in ((train_dir, train), (test_dir, test)):
+            if folder and (missing := [name for name in only if name not in there]):
+                raise CsdmError(f"{shown(folder)} has no folder {shown(missing[0])}")
     raw = from_files(
         data_dir, _listed(train, only), _listed(test, only) if test_dir else None, tuple(map(shown, only)), reading
     )
@@ -165,15 +166,15 @@ def _classes(
         if not own.images and (in_test or own.others):
             why = f"; its files end in {told(own.others)}" if own.others else ""
             raise CsdmError(f"{shown(train_dir)}: class {shown(repr(name))} has no training images{why}")
-        if own.images and test_dir and not in_test:
-            why = f"; its files end in {told(test[name].others)}" if name in test and test[name].others else ""
-            raise CsdmError(f"{shown(test_dir)}: class {shown(repr(name))} has no test images{why}")
+        if own.images and name in test and not in_test and test[name].others:
+            why = f"its files end in {told(test[name].others)}"
+            raise CsdmError(f"{shown(test_dir)}: class {shown(repr(name))} has no test images; {why}")
         names += [name] if own.images else []
     return sorted(names, key=in_order(names))
 
 
 def _listed(found: Mapping[str, Found], classes: Sequence[str]) -> LabelledFiles:
-    per_class = [found[name].images for name in classes]
+    per_class = [found[name].images if name in found else () for name in classes]
     labels = [label for label, files in enumerate(per_class) for _ in files]
     return LabelledFiles(tuple(file for files in per_class for file in files), tuple(labels))
 
