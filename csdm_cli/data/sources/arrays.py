@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.sources.survey import survey
 from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage.plain_numpy import load_arrays
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +33,7 @@ def load(file: Path, reading: Reading) -> RawDataset:
         CsdmError: if the file is damaged, has no training arrays, or they are no uint8 images with a label each.
         UsageError: if no size is asked for and the images differ in theirs.
     """
-    arrays = _read(file)
+    arrays = load_arrays(file)
     train = _pair(arrays, "train", file)
     if train is None:
         held = ", ".join(shown(name) for name in arrays) or "nothing"
@@ -96,28 +95,3 @@ def _pair(arrays: dict[str, NDArray[Any]], name: str, file: Path) -> _Pair | Non
         if images in arrays and own in arrays:
             return _Pair(arrays[images], arrays[own], name, file)
     return None
-
-
-def _read(file: Path) -> dict[str, NDArray[Any]]:
-    """The file's arrays; pickled objects are not loaded, and no array is larger than the bytes it has."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            for info in archive.infolist():
-                with archive.open(info) as member:
-                    _refuse_forged(member, info.file_size)
-        with np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (ValueError, TypeError, KeyError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile) as error:
-        reason = shown(" ".join(str(error).split()), most=120)
-        raise CsdmError(f"{shown(file)} is damaged or holds more than plain arrays ({reason})") from error
-
-
-def _refuse_forged(member: Any, length: int) -> None:
-    """Raise ValueError if a header describes more than the ``length`` bytes there are."""
-    version = np.lib.format.read_magic(member)
-    reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = reader(member)
-    if dtype.hasobject:
-        raise ValueError("pickled objects are not loaded")
-    if math.prod(shape) * dtype.itemsize > length:
-        raise ValueError(f"an array of {' x '.join(map(str, shape))} is announced, but its bytes are not there")

@@ -71,7 +71,7 @@ def test_labels_of_any_byte_order_and_whole_floats(tmp_path, kind):
         (medical(train_labels=np.array([0, 1, np.inf, 0, 1, 2])), "train image 2: the label is inf"),
         (medical(train_labels=np.array([0, 1, 10**12, 0, 1, 2])), "train image 2: the label is 1000000000000"),
         (medical(train_images=PICTURES[:0], train_labels=LABELS[:0]), "train has no images"),
-        (medical(train_labels=np.array([None] * 6)), "pickled objects are not loaded"),
+        (medical(train_labels=np.array([None] * 6)), "pickled objects, which are not loaded"),
     ],
 )
 def test_other_arrays_are_refused_in_one_line(tmp_path, arrays, says):
@@ -90,6 +90,4 @@ def test_a_forged_shape_is_refused_before_memory_is_taken(tmp_path):
         archive.writestr("train_images.npy", buffer.getvalue() + b"few")
     for content in ((tmp_path / "own.npz").read_bytes(), b"PK no archive"):
         (tmp_path / "own.npz").write_bytes(content)
-        fails(
-            lambda: sources.load("folder", tmp_path / "own.npz", Reading(), tmp_path), "is damaged or holds more than"
-        )
+        fails(lambda: sources.load("folder", tmp_path / "own.npz", Reading(), tmp_path), "is damaged or holds pickled")
