@@ -75,7 +75,8 @@ def make_lt_source(text: str) -> dict[str, Any]:
     """
     if text in tuple(Source):
         return {"dataset": text}
-    if Path(text).expanduser().is_dir():
+    place = Path(text).expanduser()
+    if place.is_dir() or (place.is_file() and place.suffix == ".npz"):
         return {"dataset": Source.folder, "data_dir": text}
     if "/" in text or text.startswith((".", "~")):
         raise UsageError(f"{shown(text)} is neither a folder nor the name of a dataset")

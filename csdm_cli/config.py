@@ -98,9 +98,15 @@ class MakeLt(Section):
         None, description="1 reads all images as grey, 3 in colour (default: grey if all are)"
     )
     background: Colour = Field("white", description="colour behind what is transparent, a name or #rrggbb")
-    image_column: str | None = Field(None, description="column of images in parquet (default: image or img)")
+    train_list: Folder | None = Field(
+        None, description="list of training images: csv, or lines of 'path label' (default: class folders)"
+    )
+    test_list: Folder | None = Field(None, description="list of test images, as train_list (default: class folders)")
+    image_column: str | None = Field(
+        None, description="column of images in parquet, of paths in a csv list (default: the usual names)"
+    )
     label_column: str | None = Field(
-        None, description="column of labels in parquet (default: label, labels or fine_label)"
+        None, description="column of labels in parquet or a csv list (default: the usual names)"
     )
     seed: int = Field(0, ge=0, description="seed of class order and selection")
 
@@ -125,6 +131,8 @@ class MakeLt(Section):
             raise ValueError("profile as-is keeps every image: leave n_max out")
         if self.test_share is not None and self.test_per_class is not None:
             raise ValueError("test_share and test_per_class both say how large the test set is: choose one")
+        if (self.train_list or self.test_list) and self.dataset is not names.Source.folder:
+            raise ValueError("train_list and test_list name the images of a folder of your own: use dataset folder")
         if self.group_by is not None and self.test_share is None and self.test_per_class is None:
             raise ValueError("group_by keeps images together when a test set is held out: it needs test_share")
         if self.split is names.Split.ltdd and self.class_order is not names.ClassOrder.natural:

@@ -9,17 +9,16 @@ Read are ``.npz`` and ``.npy``, and ``.pt`` or ``.pth`` holding
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.storage.plain_numpy import load_array, load_arrays
 
 NUMPY_SUFFIXES = (".npz", ".npy")
 TORCH_SUFFIXES = (".pt", ".pth")
@@ -93,16 +92,12 @@ def _load(path: Path) -> Any:
 
 def _load_numpy(path: Path) -> Any:
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return torch.from_numpy(content)
-        with content:
-            arrays = {name: content[name] for name in content.files}
+        if path.suffix == ".npy":
+            return torch.from_numpy(load_array(path))
+        arrays = load_arrays(path)
         return {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "biuf"}
-    except (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise CsdmError(
-            f"{path} is damaged or holds more than plain arrays (pickled objects are not loaded)"
-        ) from error
+    except TypeError as error:  # of texts, or of more bits than torch has
+        raise CsdmError(f"{path} holds values that are no numbers of up to 64 bits") from error
 
 
 def _load_torch(path: Path) -> Any:

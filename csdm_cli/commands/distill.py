@@ -21,13 +21,14 @@ from csdm_cli.artifacts.sidecar import RunRecord, record_run, write_sidecar
 from csdm_cli.commands.assembling import assemble
 from csdm_cli.commands.judging import RECIPE, dataset_info
 from csdm_cli.commands.labelling import describe_calibration, label
+from csdm_cli.commands.make_lt import given_or_newest
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.sharing import describe_share, refuse_to_couple
 from csdm_cli.commands.task import Task, choose, is_done, prepare
 from csdm_cli.commands.tracked import pretrain_settings, run_name, settings_read, tell_of_data, tell_of_teachers
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
-from csdm_cli.data.store import LongTail, is_in, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail, is_in
 from csdm_cli.engine.checkpoint import Checkpoint, kept_number
 from csdm_cli.engine.distill import Distillation, optimise
 from csdm_cli.engine.memory import peak_memory
@@ -108,7 +109,7 @@ def run(
         outputs.claim_files(out, OUTPUTS)
     else:
         atomic.refuse_unwritable(ARTIFACTS)
-    longtail = open_longtail(data) if data else newest_longtail()
+    longtail = given_or_newest(data, quiet=runtime.quiet)
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
     name = run_name(chosen.settings.model_dump(mode="json"))

@@ -10,17 +10,30 @@ from typing import Any
 from csdm_cli import config, places
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
-from csdm_cli.data.build import build_longtail
+from csdm_cli.data.build import build_longtail, open_source
 from csdm_cli.data.chart import count_chart
+from csdm_cli.data.sources import holds_images
 from csdm_cli.data.sources.vision import will_download
-from csdm_cli.data.store import DATA_ROOT, FILES, LongTail, Manifest, is_in, open_longtail
+from csdm_cli.data.store import (
+    DATA_ROOT,
+    FILES,
+    MANIFEST_FILE,
+    LongTail,
+    Manifest,
+    is_in,
+    newest_longtail,
+    open_longtail,
+)
 from csdm_cli.errors import CsdmError
 from csdm_cli.keys import content_key
 from csdm_cli.names import ClassOrder, Profile, Source, Split
 from csdm_cli.storage import outputs
 from csdm_cli.tracking import open_tracker
 
-READING = ("classes", "channels", "background", "image_column", "label_column", "group_by")
+READING = (
+    *("classes", "channels", "background", "image_column", "label_column", "group_by"),
+    *("train_list", "test_list"),
+)
 
 
 def run(settings: config.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
@@ -53,21 +66,40 @@ def run(settings: config.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
 def find_or_make(settings: config.MakeLt, *, quiet: bool = False) -> LongTail:
     """The set in ``data/`` that is named for ``settings``, made if it is missing.
 
+    A folder of one's own is looked at again: another one of that name, or other files in it, make another set.
+
     Raises:
         UsageError, CsdmError: if it cannot be made.
     """
-    folder = default_folder(settings)
+    folder, cache = default_folder(settings), places.cache_dir("datasets")
     with suppress(CsdmError):
-        return open_longtail(folder)
+        made = open_longtail(folder)
+        if settings.dataset is not Source.folder:
+            return made
+        if made.manifest.source_fingerprint == open_source(settings, cache).fingerprint:
+            return made
     note(f"making {folder}", quiet=quiet)
-    return build_longtail(settings, folder, places.cache_dir("datasets"), partial(note, quiet=quiet))
+    return build_longtail(settings, folder, cache, partial(note, quiet=quiet))
+
+
+def given_or_newest(data: Path | None, *, quiet: bool = False) -> LongTail:
+    """The long-tailed set in ``data``, or made on the way of the images in it; without ``data`` the newest there is.
+
+    Raises:
+        UsageError, CsdmError: if there is none, and none can be made.
+    """
+    if data is None:
+        return newest_longtail()
+    if holds_images(data) and not (data / MANIFEST_FILE).exists():
+        return find_or_make(config.MakeLt(dataset=Source.folder, data_dir=data), quiet=quiet)
+    return open_longtail(data)
 
 
 def default_folder(settings: config.MakeLt) -> Path:
     """``data/cifar10-lt200`` and the like; whatever is not the default is part of the name."""
     name = settings.dataset.value
     if settings.dataset is Source.folder and settings.data_dir is not None:
-        name = settings.data_dir.resolve().name
+        name = settings.data_dir.resolve().stem if settings.data_dir.is_file() else settings.data_dir.resolve().name
     short = {Profile.exponential: "lt", Profile.explicit: f"counts{content_key(settings.counts)[:6]}"}
     tail = short.get(settings.profile, settings.profile.value)
     if settings.profile not in (Profile.balanced, Profile.explicit, Profile.as_is):

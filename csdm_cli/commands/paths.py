@@ -11,7 +11,9 @@ from csdm_cli.commands.options import default_note
 
 DataFolder = Annotated[
     Path | None,
-    typer.Argument(metavar="DATA", help="folder made by make-lt" + default_note("the newest in data/")),
+    typer.Argument(
+        metavar="DATA", help="folder made by make-lt, or of your own images" + default_note("the newest in data/")
+    ),
 ]
 FILE_HELP = "a distilled set: the .safetensors file, or the folder it is in"
 DistilledFile = Annotated[Path, typer.Argument(metavar="FILE", help=FILE_HELP)]

@@ -9,12 +9,13 @@ import torch
 from rich.console import RenderableType
 
 from csdm_cli import config, places
+from csdm_cli.commands.make_lt import given_or_newest
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.commands.tracked import tell_of_data, tell_of_teachers
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.imageset import ImageSet
-from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail
 from csdm_cli.display.safe_text import markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.numerics import PLAIN, Numerics
@@ -34,7 +35,7 @@ def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: 
     numerics = runtime.student_numerics(device)
     if out:
         outputs.claim_folder(out, POOL_FILES)
-    longtail = open_longtail(data) if data else newest_longtail()
+    longtail = given_or_newest(data, quiet=runtime.quiet)
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     described = {"pretrain": settings.model_dump(mode="json")}
     name = f"pretrain {settings.network} x{settings.teachers} seed{settings.seed}"

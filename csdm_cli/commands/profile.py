@@ -16,11 +16,11 @@ from csdm_cli import config, pictures, places
 from csdm_cli.artifacts.sidecar import machine
 from csdm_cli.commands.assembling import Assembly, assemble, make_method, settled
 from csdm_cli.commands.judging import protocol_of
+from csdm_cli.commands.make_lt import given_or_newest
 from csdm_cli.commands.pretrain import find_teachers
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
-from csdm_cli.data.store import newest_longtail, open_longtail
 from csdm_cli.decode import decode
 from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.batches import Examples
@@ -119,11 +119,11 @@ def run(
         raise UsageError("profile measures the batched engine: give distill an optimised method and engine batched")
     params = params.model_copy(update={"distill": settled(params.distill, method)})
     device = runtime.apply()
-    longtail = open_longtail(data) if data else newest_longtail()
     if out:
         outputs.claim_files(out, OUTPUTS)
     if trace:
         outputs.claim_file(trace, TIMELINE, "--trace")
+    longtail = given_or_newest(data, quiet=runtime.quiet)
     described = {name: getattr(params, name).model_dump(mode="json") for name in ("profile", "distill", "evaluate")}
     described["profile"] = settings.model_dump(mode="json")
     with (

@@ -98,7 +98,8 @@ def open_source(settings: MakeLt, cache: Path) -> RawDataset:
         return raw
     if not asked:
         raise UsageError(
-            f"{shown(settings.data_dir)} has no test set: hold one out with --test-share 0.2 or --test-per-class K"
+            f"{shown(settings.data_dir)} has no test set: hold one out, with csdm make-lt {shown(settings.data_dir)} "
+            "--test-share 0.2 or --test-per-class K"
         )
     share = Share(settings.test_share, settings.test_per_class, settings.group_by, settings.seed)
     return split_off(raw, share)
@@ -114,6 +115,8 @@ def reading_of(settings: MakeLt) -> Reading:
         classes=tuple(settings.classes or ()),
         image_column=settings.image_column,
         label_column=settings.label_column,
+        train_list=settings.train_list,
+        test_list=settings.test_list,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from csdm_cli import seeds
-from csdm_cli.data.sources.raw import DROPPED, RawDataset
+from csdm_cli.data.sources.raw import DROPPED, RawDataset, untested_classes
 from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import UsageError
 
@@ -42,9 +42,10 @@ def split_off(raw: RawDataset, share: Share) -> RawDataset:
     """The dataset with a test set drawn from its training set: stratified, disjoint, and by the seed.
 
     Groups go to one side whole. Small classes choose first, so that a group that spans classes serves the rare one.
+    A class that would be left without training images gives none: it stays untested, with a remark.
 
     Raises:
-        UsageError: if a class has no image that could be held out, or file names do not fit ``group_by``.
+        UsageError: if no class can give any, or file names do not fit ``group_by``.
     """
     pool = _Pool(raw.train.labels.tolist(), _groups(raw, share.group_by))
     by_class = [raw.train.positions(label) for label in range(raw.classes)]
@@ -53,17 +54,15 @@ def split_off(raw: RawDataset, share: Share) -> RawDataset:
         order = own[torch.randperm(len(own), generator=seeds.generator(share.seed, "test", label))].tolist()
         groups = list(dict.fromkeys(pool.group_of[position] for position in order))
         pool.hold_out(label, groups, share.wanted(len(own)))
-        if not pool.held[label]:
-            raise UsageError(
-                f"class {shown(raw.class_names[label])} has {len(own)} images in {len(groups)} groups, and none can be "
-                "held out for the test set without leaving a class empty: leave it out with --classes"
-            )
+    if not pool.chosen:
+        raise UsageError("no image can be held out for the test set without leaving a class empty: add images")
     in_test = torch.tensor([group in pool.chosen for group in pool.group_of])
-    return replace(
+    halves = replace(
         raw,
         train=replace(raw.train, labels=torch.where(in_test, DROPPED, raw.train.labels)),
         test=replace(raw.train, labels=torch.where(in_test, raw.train.labels, DROPPED)),
     )
+    return replace(halves, remarks=raw.remarks + untested_classes(halves))
 
 
 class _Pool:

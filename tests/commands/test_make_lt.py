@@ -11,6 +11,7 @@ import pytest
 from csdm_cli.commands.make_lt import default_folder
 from csdm_cli.config import MakeLt
 from csdm_cli.data.sources import vision
+from csdm_cli.data.store import open_longtail
 from tests.commands.conftest import fails, run
 from tests.data.pictures import image_folder, noise
 
@@ -39,6 +40,8 @@ VARIANTS = [
     {"background": "black"},
     {"image_column": "a"},
     {"label_column": "a"},
+    {"dataset": "folder", "data_dir": "a", "train_list": "a.txt"},
+    {"dataset": "folder", "data_dir": "a", "test_list": "a.txt"},
 ]
 
 
@@ -89,7 +92,7 @@ def test_a_path_is_a_folder_of_ones_own(workplace):
     image_folder(Path(), {"pets": {"cat": [noise(seed) for seed in range(9)], "dog": [noise(9), noise(10)]}})
     own = ["--params", "none.yaml"]
     Path("none.yaml").write_text("")
-    fails(run("make-lt", "pets", *own, expect=None), 2, "pets has no test set", "--test-share 0.2")
+    fails(run("make-lt", "pets", *own, expect=None), 2, "pets has no test set", "csdm make-lt pets --test-share 0.2")
     made = json.loads(run("make-lt", "pets", "--test-share", 0.3, "--json", *own).stdout)
     assert made["counts"] == [6, 1] and made["test"] == 4 and made["folder"] == "data/pets-as-is-test0.3"
     fails(run("make-lt", "./pet", *own, expect=None), 2, "./pet is neither a folder nor the name of a dataset")
@@ -109,3 +112,15 @@ def test_a_path_is_a_folder_of_ones_own(workplace):
 )
 def test_wrong_options_are_told_in_one_line(workplace, options, says):
     fails(run("make-lt", "digits", "--out", "own", *options, expect=None), 2, says)
+
+
+def test_commands_take_a_folder_of_images_and_make_the_set_on_the_way(workplace):
+    pets = {"cat": [noise(seed, 16, 16) for seed in range(6)], "dog": [noise(9, 16, 16), noise(10, 16, 16)]}
+    image_folder(Path("pets"), {"train": pets, "test": pets})
+    teach = ["pretrain", "pets", "--out", "out/pool"]
+    assert "making data/pets-as-is" in run(*teach).stderr
+    assert open_longtail(Path("data/pets-as-is")).manifest.counts == (6, 2)
+    assert "making" not in run(*teach).stderr  # nothing has changed
+    (Path("pets/train/cat/00.png")).unlink()
+    assert "making data/pets-as-is" in run(*teach).stderr
+    assert open_longtail(Path("data/pets-as-is")).manifest.counts == (5, 2)

@@ -161,7 +161,7 @@ def test_a_test_set_that_was_held_out_is_listed(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "test", "says"),
     [
-        ({}, False, "has no test set: hold one out with --test-share 0.2"),
+        ({}, False, "--test-share 0.2 or --test-per-class K"),
         ({"test_share": 0.2}, True, "has a test set of its own"),
         ({"imbalance": 10}, True, "class 1 would keep 0 images"),
         ({"imbalance": 10}, True, "n_max is what the smallest class has: b"),

@@ -50,10 +50,18 @@ def test_a_large_group_goes_whole_where_it_must():
     assert raw.test.counts(2) == (3, 1)
 
 
-def test_a_class_that_cannot_give_is_named():
-    for counts, names, pattern in (((5, 1), (), None), ((5, 5), ["one"] * 5 + list("abcde"), ".+")):
-        with pytest.raises(UsageError, match=r"class [ab] has .* none can be held out"):
-            split_off(dataset(counts, names), Share(0.5, None, pattern, 0))
+@pytest.mark.parametrize(
+    ("counts", "names", "pattern"), [((1, 6), (), None), ((5, 5), ["one"] * 5 + list("abcde"), ".+")]
+)
+def test_a_class_that_cannot_give_stays_whole_and_is_told(counts, names, pattern):
+    raw = split_off(dataset(counts, names), Share(0.5, None, pattern, 0))
+    assert raw.train.counts(2)[0] == counts[0] and raw.test.counts(2) == (0, counts[1] // 2)
+    assert raw.remarks == ("1 of 2 classes have no test images, so they are trained on but untested: 'a'",)
+
+
+def test_a_test_set_of_nothing_is_refused():
+    with pytest.raises(UsageError, match="no image can be held out"):
+        split_off(dataset((1, 1)), Share(0.5, None, None, 0))
 
 
 def test_grouping_needs_names_that_fit():

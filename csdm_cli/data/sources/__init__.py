@@ -43,31 +43,67 @@ def load(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> R
         CsdmError: if the files are missing, damaged or cannot be downloaded.
     """
     raw = _open(source, data_dir, replace(reading, size=reading.size or DEFAULT_SIZE.get(source)), cache)
-    return check(_chosen(raw, reading.classes), source)
+    return check(_chosen(raw, reading.classes), source, untested=source == Source.folder)
+
+
+def holds_images(place: Path) -> bool:
+    """Whether this may be a source of one's own, at a glance: an npz file, parquet, or folders that hold images."""
+    from csdm_cli.data.sources import arrays, found_files, parquet_files
+
+    if place.is_file():
+        return place.suffix == arrays.SUFFIX
+    return place.is_dir() and (parquet_files.present(place) or found_files.any_image(place))
 
 
 def _open(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> RawDataset:
-    from csdm_cli.data.sources import digits, folder, imagenet, parquet, parquet_files, tinyimagenet, vision
+    from csdm_cli.data.sources import digits, vision
 
     if source == Source.digits:
         if data_dir is not None:
             raise UsageError("digits come inside scikit-learn: leave --data-dir out")
         return digits.load(reading.size or DEFAULT_SIZE[source])
-    if data_dir is not None and not data_dir.is_dir():
-        raise CsdmError(f"--data-dir {shown(data_dir)} is not a folder")
     if source in vision.SOURCES:
+        if data_dir is not None:
+            _refuse_no_folder(data_dir)
         return vision.load(source, data_dir, reading, cache)
     if data_dir is None:
         raise UsageError(f"{source} is not downloaded: name its files with --data-dir DIR ({_expected(source)})")
+    if source == Source.folder:
+        return _of_ones_own(data_dir, reading)
+    _refuse_no_folder(data_dir)
+    return _named(source, data_dir, reading)
+
+
+def _named(source: str, data_dir: Path, reading: Reading) -> RawDataset:
+    """A dataset by name that is not downloaded."""
+    from csdm_cli.data.sources import imagenet, parquet, parquet_files, tinyimagenet
+
     if source in imagenet.SUBSETS:
         return imagenet.load(source, data_dir, reading)
     if parquet_files.present(data_dir):
         return parquet.load(data_dir, reading)
-    if source == Source.tinyimagenet:
-        return tinyimagenet.load(data_dir, reading)
-    if tinyimagenet.present(data_dir):
-        raise CsdmError(f"{shown(data_dir)} is Tiny ImageNet: read it with csdm make-lt tinyimagenet --data-dir DIR")
-    return folder.load(data_dir, reading)
+    return tinyimagenet.load(data_dir, reading)
+
+
+def _of_ones_own(place: Path, reading: Reading) -> RawDataset:
+    """Images of one's own: an npz file, or a folder with lists, parquet or class folders."""
+    from csdm_cli.data.sources import arrays, folder, lists, parquet, parquet_files, tinyimagenet
+
+    if place.suffix == arrays.SUFFIX and place.is_file():
+        return arrays.load(place, reading)
+    _refuse_no_folder(place)
+    if reading.train_list or reading.test_list:
+        return lists.load(place, reading)
+    if parquet_files.present(place):
+        return parquet.load(place, reading)
+    if tinyimagenet.present(place):
+        raise CsdmError(f"{shown(place)} is Tiny ImageNet: read it with csdm make-lt tinyimagenet --data-dir DIR")
+    return folder.load(place, reading)
+
+
+def _refuse_no_folder(place: Path) -> None:
+    if not place.is_dir():
+        raise CsdmError(f"--data-dir {shown(place)} is not a folder")
 
 
 def _chosen(raw: RawDataset, classes: Sequence[str]) -> RawDataset:
@@ -84,7 +120,7 @@ def _chosen(raw: RawDataset, classes: Sequence[str]) -> RawDataset:
 
 def _expected(source: str) -> str:
     if source == Source.folder:
-        return "train/CLASS/ and test/CLASS/ or val/CLASS/, or parquet"
+        return "train/CLASS/ and test/CLASS/ or val/CLASS/, parquet, or an npz file"
     if source == Source.tinyimagenet:
         return "the unpacked tiny-imagenet-200, or parquet"
     return "an ImageNet-style folder with train/WNID/ and val/WNID/, or parquet"

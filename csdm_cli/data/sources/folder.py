@@ -50,21 +50,30 @@ def load(data_dir: Path, reading: Reading, only: Sequence[str] | None = None) ->
         UsageError: if no size is asked for and the images differ in theirs.
     """
     test_dir, test = _test_folders(data_dir)
-    train_dir = data_dir / "train" if test_dir or (data_dir / "train").is_dir() else data_dir
-    train = class_folders(train_dir)
-    if not any(own.images for own in train.values()):
-        raise CsdmError(_without_images(data_dir, train))
+    train_dir, train = _train_folders(data_dir, test_dir)
     if only is None:
         if reading.classes:
             train, test = _named(train, reading.classes), _named(test, reading.classes)
         only = _classes(train_dir, train, test_dir, test)
-    for folder, there in ((train_dir, train), (test_dir, test)):
-        if folder and (missing := [name for name in only if name not in there]):
-            raise CsdmError(f"{shown(folder)} has no folder {shown(missing[0])}")
+    else:
+        for folder, there in ((train_dir, train), (test_dir, test)):
+            if folder and (missing := [name for name in only if name not in there]):
+                raise CsdmError(f"{shown(folder)} has no folder {shown(missing[0])}")
     raw = from_files(
         data_dir, _listed(train, only), _listed(test, only) if test_dir else None, tuple(map(shown, only)), reading
     )
     return replace(raw, remarks=raw.remarks + left_out((*train.values(), *test.values())))
+
+
+def training_files(data_dir: Path) -> tuple[LabelledFiles, tuple[str, ...]]:
+    """The training images in class folders, and the folders' names.
+
+    Raises:
+        CsdmError: if there are none.
+    """
+    train_dir, train = _train_folders(data_dir, None)
+    names = _classes(train_dir, train, None, {})
+    return _listed(train, names), tuple(names)
 
 
 def from_files(
@@ -108,18 +117,39 @@ def _without_images(data_dir: Path, train: Mapping[str, Found]) -> str:
             f"{shown(data_dir)} has no training images ({', '.join(sorted(SUFFIXES))}); its files end in {told(others)}"
         )
     wants = "train/CLASS/ with images, and test/CLASS/ or val/CLASS/; or CLASS/ with images"
-    return f"{shown(data_dir)} is not an image folder: it needs {wants}; or parquet files"
+    return f"{shown(data_dir)} is not an image folder: it needs {wants}; or parquet files; or lists (--train-list)"
 
 
 def _named(found: Mapping[str, Found], classes: Sequence[str]) -> dict[str, Found]:
     return {name: own for name, own in found.items() if shown(name) in classes}
 
 
+def _train_folders(data_dir: Path, test_dir: Path | None) -> tuple[Path, dict[str, Found]]:
+    train_dir = _sub(data_dir, "train")
+    if not (test_dir or train_dir.is_dir()):
+        train_dir = data_dir
+    train = class_folders(train_dir)
+    if not any(own.images for own in train.values()):
+        raise CsdmError(_without_images(data_dir, train))
+    if train_dir == data_dir and len(train) == 1:
+        raise CsdmError(
+            f"{shown(data_dir)} has images in one class folder only ({shown(next(iter(train)))}): it needs one per "
+            "class, or lists of images and labels (--train-list, --test-list)"
+        )
+    return train_dir, train
+
+
+def _sub(data_dir: Path, name: str) -> Path:
+    """The subfolder of this name, in whatever letters it is written."""
+    there = sorted(entry.name for entry in data_dir.iterdir() if entry.name.lower() == name and entry.is_dir())
+    return data_dir / (name if name in there or not there else there[0])
+
+
 def _test_folders(data_dir: Path) -> tuple[Path | None, dict[str, Found]]:
     for name in TEST_FOLDERS:
-        found = class_folders(data_dir / name)
+        found = class_folders(_sub(data_dir, name))
         if any(own.images for own in found.values()):
-            return data_dir / name, found
+            return _sub(data_dir, name), found
     return None, {}
 
 
@@ -136,15 +166,15 @@ def _classes(
         if not own.images and (in_test or own.others):
             why = f"; its files end in {told(own.others)}" if own.others else ""
             raise CsdmError(f"{shown(train_dir)}: class {shown(repr(name))} has no training images{why}")
-        if own.images and test_dir and not in_test:
-            why = f"; its files end in {told(test[name].others)}" if name in test and test[name].others else ""
-            raise CsdmError(f"{shown(test_dir)}: class {shown(repr(name))} has no test images{why}")
+        if own.images and name in test and not in_test and test[name].others:
+            why = f"its files end in {told(test[name].others)}"
+            raise CsdmError(f"{shown(test_dir)}: class {shown(repr(name))} has no test images; {why}")
         names += [name] if own.images else []
     return sorted(names, key=in_order(names))
 
 
 def _listed(found: Mapping[str, Found], classes: Sequence[str]) -> LabelledFiles:
-    per_class = [found[name].images for name in classes]
+    per_class = [found[name].images if name in found else () for name in classes]
     labels = [label for label, files in enumerate(per_class) for _ in files]
     return LabelledFiles(tuple(file for files in per_class for file in files), tuple(labels))
 

@@ -16,6 +16,7 @@ SUFFIXES = frozenset(
     | {".tif", ".tiff", ".ppm", ".pgm"}
 )
 LEFT_BEHIND = ("__MACOSX",)
+GLANCE = 3
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,16 @@ def images_below(folder: Path) -> Found:
             elif file.is_file():
                 images.append(file)
     return Found(tuple(sorted(images, key=lambda file: file.relative_to(folder).as_posix())), others)
+
+
+def any_image(folder: Path) -> bool:
+    """Whether there is an image in a subfolder, at most :data:`GLANCE` levels down; stops at the first."""
+    for place, inside, names in os.walk(folder):
+        depth = len(Path(place).relative_to(folder).parts)
+        inside[:] = [name for name in inside if depth < GLANCE and is_meant(name)]
+        if Path(place) != folder and any(is_meant(name) and Path(name).suffix.lower() in SUFFIXES for name in names):
+            return True
+    return False
 
 
 def class_folders(folder: Path) -> dict[str, Found]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
 
 DROPPED = -1
@@ -79,16 +80,38 @@ def keep_classes(raw: RawDataset, labels: Sequence[int], names: Sequence[str]) -
     return replace(raw, train=relabelled(raw.train), test=test, class_names=tuple(names))
 
 
-def check(raw: RawDataset, name: str) -> RawDataset:
+def check(raw: RawDataset, name: str, *, untested: bool = False) -> RawDataset:
     """Return ``raw`` if every class has training images, and test images where there is a test set.
+
+    Args:
+        raw: the dataset.
+        name: what it is called, for messages.
+        untested: whether classes without test images are remarked on instead, as long as others have some.
 
     Raises:
         CsdmError: naming the first class that has none.
     """
-    for kind, split in (("training", raw.train), ("test", raw.test)):
-        if split is None:
-            continue
-        for label, count in enumerate(split.counts(raw.classes)):
-            if not count:
-                raise CsdmError(f"{name}: class {raw.class_names[label]!r} has no {kind} images")
-    return raw
+    _refuse_empty(raw, raw.train, f"{name}: class {{}} has no training images")
+    if raw.test is None:
+        return raw
+    if not untested or not sum(raw.test.counts(raw.classes)):
+        _refuse_empty(raw, raw.test, f"{name}: class {{}} has no test images")
+    return replace(raw, remarks=raw.remarks + untested_classes(raw))
+
+
+def untested_classes(raw: RawDataset) -> tuple[str, ...]:
+    """A remark on the classes that have no test images; nothing if all have some."""
+    counts = raw.test.counts(raw.classes) if raw.test else ()
+    without = [repr(name) for name, count in zip(raw.class_names, counts, strict=False) if not count]
+    if not without:
+        return ()
+    named = shown(", ".join(without), most=120)
+    return (
+        f"{len(without)} of {raw.classes} classes have no test images, so they are trained on but untested: {named}",
+    )
+
+
+def _refuse_empty(raw: RawDataset, split: RawSplit, message: str) -> None:
+    for label, count in enumerate(split.counts(raw.classes)):
+        if not count:
+            raise CsdmError(message.format(shown(repr(raw.class_names[label]))))

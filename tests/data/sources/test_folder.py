@@ -84,7 +84,12 @@ def test_classes_must_agree(tmp_path):
     image_folder(tmp_path / "more", {"train": classes(), "test": classes() | {"c": [noise(0)]}})
     fails(lambda: folder.load(tmp_path / "more", Reading()), "no such class")
     image_folder(tmp_path / "fewer", {"train": classes() | {"c": [noise(0)]}, "test": classes()})
-    fails(lambda: folder.load(tmp_path / "fewer", Reading()), "class 'c' has no test images")
+    raw = sources.load("folder", tmp_path / "fewer", Reading(), tmp_path)
+    assert raw.class_names == ("a", "b", "c") and raw.test.counts(3) == (3, 3, 0)
+    assert raw.remarks == ("1 of 3 classes have no test images, so they are trained on but untested: 'c'",)
+    (tmp_path / "fewer" / "test" / "c").mkdir()
+    (tmp_path / "fewer" / "test" / "c" / "0.heic").write_bytes(b"")
+    fails(lambda: folder.load(tmp_path / "fewer", Reading()), "class 'c' has no test images; its files end in .heic")
 
 
 def test_empty_classes_are_named(tmp_path):

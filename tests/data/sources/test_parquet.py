@@ -356,7 +356,9 @@ def test_images_of_different_sizes_need_a_size(tmp_path):
     assert parquet.load(tmp_path, Reading(6)).train.read([0, 3]).shape == (2, 3, 6, 6)
 
 
-def test_a_class_without_test_images_is_named(tmp_path):
+def test_a_class_without_test_images_is_told_of_ones_own_set_and_refused_of_a_known_one(tmp_path):
     dataset(tmp_path)
     parquet_file(tmp_path / "test-00000-of-00001.parquet", images(2), [0, 0], NAMES)
-    fails(lambda: sources.load("folder", tmp_path, Reading(), tmp_path), "class 'bee' has no test images")
+    raw = sources.load("folder", tmp_path, Reading(), tmp_path)
+    assert raw.test.counts(2) == (2, 0) and "untested: 'bee'" in raw.remarks[0]
+    fails(lambda: sources.load("cifar10", tmp_path, Reading(), tmp_path), "class 'bee' has no test images")
