@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -82,7 +83,9 @@ def seated() -> Iterator[None]:
         yield
         return
     room = _room()
-    with console.muted() if own.rank != 0 else nullcontext(), _signed_in(room, own):
+    with console.muted() if own.rank != 0 else nullcontext(), warnings.catch_warnings(), _signed_in(room, own):
+        if own.rank != 0:
+            warnings.simplefilter("ignore")  # rank 0 has the same
         try:
             yield
         except SystemExit as error:
