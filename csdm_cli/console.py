@@ -71,7 +71,7 @@ def emit(value: Mapping[str, Any], render: Callable[[], Sequence[RenderableType]
 
 def _wrapped(text: Text, width: int) -> Text:
     """``text`` in lines of ``width`` columns where its words are no longer: a path cut in two cannot be copied."""
-    lines = []
+    lines: list[Text] = []
     for line in text.split("\n", allow_blank=True):
         breaks = [0]
         for word in re.finditer(r"\S+", line.plain):
