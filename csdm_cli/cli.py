@@ -40,6 +40,7 @@ from csdm_cli.methods import method_names
 from csdm_cli.names import ExportFormat, Preset, Source
 from csdm_cli.presets import SECTIONS
 from csdm_cli.settings import with_values
+from csdm_cli.values import decimal_number, whole_number
 
 app = typer.Typer(
     name="csdm",
@@ -152,7 +153,9 @@ def distill(
     teachers: Annotated[Path | None, teachers_option()] = None,
     out: Annotated[Path | None, out_option("folder to write" + default_note("in artifacts/"))] = None,
     memory_budget: MemoryBudget = None,
-    checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="time between checkpoints")] = 60.0,
+    checkpoint_every: Annotated[
+        float, typer.Option(parser=decimal_number(0, 1e7), metavar="SECONDS", help="time between checkpoints")
+    ] = 60.0,
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint of the same run")] = True,
     preset: Annotated[
         Preset | None,
@@ -201,7 +204,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="their labels" + default_note("in the images' file"))
     ] = None,
     factor: Annotated[
-        int, typer.Option(min=1, max=4, metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
+        int, typer.Option(parser=whole_number(1, 4), metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
     ] = 1,
     normalised: Annotated[
         bool, typer.Option("--normalised", help="their pixels are normalised, not in [0, 1]")
@@ -246,7 +249,10 @@ def methods(
     ] = None,
     *,
     ipc: Annotated[
-        int, typer.Option(min=1, metavar="INT", help="images per class whose paper settings are shown")
+        int,
+        typer.Option(
+            parser=whole_number(1, 10**6), metavar="INT", help="images per class whose paper settings are shown"
+        ),
     ] = 10,
     runtime: Runtime,
 ) -> None:
