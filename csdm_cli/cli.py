@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from csdm_cli import __version__, config, ledger_cli, torchrun
+from csdm_cli.commands.number_options import decimal_number, whole_number
 from csdm_cli.commands.options import (
     BOTH,
     DISTILLING,
@@ -40,7 +41,6 @@ from csdm_cli.methods import method_names
 from csdm_cli.names import ExportFormat, Preset, Source
 from csdm_cli.presets import SECTIONS
 from csdm_cli.settings import with_values
-from csdm_cli.values import decimal_number, whole_number
 
 app = typer.Typer(
     name="csdm",
@@ -141,7 +141,7 @@ def pretrain(
     settings = command_settings(config.Pretrain, params, overrides, runtime)
     from csdm_cli.commands import pretrain as command
 
-    command.run(settings.section, runtime, data=data, out=out)
+    command.run(settings.section, runtime, data=data, out=out, given=settings.given)
 
 
 @app.command(rich_help_panel=DISTIL, epilog="Example:  csdm distill --ipc 50 --kernel rbf")

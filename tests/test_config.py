@@ -66,7 +66,7 @@ def test_all_mistakes_are_named_at_once_with_what_is_allowed(params):
     first, *lines = str(caught.value).splitlines()
     assert first == f"{path}: 13 mistakes"
     found = dict(line.strip().split(": ", 1) for line in lines)
-    assert found["distill.ipc"] == "got true, expected an integer >= 1"
+    assert found["distill.ipc"] == "got true, expected an integer >= 1 and <= 1000000"
     assert found["distill.lr"] == "got Infinity, expected a number > 0"
     assert found["distill.alpha_head"] == "got 1, expected a number > 0 and < 1"
     assert found["distill.calibration"] == "got -1, expected a number >= 0, or null"
@@ -149,7 +149,7 @@ def test_precedence_and_its_origin(params):
 def test_wrong_overrides_are_named_as_options():
     with pytest.raises(UsageError) as caught:
         resolve(config.MakeLt, None, {"n_max": "0", "counts": ["3", "x"]})
-    assert '--n-max: got "0", expected an integer >= 1\n' in str(caught.value)
+    assert '--n-max: got "0", expected an integer >= 1 and <= 100000000\n' in str(caught.value)
     assert '--counts (item 2): got "x", expected an integer >= 1' in str(caught.value)
     with pytest.raises(UsageError, match="counts need profile explicit"):
         resolve(config.MakeLt, None, {"counts": ["3", "2"]})

@@ -18,13 +18,13 @@ import typer
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
-from csdm_cli.commands.runtime import Device, Runtime, thread_count
+from csdm_cli.commands.number_options import thread_count, whole_number
+from csdm_cli.commands.runtime import Device, Runtime
 from csdm_cli.config import Params, Section
 from csdm_cli.console import note
 from csdm_cli.errors import UsageError
 from csdm_cli.names import Parallel, Precision, Preset, Tracking
 from csdm_cli.settings import Resolved, SectionT, resolve
-from csdm_cli.values import whole_number
 
 SETTINGS_PANEL = "Settings"
 RUN_PANEL = "Run"
