@@ -6,7 +6,6 @@ what they are taught, so that rows differ by the set alone.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.scores import group_of_classes
 from csdm_cli.seeds import derive_seed
+from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.tensorfile import tensor_sha256
 
 # Code that decides what a student scores.
@@ -208,8 +208,8 @@ class _Files:
         if self.folder is None:
             return None
         try:
-            runs = [StudentRun.from_dict(value) for value in json.loads(self._file(number).read_bytes())]
-        except (OSError, ValueError, KeyError, TypeError):
+            runs = [StudentRun.from_dict(value) for value in parsed_json(self._file(number).read_bytes())]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return runs if all(run.number == number for run in runs) else None
 

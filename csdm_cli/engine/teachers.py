@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from csdm_cli.names import Parallel, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
+from csdm_cli.storage.bounded import read_json, typed
 
 # Code that decides what a teacher is.
 ROOMS = (
@@ -45,6 +45,14 @@ INDEX = "pool.json"
 
 # Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; or those after epoch e (0: the initial).
 Point = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch"], int]
+
+
+@dataclass(frozen=True)
+class PoolIndex:
+    """What is read of a pool's index: the number of teachers, and the hash of each one's file."""
+
+    teachers: int
+    files: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -157,15 +165,14 @@ class TeacherPool:
         Raises:
             CsdmError: if the folder holds none, or a file is missing, damaged or not the one that was written.
         """
+        again = "run csdm pretrain again"
         try:
-            index = json.loads((folder / INDEX).read_bytes())
-            names, wanted = [file_name(number) for number in range(index["teachers"])], dict(index["files"])
-            if not names:
-                raise ValueError("an empty pool")
+            index = typed(read_json(folder / INDEX, again), PoolIndex, folder / INDEX, again)
+            names, wanted = [file_name(number) for number in range(len(index.files))], index.files
+            if not names or index.teachers != len(names) or set(names) != set(wanted):
+                raise CsdmError(f"{folder / INDEX} is damaged (teachers and files differ): {again}")
         except (FileNotFoundError, NotADirectoryError):
             raise CsdmError(f"{folder} holds no teacher pool (no {INDEX}): make one with csdm pretrain") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CsdmError(f"{folder / INDEX} is damaged: run csdm pretrain again") from error
         try:
             pool = cls.of_files([folder / name for name in names])
         except CsdmError as error:

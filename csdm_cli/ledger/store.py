@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from csdm_cli import atomic
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.row import Row
+from csdm_cli.storage.bounded import read_json
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -55,7 +55,7 @@ def write_row(row: Row, folder: Path) -> Path:
 
 def _json(path: Path) -> object:
     try:
-        value: object = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CsdmError(f"{path} is damaged: it is not JSON") from error
+        value: object = read_json(path, "bring it back from its commit, or measure the row again")
+    except (FileNotFoundError, NotADirectoryError):
+        raise CsdmError(f"{path} does not exist") from None
     return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from csdm_cli.data.sources import pixels
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage.bounded import parsed_json
 
 if TYPE_CHECKING:
     import pyarrow
@@ -63,7 +63,7 @@ class Table:
         """The names in the schema's metadata, as the datasets library writes them; None without."""
         raw = (self._schema().metadata or {}).get(b"huggingface", b"")
         try:
-            names = json.loads(raw)["info"]["features"][self.label_column]["names"]
+            names = parsed_json(raw)["info"]["features"][self.label_column]["names"]
             return tuple(str(name) for name in names)
         except (TypeError, KeyError, ValueError):
             return None
