@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from csdm_cli import __version__, config, ledger_cli, torchrun
+from csdm_cli.commands.number_options import decimal_number, whole_number
 from csdm_cli.commands.options import (
     BOTH,
     DISTILLING,
@@ -160,7 +161,7 @@ def pretrain(
     settings = command_settings(config.Pretrain, params, overrides, runtime)
     from csdm_cli.commands import pretrain as command
 
-    command.run(settings.section, runtime, data=data, out=out)
+    command.run(settings.section, runtime, data=data, out=out, given=settings.given)
 
 
 @app.command(rich_help_panel=DISTIL, epilog="Example:  csdm distill --ipc 50 --kernel rbf")
@@ -172,7 +173,9 @@ def distill(
     teachers: Annotated[Path | None, teachers_option()] = None,
     out: Annotated[Path | None, out_option("folder to write" + default_note("in artifacts/"))] = None,
     memory_budget: MemoryBudget = None,
-    checkpoint_every: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="time between checkpoints")] = 60.0,
+    checkpoint_every: Annotated[
+        float, typer.Option(parser=decimal_number(0, 1e7), metavar="SECONDS", help="time between checkpoints")
+    ] = 60.0,
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint of the same run")] = True,
     preset: Annotated[
         Preset | None,
@@ -221,7 +224,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="their labels" + default_note("in the images' file"))
     ] = None,
     factor: Annotated[
-        int, typer.Option(min=1, max=4, metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
+        int, typer.Option(parser=whole_number(1, 4), metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
     ] = 1,
     normalised: Annotated[
         bool, typer.Option("--normalised", help="their pixels are normalised, not in [0, 1]")
@@ -266,7 +269,10 @@ def methods(
     ] = None,
     *,
     ipc: Annotated[
-        int, typer.Option(min=1, metavar="INT", help="images per class whose paper settings are shown")
+        int,
+        typer.Option(
+            parser=whole_number(1, 10**6), metavar="INT", help="images per class whose paper settings are shown"
+        ),
     ] = 10,
     runtime: Runtime,
 ) -> None:

@@ -7,7 +7,7 @@ description says.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,8 +18,12 @@ from csdm_cli.regularisers import regulariser_names
 from csdm_cli.values import (
     Channels,
     Colour,
+    Depth,
+    Few,
     Folder,
     Fraction,
+    Images,
+    Imbalance,
     MethodName,
     NonNegative,
     NumberOrAuto,
@@ -29,7 +33,13 @@ from csdm_cli.values import (
     Positive,
     Rate,
     Regularizers,
+    Seed,
+    Side,
+    Steps,
     Strategy,
+    Width,
+    is_number,
+    refuse_loose_number,
 )
 
 # Of a teacher: 60 epochs of CIFAR-10-LT at β = 200. With a third of it teachers know 63 % of their own training images.
@@ -43,11 +53,15 @@ class Section(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """``true`` is 1 to Python: in a number's place it is a mistake."""
-        switch = info.field_name and cls.model_fields[info.field_name].annotation is bool
-        if not switch and any(isinstance(part, bool) for part in (value if isinstance(value, list) else [value])):
+    def _a_number_is_written_as_one(cls, value: Any, info: ValidationInfo) -> Any:
+        """``true`` is 1 to Python, and ``1_000`` is 1000: in a number's place they are mistakes."""
+        kind = cls.model_fields[info.field_name].annotation if info.field_name else None
+        parts = value if isinstance(value, list) else [value]
+        if kind is not bool and any(isinstance(part, bool) for part in parts):
             raise PydanticCustomError("switch", "a switch where a value belongs")
+        if is_number(kind):
+            for part in parts:
+                refuse_loose_number(part)
         return value
 
 
@@ -63,11 +77,9 @@ class MakeLt(Section):
         description="how class sizes fall from head to tail; as-is keeps every image, and is what folder gets without"
         " imbalance, n_max and counts",
     )
-    imbalance: float = Field(200.0, ge=1, description="head size / tail size (β)")
-    n_max: Positive | None = Field(
-        None, description="images of the largest class (default: as many as every class has)"
-    )
-    counts: list[Positive] | None = Field(
+    imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
+    n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
+    counts: list[Images] | None = Field(
         None, min_length=2, description="images per class for --profile explicit, e.g. 50,20,5"
     )
     class_order: names.ClassOrder = Field(
@@ -79,7 +91,7 @@ class MakeLt(Section):
     test_share: OpenFraction | None = Field(
         None, description="share of each class held out as test set, for a source without one (default: none)"
     )
-    test_per_class: Positive | None = Field(
+    test_per_class: Images | None = Field(
         None, description="images per class held out as test set, for a source without one (default: none)"
     )
     group_by: Pattern | None = Field(
@@ -87,8 +99,8 @@ class MakeLt(Section):
         description="regular expression on file names: images with the same match are not split between training and"
         " test (default: each for itself)",
     )
-    dev: int = Field(0, ge=0, description="images per class reserved as a balanced development set")
-    size: Positive | None = Field(
+    dev: int = Field(0, ge=0, le=10**6, description="images per class reserved as a balanced development set")
+    size: Side | None = Field(
         None, description="height and width after resize and centre crop (default: the dataset's own)"
     )
     classes: list[str] | None = Field(
@@ -108,7 +120,7 @@ class MakeLt(Section):
     label_column: str | None = Field(
         None, description="column of labels in parquet or a csv list (default: the usual names)"
     )
-    seed: int = Field(0, ge=0, description="seed of class order and selection")
+    seed: Seed = Field(0, description="seed of class order and selection")
 
     @model_validator(mode="before")
     @classmethod
@@ -151,12 +163,12 @@ class Pretrain(Section):
         description="convnet, alexnet, vgg11, resnet18 or a torchvision classifier",
         examples=list(names.NetworkName),
     )
-    width: Positive = Field(128, description="channels of the convnet's layers")
-    depth: Positive | None = Field(None, description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)")
+    width: Width = Field(128, description="channels of the convnet's layers")
+    depth: Depth | None = Field(None, description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)")
     norm: names.Norm = Field(names.Norm.instance, description="normalisation layers")
     pooling: names.Pooling = Field(names.Pooling.avg, description="pooling of the convnet's blocks")
-    teachers: Positive = Field(5, description="networks in the pool")
-    steps: Positive | None = Field(
+    teachers: Few = Field(5, description="networks in the pool")
+    steps: Steps | None = Field(
         None, description=f"optimiser steps per teacher (default: {TEACHER_STEPS}, unless epochs are given)"
     )
     epochs: Positive | None = Field(
@@ -175,7 +187,7 @@ class Pretrain(Section):
     )
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     trajectory: bool = Field(False, description="keep the weights after every epoch, for --teacher-schedule trajectory")
-    seed: int = Field(0, ge=0, description="seed of the pool")
+    seed: Seed = Field(0, description="seed of the pool")
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -198,7 +210,7 @@ class Distill(Section):
     ipc: Positive = Field(10, description="stored images per class")
     factor: int = Field(2, ge=1, le=4, description="multi-formation: factor² images are decoded from each stored one")
     initial: names.Initial = Field(names.Initial.mix, description="images before the first step")
-    iterations: int = Field(1000, ge=0, description="optimiser steps")
+    iterations: int = Field(1000, ge=0, le=10**7, description="optimiser steps")
     optimizer: names.PixelOptimizer = Field(names.PixelOptimizer.adam, description="optimiser of the pixels")
     lr: Rate = Field(0.01, description="learning rate of the pixels, which live in [0, 1]")
     schedule: names.Schedule = Field(names.Schedule.cosine, description="learning-rate schedule")
@@ -265,7 +277,7 @@ class Distill(Section):
         description="how much of the class priors to take off soft labels: τ of softmax((f - τ log prior) / T),"
         " or auto, chosen without the test set",
     )
-    seed: int = Field(0, ge=0, description="seed of initialisation, draws and ω")
+    seed: Seed = Field(0, description="seed of initialisation, draws and ω")
 
 
 class Evaluate(Section):
@@ -277,8 +289,8 @@ class Evaluate(Section):
         description="architecture of the students (default: the artifact's)",
         examples=list(names.NetworkName),
     )
-    students: Positive = Field(5, description="students with different seeds")
-    steps: Positive = Field(2000, description="optimiser steps per student, the same for every set compared")
+    students: Few = Field(5, description="students with different seeds")
+    steps: Steps = Field(2000, description="optimiser steps per student, the same for every set compared")
     lr: Rate = Field(1e-3, description="AdamW learning rate, cosine to 0")
     weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
     batch: Positive = Field(128, description="images per step")
@@ -295,7 +307,7 @@ class Evaluate(Section):
     controls: bool = Field(True, description="also measure random, tiled-random and the full long-tailed set")
     fairness: bool = Field(False, description="also measure label- and augmentation-robust scores (LRS, ARS)")
     fairness_weight: Fraction = Field(0.5, description="weight in LRS and ARS of the improvement over random images")
-    seed: int = Field(0, ge=0, description="seed of the students")
+    seed: Seed = Field(0, description="seed of the students")
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -317,13 +329,13 @@ class CrossArch(Section):
         description="architectures, by comma",
         examples=list(names.NetworkName),
     )
-    students: Positive = Field(3, description="students per architecture")
-    steps: Positive = Field(2000, description="optimiser steps per student")
+    students: Few = Field(3, description="students per architecture")
+    steps: Steps = Field(2000, description="optimiser steps per student")
     augment_mode: names.AugmentMode | None = Field(
         None, description="one operation per image (DSA), or several (DiffAug) (default: that of evaluate)"
     )
     controls: bool = Field(True, description="also measure random real images on each architecture")
-    seed: int = Field(0, ge=0, description="seed of the students")
+    seed: Seed = Field(0, description="seed of the students")
 
 
 class Compare(Section):
@@ -336,13 +348,13 @@ class Compare(Section):
         examples=list(method_names()),
     )
     ipc: list[Positive] = Field([10], min_length=1, description="stored images per class, by comma: a table each")
-    imbalance: list[Annotated[float, Field(ge=1)]] | None = Field(
+    imbalance: list[Imbalance] | None = Field(
         None,
         min_length=1,
         description="imbalances, by comma, of the sets in data/, made there if missing (default: the newest set)",
     )
     dataset: names.Source | None = Field(None, description="dataset of these sets (default: that of make_lt)")
-    seeds: Positive = Field(3, description="distilled sets per method, with the seeds 0, 1, ...")
+    seeds: Few = Field(3, description="distilled sets per method, with the seeds 0, 1, ...")
     preset: names.Preset = Field(
         names.Preset.common, description="one protocol and tuned weights for all, or each method's paper"
     )

@@ -121,7 +121,11 @@ def expected(schema: Schema, definitions: Mapping[str, Schema]) -> str:
     return words.get(str(kind), str(kind)) + _bounds(schema)
 
 
+def _figure(bound: float) -> str:
+    return str(bound) if isinstance(bound, int) else f"{bound:g}"
+
+
 def _bounds(schema: Schema) -> str:
     signs = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {schema[key]:g}" for key, sign in signs.items() if key in schema]
+    bounds = [f"{sign} {_figure(schema[key])}" for key, sign in signs.items() if key in schema]
     return " " + " and ".join(bounds) if bounds else ""

@@ -15,6 +15,10 @@ from csdm_cli.config import Params, Section
 from csdm_cli.errors import UsageError
 from csdm_cli.names import Preset
 from csdm_cli.presets import overlaid, preset_values
+from csdm_cli.storage.bounded import bounded
+
+MOST_YAML_BYTES = 2**18
+MOST_YAML_VALUES = 10_000
 
 SectionT = TypeVar("SectionT", bound=Section)
 NEAR_MISS = 0.8  # likeness from which a section's name is taken for a slip: distil and make-lt are, train is not
@@ -58,10 +62,18 @@ def read_yaml(path: Path) -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        if path.stat().st_size > MOST_YAML_BYTES:
+            raise UsageError(f"{path} is longer than {MOST_YAML_BYTES:,} bytes: it cannot be a file of settings")
+        content = bounded(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")), MOST_YAML_VALUES)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise UsageError(f"{path}: not settings (nested too deeply)") from None
+    except ValueError as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise UsageError(f"{path}: not YAML (unreadable)") from None
+        raise UsageError(f"{path}: not settings ({error})") from None
+    except YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}" if mark else ""
         raise UsageError(f"{path}{place}: not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from csdm_cli import atomic
 from csdm_cli.errors import CsdmError
 from csdm_cli.storage import seal
+from csdm_cli.storage.bounded import parsed_json
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +64,7 @@ def read_header(path: Path, *, sealed: bool = True) -> dict[str, Any]:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-        header = seal.parse(metadata[HEADER_KEY])
+        header = parsed_json(metadata[HEADER_KEY])
     except FileNotFoundError:
         raise CsdmError(f"{path} does not exist") from None
     except OSError as error:

@@ -6,18 +6,28 @@ import math
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from csdm_cli import names
 from csdm_cli.methods import method_names
 from csdm_cli.regularisers import parse, parse_all
 
-Positive = Annotated[int, Field(ge=1)]
+# Upper bounds are far above what anybody needs, and far below what stops a machine before anything is checked.
+Positive = Annotated[int, Field(ge=1, le=10**6)]
+Few = Annotated[int, Field(ge=1, le=1000)]  # of what is trained whole, such as teachers and students
+Steps = Annotated[int, Field(ge=1, le=10**7)]
+Images = Annotated[int, Field(ge=1, le=10**8)]
+Side = Annotated[int, Field(ge=1, le=4096)]  # pixels
+Width = Annotated[int, Field(ge=1, le=8192)]
+Depth = Annotated[int, Field(ge=1, le=32)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Imbalance = Annotated[float, Field(ge=1, le=1e6)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0, le=1e6)]
+NonNegative = Annotated[float, Field(ge=0, le=1e9)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -72,6 +82,30 @@ def _known_pattern(text: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_known_pattern)]
+WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+DECIMAL = re.compile(r"[+-]?([0-9]{1,30}\.?[0-9]{0,30}|\.[0-9]{1,30})([eE][+-]?[0-9]{1,3})?")
+
+
+def is_number(annotation: Any) -> bool:
+    """Whether a field of this type takes a number: ``int``, ``float``, perhaps annotated, listed or among others."""
+    if get_origin(annotation) is dict:
+        return False
+    return annotation in (int, float) or any(map(is_number, get_args(annotation)))
+
+
+def refuse_loose_number(value: Any) -> None:
+    """Python also reads ``1_000``, ``' 5 '``, ``infinity`` and digits of other scripts as numbers: all likely slips.
+
+    Raises:
+        PydanticCustomError: for a text that is a number to Python, but not as people write one.
+    """
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):
+        try:
+            float(value)
+        except ValueError:
+            return  # for whoever knows what it should be
+        if math.isfinite(float(value)):
+            raise PydanticCustomError("loose_number", "digits, without spaces or underscores")
 
 
 def _known_operations(text: str) -> str:
@@ -111,10 +145,11 @@ Regularizers = Annotated[list[Annotated[str, AfterValidator(_known_regulariser)]
 
 def _number_or_auto(value: Any) -> Any:
     try:
+        refuse_loose_number(value)
         number = 0.0 if value == "auto" else float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not 0 <= number < math.inf:
+    if not 0 <= number <= 1e6:
         raise ValueError("a number >= 0, or auto")
     return value if value == "auto" else number
 

@@ -77,15 +77,15 @@ def test_all_mistakes_are_named_at_once_with_what_is_allowed(params):
     first, *lines = str(caught.value).splitlines()
     assert first == f"{path}: 13 mistakes"
     found = dict(line.strip().split(": ", 1) for line in lines)
-    assert found["distill.ipc"] == "got true, expected an integer >= 1"
-    assert found["distill.lr"] == "got Infinity, expected a number > 0"
+    assert found["distill.ipc"] == "got true, expected an integer >= 1 and <= 1000000"
+    assert found["distill.lr"] == "got Infinity, expected a number > 0 and <= 1e+06"
     assert found["distill.alpha_head"] == "got 1, expected a number > 0 and < 1"
     assert found["distill.calibration"] == "got -1, expected a number >= 0, or a ratio such as 1x"
     assert found["distill.kernel"] == 'got "rfb" (did you mean rbf?), expected one of ' + ", ".join(names.KernelName)
     assert found["distill.kernl"].startswith("unknown key; did you mean kernel? Allowed: method, option, ipc, ")
     assert found["cross_arch.networks (item 2)"] == "got 3, expected text"
     assert found["make_lt.counts"].startswith('got "3,4", expected a list of at least 2, each an integer >= 1')
-    assert found["make_lt.seed"] == "got 1.5, expected an integer >= 0"
+    assert found["make_lt.seed"] == "got 1.5, expected an integer >= 0 and < 9223372036854775808"
     assert found["evaluate.controls"] == 'got "maybe", expected true or false'
     assert found["pretrain"] == "got [1], expected a mapping of settings"
     assert found["destill"].startswith("unknown key; did you mean distill? Allowed: make_lt, pretrain")
@@ -160,7 +160,7 @@ def test_precedence_and_its_origin(params):
 def test_wrong_overrides_are_named_as_options():
     with pytest.raises(UsageError) as caught:
         resolve(config.MakeLt, None, {"n_max": "0", "counts": ["3", "x"]})
-    assert '--n-max: got "0", expected an integer >= 1\n' in str(caught.value)
+    assert '--n-max: got "0", expected an integer >= 1 and <= 100000000\n' in str(caught.value)
     assert '--counts (item 2): got "x", expected an integer >= 1' in str(caught.value)
     with pytest.raises(UsageError, match="counts need profile explicit"):
         resolve(config.MakeLt, None, {"counts": ["3", "2"]})

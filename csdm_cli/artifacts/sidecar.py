@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from csdm_cli.errors import CsdmError
 from csdm_cli.revision import Revision, revision
 from csdm_cli.storage import kinds, outputs
+from csdm_cli.storage.bounded import read_json, typed
 
 
 @dataclass(frozen=True)
@@ -91,12 +89,8 @@ def read_sidecar(artifact: Path) -> RunRecord | None:
     place = sidecar_path(artifact)
     if not place.exists():
         return None
-    try:
-        fields: dict[str, Any] = json.loads(place.read_bytes())
-        found = fields.pop("code")
-        return RunRecord(machine=Machine(**fields.pop("machine")), code=Revision(**found) if found else None, **fields)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CsdmError(f"{place} is damaged: delete it, the artifact does not need it") from error
+    hint = "delete it, the artifact does not need it"
+    return typed(read_json(place, hint), RunRecord, place, hint)
 
 
 def machine(device: torch.device | str = "cpu") -> Machine:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, get_args
 
 import torch
+from pydantic import ValidationError
 
+from csdm_cli import mistakes
 from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.display.safe_text import shown
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+MOST_PIXELS = 4096  # height and width of a decoded image, as of --size
 
 
 @dataclass(frozen=True)
@@ -50,6 +60,50 @@ def _dataset(distilled: Distilled) -> str | None:
     return None
 
 
+def _recipe(distilled: Distilled) -> str | None:
+    """The settings that students are trained by pass what options of that name pass."""
+    from csdm_cli.config import Evaluate, Pretrain
+
+    recipe = dict(distilled.evaluation)
+    network = recipe.pop("network", None)
+    known = {"test_points": 1} | {name: value for name, value in recipe.items() if name in Evaluate.model_fields}
+    if problem := _refused(Evaluate, known):
+        return f"a recipe of its own that is not allowed: {problem}"
+    return None if network is None else _network(network, distilled, Pretrain)
+
+
+def _network(network: Any, distilled: Distilled, rules: type[BaseModel]) -> str | None:
+    if not isinstance(network, dict) or not isinstance(network.get("name"), str):
+        return f"a network of its own that is not allowed: {shown(network, 80)}"
+    shape = {name: network[name] for name in ("channels", "size", "classes") if name in network}
+    own = {"network" if name == "name" else name: value for name, value in network.items() if name not in shape}
+    if problem := _refused(rules, own):
+        return f"a network of its own that is not allowed: {problem}"
+    data = distilled.dataset
+    wanted = {"channels": len(data.mean), "size": distilled.decoding.size, "classes": data.classes}
+    if any(shape[name] != wanted[name] for name in shape):
+        return f"a network for {shown(shape, 100)}, which its images are not (expected {wanted})"
+    return None
+
+
+def _refused(section: type[BaseModel], values: Mapping[str, Any]) -> str | None:
+    """What ``section`` says against ``values``, which were written by csdm and need no conversion; None if nothing."""
+    choices = {name for name, field in section.model_fields.items() if _holds_a_choice(field.annotation)}
+    try:
+        section.model_validate({name: value for name, value in values.items() if name not in choices}, strict=True)
+        section.model_validate({name: value for name, value in values.items() if name in choices})
+    except ValidationError as error:
+        return shown(mistakes.in_options(error, section)[0], 300)
+    return None
+
+
+def _holds_a_choice(annotation: Any) -> bool:
+    """Whether a field's type is an enumeration, whose members are texts in a file."""
+    return (isinstance(annotation, type) and issubclass(annotation, Enum)) or any(
+        map(_holds_a_choice, get_args(annotation))
+    )
+
+
 def _images(distilled: Distilled) -> str | None:
     images, decoding = distilled.images, distilled.decoding
     channels = len(distilled.dataset.mean)
@@ -62,8 +116,11 @@ def _images(distilled: Distilled) -> str | None:
         return f"images of type {images.dtype} (expected uint8 or float)"
     if decoding.mode != "bilinear":
         return f"decoding mode {decoding.mode!r} (expected 'bilinear')"
-    if not 1 <= decoding.factor <= decoding.stored_size or decoding.size < 1:
-        return f"a decoding of factor {decoding.factor} from {decoding.stored_size} to {decoding.size} pixels"
+    if not 1 <= decoding.factor <= decoding.stored_size or not 1 <= decoding.size <= MOST_PIXELS:
+        return (
+            f"a decoding of factor {decoding.factor} from {decoding.stored_size} to {decoding.size} pixels"
+            f" (expected a size of 1 to {MOST_PIXELS}, and a factor of 1 to the stored size)"
+        )
     return None
 
 
@@ -110,4 +167,5 @@ CHECKS = (
     Check("labels are sorted and in range", _labels),
     Check("pixels are finite and in range", _pixels),
     Check("soft labels, if any, fit the decoded images", _soft_labels),
+    Check("the recipe for its students is one that csdm could have written", _recipe),
 )

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from csdm_cli import config
@@ -39,7 +39,7 @@ from csdm_cli.names import Engine
 from csdm_cli.names import RealSide as RealSideName
 from csdm_cli.regularisers.composite import regularised
 from csdm_cli.seeds import derive_seed
-from csdm_cli.values import ratio
+from csdm_cli.values import is_number, ratio, refuse_loose_number
 
 # Bytes of activations per chunk. On a CPU chunks that fit the cache are the fastest.
 MEMORY_BUDGET = {"cpu": 256 * 2**20, "cuda": 8 * 2**30}
@@ -47,6 +47,7 @@ MEMORY_BUDGET = {"cpu": 256 * 2**20, "cuda": 8 * 2**30}
 # in the same order as one does. Measured on two cores, ConvNet-3, 10 classes of 32x32: nothing lost at IPC 10, nor at
 # IPC 1 with K=1,024; a step of IPC 1 with K=4,096 takes 77 instead of 67 ms.
 LEAST_CHUNKS = 4
+MOST_OF_OWN = 1e9  # the size of a method's own parameters
 # Settings that are parameters of some methods, csdm foremost, and mean nothing to the others.
 SHARED_PARAMETERS = frozenset(field.name for field in fields(CsdmParameters)) & set(config.Distill.model_fields)
 # Settings that only optimised methods read.
@@ -128,6 +129,7 @@ def method_parameters(cls: MethodClass, settings: config.Distill) -> Any:
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(own) or 'none'}"
             raise UsageError(f"--option {name}: {settings.method} has no such parameter; {hint}")
     values = {name: getattr(settings, name) for name in names & shared} | settings.option
+    _refuse_loose_numbers(cls, settings)
     try:
         parameters = TypeAdapter(cls.Parameters).validate_python(values)
     except ValidationError as error:
@@ -135,9 +137,20 @@ def method_parameters(cls: MethodClass, settings: config.Distill) -> Any:
         name = str(wrong["loc"][0])
         raise UsageError(f"--option {name}={settings.option.get(name)}: {wrong['msg'].lower()}") from None
     for name, given in settings.option.items():
-        if getattr(parameters, name) in (math.inf, -math.inf):
-            raise UsageError(f"--option {name}={given}: input should be a finite number")
+        value = getattr(parameters, name)
+        if isinstance(value, (int, float)) and not -MOST_OF_OWN <= value <= MOST_OF_OWN:
+            raise UsageError(f"--option {name}={given}: expected a finite number of at most {MOST_OF_OWN:g}")
     return parameters
+
+
+def _refuse_loose_numbers(cls: MethodClass, settings: config.Distill) -> None:
+    hints = get_type_hints(cls.Parameters, include_extras=True)
+    for name, value in settings.option.items():
+        try:
+            if is_number(hints[name]):
+                refuse_loose_number(value)
+        except PydanticCustomError as error:
+            raise UsageError(f"--option {name}={value}: expected {error.message()}") from None
 
 
 def settled(settings: config.Distill, method: Method) -> config.Distill:

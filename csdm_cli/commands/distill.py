@@ -29,6 +29,7 @@ from csdm_cli.commands.tracked import pretrain_settings, run_name, settings_read
 from csdm_cli.console import emit, note
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import LongTail, is_in
+from csdm_cli.display.safe_text import markup, shown
 from csdm_cli.engine.checkpoint import Checkpoint, kept_number
 from csdm_cli.engine.distill import Distillation, optimise
 from csdm_cli.engine.memory import peak_memory
@@ -111,6 +112,8 @@ def run(
         atomic.refuse_unwritable(ARTIFACTS)
     longtail = given_or_newest(data, quiet=runtime.quiet)
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
+    if scarce := _scarce(longtail, chosen.settings.ipc):
+        note(scarce, quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
     name = run_name(chosen.settings.model_dump(mode="json"))
     with (
@@ -129,6 +132,19 @@ def run(
                 _distil(task, runtime, options, NullTracker(), ranks)
     if ranks.leads:
         _tell(target, load_distilled(target), longtail, runtime)
+
+
+def _scarce(longtail: LongTail, ipc: int) -> str | None:
+    """What to know of an ``ipc`` that asks for more images of a class than there are; None if there are enough."""
+    manifest = longtail.manifest
+    few, name = min(zip(manifest.counts, manifest.class_names, strict=True))
+    short = sum(count < ipc for count in manifest.counts)
+    if not short:
+        return None
+    return (
+        f"--ipc {ipc} stores more images than there are real ones in {short} of {manifest.classes} classes"
+        f" (class {shown(name, 80)} has {few}): theirs start from repeated images"
+    )
 
 
 def carry_out(
@@ -300,7 +316,7 @@ def _tell(target: Path, distilled: Distilled, longtail: LongTail, runtime: Runti
         "grid": str(grid_path(target)),
     }
     text = "{file}: {images} images of {classes} classes by {method}, factor {factor}, {labels} labels".format(**result)
-    lines = [text, f"picture: {result['grid']}"]
+    lines = [markup(text, most=5000), markup(f"picture: {result['grid']}", most=5000)]
     if (weight := distilled.provenance.config.get("calibration")) is not None:
         result["calibration"] = weight
         asked = distilled.provenance.config["distill"]["calibration"]

@@ -105,7 +105,7 @@ def add(
         raise CsdmError("these runs differ in data or IPC: add them one at a time, or leave --table out")
     outputs.claim_files(results, {row_file(row): ROW for row in rows}, "--results")
     written = {row.name: str(write_row(row, results)) for row in rows}
-    lines = [f"{row.name}: {row.spread} % ({row.scale} scale: {row.scale_text})" for row in rows]
+    lines = [markup(f"{row.name}: {row.spread} % ({row.scale} scale: {row.scale_text})") for row in rows]
     emit({"rows": written}, lambda: lines, as_json=runtime.json)
     dirty = [row.name for row in rows if row.code.dirty]
     if dirty:

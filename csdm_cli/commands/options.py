@@ -18,6 +18,7 @@ import typer
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
+from csdm_cli.commands.number_options import thread_count, whole_number
 from csdm_cli.commands.runtime import Device, Runtime
 from csdm_cli.config import Params, Section
 from csdm_cli.console import note
@@ -104,7 +105,7 @@ def _enum_option(name: str, kind: type[Enum], default: Enum, help_text: str, **i
 _RUN: dict[str, Any] = {"rich_help_panel": RUN_PANEL}
 _RUNTIME_OPTIONS = [
     _enum_option("device", Device, Device.auto, "where to compute", **_RUN),
-    _option("threads", int | None, None, min=1, metavar="INT", help="CPU threads", **_RUN),
+    _option("threads", int | None, None, parser=thread_count, metavar="INT", help="CPU threads", **_RUN),
     _option(
         "deterministic", bool, False, "--deterministic", help="equal bits on every run on CUDA too (slower)", **_RUN
     ),
@@ -151,7 +152,7 @@ MemoryBudget = Annotated[
     int | None,
     typer.Option(
         "--memory-budget",
-        min=1,
+        parser=whole_number(1, 10**7),
         metavar="MB",
         help="memory for activations, in megabytes" + default_note("256 on a CPU, 8192 on a GPU"),
     ),

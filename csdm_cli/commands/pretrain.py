@@ -21,16 +21,34 @@ from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.numerics import PLAIN, Numerics
 from csdm_cli.engine.recipe import Duration, Recipe
 from csdm_cli.engine.teachers import POOL_FILES, TeacherPlan, TeacherPool, train_pool
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.scores import group_of_classes
 from csdm_cli.storage import outputs
 from csdm_cli.tracking import Tracker, open_tracker
 
+# Options that shape some networks only (see ``networks/spec.py``); torchvision's have none of them.
+SHAPED_BY = {"convnet": {"width", "depth", "pooling", "norm"}, "vgg11": {"norm"}, "resnet18": {"norm"}}
+SHAPES = ("width", "depth", "pooling", "norm")
 
-def run(settings: config.Pretrain, runtime: Runtime, *, data: Path | None, out: Path | None) -> None:
-    """Train what is missing of the pool, and print what the teachers know of the training set."""
+
+def run(
+    settings: config.Pretrain,
+    runtime: Runtime,
+    *,
+    data: Path | None,
+    out: Path | None,
+    given: frozenset[str] = frozenset(),
+) -> None:
+    """Train what is missing of the pool, and print what the teachers know of the training set.
+
+    Raises:
+        UsageError: if an option ``given`` on the command line has no effect on the network.
+    """
+    for name in SHAPES:
+        if name in given and name not in SHAPED_BY.get(settings.network, set()):
+            raise UsageError(f"--{name} has no effect on {settings.network}")
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
     if out:

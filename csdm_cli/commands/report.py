@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from rich.console import RenderableType
+from typing_extensions import TypedDict
 
 from csdm_cli import places
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
@@ -20,11 +20,24 @@ from csdm_cli.display.tables import figures_table
 from csdm_cli.engine.controls import ControlName
 from csdm_cli.errors import CsdmError
 from csdm_cli.storage import kinds, outputs
+from csdm_cli.storage.bounded import read_json, typed
 
 METRICS = "metrics.json"
+AGAIN = "run the command that wrote it again"
 ROWS = "trained on"
 FOOTNOTE = "Accuracy in %, mean ± standard deviation over students, after the last step."
 PAGE = kinds.containing("### ", f"| {ROWS} |", FOOTNOTE, suffixes=(".md", ".markdown", ".txt"))
+
+
+class Score(TypedDict):
+    """Mean and spread of a score over students, in percent."""
+
+    mean: float | None
+    std: float | None
+    students: NotRequired[int]
+
+
+Scores = dict[str, Score | None]
 
 
 @dataclass(frozen=True)
@@ -62,14 +75,19 @@ def read_sheets(folder: Path) -> list[Sheet]:
     if not path.exists():
         return []
     try:
-        found = json.loads(path.read_bytes())
+        found = read_json(path, AGAIN)
         if "accuracy" in found:
-            return [_evaluation(found, folder)]
-        if all("accuracy" in scores for scores in found.values()):
-            return [_architectures(found, folder)]
-        return [Sheet(f"{folder}: {name}, over sets and students", rows) for name, rows in found.items()]
+            sheets = [_evaluation(found, folder)]
+        elif all("accuracy" in scores for scores in found.values()):
+            sheets = [_architectures(found, folder)]
+        else:
+            sheets = [Sheet(f"{folder}: {name}, over sets and students", rows) for name, rows in found.items()]
+        for sheet in sheets:
+            for scores in sheet.rows.values():
+                scores.update(typed({name: scores[name] for name in COLUMNS if name in scores}, Scores, path, AGAIN))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CsdmError(f"{path} is damaged: run the command that wrote it again") from error
+        raise CsdmError(f"{path} is damaged: {AGAIN}") from error
+    return sheets
 
 
 def _evaluation(found: dict[str, Any], folder: Path) -> Sheet:

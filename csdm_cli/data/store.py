@@ -18,6 +18,7 @@ from csdm_cli import atomic, tensorfile
 from csdm_cli.data.holdout import TEST_FILE
 from csdm_cli.errors import CsdmError
 from csdm_cli.storage import kinds, outputs, seal
+from csdm_cli.storage.bounded import parsed_json
 
 if TYPE_CHECKING:
     from csdm_cli.data.imageset import ImageSet
@@ -191,7 +192,7 @@ def open_longtail(folder: Path) -> LongTail:
     """
     place = folder / MANIFEST_FILE
     try:
-        value = seal.parse(place.read_bytes())
+        value = parsed_json(place.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise CsdmError(f"{folder} is not a long-tailed set (no {MANIFEST_FILE}): make one with csdm make-lt") from None
     except OSError as error:

@@ -6,8 +6,9 @@ import codecs
 import io
 import os
 import sys
-from contextlib import suppress
-from typing import Any, TextIO
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
 # What a terminal without Unicode shows instead; any other letter becomes "?".
 SPELLED = {
@@ -74,21 +75,28 @@ def sane_width(text: str) -> int | None:
     return min(WIDEST, max(NARROWEST, int(text[:9])))
 
 
-class _Patient(io.FileIO):
-    """A raw stream that drops what nobody reads any more, and that fails once, not again when Python closes down."""
+class _Patient(io.TextIOWrapper):
+    """A stream that drops what nobody reads any more, and that fails once, not again when Python closes down."""
 
-    lost = False
+    def write(self, text: str, /) -> int:
+        """Write ``text``; returns its length."""
+        with self._failing_once():
+            super().write(text)
+        return len(text)
 
-    def write(self, data: Any, /) -> int:
-        if not self.lost:
-            try:
-                return super().write(data)
-            except BrokenPipeError:
-                self.lost = True
-            except OSError:
-                self.lost = True
+    def flush(self) -> None:
+        """Write what is held back."""
+        with self._failing_once():
+            super().flush()
+
+    @contextmanager
+    def _failing_once(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # what is left goes there
+            if not isinstance(error, BrokenPipeError):
                 raise
-        return len(memoryview(data))
 
 
 def _fit(stream: TextIO | None, number: int) -> TextIO:
@@ -96,9 +104,9 @@ def _fit(stream: TextIO | None, number: int) -> TextIO:
     if stream is not None:
         with suppress(OSError, ValueError):
             stream.flush()
-    raw = _Patient(number, "w", closefd=False)
+    raw = io.FileIO(number, "w", closefd=False)
     lines = number == 2 or raw.isatty()
-    return io.TextIOWrapper(io.BufferedWriter(raw), encoding=encoding, errors=HANDLER, line_buffering=lines)
+    return _Patient(io.BufferedWriter(raw), encoding=encoding, errors=HANDLER, line_buffering=lines)
 
 
 def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:

@@ -32,6 +32,7 @@ from csdm_cli.networks.network import Network
 from csdm_cli.scores import group_of_classes
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import seal
+from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.tensorfile import tensor_sha256
 
 # Code that decides what a student scores.
@@ -211,7 +212,7 @@ class _Files:
         if self.folder is None:
             return None
         try:
-            kept = seal.parse(self._file(number).read_bytes())
+            kept = parsed_json(self._file(number).read_bytes())
             if not seal.is_whole(kept, SEAL):
                 raise ValueError("another hash")
             runs = [StudentRun.from_dict(value) for value in kept["runs"]]

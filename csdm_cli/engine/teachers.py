@@ -24,6 +24,7 @@ from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import kinds, outputs, seal
+from csdm_cli.storage.bounded import parsed_json
 
 if TYPE_CHECKING:
     from csdm_cli.engine.numerics import Numerics
@@ -176,7 +177,7 @@ class TeacherPool:
             CsdmError: if the folder holds none, or a file is missing, damaged or not the one that was written.
         """
         try:
-            index = seal.parse((folder / INDEX).read_bytes())
+            index = parsed_json((folder / INDEX).read_bytes())
             wanted = dict(index["files"])
             if not wanted or sorted(wanted) != [file_name(number) for number in range(len(wanted))]:
                 raise ValueError("an empty pool, or other names")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from csdm_cli.engine.controls import FULL, ControlName
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.repeat import selection_section
 from csdm_cli.ledger.row import Code, Cost, Machine
+from csdm_cli.storage.bounded import parsed_json
 
 
 @dataclass(frozen=True)
@@ -82,15 +82,15 @@ def read_findings(path: Path, *, controls: bool) -> list[Finding]:
         file = path if path.name == name else path / name
         if file.is_file():
             try:
-                return read(json.loads(file.read_bytes()), file.parent, controls)
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                return read(parsed_json(file.read_bytes()), file.parent, controls)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration) as error:
                 raise CsdmError(f"{file} does not tell what a row needs: run csdm evaluate or compare again") from error
     raise CsdmError(f"{path} is no folder that csdm evaluate or compare wrote")
 
 
 def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Finding]:
     told, rows = value["measured"], value["rows"]
-    records = json.loads((folder / "evaluate.run.json").read_bytes())
+    records = parsed_json((folder / "evaluate.run.json").read_bytes())
     judged, made = records["evaluate"], records["distill"]
     own = next(iter(rows))
     found = _finding(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.row import SCHEMA, Row
 from csdm_cli.storage import kinds, outputs
+from csdm_cli.storage.bounded import read_json
 
 ROW = kinds.json_that(lambda value: value.get("schema") == SCHEMA)
 
@@ -62,7 +62,7 @@ def write_row(row: Row, folder: Path) -> Path:
 
 def _json(path: Path) -> object:
     try:
-        value: object = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CsdmError(f"{path} is damaged: it is not JSON") from error
+        value: object = read_json(path, "bring it back from its commit, or measure the row again")
+    except (FileNotFoundError, NotADirectoryError):
+        raise CsdmError(f"{path} does not exist") from None
     return value

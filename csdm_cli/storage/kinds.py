@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.storage import seal
+from csdm_cli.storage.bounded import parsed_json
 
 SIGNATURE = "csdm"
 HEAD = 2**20  # bytes in which the header of a tensor file is looked for
@@ -74,7 +74,7 @@ def json_with(*names: str, **inner: tuple[str, ...]) -> Kind:
     """A JSON object that has the fields ``names``, and in those of ``inner``, which are objects, theirs."""
 
     def recognises(path: Path) -> bool:
-        value = seal.parse(path.read_bytes())
+        value = parsed_json(path.read_bytes())
         return _has(value, (*names, *inner)) and all(_has(value[name], fields) for name, fields in inner.items())
 
     return Kind(recognises)
@@ -84,7 +84,7 @@ def json_that(holds: Callable[[dict[str, Any]], bool]) -> Kind:
     """A JSON object of which ``holds`` is true."""
 
     def recognises(path: Path) -> bool:
-        value = seal.parse(path.read_bytes())
+        value = parsed_json(path.read_bytes())
         return isinstance(value, dict) and holds(value)
 
     return Kind(recognises)

@@ -21,19 +21,3 @@ def sealed(values: dict[str, Any], key: str) -> dict[str, Any]:
 def is_whole(values: dict[str, Any], key: str) -> bool:
     """Whether the hash that ``values`` hold as ``key`` is theirs; False if they hold none."""
     return values.get(key) == digest({name: value for name, value in values.items() if name != key})
-
-
-def parse(data: bytes | str) -> Any:
-    """JSON as the standard has it: no NaN, no infinity.
-
-    Raises:
-        ValueError: if ``data`` is anything else, nested too deeply, or holds a number of too many digits.
-    """
-    try:
-        return json.loads(data, parse_constant=_refuse)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON value")

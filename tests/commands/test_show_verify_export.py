@@ -67,7 +67,7 @@ def test_show_names_only_the_ends_of_many_classes(path, capsys):
 def test_verify_lists_the_checks(path, capsys):
     verify(path)
     text = capsys.readouterr().out
-    assert text.count("✓") == 7 and "is sound" in text
+    assert text.count("✓") == 8 and "is sound" in text
 
 
 def test_verify_stops_at_the_first_problem(path, monkeypatch, capsys):

@@ -28,5 +28,5 @@ def test_mistakes_are_told(tmp_path):
     with pytest.raises(CsdmError, match="called like the row"):
         read_rows(tmp_path)
     (tmp_path / "renamed.json").write_text(json.dumps(row().as_dict())[:-5])
-    with pytest.raises(CsdmError, match="not JSON"):
+    with pytest.raises(CsdmError, match="no JSON"):
         read_rows(tmp_path)
