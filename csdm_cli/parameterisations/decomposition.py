@@ -157,4 +157,5 @@ def _leading(images: Tensor, axis: int, rank: int) -> Tensor:
     _, vectors = torch.linalg.eigh(unfolded @ unfolded.T)
     rows = vectors.flip(1)[:, :rank].T
     largest = rows.gather(1, rows.abs().argmax(1, keepdim=True))
-    return rows * largest.sign()  # an eigenvector's sign is free: its largest entry is positive
+    signed: Tensor = rows * largest.sign()  # an eigenvector's sign is free: its largest entry is positive
+    return signed

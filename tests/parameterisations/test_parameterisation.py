@@ -121,7 +121,7 @@ def test_an_unknown_kind_is_an_error() -> None:
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e6])
 def test_numbers_that_cannot_be_stored_are_an_error(value: float) -> None:
-    with pytest.raises(CsdmError, match="the learned spectra hold numbers beyond .*: lower the run's --lr"):
+    with pytest.raises(CsdmError, match=r"the learned spectra hold numbers beyond .*: lower the run's --lr"):
         quantised({"spectra": torch.tensor([1.0, value])}, {"spectra": torch.float16})
 
 

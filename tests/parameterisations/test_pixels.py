@@ -14,7 +14,7 @@ def test_pixels_are_the_images(images: Tensor) -> None:
     some = Pixels(SHAPE, per_class=4)
     leaves = some.initial(images)
     assert list(leaves) == ["images"] and torch.equal(some.decode(leaves), images)
-    leaves["images"][0, 0, 0] = torch.tensor([-0.2, 1.7, 0.5, 0.1, 0, 1, 2, -3])
+    leaves["images"][0, 0, 0] = torch.tensor([-0.2, 1.7, 0.5, 0.1, 0, 1, 2, -3], dtype=torch.float64)
     some.project(leaves)
     expected = torch.tensor([0, 1, 0.5, 0.1, 0, 1, 1, 0], dtype=torch.float64)
     assert torch.equal(leaves["images"][0, 0, 0], expected) and torch.equal(leaves["images"][1:], images[1:])
