@@ -59,6 +59,7 @@ def test_the_table_of_costs(tmp_path):
     assert "textbook loop / engine" in shown and found["frequency_rules"]
 
 
+@pytest.mark.slow
 def test_second_order(tmp_path):
     words = ["--width", "4", "--ipc", "1", "2", "--steps", "2", "--rounds", "1", "--out"]
     shown = bench("second_order.py", *words, str(tmp_path / "rows.json"))
