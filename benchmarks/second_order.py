@@ -91,10 +91,10 @@ def dc(network: Any, images: Any, ipc: int, way: str, _: int) -> Callable[[], No
     import torch
     from torch.func import functional_call
 
+    from csdm_cli.distillation.gradient_matching import match_gradients
     from csdm_cli.distillation.second_order import Objective, gradient, hard
     from csdm_cli.engine.inference import images_at_once
     from csdm_cli.methods.gradient.distances import row_cosine
-    from csdm_cli.methods.gradient.matching import match_gradients
 
     weights = {name: value.detach() for name, value in network.named_parameters()}
     real = torch.rand(REAL_BATCH, 3, 32, 32)

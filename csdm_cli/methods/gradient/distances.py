@@ -39,8 +39,7 @@ def row_cosine(real: Gradients, synthetic: Gradients) -> Tensor:
 def released_row_cosine(real: Gradients, synthetic: Gradients, eps: float = RELEASED_EPSILON) -> Tensor:
     """:func:`row_cosine` as DC's code has it: 1 − ⟨g, h⟩/(‖g‖‖h‖ + ε). A row g is ε/(‖g‖² + ε) away from itself."""
     return _sum(
-        (1 - (g * h).sum(1) / (g.norm(dim=1) * h.norm(dim=1) + eps)).sum()
-        for g, h in _pairs(real, synthetic, axes=2)
+        (1 - (g * h).sum(1) / (g.norm(dim=1) * h.norm(dim=1) + eps)).sum() for g, h in _pairs(real, synthetic, axes=2)
     )
 
 

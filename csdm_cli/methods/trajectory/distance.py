@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from csdm_cli.distillation.second_order import Weights
 from csdm_cli.errors import CsdmError
+
+Weights = dict[str, Tensor]
 
 # An expert that moved by less than this part of its weights' norm is compared with rounding errors.
 LEAST_MOVE = 1e-5
