@@ -57,3 +57,19 @@ def test_the_table_of_costs(tmp_path):
     found = json.loads((tmp_path / "costs.json").read_text())
     assert len(found["rows"]) >= 14 and all(row["ratio"] > 0 for row in found["rows"])
     assert "textbook loop / engine" in shown and found["frequency_rules"]
+
+
+@pytest.mark.slow
+def test_second_order(tmp_path):
+    words = ["--width", "4", "--ipc", "1", "2", "--steps", "2", "--rounds", "1", "--out"]
+    shown = bench("second_order.py", *words, str(tmp_path / "rows.json"))
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert {(row["method"], row["way"]) for row in rows} == {
+        ("dc", "ours"),
+        ("dc", "graph"),
+        ("mtt", "ours"),
+        ("mtt", "tesla"),
+        ("mtt", "graph"),
+    }
+    assert all(row["peak_mb"] > 0 and row["seconds"] > 0 and row["ipc"] in (1, 2) for row in rows)
+    assert "peak MB" in shown

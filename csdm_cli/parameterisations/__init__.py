@@ -1,0 +1,6 @@
+"""What numbers of a distilled set are learned, how they become images, and what they weigh when they are stored.
+
+Read ``parameterisation`` first, which says what each offers; then ``pixels``, ``multi_formation`` (several images in a
+stored one), ``frequency`` (FreD), ``decomposition`` (NSD), ``pyramid``; ``stored`` finds the one that a file's
+header names. A method never sees which one it is: it gets decoded images and leaves a gradient on them.
+"""
