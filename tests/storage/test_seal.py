@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csdm_cli.storage.seal import digest, is_whole, parse, sealed
+from csdm_cli.storage.bounded import parsed_json
+from csdm_cli.storage.seal import digest, is_whole, sealed
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -30,8 +31,8 @@ def test_values_without_a_hash_are_not_whole():
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", "[" * 100_000, "{", b"\xff", "1" * 5000])
 def test_what_is_no_json_is_a_value_error(text):
     with pytest.raises(ValueError):  # its words are for nobody
-        parse(text)
+        parsed_json(text)
 
 
 def test_json_is_read():
-    assert parse('{"a": [1, 2.5, null, true, "ü"]}') == {"a": [1, 2.5, None, True, "ü"]}
+    assert parsed_json('{"a": [1, 2.5, null, true, "ü"]}') == {"a": [1, 2.5, None, True, "ü"]}
