@@ -234,7 +234,7 @@ def test_numbers_are_sent_while_a_run_lasts_with_the_time_of_their_measurement(c
         deadline = time.monotonic() + 60
         while not (found := client.get_metric_history(tracker.run_id, "loss")) and time.monotonic() < deadline:
             time.sleep(0.05)  # the run is at a long computation
-        system = client.get_run(tracker.run_id).data.metrics
+    system = client.get_run(tracker.run_id).data.metrics
     assert [(point.step, point.value, point.timestamp) for point in found] == [(0, 1.0, 1000500), (1, 0.5, 1001000)]
     assert 0 < system["system/system_memory_usage_percentage"] <= 100
     assert "system/cpu_utilization_percentage" in system

@@ -104,8 +104,8 @@ def run(
     with open_tracker(runtime.tracking, "evaluate", params=described, name=name, quiet=runtime.quiet) as tracker:
         manifest, origin = case.longtail.manifest, case.distilled.provenance
         tracker.tags({"labels": labels, "split": settings.split})
-        tell_of_set(tracker, case.distilled, case.longtail, settings.split)
         test = case.images_of(settings.split).to(device)
+        tell_of_set(tracker, case.distilled, case.longtail, settings.split)
         examiner = examiner_for(test, spec, protocol, numerics, runtime)
         found = _examine(case, labels, settings, examiner, runtime, tracker)
         rows = found.rows(f"{origin.method} ({labels} labels)")
