@@ -28,7 +28,12 @@ from csdm_cli.commands.options import (
 from csdm_cli.commands.paths import (
     DataFolder,
     DistilledFile,
+    Experiment,
+    LabelsFile,
     NewestFile,
+    Normalised,
+    StoredFactor,
+    Whitened,
     data_option,
     out_option,
     teachers_option,
@@ -196,17 +201,14 @@ def evaluate(
     *,
     data: Annotated[Path | None, data_option("the set it was distilled from, in data/")] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="images of another tool, npz or pt, instead of FILE")
+        Path | None,
+        typer.Option(metavar="PATH", help="a set of another tool instead of FILE, as import reads it"),
     ] = None,
-    labels_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="their labels" + default_note("in the images' file"))
-    ] = None,
-    factor: Annotated[
-        int, typer.Option(min=1, max=4, metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
-    ] = 1,
-    normalised: Annotated[
-        bool, typer.Option("--normalised", help="their pixels are normalised, not in [0, 1]")
-    ] = False,
+    labels_file: LabelsFile = None,
+    factor: StoredFactor = 1,
+    normalised: Normalised = False,
+    zca: Whitened = False,
+    experiment: Experiment = None,
     out: Annotated[
         Path | None, out_option("folder for metrics and pictures" + default_note("beside the distilled set"))
     ] = None,
@@ -224,9 +226,10 @@ def evaluate(
 
     foreign = None
     if images is not None:
-        foreign = command.Foreign(images, labels_file, factor, normalised)
-    elif labels_file or normalised or factor != 1:
-        raise UsageError("--labels-file, --factor and --normalised describe another tool's --images, which are missing")
+        foreign = command.Foreign(images, labels_file, factor, normalised, zca, experiment)
+    elif labels_file or normalised or zca or experiment or factor != 1:
+        options = "--labels-file, --factor, --normalised, --zca and --experiment"
+        raise UsageError(f"{options} describe another tool's --images, which are missing")
     command.run(
         settings.section,
         runtime,
@@ -379,6 +382,42 @@ def report(
     from csdm_cli.commands import report as command
 
     command.run(runtime, folders=folders, out=out)
+
+
+@app.command(
+    "import", rich_help_panel=FILES, epilog="Example:  csdm import res_DM_CIFAR10_ConvNet_10ipc.pt --method DM"
+)
+@runtime_options("json", "quiet")
+def import_set(
+    images: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="the images, perhaps with labels: pt, npz, safetensors, parquet, folder"),
+    ],
+    *,
+    data: Annotated[Path | None, data_option("the newest in data/")] = None,
+    labels_file: LabelsFile = None,
+    factor: StoredFactor = 1,
+    normalised: Normalised = False,
+    zca: Whitened = False,
+    experiment: Experiment = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="name of what distilled it" + default_note("imported"))
+    ] = None,
+    out: Annotated[
+        Path | None, out_option("folder to write" + default_note("artifacts/imported-…, named after it"))
+    ] = None,
+    runtime: Runtime,
+) -> None:
+    """Make a distilled set of another tool one of csdm.
+
+    Reads what DC, DSA, DM, MTT, DATM, LTDD, IDC, NCFM, KIP, FRePo, RDED, SRe2L and others write. Then show, verify,
+    export, evaluate and cross-arch work on it.
+    """
+    from csdm_cli.commands import import_set as command
+    from csdm_cli.commands.judging import Foreign
+
+    foreign = Foreign(images, labels_file, factor, normalised, zca, experiment, *([method] if method else []))
+    command.run(runtime, foreign=foreign, data=data, out=out)
 
 
 @app.command(rich_help_panel=FILES, epilog="Example:  csdm show artifacts/distilled --png grid.png")

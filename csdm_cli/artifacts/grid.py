@@ -137,7 +137,8 @@ def _write_names(draw: ImageDraw, distilled: Distilled, layout: Layout) -> None:
 
 def _caption(distilled: Distilled, rows: int, columns: int) -> str:
     data, most = distilled.dataset, max(distilled.ipc)
-    parts = [data.name, distilled.provenance.method, f"{most} stored image{'s' * (most > 1)} per class"]
+    parts = [data.name, distilled.provenance.method]
+    parts.append(f"{distilled.ipc_text} stored image{'s' * (most > 1)} per class")
     if distilled.decoding.factor > 1:
         parts.append(f"each holds {distilled.decoding.per_image}")
     if columns < most:

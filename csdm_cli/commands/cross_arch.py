@@ -16,6 +16,7 @@ from csdm_cli.commands.judging import (
     open_case,
     protocol_of,
     score_table,
+    tell_empty_classes,
     with_recipe_of,
 )
 from csdm_cli.commands.runtime import Runtime
@@ -56,6 +57,7 @@ def run(
         build(spec, seed=0)  # a network that these images do not fit is an error now, not in an hour
     folder = out or (case.path.parent / "cross_arch")
     atomic.refuse_unwritable(folder)
+    tell_empty_classes(case.distilled, quiet=runtime.quiet)
     note(f"evaluating {case.path} on {', '.join(specs)}; {labels} labels", quiet=runtime.quiet)
     described = {"cross_arch": settings.model_dump(mode="json")}
     with open_tracker(runtime.tracking, "cross-arch", params=described, quiet=runtime.quiet) as tracker:
@@ -79,7 +81,7 @@ def run(
         atomic.write_json(folder / "protocol.json", protocols)
         tracker.artifact(folder / "accuracy.png")
         tracker.artifact(folder / "metrics.json")
-    title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {max(case.distilled.ipc)}: {protocol.steps} steps"
+    title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}: {protocol.steps} steps"
     emit(result, lambda: score_table(title, rows, first="network: set"), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}", quiet=runtime.quiet)
 

@@ -24,6 +24,7 @@ from csdm_cli.commands.judging import (
     open_case,
     protocol_of,
     score_table,
+    tell_empty_classes,
     with_recipe_of,
 )
 from csdm_cli.commands.labelling import refuse_unknown_teachers
@@ -83,6 +84,7 @@ def run(
     build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
     folder = out or (case.path.parent / "evaluate")
     atomic.refuse_unwritable(folder)
+    tell_empty_classes(case.distilled, quiet=runtime.quiet)
     note(f"evaluating {case.path} on {case.longtail.folder} ({settings.split}), {labels} labels", quiet=runtime.quiet)
     described = {"evaluate": settings.model_dump(mode="json")}
     with open_tracker(runtime.tracking, "evaluate", params=described, quiet=runtime.quiet) as tracker:
@@ -102,8 +104,8 @@ def run(
         _write(folder, result, details, rows, case, tracker)
         _write_records(folder, case, record_run(time.monotonic() - start, device))
         _log(tracker, found)
-    ipc = max(case.distilled.ipc)
-    title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {ipc}: {spec.name}, {protocol.steps} steps"
+    shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
+    title = f"{shown}: {spec.name}, {protocol.steps} steps"
     below = found.fairness.table() if found.fairness is not None else []
     emit(result, lambda: [*score_table(title, rows), *_gap_line(result), *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
