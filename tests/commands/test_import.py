@@ -57,11 +57,11 @@ def test_unequal_counts_are_a_range_and_the_controls_have_the_same_total(real):
     images, labels = real
     keep = torch.tensor([0, 1, *range(2, 18, 2)])  # two of the first class, one of the others, none of the last
     torch.save([images[keep], labels[keep]], "unequal.pt")
-    imported = run("import", "unequal.pt", "--data", "data", "--out", "set")
+    imported = run("import", "unequal.pt", "--data", "data", "--out", "brought")
     assert "10 images of 10 classes, 0 to 2 per class" in imported.stdout
     assert "no image of 1 of its classes: 9" in imported.stderr
-    assert "0 to 2 per class" in run("show", "set").stdout
-    result = run("evaluate", "set", "--data", "data")
+    assert "0 to 2 per class" in run("show", "brought").stdout
+    result = run("evaluate", "brought", "--data", "data")
     assert "IPC 0 to 2" in result.stdout and "no image of 1 of its classes: 9" in result.stderr
 
 
@@ -72,9 +72,9 @@ def test_whitened_sets_are_refused_or_undone(real):
     whitening = Whitening.fit(open_longtail(Path("data")).train().images)
     torch.save([whitening.apply(images) * 2, labels], "odd.pt")
     torch.save([whitening.apply(images), labels], "white.pt")
-    fails(run("import", "odd.pt", "--data", "data", "--out", "set", expect=None), 2, "--zca")
-    bring("white.pt", "--zca", "--out", "set")
-    torch.testing.assert_close(load_distilled(Path("set")).images, images, rtol=0, atol=1e-5)
+    fails(run("import", "odd.pt", "--data", "data", "--out", "brought", expect=None), 2, "--zca")
+    bring("white.pt", "--zca", "--out", "brought")
+    torch.testing.assert_close(load_distilled(Path("brought")).images, images, rtol=0, atol=1e-5)
     both = run("import", "white.pt", "--zca", "--normalised", "--data", "data", expect=None)
     fails(both, 2, "exclude each other")
 
@@ -100,5 +100,5 @@ def test_names_of_strangers_do_nothing_on_the_screen(real):
         folder = Path("pictures") / f"{label}\x1b[31m[red]"
         folder.mkdir(parents=True)
         Image.fromarray((images[2 * label, 0] * 255).to(torch.uint8).numpy()).save(folder / "a.png")
-    shown = run("import", "pictures", "--data", "data", "--out", "set").stdout
+    shown = run("import", "pictures", "--data", "data", "--out", "brought").stdout
     assert "\x1b[31m" not in shown and "\\x1b[31m[red]" in shown
