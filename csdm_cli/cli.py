@@ -454,10 +454,42 @@ def export(
     file: DistilledFile,
     *,
     to: Annotated[ExportFormat, typer.Option(metavar="NAME", help=f"format to write: {', '.join(ExportFormat)}")],
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="only these classes, in this order" + default_note("all"))
+    ] = None,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="results of evaluate for the dataset card" + default_note("beside the set")),
+    ] = None,
     out: Annotated[Path | None, out_option("file or folder to write" + default_note("beside the set"), "PATH")] = None,
     runtime: Runtime,
 ) -> None:
-    """Write a distilled set in a form other tools read."""
+    """Write a distilled set, or some of its classes, in a form other tools read."""
     from csdm_cli.commands import export as command
 
-    command.export(file, to, out, runtime.json)
+    chosen = [name.strip() for name in (classes or "").split(",") if name.strip()]
+    command.export(file, to, out, runtime.json, chosen, evaluation)
+
+
+@app.command(rich_help_panel=FILES, epilog="Example:  csdm merge artifacts/task1 artifacts/task2 --out artifacts/both")
+@runtime_options("json", "quiet")
+def merge(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="two or more distilled sets")],
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="folder made by make-lt with all classes" + default_note("classes as they come")
+        ),
+    ] = None,
+    out: Annotated[Path | None, out_option("folder to write" + default_note("artifacts/merged"))] = None,
+    runtime: Runtime,
+) -> None:
+    """Join distilled sets of different classes into one.
+
+    For continual learning: each task's set is distilled alone, or cut out with export --classes. The joined set keeps
+    the provenance of all.
+    """
+    from csdm_cli.commands import merge as command
+
+    command.run(runtime, files=files, data=data, out=out)

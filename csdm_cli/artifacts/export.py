@@ -1,6 +1,6 @@
 """Distilled sets in the formats of other tools.
 
-Every format gets the *decoded* images (factor² per stored one, at the networks' input size), since other
+Every format but our own gets the *decoded* images (factor² per stored one, at the networks' input size), since other
 tools know nothing of multi-formation.
 """
 
@@ -18,10 +18,15 @@ from torch import Tensor
 from csdm_cli import atomic
 from csdm_cli.artifacts.ddranking import write_ddranking
 from csdm_cli.artifacts.distilled import Distilled, to_uint8
+from csdm_cli.artifacts.file import FILE_NAME, save_distilled
+from csdm_cli.artifacts.huggingface import write_huggingface
+from csdm_cli.artifacts.judged import Judged
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ExportFormat
 
-FOLDER_FORMATS = frozenset({ExportFormat.imagefolder, ExportFormat.ddranking})
+FOLDER_FORMATS = frozenset(
+    {ExportFormat.imagefolder, ExportFormat.ddranking, ExportFormat.huggingface, ExportFormat.csdm}
+)
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,17 @@ class Exported:
     notes: tuple[str, ...]
 
 
-def export(distilled: Distilled, to: ExportFormat, out: Path) -> Exported:
+def export(distilled: Distilled, to: ExportFormat, out: Path, judged: Judged | None = None) -> Exported:
     """Write a set for another tool.
 
     Args:
         distilled: the set.
         to: ``imagefolder`` (a folder of PNGs per class), ``npz`` or ``pt`` (float32 images in [0, 1],
-            labels, soft labels, mean, std, class names), ``ddranking`` (see ``ddranking.py``).
-        out: the file, or for ``imagefolder`` and ``ddranking`` the new folder. A folder given for a
-            file format receives ``distilled.npz`` or ``distilled.pt``.
+            labels, soft labels, mean, std, class names), ``ddranking`` (see ``ddranking.py``), ``huggingface``
+            (see ``huggingface.py``), ``csdm`` (the set as it is, of use after a selection of classes).
+        out: the file, or the new folder. A folder given for a file format receives ``distilled.npz`` or
+            ``distilled.pt``.
+        judged: what students scored on this very set, for the card of ``huggingface``; None if that is unknown.
 
     Raises:
         UsageError: if ``out`` is a folder that holds something and would be replaced.
@@ -52,6 +59,11 @@ def export(distilled: Distilled, to: ExportFormat, out: Path) -> Exported:
         with atomic.new_folder(out) as folder:
             if to is ExportFormat.imagefolder:
                 return Exported(out, _write_imagefolder(distilled, folder))
+            if to is ExportFormat.huggingface:
+                return Exported(out, write_huggingface(distilled, folder, judged))
+            if to is ExportFormat.csdm:
+                save_distilled(folder / FILE_NAME, distilled)
+                return Exported(out, ("a set of csdm: show, evaluate and merge take it",))
             return Exported(out, write_ddranking(distilled, folder))
     if out.is_dir():
         out = out / f"distilled.{to}"
