@@ -130,9 +130,18 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
     path = find_artifact(file) if file else newest_artifact()
     distilled = load_distilled(path)
     wanted = distilled.dataset.test_fingerprint
+    if not (wanted or data):
+        raise CsdmError(
+            f"{path} was made of other sets or classes: name the long-tailed set to judge it on with --data"
+        )
     longtail = open_longtail(data) if data else find_by_fingerprint(wanted)
     if wanted and longtail.manifest.fingerprints["test"] != wanted:
         raise CsdmError(f"{path} was distilled from another dataset than {longtail.folder}: their test sets differ")
+    if distilled.dataset.class_names != longtail.manifest.class_names:
+        raise CsdmError(
+            f"{path} has other classes than {longtail.folder}, or another order of them: judge it on a long-tailed set"
+            " of its own classes, or merge it to all of them with csdm merge --data"
+        )
     return Case(path, distilled, longtail)
 
 
