@@ -372,16 +372,22 @@ app.add_typer(ledger_cli.app, name="ledger", rich_help_panel=JUDGE)
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="folders that evaluate and others wrote")],
     *,
-    out: Annotated[Path | None, out_option("Markdown file to write", "FILE")] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="one page with pictures and charts for a browser, which needs no network")
+    ] = False,
+    out: Annotated[
+        Path | None, out_option("Markdown file to write, or the page" + default_note("report.html in DIR"), "FILE")
+    ] = None,
     runtime: Runtime,
 ) -> None:
-    """Print the results of several runs as one table.
+    """Print the results of several runs as one table, or show them on a page.
 
-    Accuracy with its spread, head, medium and tail classes, and the controls of the protocol beside it.
+    Accuracy with its spread, head, medium and tail classes, and the controls of the protocol beside it. The page also
+    has the images, every class, the confusion matrix, other architectures, cost, provenance and the commands.
     """
     from csdm_cli.commands import report as command
 
-    command.run(runtime, folders=folders, out=out)
+    command.run(runtime, folders=folders, out=out, html=html)
 
 
 @app.command(

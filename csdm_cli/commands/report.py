@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,22 @@ class Sheet:
     footnote: str = ""
 
 
-def run(runtime: Runtime, *, folders: list[Path], out: Path | None) -> None:
-    """Print the sheets found in ``folders`` and where everything is; write them to ``out`` as Markdown."""
+PAGES = (".html", ".htm")
+
+
+def run(runtime: Runtime, *, folders: list[Path], out: Path | None, html: bool = False) -> None:
+    """Print the sheets found in ``folders`` and where everything is; write them to ``out`` as Markdown.
+
+    With ``html``, or if ``out`` is named as a page, all that is found goes on a page too: to ``out`` or beside it,
+    else into the folder that holds all ``folders``.
+    """
+    if html or (out and out.suffix.lower() in PAGES):
+        if out is None or out.suffix.lower() in PAGES:
+            write_page(runtime, folders, out or _page_place(folders))
+            return
+        page: Path | None = write_page(replace(runtime, json=False, quiet=True), folders, out.with_suffix(".html"))
+    else:
+        page = None
     sheets = [sheet for folder in folders for sheet in read_sheets(folder)]
     if not sheets:
         raise CsdmError(f"no results in {', '.join(map(str, folders))}: name folders that evaluate or cross-arch wrote")
@@ -42,7 +57,30 @@ def run(runtime: Runtime, *, folders: list[Path], out: Path | None) -> None:
         atomic.write_text(out, "\n".join(_markdown(sheet) for sheet in sheets))
     value = {sheet.title: sheet.rows for sheet in sheets}
     emit(value, lambda: [part for sheet in sheets for part in _table(sheet)], as_json=runtime.json)
-    note("\n".join(_places(folders, out)), quiet=runtime.quiet)
+    note("\n".join(_places(folders, out, page)), quiet=runtime.quiet)
+
+
+def write_page(runtime: Runtime, paths: list[Path], place: Path) -> Path:
+    """Write what ``paths`` hold as one HTML page to ``place``, and print where; returns ``place``."""
+    from csdm_cli.commands.report_content import gather, page_of
+    from csdm_cli.display.report_page import render
+
+    page = page_of(gather(paths))
+    atomic.write_text(place, render(page))
+    if not runtime.quiet:
+        emit(
+            {"page": str(place), "title": page.title}, lambda: [escape(f"{place}: {page.title}")], as_json=runtime.json
+        )
+        note("open it in a browser; it needs nothing else", quiet=runtime.quiet)
+    return place
+
+
+def _page_place(paths: list[Path]) -> Path:
+    """``report.html`` in the folder named, or in the one that holds all that are named."""
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    if len(folders) == 1:
+        return folders[0] / "report.html"
+    return Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report.html"
 
 
 def read_sheets(folder: Path) -> list[Sheet]:
@@ -111,7 +149,7 @@ def _cell(score: Mapping[str, Any] | None) -> str:
     return f"{score['mean']:.1f}{spread}"
 
 
-def _places(folders: list[Path], out: Path | None) -> list[str]:
+def _places(folders: list[Path], out: Path | None, page: Path | None) -> list[str]:
     lines = []
     for folder in folders:
         if (folder / FILE_NAME).exists():
@@ -121,5 +159,7 @@ def _places(folders: list[Path], out: Path | None) -> list[str]:
         lines += [f"picture        {picture}" for picture in sorted(folder.glob("*.png"))]
     if out:
         lines.append(f"this page      {out}")
+    if page:
+        lines.append(f"with pictures  {page}, for a browser")
     lines.append(f"MLflow runs    mlflow ui --backend-store-uri {places.tracking_uri()}")
     return lines
