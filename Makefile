@@ -9,6 +9,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 
 repro: install
 	dvc repro
+	@echo "report: $(CURDIR)/artifacts/report.html"
 
 test: install
 	pytest -n auto -m "not slow"

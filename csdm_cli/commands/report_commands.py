@@ -19,22 +19,22 @@ from csdm_cli.ledger.repeat import evaluate_section, make_lt_section, pretrain_s
 from csdm_cli.ledger.row import Computing, SectionName
 
 
-def commands_of(sets: Mapping[Path, Distilled], judged: Mapping[Path, Judged]) -> list[str]:
+def commands_of(sets: Mapping[Path, Distilled], judged: Mapping[Path, Judged]) -> list[tuple[str, ...]]:
     """A block of commands for every set; none for one whose files do not tell enough."""
-    blocks = []
+    blocks: list[tuple[str, ...]] = []
     for file, one in sets.items():
         own = next((found for found in judged.values() if found.belongs_to(one)), None)
         config = one.provenance.config
         if own is not None and config.get("distill"):
             blocks.append(_typed(one, own))
         elif "images_sha256" in config:
-            blocks.append(_imported(file, one))
+            blocks.append((_imported(file, one),))
         elif config.get("sets"):
-            blocks.append(f"csdm merge FILES --out {shlex.quote(str(file.parent))}")
+            blocks.append((f"csdm merge FILES --out {shlex.quote(str(file.parent))}",))
     return [block for block in dict.fromkeys(blocks) if block]
 
 
-def _typed(distilled: Distilled, judged: Judged) -> str:
+def _typed(distilled: Distilled, judged: Judged) -> tuple[str, ...]:
     """From data to accuracy; empty where the settings are of another version of csdm."""
     details, origin = judged.details, distilled.provenance.config
     try:
@@ -52,8 +52,8 @@ def _typed(distilled: Distilled, judged: Judged) -> str:
         numerics = {part: TypeAdapter(Numerics).validate_python(value) for part, value in told.items() if value}
         lines = typed_commands(sections, str(facts["origin"]), 1, numerics)
     except (CsdmError, ValueError, KeyError, TypeError, AttributeError):
-        return ""
-    return re.sub(rf"\b{SEED}\b", str(distilled.provenance.seed), "\n".join(lines))
+        return ()
+    return tuple(re.sub(rf"\b{SEED}\b", str(distilled.provenance.seed), line) for line in lines)
 
 
 def _imported(file: Path, distilled: Distilled) -> str:

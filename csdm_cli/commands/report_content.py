@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,8 +24,10 @@ from csdm_cli.display.report_page import (
     Chart,
     ClassShown,
     Confusion,
+    Curves,
     Facts,
     Gallery,
+    Line,
     Page,
     Picture,
     Table,
@@ -47,13 +50,13 @@ class Found:
         sets: distilled sets by file.
         judged: evaluations by folder.
         others: metrics of cross-arch and compare by folder.
-        pictures: loss curves by file.
+        losses: curves of the loss, as numbers where they were kept, else as pictures.
     """
 
     sets: dict[Path, Distilled]
     judged: dict[Path, Judged]
     others: dict[Path, dict[str, Any]]
-    pictures: tuple[Path, ...]
+    losses: tuple[Curves | Picture, ...]
 
     def set_of(self, judged: Judged) -> tuple[Path, Distilled] | None:
         """The set that an evaluation judged, if it is here."""
@@ -80,8 +83,8 @@ def gather(paths: Sequence[Path]) -> Found:
     others = {folder: metrics for folder in folders if folder not in judged and (metrics := _metrics(folder))}
     if not (sets or judged or others):
         raise CsdmError(f"no results in {', '.join(map(str, paths))}: name what distill, evaluate or cross-arch wrote")
-    pictures = tuple(picture for file in sets if (picture := file.with_name("loss.png")).is_file())
-    return Found(sets, judged, others, pictures)
+    losses = tuple(curve for file in sets if (curve := _loss(file.parent)) is not None)
+    return Found(sets, judged, others, losses)
 
 
 def page_of(found: Found) -> Page:
@@ -96,7 +99,7 @@ def page_of(found: Found) -> Page:
         classes=tuple(_per_class(folder, one, found, len(judged) > 1) for folder, one in judged),
         confusions=tuple(matrix for matrix in confusions if matrix is not None),
         others=tuple(chart for folder, metrics in found.others.items() for chart in _elsewhere(folder, metrics)),
-        losses=tuple(Picture(place.read_bytes(), f"Loss over the steps of {place.parent}") for place in found.pictures),
+        losses=found.losses,
         facts=tuple(_facts(found)),
         commands=tuple(commands_of(found.sets, found.judged)),
     )
@@ -132,6 +135,19 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
     return dict(found)
 
 
+def _loss(folder: Path) -> Curves | Picture | None:
+    """The loss of the distillation that wrote to ``folder``."""
+    table, picture, title = folder / "loss.csv", folder / "loss.png", f"Loss of {folder}"
+    if table.is_file():
+        try:
+            rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+            names = [name for name in rows[0] if name != "step"]
+            return Curves(title, tuple(Line(name, tuple(float(row[name]) for row in rows)) for name in names))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise CsdmError(f"{table} is damaged: delete it, or distil again") from error
+    return Picture(picture.read_bytes(), title) if picture.is_file() else None
+
+
 def _title(found: Found) -> str:
     names = [
         f"{one.dataset.name} by {one.provenance.method}, {one.ipc_text} images per class" for one in found.sets.values()
@@ -163,7 +179,11 @@ def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
     for room, label in enumerate(_head_to_tail(data.counts)):
         rows = range(starts[label], min(starts[label + 1], starts[label] + each)) if room < MOST_PICTURES else ()
         shown = tuple(
-            Picture(_png(images[row]), f"{data.class_names[label]} {row - starts[label] + 1}", images.shape[-1])
+            Picture(
+                _png(images[row]),
+                f"{data.class_names[label]}, image {row - starts[label] + 1} of {distilled.ipc[label]}",
+                images.shape[-1],
+            )
             for row in rows
         )
         classes.append(ClassShown(data.class_names[label], data.counts[label], distilled.ipc[label], shown))

@@ -46,7 +46,7 @@ def provenance_of(file: Path, distilled: Distilled) -> Rows:
     ]
     if (record := read_sidecar(file)) and record.code:
         rows.append(("commit", record.code.commit + (" with local changes" if record.code.dirty else "")))
-    rows += [(name, _text(value)) for name, value in origin.config.items() if value is not None]
+    rows += [(name, _text(value)) for name, value in origin.config.items() if value not in (None, {}, [])]
     return tuple(rows)
 
 
@@ -59,7 +59,7 @@ def _evaluation_seconds(folder: Path) -> float | None:
 
 def _text(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_text(item)}" for name, item in value.items() if item is not None)
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items() if item not in (None, {}, []))
     return value if isinstance(value, str) else json.dumps(value)
 
 

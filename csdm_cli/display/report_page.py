@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -16,6 +17,7 @@ from typing import Any
 from csdm_cli.display.safe_text import shown
 
 TEMPLATE, STYLE, SCRIPT = "report_page.html", "report_page.css", "report_page.js"
+MOST_POINTS = 500  # of a curve
 TOPS = (1, 2, 5, 10, 20, 25, 40, 50, 60, 80, 100)  # where an axis in % may end
 
 
@@ -102,6 +104,48 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A curve by name: a value for each step."""
+
+    name: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Lines over the same steps, on one logarithmic axis."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+    @property
+    def steps(self) -> int:
+        """The number of steps of the longest line."""
+        return max(len(line.values) for line in self.lines)
+
+    @property
+    def low(self) -> float:
+        """The least positive value, which the axis begins with."""
+        return min((value for line in self.lines for value in line.values if value > 0), default=1.0)
+
+    @property
+    def high(self) -> float:
+        """The largest finite value, which the axis ends with."""
+        return max((value for line in self.lines for value in line.values if 0 < value < math.inf), default=1.0)
+
+    def points(self, line: Line) -> str:
+        """A polyline within 1000 × 300, through at most ``MOST_POINTS`` of the values."""
+        low, high, last = self.low, self.high, max(1, self.steps - 1)
+        span = math.log(high / low) or 1.0
+        every = -(-len(line.values) // MOST_POINTS)
+        found = []
+        for step, value in list(enumerate(line.values))[::every]:
+            if low <= value < math.inf:
+                found.append(f"{1000 * step / last:.1f},{296 - 292 * math.log(value / low) / span:.1f}")
+        return " ".join(found)
+
+
+@dataclass(frozen=True)
 class Facts:
     """Names with their texts."""
 
@@ -123,7 +167,7 @@ class Page:
         others: other architectures, comparisons.
         losses: curves.
         facts: cost and provenance.
-        commands: what a person types to make it again, with a word about each block.
+        commands: what a person types to make it again, in blocks of lines.
     """
 
     title: str
@@ -133,9 +177,9 @@ class Page:
     classes: tuple[Chart, ...] = ()
     confusions: tuple[Confusion, ...] = ()
     others: tuple[Chart, ...] = ()
-    losses: tuple[Picture, ...] = ()
+    losses: tuple[Curves | Picture, ...] = ()
     facts: tuple[Facts, ...] = ()
-    commands: tuple[str, ...] = ()
+    commands: tuple[tuple[str, ...], ...] = ()
 
 
 def render(page: Page) -> str:
