@@ -314,6 +314,12 @@ def compare(
             help="a setting of pretrain, distill or evaluate for all methods, once for each",
         ),
     ] = None,
+    finished: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with", metavar="FILE", help="a finished set as one more row, such as import made; once for each"
+        ),
+    ] = None,
     memory_budget: MemoryBudget = None,
     overrides: dict[str, Any],
     params: ParamsFile = None,
@@ -335,6 +341,7 @@ def compare(
         teachers=teachers,
         out=out,
         memory_budget=memory_budget,
+        finished=finished or (),
     )
 
 

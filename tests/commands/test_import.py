@@ -102,3 +102,17 @@ def test_names_of_strangers_do_nothing_on_the_screen(real):
         Image.fromarray((images[2 * label, 0] * 255).to(torch.uint8).numpy()).save(folder / "a.png")
     shown = run("import", "pictures", "--data", "data", "--out", "brought").stdout
     assert "\x1b[31m" not in shown and "\\x1b[31m[red]" in shown
+
+
+def test_an_imported_set_is_a_row_of_a_comparison(real):
+    torch.save(list(real), "set.pt")
+    bring("set.pt", "--method", "DM", "--out", "dm")
+    compare = ("compare", "--data", "data", "--methods", "herding", "--seeds", 1, "--set", "evaluate.students=2")
+    compare += ("--set", "evaluate.steps=4", "--set", "evaluate.test_points=2", "--with", "dm")
+    fails(run(*compare, "--ipc", 1, "--params", "params.yaml", expect=None), 2, "add 2 to --ipc")
+    told = json.loads(run(*compare, "--ipc", 2, "--params", "params.yaml", "--json").stdout)
+    (table,) = told["tables"].values()
+    rows = {row["name"]: row for row in table["rows"]}
+    assert list(rows)[:2] == ["herding", "DM, dm"] and "random" in rows and not rows["DM, dm"]["control"]
+    assert rows["DM, dm"]["protocol"] == rows["herding"]["protocol"]
+    assert rows["DM, dm"]["share_of_gap_closed"] is not None or rows["herding"]["share_of_gap_closed"] is None
