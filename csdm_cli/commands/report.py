@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.commands.judging import COLUMNS
 from csdm_cli.commands.runtime import Runtime
 from csdm_cli.console import emit, figures_table, note
+from csdm_cli.display.safe_text import markup
 from csdm_cli.engine.controls import ControlName
 from csdm_cli.errors import CsdmError
 
@@ -43,13 +44,17 @@ def run(runtime: Runtime, *, folders: list[Path], out: Path | None, html: bool =
     With ``html``, or if ``out`` is named as a page, all that is found goes on a page too: to ``out`` or beside it,
     else into the folder that holds all ``folders``.
     """
-    if html or (out and out.suffix.lower() in PAGES):
-        if out is None or out.suffix.lower() in PAGES:
-            write_page(runtime, folders, out or _page_place(folders))
+    page: Path | None = None
+    if out and out.suffix.lower() in PAGES:
+        page, out = out, None
+    elif html:
+        page = out.with_suffix(".html") if out else _page_place(folders)
+    if page:
+        title = write_page(folders, page)
+        if not out:
+            emit({"page": str(page), "title": title}, lambda: [markup(f"{page}: {title}")], as_json=runtime.json)
+            note("open it in a browser; it needs nothing else", quiet=runtime.quiet)
             return
-        page: Path | None = write_page(replace(runtime, json=False, quiet=True), folders, out.with_suffix(".html"))
-    else:
-        page = None
     sheets = [sheet for folder in folders for sheet in read_sheets(folder)]
     if not sheets:
         raise CsdmError(f"no results in {', '.join(map(str, folders))}: name folders that evaluate or cross-arch wrote")
@@ -60,19 +65,18 @@ def run(runtime: Runtime, *, folders: list[Path], out: Path | None, html: bool =
     note("\n".join(_places(folders, out, page)), quiet=runtime.quiet)
 
 
-def write_page(runtime: Runtime, paths: list[Path], place: Path) -> Path:
-    """Write what ``paths`` hold as one HTML page to ``place``, and print where; returns ``place``."""
+def write_page(paths: list[Path], place: Path) -> str:
+    """Write what ``paths`` hold as one HTML page to ``place``; returns its title.
+
+    Raises:
+        CsdmError: if a path is missing, a file is damaged, nothing is there, or ``place`` cannot be written.
+    """
     from csdm_cli.commands.report_content import gather, page_of
     from csdm_cli.display.report_page import render
 
     page = page_of(gather(paths))
     atomic.write_text(place, render(page))
-    if not runtime.quiet:
-        emit(
-            {"page": str(place), "title": page.title}, lambda: [escape(f"{place}: {page.title}")], as_json=runtime.json
-        )
-        note("open it in a browser; it needs nothing else", quiet=runtime.quiet)
-    return place
+    return page.title
 
 
 def _page_place(paths: list[Path]) -> Path:

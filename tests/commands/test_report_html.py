@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,25 @@ from tests.browser import CHROMIUM, browser
 from tests.commands.conftest import fails, run
 
 
+@pytest.fixture(scope="module")
+def judged(world, tmp_path_factory):
+    """A distilled set with what evaluate and cross-arch wrote into its folder; never written to."""
+    place = tmp_path_factory.mktemp("judged")
+    world.copy_to(place)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        patch.setenv("CSDM_CACHE", str(place / "cache"))
+        patch.setenv("CSDM_TRACKING", "none")
+        run("evaluate", "set", "--data", "data")
+        run("cross-arch", "set", "--data", "data")
+    return place / "set"
+
+
 @pytest.fixture
-def results(workplace):
-    """The folder of a distilled set, with what evaluate and cross-arch wrote into it."""
-    run("evaluate", "set", "--data", "data")
-    run("cross-arch", "set", "--data", "data")
+def results(judged, tmp_path, monkeypatch):
+    """A copy of it, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(judged, "set")
     return Path("set")
 
 
