@@ -423,8 +423,7 @@ def import_set(
 ) -> None:
     """Make a distilled set of another tool one of csdm.
 
-    Reads what DC, DSA, DM, MTT, DATM, LTDD, IDC, NCFM, KIP, FRePo, RDED, SRe2L and others write. Then show, verify,
-    export, evaluate and cross-arch work on it.
+    Reads what DC, DM, MTT, DATM, IDC, NCFM, KIP, RDED, SRe2L and others write; see docs/other-sets.md.
     """
     from csdm_cli.commands import import_set as command
     from csdm_cli.commands.judging import Foreign

@@ -4,8 +4,8 @@ One file may hold
 - ``.npz``, ``.npy``, ``.safetensors``: arrays by name (KIP, FRePo, RFAD, sets on the Hub),
 - ``.pt``, ``.pth``: a tensor (MTT, FTD, LTDD, DATM: ``images_best.pt``, its labels in ``labels_best.pt`` beside it),
   a mapping of names to tensors, [images, labels] (NCFM, IDC), a mapping whose ``data`` lists one [images, labels] per
-  experiment (DC, DSA, DM, CAFE, IDM, IID, FreD), or a list of (images, labels, learning rate) per step
-  (Wang et al. 2018),
+  experiment (DC, DSA, DM, CAFE, IDM, IID, FreD), a list of (images, labels, learning rate) per step
+  (Wang et al. 2018), or a tensor of images per class, in a list or by number,
 - ``.parquet``: a column of coded images and one of labels.
 
 A folder may hold one such file or pair of files, shards of parquet, or a folder of pictures per class (RDED, SRe2L,
@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.foreign_pictures import class_folders, read_parquet, read_pictures
+from csdm_cli.artifacts.foreign_pictures import class_folders, read_parquet, read_pictures, read_soft_labels
 from csdm_cli.artifacts.plain_torch import load_plain
 from csdm_cli.errors import CsdmError, UsageError
 
@@ -84,7 +84,7 @@ def read_foreign(
         found = _read_folder(path, channels, experiment, alone=labels is None)
     elif path.suffix.lower() == ".parquet":
         _refuse_missing(path)
-        found = _pictures(read_parquet((path,), channels), (path,))
+        found = replace(_pictures(read_parquet((path,), channels), (path,)), soft_labels=read_soft_labels((path,)))
     else:
         found = replace(_images_in(_load(path), path, experiment), files=(path,))
         beside = _labels_beside(path)
@@ -125,7 +125,7 @@ def _read_folder(folder: Path, channels: int, experiment: int | None, *, alone: 
     shards = [file for file in (*files, *sorted(folder.glob("data/*.parquet"))) if file.suffix.lower() == ".parquet"]
     if shards:
         chosen = [file for file in shards if file.name.startswith("train")] or shards
-        return _pictures(read_parquet(chosen, channels), tuple(chosen))
+        return replace(_pictures(read_parquet(chosen, channels), tuple(chosen)), soft_labels=read_soft_labels(chosen))
     images = [file for file in files if not alone or _labels_beside(file)] or files
     best = [file for file in images if "best" in file.stem] or images
     if not best:
@@ -210,6 +210,8 @@ def _of_mapping(content: Mapping[Any, Any], path: Path, experiment: int | None) 
     for value in (held.get("data"), *(held.values() if len(held) == 1 else ())):
         if isinstance(value, list | tuple | Mapping) and value:
             return _images_in(value, path, experiment)
+    if len(held) > 1 and all(name.isdecimal() for name in held):
+        return _of_classes({int(name): value for name, value in held.items()}, path)
     labels, soft = _named(held, LABELS, path), _named(held, SOFT_LABELS, path)
     images = _named(held, IMAGES, path)
     if images is None and len(held) == 1:
@@ -220,6 +222,8 @@ def _of_mapping(content: Mapping[Any, Any], path: Path, experiment: int | None) 
 
 
 def _of_list(content: Sequence[Any], path: Path, experiment: int | None) -> ForeignSet:
+    if all(isinstance(item, Tensor) and item.ndim == 4 for item in content):
+        return _of_classes(dict(enumerate(content)), path)
     if isinstance(content[0], Tensor):
         return _pair(content, path)
     if not all(isinstance(item, list | tuple) and item for item in content):
@@ -234,6 +238,15 @@ def _of_list(content: Sequence[Any], path: Path, experiment: int | None) -> Fore
         raise UsageError(f"{path} holds {len(sets)} experiments: --experiment must be from 1 to {len(sets)}")
     note = f"experiment {number} of {len(sets)} was taken" + ("" if experiment else " (--experiment N takes another)")
     return replace(sets[number - 1], notes=(note,) if len(sets) > 1 or experiment else ())
+
+
+def _of_classes(content: Mapping[int, Any], path: Path) -> ForeignSet:
+    """One tensor of images for each class, by its number."""
+    parts = {label: _tensor(content[label], path, f"class {label}") for label in sorted(content)}
+    if len({part.shape[1:] for part in parts.values()}) != 1:
+        raise CsdmError(f"{path} holds classes whose images differ in shape")
+    labels = torch.tensor([label for label, part in parts.items() for _ in range(len(part))])
+    return ForeignSet(torch.cat(list(parts.values())), labels, notes=("every class was a tensor of its own",))
 
 
 def _pair(content: Sequence[Any], path: Path) -> ForeignSet:

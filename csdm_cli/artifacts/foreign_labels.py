@@ -48,11 +48,14 @@ def labels_of(found: ForeignSet, path: Path, count: int, class_names: Sequence[s
         raise UsageError(f"{path} holds no labels: name their file with --labels-file")
     if hard is not None and hard.ndim == 2 and hard.shape[1] > 1:
         hard, soft = None, hard
-    own_names = found.class_names if soft is None else None
+    own_names = found.class_names
     classes, notes = None if hard is None else _classes(hard, path, count), []
     if classes is not None and own_names is not None and tuple(own_names) != tuple(class_names):
         classes, told = _by_name(classes, own_names, class_names, path)
         notes += told
+        if soft is not None:
+            soft = None
+            notes.append("soft labels were left out: they are of classes in another order")
     elif classes is not None and int(classes.min()) == 1 and int(classes.max()) == len(class_names):
         classes = classes - 1
         notes.append(f"labels from 1 to {len(class_names)} were counted from 1")

@@ -12,6 +12,7 @@ from csdm_cli.data.sources import folder, parquet_table, pixels
 from csdm_cli.errors import CsdmError
 
 Pictures = tuple[Tensor, Tensor, tuple[str, ...] | None]  # (N, C, side, side) uint8, (N,) int64, names of classes
+SOFT_COLUMN = "soft_label"
 NESTED = ("train", "syn_data", "data", "images", "syn", "new")  # a lone folder around the class folders
 
 
@@ -53,6 +54,23 @@ def read_parquet(files: Sequence[Path], channels: int) -> Pictures:
     numbers = {name: number for number, name in enumerate(names or ())}
     labels = [numbers.get(label, -1) if isinstance(label, str) else int(label) for label in found]
     return _decoded(coded, channels), torch.tensor(labels, dtype=torch.int64), names
+
+
+def read_soft_labels(files: Sequence[Path]) -> Tensor | None:
+    """The rows of a column ``soft_label``, as our own export writes it: (N, C); None without such a column.
+
+    Raises:
+        CsdmError: if its rows are not numbers, as many in each.
+    """
+    from pyarrow import parquet
+
+    if SOFT_COLUMN not in parquet.read_schema(files[0]).names:
+        return None
+    rows = [row for file in files for row in parquet.read_table(file, columns=[SOFT_COLUMN]).column(0).to_pylist()]
+    try:
+        return torch.tensor(rows, dtype=torch.float32)
+    except (ValueError, TypeError) as error:
+        raise CsdmError(f"{files[0]}: the rows of {SOFT_COLUMN} are not as many numbers each") from error
 
 
 def _decoded(coded: Sequence[tuple[pixels.Coded, str]], channels: int) -> Tensor:

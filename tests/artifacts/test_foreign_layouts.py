@@ -117,6 +117,13 @@ def test_steps_of_images_labels_and_learning_rates_are_joined(tmp_path, pixels):
     assert found.ipc == (3, 3, 3, 3) and "all 3 steps" in notes(found)
 
 
+@pytest.mark.parametrize("as_mapping", [False, True])
+def test_a_tensor_of_images_per_class(tmp_path, pixels, as_mapping):
+    parts = dict(enumerate(pixels.split(IPC)))
+    found = bring(saved(tmp_path / "set.pt", parts if as_mapping else list(parts.values())))
+    assert torch.equal(found.images, pixels) and torch.equal(found.labels, LABELS)
+
+
 def test_centred_one_hot_labels_are_hard(tmp_path, pixels):
     onehot = torch.eye(C)[LABELS] - 1 / C
     np.savez(tmp_path / "kip.npz", images=pixels.permute(0, 2, 3, 1).numpy(), labels=onehot.numpy())

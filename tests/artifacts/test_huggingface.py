@@ -55,11 +55,14 @@ def test_the_datasets_library_reads_it(tmp_path, monkeypatch, channels):
     assert torch.equal(torch.tensor(read["soft_label"][:]), distilled.soft_labels.probabilities)
 
 
-def test_csdm_reads_it_again(tmp_path):
-    distilled = make_set(factor=1)
+@pytest.mark.parametrize("soft", [False, True])
+def test_csdm_reads_it_again(tmp_path, soft):
+    distilled = make_set(factor=1, soft=soft)
     out = export(distilled, TO, tmp_path / "hub").path
     found = import_foreign(out, None, dataset=distilled.dataset, size=8)
     assert torch.equal(found.images, distilled.images) and torch.equal(found.labels, distilled.labels)
+    kind = distilled.default_labels
+    assert found.default_labels == kind and torch.equal(found.targets(kind), distilled.targets(kind))
 
 
 def test_parquet_says_what_its_columns_are(tmp_path):
