@@ -11,6 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 repro: install
 	dvc repro
+	@echo "report: $(CURDIR)/artifacts/report.html"
 
 test: install
 	pytest -n auto -m "not slow"

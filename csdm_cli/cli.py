@@ -29,7 +29,12 @@ from csdm_cli.commands.options import (
 from csdm_cli.commands.paths import (
     DataFolder,
     DistilledFile,
+    Experiment,
+    LabelsFile,
     NewestFile,
+    Normalised,
+    StoredFactor,
+    Whitened,
     data_option,
     out_option,
     teachers_option,
@@ -218,17 +223,14 @@ def evaluate(
     *,
     data: Annotated[Path | None, data_option("the set it was distilled from, in data/")] = None,
     images: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="images of another tool, npz or pt, instead of FILE")
+        Path | None,
+        typer.Option(metavar="PATH", help="a set of another tool instead of FILE, as import reads it"),
     ] = None,
-    labels_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="their labels" + default_note("in the images' file"))
-    ] = None,
-    factor: Annotated[
-        int, typer.Option(parser=whole_number(1, 4), metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
-    ] = 1,
-    normalised: Annotated[
-        bool, typer.Option("--normalised", help="their pixels are normalised, not in [0, 1]")
-    ] = False,
+    labels_file: LabelsFile = None,
+    factor: StoredFactor = 1,
+    normalised: Normalised = False,
+    zca: Whitened = False,
+    experiment: Experiment = None,
     out: Annotated[
         Path | None, out_option("folder for metrics and pictures" + default_note("beside the distilled set"))
     ] = None,
@@ -246,9 +248,10 @@ def evaluate(
 
     foreign = None
     if images is not None:
-        foreign = command.Foreign(images, labels_file, factor, normalised)
-    elif labels_file or normalised or factor != 1:
-        raise UsageError("--labels-file, --factor and --normalised describe another tool's --images, which are missing")
+        foreign = command.Foreign(images, labels_file, factor, normalised, zca, experiment)
+    elif labels_file or normalised or zca or experiment or factor != 1:
+        options = "--labels-file, --factor, --normalised, --zca and --experiment"
+        raise UsageError(f"{options} describe another tool's --images, which are missing")
     command.run(
         settings.section,
         runtime,
@@ -336,6 +339,12 @@ def compare(
             help="a setting of pretrain, distill or evaluate for all methods, once for each",
         ),
     ] = None,
+    finished: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with", metavar="FILE", help="a finished set as one more row, such as import made; once for each"
+        ),
+    ] = None,
     memory_budget: MemoryBudget = None,
     overrides: dict[str, Any],
     params: ParamsFile = None,
@@ -357,6 +366,7 @@ def compare(
         teachers=teachers,
         out=out,
         memory_budget=memory_budget,
+        finished=finished or (),
     )
 
 
@@ -394,16 +404,57 @@ app.add_typer(ledger_cli.app, name="ledger", rich_help_panel=JUDGE)
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="folders that evaluate and others wrote")],
     *,
-    out: Annotated[Path | None, out_option("Markdown file to write", "FILE")] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="one page with pictures and charts for a browser, which needs no network")
+    ] = False,
+    out: Annotated[
+        Path | None, out_option("Markdown file to write, or the page" + default_note("report.html in DIR"), "FILE")
+    ] = None,
     runtime: Runtime,
 ) -> None:
-    """Print the results of several runs as one table.
+    """Print the results of several runs as one table, or show them on a page.
 
-    Accuracy with its spread, head, medium and tail classes, and the controls of the protocol beside it.
+    Accuracy with its spread, head, medium and tail classes, and the controls of the protocol beside it. The page also
+    has the images, every class, the confusion matrix, other architectures, cost, provenance and the commands.
     """
     from csdm_cli.commands import report as command
 
-    command.run(runtime, folders=folders, out=out)
+    command.run(runtime, folders=folders, out=out, html=html)
+
+
+@app.command(
+    "import", rich_help_panel=FILES, epilog="Example:  csdm import res_DM_CIFAR10_ConvNet_10ipc.pt --method DM"
+)
+@runtime_options("json", "quiet")
+def import_set(
+    images: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="the images, perhaps with labels: pt, npz, safetensors, parquet, folder"),
+    ],
+    *,
+    data: Annotated[Path | None, data_option("the newest in data/")] = None,
+    labels_file: LabelsFile = None,
+    factor: StoredFactor = 1,
+    normalised: Normalised = False,
+    zca: Whitened = False,
+    experiment: Experiment = None,
+    method: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="name of what distilled it" + default_note("imported"))
+    ] = None,
+    out: Annotated[
+        Path | None, out_option("folder to write" + default_note("artifacts/imported-…, named after it"))
+    ] = None,
+    runtime: Runtime,
+) -> None:
+    """Make a distilled set of another tool one of csdm.
+
+    Reads what DC, DM, MTT, DATM, IDC, NCFM, KIP, RDED, SRe2L and others write; see docs/other-sets.md.
+    """
+    from csdm_cli.commands import import_set as command
+    from csdm_cli.commands.judging import Foreign
+
+    foreign = Foreign(images, labels_file, factor, normalised, zca, experiment, *([method] if method else []))
+    command.run(runtime, foreign=foreign, data=data, out=out)
 
 
 @app.command(rich_help_panel=FILES, epilog="Example:  csdm show artifacts/distilled --png grid.png")
@@ -440,10 +491,42 @@ def export(
     file: DistilledFile,
     *,
     to: Annotated[ExportFormat, typer.Option(metavar="NAME", help=f"format to write: {', '.join(ExportFormat)}")],
+    classes: Annotated[
+        str | None, typer.Option(metavar="NAME,..", help="only these classes, in this order" + default_note("all"))
+    ] = None,
+    evaluation: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="results of evaluate for the dataset card" + default_note("beside the set")),
+    ] = None,
     out: Annotated[Path | None, out_option("file or folder to write" + default_note("beside the set"), "PATH")] = None,
     runtime: Runtime,
 ) -> None:
-    """Write a distilled set in a form other tools read."""
+    """Write a distilled set, or some of its classes, in a form other tools read."""
     from csdm_cli.commands import export as command
 
-    command.export(file, to, out, runtime.json)
+    chosen = [name.strip() for name in (classes or "").split(",") if name.strip()]
+    command.export(file, to, out, runtime.json, chosen, evaluation)
+
+
+@app.command(rich_help_panel=FILES, epilog="Example:  csdm merge artifacts/task1 artifacts/task2 --out artifacts/both")
+@runtime_options("json", "quiet")
+def merge(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="two or more distilled sets")],
+    *,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="folder made by make-lt with all classes" + default_note("classes as they come")
+        ),
+    ] = None,
+    out: Annotated[Path | None, out_option("folder to write" + default_note("artifacts/merged"))] = None,
+    runtime: Runtime,
+) -> None:
+    """Join distilled sets of different classes into one.
+
+    For continual learning: each task's set is distilled alone, or cut out with export --classes. The joined set keeps
+    the provenance of all.
+    """
+    from csdm_cli.commands import merge as command
+
+    command.run(runtime, files=files, data=data, out=out)

@@ -176,6 +176,8 @@ class ExportFormat(StrEnum):
     npz = "npz"
     pt = "pt"
     ddranking = "ddranking"
+    huggingface = "huggingface"
+    csdm = "csdm"
 
 
 class Parallel(StrEnum):

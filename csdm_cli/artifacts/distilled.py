@@ -136,6 +136,17 @@ class Distilled:
         return tuple(torch.bincount(self.labels, minlength=self.dataset.classes).tolist())
 
     @property
+    def ipc_text(self) -> str:
+        """Stored images per class as a person reads them: ``10``, or ``1 to 12`` where classes differ."""
+        least, most = min(self.ipc), max(self.ipc)
+        return str(most) if least == most else f"{least} to {most}"
+
+    @property
+    def empty_classes(self) -> tuple[str, ...]:
+        """Names of the classes without any image."""
+        return tuple(name for name, count in zip(self.dataset.class_names, self.ipc, strict=True) if not count)
+
+    @property
     def default_labels(self) -> LabelKind:
         """The labels to train on unless told otherwise: soft ones, if there are any."""
         return LabelKind.hard if self.soft_labels is None else LabelKind.soft

@@ -1,6 +1,6 @@
 """Distilled sets in the formats of other tools.
 
-Every format gets the *decoded* images (factor² per stored one, at the networks' input size), since other
+Every format but our own gets the *decoded* images (factor² per stored one, at the networks' input size), since other
 tools know nothing of multi-formation.
 """
 
@@ -17,12 +17,17 @@ from torch import Tensor
 
 from csdm_cli.artifacts.ddranking import write_ddranking
 from csdm_cli.artifacts.distilled import Distilled, to_uint8
+from csdm_cli.artifacts.file import FILE_NAME, save_distilled
+from csdm_cli.artifacts.huggingface import write_huggingface
+from csdm_cli.artifacts.judged import Judged
 from csdm_cli.display.safe_text import file_name
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ExportFormat
 from csdm_cli.storage import kinds, outputs
 
-FOLDER_FORMATS = frozenset({ExportFormat.imagefolder, ExportFormat.ddranking})
+FOLDER_FORMATS = frozenset(
+    {ExportFormat.imagefolder, ExportFormat.ddranking, ExportFormat.huggingface, ExportFormat.csdm}
+)
 FILE_FORMATS = {ExportFormat.npz: kinds.NPZ, ExportFormat.pt: kinds.PT}
 
 
@@ -34,15 +39,17 @@ class Exported:
     notes: tuple[str, ...]
 
 
-def export(distilled: Distilled, to: ExportFormat, out: Path) -> Exported:
+def export(distilled: Distilled, to: ExportFormat, out: Path, judged: Judged | None = None) -> Exported:
     """Write a set for another tool.
 
     Args:
         distilled: the set.
         to: ``imagefolder`` (a folder of PNGs per class), ``npz`` or ``pt`` (float32 images in [0, 1],
-            labels, soft labels, mean, std, class names), ``ddranking`` (see ``ddranking.py``).
-        out: the file, or for ``imagefolder`` and ``ddranking`` the new folder. A folder given for a
-            file format receives ``distilled.npz`` or ``distilled.pt``.
+            labels, soft labels, mean, std, class names), ``ddranking`` (see ``ddranking.py``), ``huggingface``
+            (see ``huggingface.py``), ``csdm`` (the set as it is, of use after a selection of classes).
+        out: the file, or the new folder. A folder given for a file format receives ``distilled.npz`` or
+            ``distilled.pt``.
+        judged: what students scored on this very set, for the card of ``huggingface``; None if that is unknown.
 
     Raises:
         UsageError, CsdmError: if ``out`` is not free, see :func:`claim_export`, or the format cannot take this set.
@@ -50,14 +57,24 @@ def export(distilled: Distilled, to: ExportFormat, out: Path) -> Exported:
     if to in FOLDER_FORMATS:
         claim_export(to, out)
         with outputs.replaced_folder(out, {}) as folder:
-            if to is ExportFormat.imagefolder:
-                return Exported(out, _write_imagefolder(distilled, folder))
-            return Exported(out, write_ddranking(distilled, folder))
+            return Exported(out, _write_folder(distilled, to, folder, judged))
     out = _file_in(out, to)
     claim_export(to, out)
     data = _npz(distilled) if to is ExportFormat.npz else _pt(distilled)
     outputs.write_bytes(out, kinds.signed_zip(data), FILE_FORMATS[to])
     return Exported(out, (f"images are decoded float32 in [0, 1]; {_value_note(distilled)}",))
+
+
+def _write_folder(distilled: Distilled, to: ExportFormat, folder: Path, judged: Judged | None) -> tuple[str, ...]:
+    """Fill ``folder``; returns what is to be said of it."""
+    if to is ExportFormat.imagefolder:
+        return _write_imagefolder(distilled, folder)
+    if to is ExportFormat.huggingface:
+        return write_huggingface(distilled, folder, judged)
+    if to is ExportFormat.csdm:
+        save_distilled(folder / FILE_NAME, distilled)
+        return ("a set of csdm: show, evaluate and merge take it",)
+    return write_ddranking(distilled, folder)
 
 
 def claim_export(to: ExportFormat, out: Path) -> None:

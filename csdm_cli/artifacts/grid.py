@@ -143,7 +143,8 @@ def _write_names(draw: ImageDraw, distilled: Distilled, layout: Layout) -> None:
 
 def _caption(distilled: Distilled, rows: int, columns: int) -> str:
     data, most = distilled.dataset, max(distilled.ipc)
-    parts = [_name(data.name), _name(distilled.provenance.method), f"{most} stored image{'s' * (most > 1)} per class"]
+    parts = [_name(data.name), _name(distilled.provenance.method)]
+    parts.append(f"{distilled.ipc_text} stored image{'s' * (most > 1)} per class")
     if distilled.decoding.factor > 1:
         parts.append(f"each holds {distilled.decoding.per_image}")
     if columns < most:

@@ -15,6 +15,7 @@ from csdm_cli.artifacts.sidecar import record_run
 from csdm_cli.commands import standings
 from csdm_cli.commands.distill import ARTIFACTS, CHECKPOINT_SECONDS, Options
 from csdm_cli.commands.entries import CONTROLS, Entry, Ground, controls_for, enter, ground_of, named_for, refuse_unread
+from csdm_cli.commands.finished import Finished, finished_row, read_finished
 from csdm_cli.commands.judging import images_of
 from csdm_cli.commands.make_lt import find_or_make
 from csdm_cli.commands.runtime import Runtime
@@ -46,7 +47,13 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class Contest:
-    """What all tables of a comparison share; ``numerics`` are the students', ``points`` each method's trials."""
+    """What all tables of a comparison share.
+
+    Attributes:
+        numerics: of the students.
+        points: the settings that each method is tried with.
+        finished: sets named one by one.
+    """
 
     settings: config.Compare
     params: config.Params
@@ -58,6 +65,7 @@ class Contest:
     known: dict[str, Path]
     parent: str | None
     points: tuple[Point, ...] = (Point(),)
+    finished: tuple[Finished, ...] = ()
 
 
 def run(
@@ -69,6 +77,7 @@ def run(
     teachers: Path | None,
     out: Path | None,
     memory_budget: int | None,
+    finished: Sequence[Path] = (),
 ) -> None:
     """Make what is missing, print a table for each long-tailed set and IPC, and write them to ``out``.
 
@@ -80,6 +89,7 @@ def run(
     points = grid(settings.tune)
     if data and (settings.imbalance or settings.dataset):
         raise UsageError("--data names a set as it is: leave --imbalance and --dataset out")
+    named = tuple(read_finished(finished, settings.ipc))
     device, folder = runtime.apply(), out or ARTIFACTS / "compare"
     numerics = runtime.student_numerics(device)
     outputs.claim_files(folder, OUTPUTS)
@@ -91,7 +101,7 @@ def run(
     name = f"compare {','.join(settings.methods)} ipc{ipcs} {settings.seeds} seeds"
     with open_tracker(runtime.tracking, "compare", params=described, name=name, quiet=runtime.quiet) as tracker:
         shared = (settings, params, runtime, device, numerics, teachers, options)
-        contest = Contest(*shared, known_sets(), tracker.run_id, tuple(points))
+        contest = Contest(*shared, known_sets(), tracker.run_id, tuple(points), named)
         try:
             found = [
                 _standing(longtail, ipc, contest)
@@ -146,6 +156,10 @@ def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
     for entry in entries:
         rows += _rows(entry, arena, settings.seeds, failed)
     grounds = list(dict.fromkeys(entry.ground for entry in entries)) or [_ground(params, longtail, contest)]
+    for one in contest.finished:
+        if max(one.distilled.ipc) == ipc:
+            row = _guarded(one.name, failed, partial(finished_row, one, arena, grounds[0]))
+            rows += [row] if row else []
     for ground in grounds:
         own = [entry for entry in entries if entry.ground == ground]
         beside = controls_for(own, ipc, settings, params, ground)

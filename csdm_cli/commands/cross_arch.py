@@ -17,6 +17,7 @@ from csdm_cli.commands.judging import (
     open_case,
     protocol_of,
     score_table,
+    tell_empty_classes,
     with_recipe_of,
 )
 from csdm_cli.commands.runtime import Runtime
@@ -68,6 +69,7 @@ def run(
         build(spec, seed=0)  # a network that these images do not fit is an error now, not in an hour
     folder = out or (case.path.parent / "cross_arch")
     outputs.claim_files(folder, OUTPUTS)
+    tell_empty_classes(case.distilled, quiet=runtime.quiet)
     note(f"evaluating {case.path} on {', '.join(specs)}; {labels} labels", quiet=runtime.quiet)
     described = {
         "cross_arch": settings.model_dump(mode="json"),
@@ -100,7 +102,7 @@ def run(
         outputs.write_json(folder / "summary.json", summary, OUTPUTS["summary.json"])
         tracker.artifact(folder / "accuracy.png")
         tracker.artifact(folder / "metrics.json")
-    title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {max(case.distilled.ipc)}: {protocol.steps} steps"
+    title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}: {protocol.steps} steps"
     emit(result, lambda: score_table(title, rows, first="network: set"), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}", quiet=runtime.quiet)
 

@@ -25,6 +25,7 @@ from csdm_cli.commands.judging import (
     open_case,
     protocol_of,
     score_table,
+    tell_empty_classes,
     with_recipe_of,
 )
 from csdm_cli.commands.labelling import measured_on, refuse_own_judges, refuse_unknown_teachers
@@ -98,6 +99,7 @@ def run(
     build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
     folder = out or (case.path.parent / "evaluate")
     outputs.claim_files(folder, OUTPUTS)
+    tell_empty_classes(case.distilled, quiet=runtime.quiet)
     note(f"evaluating {case.path} on {case.longtail.folder} ({settings.split}), {labels} labels", quiet=runtime.quiet)
     described = {"evaluate": settings.model_dump(mode="json") | {"network": spec.name, "labels": str(labels)}}
     name = run_name(made_with(case.distilled)["distill"], "evaluate")
@@ -118,8 +120,8 @@ def run(
         _write(folder, result, details, rows, case, tracker)
         _write_records(folder, case, record_run(time.monotonic() - start, device))
         _log(tracker, found, result.get("share_of_gap_closed"), settings.split)
-    ipc = max(case.distilled.ipc)
-    title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {ipc}: {spec.name}, {protocol.steps} steps"
+    shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
+    title = f"{shown}: {spec.name}, {protocol.steps} steps"
     below = found.fairness.table() if found.fairness is not None else []
     emit(result, lambda: [*score_table(title, rows), *_gap_line(result), *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)

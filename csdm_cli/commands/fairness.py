@@ -175,7 +175,7 @@ def _random_set(
         return images, labels_like_the_sets(
             images, case.distilled, case.longtail, train, places.cache_dir(), torch.device(device), quiet=runtime.quiet
         )
-    return images, torch.arange(train.classes).repeat_interleave(len(images) // train.classes)
+    return images, case.selection.labels(train.classes)
 
 
 def _percent(summary: Summary) -> dict[str, Any]:

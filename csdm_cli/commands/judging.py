@@ -12,8 +12,10 @@ from rich.console import RenderableType
 from csdm_cli import config, places
 from csdm_cli.artifacts.distilled import DatasetInfo, Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
-from csdm_cli.artifacts.importing import import_foreign
+from csdm_cli.artifacts.importing import METHOD, import_foreign
+from csdm_cli.artifacts.whitening import Whitening
 from csdm_cli.commands.runtime import Runtime
+from csdm_cli.console import note
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.store import LongTail, Manifest, find_by_fingerprint, newest_longtail, open_longtail
@@ -36,12 +38,25 @@ COLUMNS = {"accuracy": "accuracy", "head": "head", "medium": "medium", "tail": "
 
 @dataclass(frozen=True)
 class Foreign:
-    """A set of another tool, as `csdm evaluate --images` names it."""
+    """A set of another tool, as `csdm import` and `csdm evaluate --images` name it.
+
+    Attributes:
+        images: the file or folder with the images.
+        labels: the file with their labels; None: they are with the images.
+        factor: multi-formation factor.
+        normalised: whether pixels were normalised by mean and deviation; False tells that by their range.
+        whitened: whether they were ZCA-whitened.
+        experiment: which of several in one file; None takes the first.
+        method: the name of what distilled it.
+    """
 
     images: Path
-    labels: Path | None
-    factor: int
-    normalised: bool
+    labels: Path | None = None
+    factor: int = 1
+    normalised: bool = False
+    whitened: bool = False
+    experiment: int | None = None
+    method: str = METHOD
 
 
 @dataclass(frozen=True)
@@ -60,7 +75,7 @@ class Case:
     def selection(self) -> Selection:
         """What the controls of this set take from the training set."""
         origin = self.distilled.provenance
-        return Selection(max(self.distilled.ipc), self.distilled.decoding.factor, origin.seed)
+        return Selection.like(self.distilled.ipc, self.distilled.decoding.factor, origin.seed)
 
     def images_of(self, split: EvaluationSplit) -> ImageSet:
         """The images students are tested on."""
@@ -113,23 +128,52 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
         if file is not None:
             raise UsageError("give either FILE or --images, not both")
         longtail = open_longtail(data) if data else newest_longtail()
-        manifest = longtail.manifest
-        distilled = import_foreign(
-            foreign.images,
-            foreign.labels,
-            dataset=dataset_info(longtail),
-            size=manifest.size,
-            factor=foreign.factor,
-            normalised=foreign.normalised,
-        )
-        return Case(foreign.images, distilled, longtail)
+        return Case(foreign.images, bring_in(foreign, longtail), longtail)
     path = find_artifact(file) if file else newest_artifact()
     distilled = load_distilled(path)
     wanted = distilled.dataset.test_fingerprint
+    if not (wanted or data):
+        raise CsdmError(
+            f"{path} was made of other sets or classes: name the long-tailed set to judge it on with --data"
+        )
     longtail = open_longtail(data) if data else find_by_fingerprint(wanted)
     if wanted and longtail.manifest.fingerprints["test"] != wanted:
         raise CsdmError(f"{path} was distilled from another dataset than {longtail.folder}: their test sets differ")
+    if distilled.dataset.class_names != longtail.manifest.class_names:
+        raise CsdmError(
+            f"{path} has other classes than {longtail.folder}, or another order of them: judge it on a long-tailed set"
+            " of its own classes, or merge it to all of them with csdm merge --data"
+        )
     return Case(path, distilled, longtail)
+
+
+def bring_in(foreign: Foreign, longtail: LongTail) -> Distilled:
+    """Another tool's set as one distilled from ``longtail``.
+
+    Raises:
+        UsageError, CsdmError: if it cannot be read or does not fit, in words.
+    """
+    if foreign.normalised and foreign.whitened:
+        raise UsageError("--normalised and --zca exclude each other: tools that whiten do not normalise")
+    unwhiten = Whitening.fit(longtail.train().images).undo if foreign.whitened else None
+    return import_foreign(
+        foreign.images,
+        foreign.labels,
+        dataset=dataset_info(longtail),
+        size=longtail.manifest.size,
+        factor=foreign.factor,
+        normalised=foreign.normalised,
+        unwhiten=unwhiten,
+        experiment=foreign.experiment,
+        method=foreign.method,
+    )
+
+
+def tell_empty_classes(distilled: Distilled, *, quiet: bool) -> None:
+    """Warn of classes that students cannot learn, for the set has no image of them."""
+    if names := distilled.empty_classes:
+        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        note(f"warning: the set has no image of {len(names)} of its classes: {shown}", quiet=quiet)
 
 
 def newest_artifact(root: Path = Path("artifacts")) -> Path:

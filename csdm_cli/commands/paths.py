@@ -43,6 +43,28 @@ def data_option(found: str) -> Any:
     return typer.Option("--data", metavar="DIR", help="folder made by make-lt" + default_note(found))
 
 
+LabelsFile = Annotated[
+    Path | None,
+    typer.Option("--labels-file", metavar="FILE", help="their labels" + default_note("with the images")),
+]
+StoredFactor = Annotated[
+    int, typer.Option("--factor", min=1, max=4, metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
+]
+Normalised = Annotated[
+    bool,
+    typer.Option("--normalised", help="their pixels are normalised" + default_note("told by their range")),
+]
+Whitened = Annotated[
+    bool, typer.Option("--zca", help="undo their ZCA whitening (MTT, FTD, DATM), fitted on the training set")
+]
+Experiment = Annotated[
+    int | None,
+    typer.Option(
+        "--experiment", min=1, metavar="INT", help="which of several in the file (DC, DM)" + default_note("1")
+    ),
+]
+
+
 def teachers_option() -> Any:
     """``--teachers``."""
     return typer.Option(

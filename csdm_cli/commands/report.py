@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,30 @@ class Sheet:
     footnote: str = ""
 
 
-def run(runtime: Runtime, *, folders: list[Path], out: Path | None) -> None:
-    """Print the sheets found in ``folders`` and where everything is; write them to ``out`` as Markdown."""
+PAGES = (".html", ".htm")
+HTML = kinds.containing('<meta name="generator" content="csdm">', suffixes=PAGES)
+
+
+def run(runtime: Runtime, *, folders: list[Path], out: Path | None, html: bool = False) -> None:
+    """Print the sheets found in ``folders`` and where everything is; write them to ``out`` as Markdown.
+
+    With ``html``, or if ``out`` is named as a page, all that is found goes on a page too: to ``out`` or beside it,
+    else into the folder that holds all ``folders``.
+    """
+    page: Path | None = None
+    if out and out.suffix.lower() in PAGES:
+        page, out = out, None
+    elif html:
+        page = out.with_suffix(".html") if out else _page_place(folders)
     if out:
         outputs.claim_file(out, PAGE)
+    if page:
+        outputs.claim_file(page, HTML)
+        title = write_page(folders, page)
+        if not out:
+            emit({"page": str(page), "title": title}, lambda: [markup(f"{page}: {title}")], as_json=runtime.json)
+            note("open it in a browser; it needs nothing else", quiet=runtime.quiet)
+            return
     sheets = [sheet for folder in folders for sheet in read_sheets(folder)]
     if not sheets:
         raise CsdmError(f"no results in {', '.join(map(str, folders))}: name folders that evaluate or cross-arch wrote")
@@ -60,7 +81,29 @@ def run(runtime: Runtime, *, folders: list[Path], out: Path | None) -> None:
         outputs.write_text(out, "\n".join(_markdown(sheet) for sheet in sheets), PAGE)
     value = {sheet.title: sheet.rows for sheet in sheets}
     emit(value, lambda: [part for sheet in sheets for part in _table(sheet)], as_json=runtime.json)
-    note("\n".join(_places(folders, out)), quiet=runtime.quiet)
+    note("\n".join(_places(folders, out, page)), quiet=runtime.quiet)
+
+
+def write_page(paths: list[Path], place: Path) -> str:
+    """Write what ``paths`` hold as one HTML page to ``place``; returns its title.
+
+    Raises:
+        CsdmError: if a path is missing, a file is damaged, nothing is there, or ``place`` cannot be written.
+    """
+    from csdm_cli.commands.report_content import gather, page_of
+    from csdm_cli.display.report_page import render
+
+    page = page_of(gather(paths))
+    outputs.write_text(place, render(page), HTML)
+    return page.title
+
+
+def _page_place(paths: list[Path]) -> Path:
+    """``report.html`` in the folder named, or in the one that holds all that are named."""
+    folders = [path if path.is_dir() else path.parent for path in paths]
+    if len(folders) == 1:
+        return folders[0] / "report.html"
+    return Path(os.path.commonpath([folder.resolve() for folder in folders])) / "report.html"
 
 
 def read_sheets(folder: Path) -> list[Sheet]:
@@ -134,7 +177,7 @@ def _cell(score: Mapping[str, Any] | None) -> str:
     return f"{score['mean']:.1f}{spread}"
 
 
-def _places(folders: list[Path], out: Path | None) -> list[str]:
+def _places(folders: list[Path], out: Path | None, page: Path | None) -> list[str]:
     lines = []
     for folder in folders:
         if (folder / FILE_NAME).exists():
@@ -144,5 +187,7 @@ def _places(folders: list[Path], out: Path | None) -> list[str]:
         lines += [f"picture        {picture}" for picture in sorted(folder.glob("*.png"))]
     if out:
         lines.append(f"this page      {out}")
+    if page:
+        lines.append(f"with pictures  {page}, for a browser")
     lines.append(f"MLflow runs    mlflow ui --backend-store-uri {places.tracking_uri()}")
     return lines

@@ -102,10 +102,8 @@ def _table(sections: Mapping[str, Rows]) -> TextTable:
 
 def _contents(distilled: Distilled) -> Rows:
     data, decoding, count = distilled.dataset, distilled.decoding, len(distilled.images)
-    least, most = min(distilled.ipc), max(distilled.ipc)
-    per_class = str(most) if least == most else f"{least} to {most}"
     _, channels, side, _ = distilled.images.shape
-    images = f"{count:,} stored, {per_class} per class, {channels}×{side}×{side} {_dtype(distilled)}"
+    images = f"{count:,} stored, {distilled.ipc_text} per class, {channels}×{side}×{side} {_dtype(distilled)}"
     if decoding.factor > 1 or decoding.stored_size != decoding.size:
         images += (
             f"; decoded (factor {decoding.factor}, {decoding.mode}) to "
@@ -118,6 +116,7 @@ def _contents(distilled: Distilled) -> Rows:
     return [
         ("dataset", f"{data.name}, {data.classes} classes, {sum(data.counts):,} real images, {_counts(distilled)}"),
         ("images", images),
+        *([("empty", f"no image of {', '.join(distilled.empty_classes)}")] if distilled.empty_classes else []),
         ("labels", labels),
         (
             "pixels",

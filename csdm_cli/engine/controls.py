@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -41,35 +41,58 @@ class Selection:
         ipc: stored images per class.
         factor: cells per side of a stored image.
         seed: of the set: with it the tiled images are the set's own ones before the first step.
+        per_class: stored images of each class where they differ; ``ipc`` is the largest. None: ``ipc`` of each.
     """
 
     ipc: int
     factor: int
     seed: int
+    per_class: tuple[int, ...] | None = None
+
+    @classmethod
+    def like(cls, per_class: Sequence[int], factor: int, seed: int) -> Selection:
+        """As many images of each class as a set stores."""
+        most = max(per_class)
+        return cls(most, factor, seed, None if set(per_class) == {most} else tuple(per_class))
+
+    def kept(self, classes: int) -> Tensor:
+        """Positions of the images to keep among ``ipc`` of each class: (M,) int64, class after class."""
+        counts = self.per_class or (self.ipc,) * classes
+        return torch.cat([torch.arange(count) + label * self.ipc for label, count in enumerate(counts)])
+
+    def labels(self, classes: int) -> Tensor:
+        """The class of each image to keep: (M,) int64."""
+        return self.kept(classes) // self.ipc
 
 
 def random_images(data: ImageSet, selection: Selection) -> Tensor:
-    """``ipc`` real images per class, class after class: (C·ipc, channels, H, W) uint8.
+    """As many real images of each class as ``selection`` says, class after class: (M, channels, H, W) uint8.
 
     Drawn without replacement; a class with fewer images is repeated as :func:`initial_images` says.
     """
-    return to_uint8(initial_images(data, selection.ipc, 1, Initial.real, selection.seed))
+    images = initial_images(data, selection.ipc, 1, Initial.real, selection.seed)
+    return to_uint8(images[selection.kept(data.classes)])
 
 
 def tiled_images(data: ImageSet, selection: Selection) -> Tensor:
-    """factor² shrunk real images per stored image, stored as uint8 and decoded: (C·ipc·factor², channels, H, W)."""
-    stored = to_uint8(initial_images(data, selection.ipc, selection.factor, Initial.mix, selection.seed))
+    """factor² shrunk real images per stored image, stored as uint8 and decoded: (M·factor², channels, H, W)."""
+    images = initial_images(data, selection.ipc, selection.factor, Initial.mix, selection.seed)
+    stored = to_uint8(images[selection.kept(data.classes)])
     return decode(stored.float() / 255, selection.factor, data.size)
 
 
 def evaluate_selections(data: ImageSet, selection: Selection, examiner: Examiner) -> dict[ControlName, Evaluation]:
-    """The rows ``random`` and ``tiled-random``, by the same protocol as the set; they are one row at factor 1."""
+    """The rows ``random`` and ``tiled-random``, by the same protocol as the set; they are one row at factor 1.
+
+    They take as many images of each class as the set, so that the total is the same.
+    """
+    labels = selection.labels(data.classes)
     images = {ControlName.random: random_images(data, selection)}
     if selection.factor > 1:
         images[ControlName.tiled_random] = tiled_images(data, selection)
     found = {}
     for name, chosen in images.items():
-        targets = torch.arange(data.classes).repeat_interleave(len(chosen) // data.classes)
+        targets = labels.repeat_interleave(len(chosen) // len(labels))
         found[name] = evaluate_set(chosen, targets, data.counts, examiner, title=f"{name}, student")
     return {ControlName.tiled_random: found[ControlName.random]} | found
 

@@ -272,7 +272,7 @@ def test_soft_labels_that_are_not_there(workplace):
 def test_foreign_sets_that_do_not_fit(workplace):
     torch.save({"images": torch.rand(4, 3, 16, 16), "labels": torch.arange(4)}, "colour.pt")
     torch.save({"images": torch.rand(4, 1, 16, 16), "labels": torch.arange(4) + 9}, "classes.pt")
-    torch.save({"images": torch.randn(4, 1, 16, 16), "labels": torch.arange(4)}, "range.pt")
+    torch.save({"images": 9 * torch.randn(4, 1, 16, 16), "labels": torch.arange(4)}, "range.pt")
     torch.save(torch.rand(4, 1, 16, 16), "bare.pt")
     for name, code in (("colour", 1), ("classes", 1), ("range", 2), ("bare", 2)):
         fails(run("evaluate", "--images", f"{name}.pt", "--data", "data", expect=None), code, f"{name}.pt")

@@ -112,3 +112,20 @@ def test_the_best_full_control(data: ImageSet):
     best = best_full(rows)
     assert best in FULL and all(rows[best].accuracy.mean >= row.accuracy.mean for row in rows.values())
     assert isinstance(rows[best], Evaluation) and rows[best].groups == group_of_classes(data.counts)
+
+
+def test_unequal_sets_have_controls_of_the_same_numbers(data: ImageSet):
+    selection = Selection.like((3, 0, 1), factor=2, seed=0)
+    assert (selection.ipc, selection.per_class) == (3, (3, 0, 1))
+    images, labels = random_images(data, selection), selection.labels(3)
+    assert labels.tolist() == [0, 0, 0, 2]
+    assert torch.equal(images[:3], random_images(data, Selection(3, 2, seed=0))[:3])
+    assert contains(data.of_class(2), images[3])
+    assert tiled_images(data, selection).shape == (16, 3, 8, 8)
+    examiner = Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True)
+    expected = evaluate_set(images, labels, data.counts, examiner, title="student")
+    assert evaluate_selections(data, selection, examiner)[ControlName.random].students == expected.students
+
+
+def test_equal_sets_need_no_count_of_each_class():
+    assert Selection.like((2, 2, 2), factor=1, seed=3) == Selection(2, 1, 3)

@@ -1,0 +1,169 @@
+"""A distilled set as a dataset of the Hugging Face Hub: ``load_dataset(FOLDER)`` reads it, and it can be pushed.
+
+``data/train-00000-of-00001.parquet`` holds PNGs, labels and, if there are any, soft labels; ``README.md`` is the card.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from csdm_cli import __version__, atomic
+from csdm_cli.artifacts.distilled import Distilled, to_uint8
+from csdm_cli.artifacts.judged import Judged
+from csdm_cli.display.safe_text import markdown, shown
+from csdm_cli.errors import UsageError
+
+DATA = Path("data") / "train-00000-of-00001.parquet"
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+ROWS = {"accuracy": "all classes", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
+
+
+def write_huggingface(distilled: Distilled, folder: Path, judged: Judged | None) -> tuple[str, ...]:
+    """Write data and card; returns what the user should know, a line each.
+
+    Raises:
+        UsageError: if the images have neither 1 nor 3 channels.
+    """
+    if distilled.images.shape[1] not in (1, 3):
+        raise UsageError(
+            f"--to huggingface takes 1 or 3 channels, the set has {distilled.images.shape[1]}: use --to npz"
+        )
+    names = unique_names(distilled.dataset.class_names)
+    atomic.write_bytes(folder / DATA, _parquet(distilled, names))
+    atomic.write_text(folder / "README.md", card(distilled, names, judged))
+    notes = ["images are decoded and rounded to 8 bits", "README.md: choose a licence before you publish"]
+    if judged is None:
+        notes.append("the card names no accuracy: run csdm evaluate first, or name its folder with --evaluation")
+    return tuple(notes)
+
+
+def unique_names(class_names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names as a Hub's class label takes them: no two alike."""
+    plain = tuple(shown(name) for name in class_names)
+    if len(set(plain)) == len(plain):
+        return plain
+    return tuple(f"{label}_{name}" for label, name in enumerate(plain))
+
+
+def _parquet(distilled: Distilled, names: tuple[str, ...]) -> bytes:
+    import pyarrow
+    from pyarrow import parquet
+
+    images = to_uint8(distilled.decoded())
+    picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    features: dict[str, Any] = {"image": {"_type": "Image"}, "label": {"names": list(names), "_type": "ClassLabel"}}
+    coded = [{"bytes": _png(image), "path": f"{index:06}.png"} for index, image in enumerate(images)]
+    columns = {"image": pyarrow.array(coded, picture), "label": pyarrow.array(distilled.decoded_labels().tolist())}
+    if distilled.soft_labels is not None:
+        rows = distilled.soft_labels.probabilities.float().tolist()
+        columns["soft_label"] = pyarrow.array(rows, pyarrow.list_(pyarrow.float32()))
+        features["soft_label"] = {"feature": {"dtype": "float32", "_type": "Value"}, "_type": "Sequence"}
+    table = pyarrow.table(columns).replace_schema_metadata(
+        {"huggingface": json.dumps({"info": {"features": features}}, sort_keys=True)}
+    )
+    buffer = io.BytesIO()
+    parquet.write_table(table, buffer)
+    return buffer.getvalue()
+
+
+def _png(image: Tensor) -> bytes:
+    """(1 or 3, h, w) uint8 as a file."""
+    from PIL import Image
+
+    pixels = image.permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) -> str:
+    """``README.md``: a header that the Hub reads, then what the set is, for people."""
+    data, origin = distilled.dataset, distilled.provenance
+    count = len(distilled.decoded_labels())
+    size = next((text for most, text in SIZES if count < most), "1M<n<10M")
+    title = f"{shown(data.name)} distilled by {shown(origin.method)}, {distilled.ipc_text} images per class"
+    head = [
+        "---",
+        "# A distilled set may fall under the licence of the images it was made from. Choose one and remove the #:",
+        "# license: cc-by-4.0",
+        f"pretty_name: {json.dumps(title)}",
+        "task_categories:\n- image-classification",
+        f"size_categories:\n- {size}",
+        "tags:\n- dataset-distillation\n- long-tailed",
+        f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {DATA.as_posix()}",
+        "---",
+    ]
+    classes = [
+        f"| {markdown(name)} | {real} | {stored} |"
+        for name, real, stored in zip(names, data.counts, distilled.ipc, strict=True)
+    ]
+    body = [
+        f"# {markdown(title)}",
+        f"{count} training images of {data.classes} classes, distilled from {sum(data.counts)} real images"
+        f" ({markdown(data.name)}) by the method {markdown(origin.method)}, seed {origin.seed}, with"
+        f" [csdm](https://pypi.org/project/csdm-cli/) {__version__}.",
+        "```python\nfrom datasets import load_dataset\n\n"
+        'train = load_dataset("path/of/this/folder", split="train")\n```',
+        f"Students expect pixels in [0, 1] normalised by mean {_list(data.mean)} and std {_list(data.std)}.",
+        *_about_labels(distilled),
+        "## Accuracy",
+        *_accuracy(judged),
+        "## Classes",
+        "\n".join(["| class | real images | stored images |", "|---|---:|---:|", *classes]),
+        "## Provenance",
+        f"```json\n{_settings(distilled)}\n```",
+    ]
+    return "\n".join(head) + "\n\n" + "\n\n".join(body) + "\n"
+
+
+def _about_labels(distilled: Distilled) -> list[str]:
+    if (soft := distilled.soft_labels) is None:
+        return []
+    return [f"`soft_label`: probabilities by {markdown(soft.teacher)} at temperature {soft.temperature:g}."]
+
+
+def _accuracy(judged: Judged | None) -> list[str]:
+    if judged is None:
+        return ["Not evaluated."]
+    protocol, metrics = judged.details["protocol"], judged.metrics
+    network, recipe = protocol.get("network") or {}, protocol.get("recipe") or {}
+    rows = [("this set", metrics), *metrics.get("controls", {}).items()]
+    lines = [f"| trained on | {' | '.join(ROWS.values())} |", "|---" + "|---:" * len(ROWS) + "|"]
+    lines += [f"| {markdown(name)} | {' | '.join(_score(row.get(key)) for key in ROWS)} |" for name, row in rows]
+    about = (
+        f"In % on the {markdown(metrics.get('split', 'test'))} set, after the last step: mean ± standard deviation over"
+        f" {protocol.get('students')} students, {markdown(network.get('name'))} of width {network.get('width')},"
+        f" {protocol.get('steps')} steps of {markdown(recipe.get('optimizer'))}, lr {recipe.get('lr')},"
+        f" batch {recipe.get('batch')}, augmentation {markdown(recipe.get('augment'))}, cutmix {recipe.get('cutmix')};"
+        f" {markdown(metrics.get('labels', 'hard'))} labels."
+    )
+    return ["\n".join(lines), about]
+
+
+def _score(score: dict[str, Any] | None) -> str:
+    if not score or score.get("mean") is None:
+        return "–"
+    spread = "" if score.get("std") is None else f" ± {score['std']:.1f}"
+    return f"{score['mean']:.1f}{spread}"
+
+
+def _settings(distilled: Distilled) -> str:
+    """The provenance as JSON that no fence of Markdown ends within."""
+    origin = distilled.provenance
+    value = {
+        "method": origin.method,
+        "seed": origin.seed,
+        "config": origin.config,
+        "source": origin.source,
+        "versions": origin.versions,
+    }
+    return json.dumps(value, indent=1, sort_keys=True).replace("`", "\\u0060")
+
+
+def _list(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.4g}" for value in values)

@@ -1,0 +1,72 @@
+"""What ``csdm evaluate`` found of a distilled set, read from the folder it wrote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.errors import CsdmError
+from csdm_cli.tensorfile import tensor_sha256
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The files of an evaluation.
+
+    Attributes:
+        metrics: accuracies in percent, those of the controls below ``controls``.
+        details: protocol, class names and every row's students.
+    """
+
+    metrics: dict[str, Any]
+    details: dict[str, Any]
+
+    def belongs_to(self, distilled: Distilled) -> bool:
+        """Whether the students learnt from these very images."""
+        measured = self.details.get("measured") or {}
+        return bool(measured.get("images_sha256") == tensor_sha256(distilled.images))
+
+
+def read_judged(folder: Path) -> Judged | None:
+    """What evaluate wrote to ``folder``; None if it wrote nothing there.
+
+    Raises:
+        CsdmError: if the files are damaged.
+    """
+    places = folder / "metrics.json", folder / "details.json"
+    if not all(place.is_file() for place in places):
+        return None
+    try:
+        metrics, details = (json.loads(place.read_bytes()) for place in places)
+        if "accuracy" not in metrics:
+            return None
+        metrics["accuracy"]["mean"], details["rows"], details["protocol"]  # what its readers rely on
+    except (ValueError, KeyError, TypeError) as error:
+        raise CsdmError(f"{folder} holds damaged results: run csdm evaluate again") from error
+    return Judged(metrics, details)
+
+
+def judged_in(folder: Path, distilled: Distilled) -> Judged:
+    """The results in ``folder``, which must be those of ``distilled``.
+
+    Raises:
+        CsdmError: if there are none, or they are another set's.
+    """
+    found = read_judged(folder)
+    if found is None:
+        raise CsdmError(f"{folder} holds no results of csdm evaluate")
+    if not found.belongs_to(distilled):
+        raise CsdmError(f"{folder} holds the results of another distilled set")
+    return found
+
+
+def judged_beside(file: Path, distilled: Distilled) -> Judged | None:
+    """The results of ``distilled`` where evaluate leaves them: in ``evaluate/`` beside the file or its folder."""
+    for folder in (file.parent / "evaluate", file.parent.parent / "evaluate"):
+        found = read_judged(folder) if folder.is_dir() else None
+        if found is not None and found.belongs_to(distilled):
+            return found
+    return None

@@ -1,0 +1,55 @@
+"""``csdm import``: another tool's distilled set as one of csdm."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from csdm_cli.artifacts.file import FILE_NAME, save_distilled
+from csdm_cli.artifacts.grid import grid_path, save_grid
+from csdm_cli.commands.distill import ARTIFACTS
+from csdm_cli.commands.judging import Foreign, bring_in, tell_empty_classes
+from csdm_cli.commands.runtime import Runtime
+from csdm_cli.console import emit, note
+from csdm_cli.data.store import newest_longtail, open_longtail
+from csdm_cli.display.safe_text import markup
+from csdm_cli.errors import UsageError
+
+
+def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | None) -> None:
+    """Write the set with its picture to ``out``, and print what was found and how it was read.
+
+    Raises:
+        UsageError: if an option is missing or does not fit, or ``out`` holds another set.
+        CsdmError: if the set cannot be read, or does not fit the long-tailed set.
+    """
+    longtail = open_longtail(data) if data else newest_longtail()
+    target = (out or default_folder(foreign.images)) / FILE_NAME
+    if target.exists():
+        raise UsageError(f"{target} exists: choose another --out, so that nothing is overwritten")
+    distilled = bring_in(foreign, longtail)
+    save_distilled(target, distilled)
+    save_grid(distilled, grid_path(target))
+    notes = distilled.provenance.config["notes"]
+    result = {
+        "file": str(target),
+        "images": len(distilled.images),
+        "classes": distilled.dataset.classes,
+        "ipc": list(distilled.ipc),
+        "labels": str(distilled.default_labels),
+        "notes": notes,
+        "grid": str(grid_path(target)),
+    }
+    line = (
+        f"{target}: {len(distilled.images)} images of {distilled.dataset.classes} classes, {distilled.ipc_text} per"
+        f" class, {distilled.default_labels} labels"
+    )
+    lines = [line, *(f"  {text}" for text in notes), f"picture: {grid_path(target)}"]
+    tell_empty_classes(distilled, quiet=runtime.quiet)
+    emit(result, lambda: [markup(text) for text in lines], as_json=runtime.json)
+    note(f"next: look at the picture, then csdm evaluate {target.parent} --data {longtail.folder}", quiet=runtime.quiet)
+
+
+def default_folder(images: Path) -> Path:
+    """``artifacts/imported-NAME``, after the file or folder that was read."""
+    name = images.resolve().name if images.is_dir() else images.stem
+    return ARTIFACTS / f"imported-{name}"

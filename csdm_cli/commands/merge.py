@@ -1,0 +1,55 @@
+"""``csdm merge``: one distilled set of several that share no class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled, save_distilled
+from csdm_cli.artifacts.grid import grid_path, save_grid
+from csdm_cli.artifacts.joining import merge
+from csdm_cli.commands.distill import ARTIFACTS
+from csdm_cli.commands.judging import dataset_info
+from csdm_cli.commands.runtime import Runtime
+from csdm_cli.console import emit, note
+from csdm_cli.data.store import open_longtail
+from csdm_cli.display.safe_text import markup
+from csdm_cli.errors import UsageError
+
+
+def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | None) -> None:
+    """Write the joined set with its picture to ``out``, and print what it is.
+
+    Raises:
+        UsageError: if there are fewer than two sets, they do not fit together, or ``out`` holds a set.
+        CsdmError: if a set cannot be read.
+    """
+    if len(files) < 2:
+        raise UsageError("merge takes two or more distilled sets")
+    target = (out or ARTIFACTS / "merged") / FILE_NAME
+    if target.exists():
+        raise UsageError(f"{target} exists: choose another --out, so that nothing is overwritten")
+    longtail = open_longtail(data) if data else None
+    joined = merge(
+        [load_distilled(find_artifact(file)) for file in files], dataset_info(longtail) if longtail else None
+    )
+    distilled = joined.distilled
+    save_distilled(target, distilled)
+    save_grid(distilled, grid_path(target))
+    result = {
+        "file": str(target),
+        "images": len(distilled.images),
+        "class_names": list(distilled.dataset.class_names),
+        "ipc": list(distilled.ipc),
+        "labels": str(distilled.default_labels),
+        "notes": list(joined.notes),
+        "grid": str(grid_path(target)),
+    }
+    lines = [
+        f"{target}: {len(distilled.images)} images of {distilled.dataset.classes} classes,"
+        f" {distilled.ipc_text} per class",
+        *(f"  {text}" for text in joined.notes),
+        f"picture: {grid_path(target)}",
+    ]
+    emit(result, lambda: [markup(text) for text in lines], as_json=runtime.json)
+    known = f" --data {longtail.folder}" if longtail else " --data DIR, a long-tailed set of these classes"
+    note(f"next: csdm evaluate {target.parent}{known}", quiet=runtime.quiet)

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from csdm_cli.artifacts.distilled import Decoding
+from csdm_cli.artifacts.file import load_distilled, save_distilled
+from csdm_cli.artifacts.joining import merge, select_classes
+from csdm_cli.artifacts.validation import first_problem
+from csdm_cli.errors import UsageError
+from csdm_cli.names import LabelKind
+from csdm_cli.tensorfile import tensor_sha256
+from tests.artifacts.sets import dataset_info, make_set
+
+NAMES = ("ant", "bee", "cat", "dog")
+
+
+def whole(**changes):
+    return make_set(classes=4, dataset=dataset_info(4, class_names=NAMES), **changes)
+
+
+def test_selected_classes_are_numbered_in_their_order():
+    distilled = whole(evaluation={"steps": 3, "network": {"name": "convnet", "classes": 4}})
+    part = select_classes(distilled, ["dog", "1"])
+    assert first_problem(part) is None
+    assert part.dataset.class_names == ("dog", "bee") and part.dataset.counts == (2, 8)
+    assert torch.equal(part.images, distilled.images[[6, 7, 2, 3]]) and part.labels.tolist() == [0, 0, 1, 1]
+    assert part.evaluation == {"steps": 3, "network": {"name": "convnet", "classes": 2}}
+    assert part.dataset.test_fingerprint == "" and "run" not in part.provenance.config
+
+
+def test_selected_soft_labels_are_scaled_to_sum_one():
+    distilled = whole(soft=True)
+    rows = distilled.soft_labels.probabilities.reshape(8, 4, 4)[[6, 7, 2, 3]][..., [3, 1]].reshape(16, 2)
+    part = select_classes(distilled, ["dog", "bee"])
+    torch.testing.assert_close(part.targets(LabelKind.soft), rows / rows.sum(1, keepdim=True))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "match"), [(["cow"], "no class 'cow'; it has ant, bee"), (["ant", "0"], "twice"), (["4"], "no class")]
+)
+def test_classes_that_are_not_there(wanted, match):
+    with pytest.raises(UsageError, match=match):
+        select_classes(whole(), wanted)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_a_set_cut_in_two_is_merged_to_the_same_images(tmp_path, soft):
+    distilled = whole(soft=soft)
+    parts = [select_classes(distilled, names) for names in (["dog", "bee"], ["ant", "cat"])]
+    merged = merge(parts, distilled.dataset).distilled
+    assert torch.equal(merged.images, distilled.images) and torch.equal(merged.labels, distilled.labels)
+    assert merged.dataset == distilled.dataset and merged.default_labels == distilled.default_labels
+    save_distilled(tmp_path / "distilled.safetensors", merged)
+    assert load_distilled(tmp_path).ipc == (2, 2, 2, 2)
+
+
+def test_soft_labels_of_a_part_say_nothing_of_the_other_parts():
+    distilled = whole(soft=True)
+    parts = [select_classes(distilled, names) for names in (["ant", "bee"], ["cat", "dog"])]
+    rows = merge(parts).distilled.targets(LabelKind.soft)
+    torch.testing.assert_close(rows[:16, :2], parts[0].targets(LabelKind.soft))
+    assert rows[:16, 2:].abs().max() == 0 and rows[16:, :2].abs().max() == 0
+
+
+def test_without_data_classes_stand_as_they_come_and_normalisation_is_that_of_all():
+    first = make_set(classes=2, dataset=dataset_info(2, class_names=("x", "y"), counts=(30, 10), name="one"))
+    other = dataset_info(2, class_names=("a", "b"), counts=(15, 5), name="two", mean=(0.2,) * 3, std=(0.1,) * 3)
+    data = merge([first, make_set(classes=2, dataset=other)]).distilled.dataset
+    assert data.class_names == ("x", "y", "a", "b") and data.counts == (30, 10, 15, 5) and data.name == "one + two"
+    mean, std = first.dataset.mean[0], first.dataset.std[0]
+    middle = (40 * mean + 20 * 0.2) / 60
+    assert data.mean[0] == pytest.approx(middle)
+    assert data.std[0] ** 2 == pytest.approx((40 * (std**2 + mean**2) + 20 * (0.01 + 0.04)) / 60 - middle**2)
+
+
+def test_the_provenance_of_all_is_kept():
+    parts = [select_classes(whole(), names) for names in (["ant"], ["bee", "cat", "dog"])]
+    origin = merge(parts).distilled.provenance
+    assert origin.method == "merged" and [one["classes"] for one in origin.config["sets"]] == [["ant"], list(NAMES[1:])]
+    inner = origin.config["sets"][0]["config"]["sets"][0]
+    assert (inner["method"], inner["seed"]) == ("csdm", 7)
+    assert origin.config["sets"][0]["images_sha256"] == tensor_sha256(parts[0].images)
+
+
+def test_sets_that_share_a_class_are_refused():
+    with pytest.raises(UsageError, match="show the class bee"):
+        merge([select_classes(whole(), ["ant", "bee"]), select_classes(whole(), ["bee"])])
+
+
+def test_sets_of_one_dataset_with_different_classes_shown_keep_it():
+    distilled = whole()
+    halves = [
+        make_set(classes=4, dataset=distilled.dataset, images=distilled.images[rows], labels=distilled.labels[rows])
+        for rows in (slice(0, 4), slice(4, 8))
+    ]
+    merged = merge(halves).distilled
+    assert merged.dataset == distilled.dataset and torch.equal(merged.images, distilled.images)
+
+
+def test_sets_stored_in_different_ways_are_decoded():
+    first = make_set(classes=2, factor=2, dataset=dataset_info(2, class_names=("x", "y")))
+    second = make_set(classes=2, factor=1, soft=True, dataset=dataset_info(2, class_names=("a", "b")))
+    joined = merge([first, second])
+    assert joined.distilled.decoding == Decoding(1, 8, 8) and joined.distilled.ipc == (8, 8, 2, 2)
+    assert torch.equal(joined.distilled.images, torch.cat([first.decoded(), second.decoded()]))
+    assert any("decoded" in note for note in joined.notes) and any("became soft" in note for note in joined.notes)
+    assert first_problem(joined.distilled) is None
+
+
+def test_other_shapes_and_unknown_classes_are_refused():
+    grey = make_set(classes=2, channels=1, dataset=dataset_info(2, 1, class_names=("x", "y")))
+    with pytest.raises(UsageError, match="images differ"):
+        merge([whole(), grey])
+    with pytest.raises(UsageError, match="has no class dog"):
+        merge(
+            [select_classes(whole(), ["dog"]), select_classes(whole(), ["ant"])], dataset_info(1, class_names=("ant",))
+        )

@@ -1,0 +1,50 @@
+"""Continual learning: a set cut into tasks by export --classes, and joined again by merge."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from csdm_cli.artifacts.file import load_distilled
+from tests.commands.conftest import fails, run
+
+
+def test_tasks_are_cut_out_joined_and_judged(workplace):
+    run("export", "set", "--to", "csdm", "--classes", "3,1,4,0,2", "--out", "first")
+    run("export", "set", "--to", "csdm", "--classes", "5,6,7,8,9", "--out", "second")
+    first, original = load_distilled(Path("first")), load_distilled(Path("set"))
+    assert first.dataset.class_names == ("3", "1", "4", "0", "2")
+    merged = json.loads(run("merge", "first", "second", "--data", "data", "--out", "both", "--json").stdout)
+    assert merged["class_names"] == [str(digit) for digit in range(10)] and merged["ipc"] == [2] * 10
+    assert torch.equal(load_distilled(Path("both")).images, original.images)
+    scores = [json.loads(run("evaluate", name, "--data", "data", "--json").stdout) for name in ("both", "set")]
+    assert scores[0]["accuracy"] == scores[1]["accuracy"]
+    run("verify", "both")
+    run("show", "both")
+    alone = json.loads(run("merge", "first", "second", "--json").stdout)
+    assert alone["class_names"][:6] == ["3", "1", "4", "0", "2", "5"] and Path("artifacts/merged/grid.png").is_file()
+
+
+def test_what_cannot_be_merged(workplace):
+    run("export", "set", "--to", "csdm", "--classes", "0,1", "--out", "part")
+    fails(run("merge", "part", expect=None), 2, "two or more")
+    fails(run("merge", "part", "set", expect=None), 2, "show the class 0")
+    fails(run("export", "set", "--to", "npz", "--classes", "cow", expect=None), 2, "no class 'cow'")
+    run("export", "set", "--to", "csdm", "--classes", "5,6", "--out", "other")
+    fails(run("merge", "part", "other", "--out", "part", expect=None), 2, "choose another --out")
+
+
+def test_a_part_judged_on_the_whole_is_refused(workplace):
+    run("export", "set", "--to", "csdm", "--classes", "0,1", "--out", "part")
+    fails(run("evaluate", "part", "--data", "data", expect=None), 1, "classes")
+    fails(run("evaluate", "part", expect=None), 1, "--data")
+
+
+def test_the_card_takes_the_results_beside_the_set(workplace):
+    run("evaluate", "set", "--data", "data")
+    run("export", "set", "--to", "huggingface", "--out", "hub")
+    mean = json.loads(Path("set/evaluate/metrics.json").read_text())["accuracy"]["mean"]
+    assert f"| this set | {mean:.1f}" in Path("hub/README.md").read_text()
+    fails(run("export", "set", "--to", "npz", "--evaluation", "set/evaluate", expect=None), 2, "--to huggingface")
