@@ -77,7 +77,7 @@ def _classes(hard: Tensor, path: Path, count: int) -> Tensor:
     hard = hard.squeeze(1) if hard.ndim == 2 else hard
     if hard.ndim != 1 or len(hard) != count:
         raise CsdmError(f"{path} holds labels of shape {tuple(hard.shape)} for {count} images (expected one each)")
-    if not torch.equal(hard.double(), hard.double().round()):
+    if not hard.double().isfinite().all() or not torch.equal(hard.double(), hard.double().round()):
         raise CsdmError(f"{path} holds one number per image, but not all are whole: they cannot be classes")
     return hard.long()
 
