@@ -25,19 +25,20 @@ from rich.table import Table
 from students import student_rows
 from workload import VIEWS, random_pool, random_set, set_up
 
-from csdm_cli.artifacts.sidecar import machine
-from csdm_cli.augment import parse_strategy
-from csdm_cli.commands.assembling import Assembly, make_method
-from csdm_cli.config import Distill
-from csdm_cli.data.imageset import ImageSet
-from csdm_cli.engine.bank import build_bank
-from csdm_cli.engine.inference import images_at_once
-from csdm_cli.engine.lens import Lens
-from csdm_cli.engine.memory import peak_memory, resident_bytes
-from csdm_cli.engine.real_side import view_features
-from csdm_cli.engine.views import PooledViews, ViewPlan
+from csdm_cli.artifacts.run_record import machine
+from csdm_cli.device import peak_memory, resident_bytes
+from csdm_cli.distillation.bank import build_bank
+from csdm_cli.distillation.real_side import view_features
+from csdm_cli.images.augment import parse_strategy
+from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.names import Engine, TeacherSchedule
+from csdm_cli.runs.assemble import Assembly
+from csdm_cli.runs.choose import make_method
+from csdm_cli.settings.sections import Distill
+from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.views import PooledViews, ViewPlan
+from csdm_cli.training.inference import images_at_once
 
 Row = dict[str, Any]
 Runs = dict[str, Callable[[], object]]

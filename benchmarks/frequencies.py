@@ -20,8 +20,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from csdm_cli.data.normalisation import normalise, statistics_of
 from csdm_cli.data.sources.digits import load
+from csdm_cli.images.normalisation import normalise, statistics_of
 from csdm_cli.names import FrequencyRule, KernelName
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec

@@ -19,13 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from workload import random_set, set_up
 
-from csdm_cli.artifacts.sidecar import machine
-from csdm_cli.commands.assembling import Assembly, make_method, settled
-from csdm_cli.config import Distill
-from csdm_cli.data.imageset import ImageSet
-from csdm_cli.engine.bank import BankedRealSide
+from csdm_cli.artifacts.run_record import machine
+from csdm_cli.distillation.bank import BankedRealSide
+from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.runs.assemble import Assembly
+from csdm_cli.runs.choose import make_method, settled
+from csdm_cli.settings.sections import Distill
 
 EPOCHS = 8  # whose weights teachers keep, for the methods that look through them
 GOAL = 1.5

@@ -23,24 +23,24 @@ from rich.table import Table
 from students import STEPS
 from workload import random_pool, random_set, set_up
 
-from csdm_cli.artifacts.sidecar import machine
-from csdm_cli.augment import parse_strategy
-from csdm_cli.commands.assembling import make_method
-from csdm_cli.commands.judging import protocol_of
-from csdm_cli.commands.pretrain import teacher_plan
-from csdm_cli.config import Distill, Evaluate, Pretrain
-from csdm_cli.data.imageset import ImageSet
-from csdm_cli.decode import decode
-from csdm_cli.engine.batches import Examples
-from csdm_cli.engine.lens import Lens
-from csdm_cli.engine.numerics import PLAIN, Numerics, TunedNetwork, features_by, tuned_for_any_number
-from csdm_cli.engine.real_side import Sight, class_statistics, draw_frequencies
-from csdm_cli.engine.recipe import Recipe
-from csdm_cli.engine.training import train
-from csdm_cli.engine.views import PooledViews, ViewPlan
+from csdm_cli.artifacts.run_record import machine
+from csdm_cli.distillation.real_side import Sight, class_statistics, draw_frequencies
+from csdm_cli.images.augment import parse_strategy
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import Precision, TeacherSchedule
 from csdm_cli.networks import build
+from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by, tuned_for_any_number
 from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.judge import protocol_of
+from csdm_cli.runs.teachers import teacher_plan
+from csdm_cli.settings.sections import Distill, Evaluate, Pretrain
+from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.views import PooledViews, ViewPlan
+from csdm_cli.training.batches import Examples
+from csdm_cli.training.loop import train
+from csdm_cli.training.recipe import Recipe
 
 CHOICES = [
     Numerics(precision, last, compiled)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import torch
 
-from csdm_cli.engine.step import activation_bytes
-from csdm_cli.engine.work import matching_work, training_work
+from csdm_cli.distillation.layout import activation_bytes
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.profiling.work import matching_work, training_work
 
 FLOAT = 4  # bytes
 GIGA, TERA = 1e9, 1e12

@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import torch
 
-from csdm_cli.commands.judging import protocol_of
-from csdm_cli.config import Evaluate
-from csdm_cli.engine.batches import Examples
-from csdm_cli.engine.together import stands_together, train_together
-from csdm_cli.engine.training import train
 from csdm_cli.names import Parallel
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.runs.judge import protocol_of
+from csdm_cli.settings.sections import Evaluate
+from csdm_cli.training.batches import Examples
+from csdm_cli.training.loop import train
+from csdm_cli.training.many import stands_together, train_together
 
 STUDENTS, CLASSES, IPC, FACTOR = 5, 10, 10, 2
 STEPS = {"cpu": 2, "cuda": 50}  # of every student in a round

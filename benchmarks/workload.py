@@ -9,15 +9,16 @@ from pathlib import Path
 
 import torch
 
-from csdm_cli.commands.assembling import Assembly, assemble, make_method
-from csdm_cli.commands.pretrain import network_spec, teacher_plan
-from csdm_cli.config import Distill, Pretrain
-from csdm_cli.data.imageset import ImageSet
 from csdm_cli.data.longtail import class_counts
-from csdm_cli.engine.numerics import PLAIN, Numerics
-from csdm_cli.engine.teachers import TeacherPool, train_pool
+from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.names import Profile
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.assemble import Assembly, assemble
+from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.teachers import network_spec, teacher_plan
+from csdm_cli.settings.sections import Distill, Pretrain
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 
 CLASSES, SIZE, IMBALANCE = 10, 32, 200
 TEACHERS = Pretrain().teachers

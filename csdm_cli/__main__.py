@@ -9,7 +9,7 @@ from csdm_cli.signals import stops_at_once
 def main() -> None:
     """Run ``csdm``: a word for whoever presses Ctrl-C, from the first moment to the last."""
     with stops_at_once():
-        from csdm_cli.cli import main as run
+        from csdm_cli.cli.app import main as run
 
         run()
 

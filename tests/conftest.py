@@ -29,7 +29,7 @@ def csdm() -> Callable[..., object]:
     """Run ``csdm ARGUMENTS`` in this process; the result has exit_code, stdout and stderr."""
     from typer.testing import CliRunner
 
-    from csdm_cli.cli import app
+    from csdm_cli.cli.app import app
 
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
@@ -37,7 +37,7 @@ def csdm() -> Callable[..., object]:
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without a run, to be copied: its tables take seconds."""
-    from csdm_cli import mlflow_store
+    from csdm_cli.tracking import mlflow_store
 
     path = tmp_path_factory.mktemp("made") / "mlflow.db"
     mlflow_store.prepare(path)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from csdm_cli.config import Params
-from csdm_cli.settings import load_params
+from csdm_cli.settings.resolve import load_params
+from csdm_cli.settings.sections import Params
 from tests.warm import warm_commands
 
 ROOT = Path(__file__).parent.parent

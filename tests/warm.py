@@ -25,7 +25,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent
 PRELOADED = (
     *(f"csdm_cli.commands.{name}" for name in ("make_lt", "pretrain", "distill", "evaluate", "compare", "profile")),
-    "csdm_cli.cli",
+    "csdm_cli.cli.app",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "sklearn.datasets",

@@ -15,7 +15,7 @@ from statistics import fmean
 
 import numpy as np
 
-from csdm_cli.intervals import CONFIDENCE, t_quantile
+from csdm_cli.evaluation.scores import CONFIDENCE, t_quantile
 
 Scores = Mapping[int, float]  # by seed
 

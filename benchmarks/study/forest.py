@@ -10,9 +10,9 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from csdm_cli import atomic
-from csdm_cli.keys import content_key
-from csdm_cli.pictures import ACCENT, INK, MUTED
+from csdm_cli.display.pictures import ACCENT, INK, MUTED
+from csdm_cli.storage import atomic
+from csdm_cli.storage.keys import content_key
 
 BETTER = "#1b7f5c"
 

@@ -19,8 +19,8 @@ from differences import Difference, difference, mean_difference, pooled_noise
 from forest import Mark, draw
 from run import RESULTS, SCORES, Arm, arms
 
-from csdm_cli import atomic
-from csdm_cli.ledger.units import modern_sections
+from csdm_cli.settings.units import modern_sections
+from csdm_cli.storage import atomic
 
 PAGE = RESULTS.parents[1] / "docs" / "study.md"
 PICTURE = "images/study.png"  # beside the page

@@ -21,13 +21,12 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from csdm_cli.artifacts.sidecar import machine
-from csdm_cli.cli import app
-from csdm_cli.keys import content_key
-from csdm_cli.ledger.units import in_units
-from csdm_cli.presets import overlaid
-from csdm_cli.revision import revision
-from csdm_cli.settings import read_yaml
+from csdm_cli.artifacts.run_record import machine
+from csdm_cli.cli.app import app
+from csdm_cli.settings.presets import overlaid
+from csdm_cli.settings.resolve import read_yaml
+from csdm_cli.settings.units import in_units
+from csdm_cli.storage.keys import content_key, revision
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parents[1] / "results" / "study"

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.data.normalisation import normalise
 from csdm_cli.errors import CsdmError
+from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import NetworkName, Norm, Source
 
 

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csdm_cli import __version__
-from csdm_cli.decode import decode
 from csdm_cli.errors import CsdmError
-from csdm_cli.keys import source_hash
+from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import LabelKind
+from csdm_cli.storage.keys import source_hash
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How training images come out of stored ones: ``csdm_cli.decode.decode(images, factor, size)``.
+    """How training images come out of stored ones: ``csdm_cli.images.multi_formation.decode(images, factor, size)``.
 
     Attributes:
         factor: cells per side of a stored image.
@@ -180,14 +180,3 @@ def stored_bytes(distilled: Distilled) -> int:
     """Of images and labels, soft ones included."""
     soft = distilled.soft_labels.probabilities.nbytes if distilled.soft_labels else 0
     return distilled.images.nbytes + distilled.labels.nbytes + soft
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Round float pixels in [0, 1] to the nearest of 256 levels; beyond the range they are clipped.
-
-    Raises:
-        CsdmError: if a pixel is not a number.
-    """
-    if images.isnan().any():
-        raise CsdmError("the images hold pixels that are not numbers (NaN): the run diverged; lower its --lr")
-    return (images.detach().clamp(0, 1) * 255).round().to(torch.uint8)

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from csdm_cli.artifacts.ddranking import write_ddranking
-from csdm_cli.artifacts.distilled import Distilled, to_uint8
+from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, save_distilled
 from csdm_cli.artifacts.huggingface import write_huggingface
 from csdm_cli.artifacts.judged import Judged
 from csdm_cli.display.safe_text import file_name
 from csdm_cli.errors import UsageError
+from csdm_cli.images.initial import to_uint8
 from csdm_cli.names import ExportFormat
 from csdm_cli.storage import kinds, outputs
 

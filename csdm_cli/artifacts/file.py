@@ -16,18 +16,11 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from csdm_cli import tensorfile
-from csdm_cli.artifacts.distilled import (
-    DatasetInfo,
-    Decoding,
-    Distilled,
-    Provenance,
-    SoftLabels,
-    to_uint8,
-)
+from csdm_cli.artifacts.distilled import DatasetInfo, Decoding, Distilled, Provenance, SoftLabels
 from csdm_cli.artifacts.validation import first_problem
 from csdm_cli.errors import CsdmError
-from csdm_cli.storage import kinds, outputs
+from csdm_cli.images.initial import to_uint8
+from csdm_cli.storage import kinds, outputs, tensorfile
 
 __all__ = [
     "FILE_NAME",

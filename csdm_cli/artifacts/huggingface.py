@@ -12,11 +12,13 @@ from typing import Any
 
 from torch import Tensor
 
-from csdm_cli import __version__, atomic
-from csdm_cli.artifacts.distilled import Distilled, to_uint8
+from csdm_cli import __version__
+from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.judged import Judged
 from csdm_cli.display.safe_text import markdown, shown
 from csdm_cli.errors import UsageError
+from csdm_cli.images.initial import to_uint8
+from csdm_cli.storage import atomic
 
 DATA = Path("data") / "train-00000-of-00001.parquet"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))

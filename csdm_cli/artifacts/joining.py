@@ -11,7 +11,7 @@ from torch import Tensor
 
 from csdm_cli.artifacts.distilled import DatasetInfo, Decoding, Distilled, Provenance, SoftLabels
 from csdm_cli.errors import UsageError
-from csdm_cli.tensorfile import tensor_sha256
+from csdm_cli.storage.tensorfile import tensor_sha256
 
 MERGED = "merged"
 

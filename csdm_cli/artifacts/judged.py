@@ -9,7 +9,7 @@ from typing import Any
 
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.errors import CsdmError
-from csdm_cli.tensorfile import tensor_sha256
+from csdm_cli.storage.tensorfile import tensor_sha256
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import torch
 from pydantic import ValidationError
 
-from csdm_cli import mistakes
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.display.safe_text import shown
+from csdm_cli.settings import messages
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -62,7 +62,7 @@ def _dataset(distilled: Distilled) -> str | None:
 
 def _recipe(distilled: Distilled) -> str | None:
     """The settings that students are trained by pass what options of that name pass."""
-    from csdm_cli.config import Evaluate, Pretrain
+    from csdm_cli.settings.sections import Evaluate, Pretrain
 
     recipe = dict(distilled.evaluation)
     network = recipe.pop("network", None)
@@ -93,7 +93,7 @@ def _refused(section: type[BaseModel], values: Mapping[str, Any]) -> str | None:
         section.model_validate({name: value for name, value in values.items() if name not in choices}, strict=True)
         section.model_validate({name: value for name, value in values.items() if name in choices})
     except ValidationError as error:
-        return shown(mistakes.in_options(error, section)[0], 300)
+        return shown(messages.in_options(error, section)[0], 300)
     return None
 
 

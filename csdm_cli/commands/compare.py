@@ -10,29 +10,41 @@ from typing import Any, TypeVar
 
 import torch
 
-from csdm_cli import __version__, config, failures, pictures
-from csdm_cli.artifacts.sidecar import record_run
-from csdm_cli.commands import standings
-from csdm_cli.commands.distill import ARTIFACTS, CHECKPOINT_SECONDS, Options
-from csdm_cli.commands.entries import CONTROLS, Entry, Ground, controls_for, enter, ground_of, named_for, refuse_unread
+from csdm_cli import __version__
+from csdm_cli.artifacts.run_record import record_run
+from csdm_cli.cli import failures
 from csdm_cli.commands.finished import Finished, finished_row, read_finished
-from csdm_cli.commands.judging import images_of
-from csdm_cli.commands.make_lt import find_or_make
-from csdm_cli.commands.runtime import Runtime
-from csdm_cli.commands.standings import Row, Standing
-from csdm_cli.commands.trials import Arena, Trial, known_sets, try_out
-from csdm_cli.commands.tuning import Point, chosen, grid, refuse_to_tune_on_test
-from csdm_cli.console import emit, note
+from csdm_cli.comparison import tables
+from csdm_cli.comparison.entries import (
+    CONTROLS,
+    Entry,
+    Ground,
+    controls_for,
+    enter,
+    ground_of,
+    named_for,
+    refuse_unread,
+)
+from csdm_cli.comparison.tables import Row, Standing
+from csdm_cli.comparison.trials import Arena, Trial, known_sets, try_out
+from csdm_cli.comparison.tuning import Point, chosen, grid, refuse_to_tune_on_test
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
-from csdm_cli.engine.controls import ControlName, evaluate_full
-from csdm_cli.engine.numerics import Numerics
+from csdm_cli.display import pictures
+from csdm_cli.display.console import emit, note
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.keys import source_hash
+from csdm_cli.evaluation.controls import ControlName, evaluate_full
+from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.scores import share_of_gap_closed
-from csdm_cli.settings import with_values
+from csdm_cli.networks.numerics import Numerics
+from csdm_cli.runs.distill import ARTIFACTS, CHECKPOINT_SECONDS, Options
+from csdm_cli.runs.judge import images_of
+from csdm_cli.runs.long_tail import find_or_make
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.settings import sections
+from csdm_cli.settings.resolve import with_values
 from csdm_cli.storage import kinds, outputs
-from csdm_cli.tracking import Tracker, open_tracker
+from csdm_cli.storage.keys import source_hash
+from csdm_cli.tracking.tracker import Tracker, open_tracker
 
 METHODS_OWN = ("lr", "calibration", "teacher_schedule", "labels")  # what a preset or the method decides
 OUTPUTS = {
@@ -55,8 +67,8 @@ class Contest:
         finished: sets named one by one.
     """
 
-    settings: config.Compare
-    params: config.Params
+    settings: sections.Compare
+    params: sections.Params
     runtime: Runtime
     device: torch.device
     numerics: Numerics
@@ -69,10 +81,10 @@ class Contest:
 
 
 def run(
-    settings: config.Compare,
+    settings: sections.Compare,
     runtime: Runtime,
     *,
-    params: config.Params,
+    params: sections.Params,
     data: Path | None,
     teachers: Path | None,
     out: Path | None,
@@ -115,14 +127,16 @@ def run(
         if settings.tune:
             result["tuning"] = {item.name: chosen(item, _tuned(settings), points) for item in found}
         _write(folder, found, result, tracker)
-    emit(result, lambda: [part for item in found for part in (*standings.table(item), "")], as_json=runtime.json)
+    emit(result, lambda: [part for item in found for part in (*tables.table(item), "")], as_json=runtime.json)
     note(f"wrote {folder}/", quiet=runtime.quiet)
     failed = [f"{name} ({text})" for item in found for name, text in item.failed.items()]
     if failed:
         raise CsdmError(f"{len(failed)} of the rows failed: {'; '.join(failed)}")
 
 
-def _longtails(settings: config.Compare, params: config.Params, data: Path | None, runtime: Runtime) -> list[LongTail]:
+def _longtails(
+    settings: sections.Compare, params: sections.Params, data: Path | None, runtime: Runtime
+) -> list[LongTail]:
     """The sets named, made if they are described and missing; else the newest.
 
     Raises:
@@ -170,7 +184,7 @@ def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
     return Standing(longtail, ipc, str(split), tuple(_with_shares([*rows, *controls])), failed)
 
 
-def _tuned(settings: config.Compare) -> list[str]:
+def _tuned(settings: sections.Compare) -> list[str]:
     """The methods but for controls, which have nothing to tune."""
     return [method for method in settings.methods if method not in CONTROLS]
 
@@ -180,7 +194,7 @@ def _entry(method: str, point: Point, ipc: int, arena: Arena, contest: Contest) 
     return Entry(point.named(method), own, _ground(own.params, arena.longtail, contest), control=False)
 
 
-def _ground(params: config.Params, longtail: LongTail, contest: Contest) -> Ground:
+def _ground(params: sections.Params, longtail: LongTail, contest: Contest) -> Ground:
     return ground_of(params, longtail, contest.teachers, contest.numerics)
 
 
@@ -248,7 +262,7 @@ def _guarded(name: str, failed: dict[str, str], work: Callable[[], ResultT]) -> 
         return None
 
 
-def _result(found: Sequence[Standing], settings: config.Compare, device: torch.device) -> dict[str, Any]:
+def _result(found: Sequence[Standing], settings: sections.Compare, device: torch.device) -> dict[str, Any]:
     record = record_run(0.0, device)
     code = record.code
     return {
@@ -260,7 +274,7 @@ def _result(found: Sequence[Standing], settings: config.Compare, device: torch.d
         "device": device.type,
         "machine": vars(record.machine),
         "versions": {"csdm": __version__, "torch": str(torch.__version__)},
-        "tables": {item.name: standings.as_json(item) for item in found},
+        "tables": {item.name: tables.as_json(item) for item in found},
     }
 
 
@@ -276,11 +290,11 @@ def _write(folder: Path, found: Sequence[Standing], result: dict[str, Any], trac
     }
     if bars:
         pictures.comparison(bars, axis, folder / "accuracy.png")
-        outputs.write_text(folder / "compare.csv", standings.as_csv(found), OUTPUTS["compare.csv"])
+        outputs.write_text(folder / "compare.csv", tables.as_csv(found), OUTPUTS["compare.csv"])
         for name in ("accuracy.png", "compare.csv"):
             tracker.artifact(folder / name)
-    scores = {item.name: standings.scores_only(item) for item in found}
-    accuracies = {item.name: standings.accuracies(item) for item in found}
+    scores = {item.name: tables.scores_only(item) for item in found}
+    accuracies = {item.name: tables.accuracies(item) for item in found}
     outputs.write_json(folder / "metrics.json", scores, OUTPUTS["metrics.json"])
     outputs.write_json(folder / "compare.json", result, OUTPUTS["compare.json"])
     outputs.write_json(folder / "summary.json", {"accuracy_percent": accuracies}, OUTPUTS["summary.json"])

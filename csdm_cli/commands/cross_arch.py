@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from csdm_cli import config, pictures
-from csdm_cli.commands.judging import (
-    RECIPE,
+from csdm_cli.display import pictures
+from csdm_cli.display.console import emit, note
+from csdm_cli.evaluation.controls import ControlName, evaluate_selections
+from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.evaluation.students import Examiner
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import EvaluationSplit
+from csdm_cli.networks import build
+from csdm_cli.runs.judge import (
     Case,
     bars,
     described_protocol,
@@ -20,17 +26,12 @@ from csdm_cli.commands.judging import (
     tell_empty_classes,
     with_recipe_of,
 )
-from csdm_cli.commands.runtime import Runtime
-from csdm_cli.commands.tracked import made_with, run_key, run_name, scores_of, tell_of_set
-from csdm_cli.console import emit, note
-from csdm_cli.data.imageset import ImageSet
-from csdm_cli.engine.controls import ControlName, evaluate_selections
-from csdm_cli.engine.evaluation import Evaluation
-from csdm_cli.engine.students import Examiner
-from csdm_cli.names import EvaluationSplit
-from csdm_cli.networks import build
+from csdm_cli.runs.provenance import RECIPE
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.tracked import made_with, run_key, run_name, scores_of, tell_of_set
+from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
-from csdm_cli.tracking import open_tracker
+from csdm_cli.tracking.tracker import open_tracker
 
 OUTPUTS = {
     "accuracy.png": kinds.PNG,
@@ -41,10 +42,10 @@ OUTPUTS = {
 
 
 def run(
-    settings: config.CrossArch,
+    settings: sections.CrossArch,
     runtime: Runtime,
     *,
-    recipe: config.Evaluate,
+    recipe: sections.Evaluate,
     chosen: frozenset[str],
     file: Path | None,
     data: Path | None,

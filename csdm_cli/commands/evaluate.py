@@ -9,17 +9,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csdm_cli import config, pictures
 from csdm_cli.artifacts.distilled import stored_bytes
-from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar, record_run
-from csdm_cli.commands.fairness import FairnessReport, measure_fairness
-from csdm_cli.commands.judging import (
+from csdm_cli.artifacts.run_record import RunRecord, read_sidecar, record_run
+from csdm_cli.display import pictures
+from csdm_cli.display.console import emit, note
+from csdm_cli.evaluation.controls import ControlName, best_full, evaluate_full, evaluate_selections
+from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.evaluation.scores import share_of_gap_closed
+from csdm_cli.evaluation.students import Examiner
+from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.networks import build
+from csdm_cli.runs.fairness import FairnessReport, measure_fairness
+from csdm_cli.runs.judge import (
     Case,
     Foreign,
     bars,
     described_protocol,
     examiner_for,
-    facts_of,
     judge,
     metrics_of,
     open_case,
@@ -28,19 +34,14 @@ from csdm_cli.commands.judging import (
     tell_empty_classes,
     with_recipe_of,
 )
-from csdm_cli.commands.labelling import measured_on, refuse_own_judges, refuse_unknown_teachers
-from csdm_cli.commands.runtime import Runtime
-from csdm_cli.commands.tracked import made_with, per_class, run_name, scores_of, summary_of, tell_of_scores, tell_of_set
-from csdm_cli.console import emit, note
-from csdm_cli.engine.controls import ControlName, best_full, evaluate_full, evaluate_selections
-from csdm_cli.engine.evaluation import Evaluation
-from csdm_cli.engine.students import Examiner
-from csdm_cli.names import EvaluationSplit, LabelKind
-from csdm_cli.networks import build
-from csdm_cli.scores import share_of_gap_closed
+from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
+from csdm_cli.runs.provenance import facts_of
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.tracked import made_with, per_class, run_name, scores_of, summary_of, tell_of_scores, tell_of_set
+from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
-from csdm_cli.tensorfile import tensor_sha256
-from csdm_cli.tracking import Tracker, open_tracker
+from csdm_cli.storage.tensorfile import tensor_sha256
+from csdm_cli.tracking.tracker import Tracker, open_tracker
 
 __all__ = ["Foreign", "run"]
 
@@ -77,7 +78,7 @@ class _Found:
 
 
 def run(
-    settings: config.Evaluate,
+    settings: sections.Evaluate,
     runtime: Runtime,
     *,
     chosen: frozenset[str],
@@ -128,7 +129,7 @@ def run(
 
 
 def _examine(
-    case: Case, labels: LabelKind, settings: config.Evaluate, examiner: Examiner, runtime: Runtime, tracker: Tracker
+    case: Case, labels: LabelKind, settings: sections.Evaluate, examiner: Examiner, runtime: Runtime, tracker: Tracker
 ) -> _Found:
     """Train and test students on the set, and on what it is compared with."""
     own = judge(case, labels, examiner)

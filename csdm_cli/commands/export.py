@@ -9,7 +9,7 @@ from csdm_cli.artifacts import export as formats
 from csdm_cli.artifacts.file import find_artifact, load_distilled
 from csdm_cli.artifacts.joining import select_classes
 from csdm_cli.artifacts.judged import judged_beside, judged_in
-from csdm_cli.console import emit
+from csdm_cli.display.console import emit
 from csdm_cli.display.safe_text import markup
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ExportFormat

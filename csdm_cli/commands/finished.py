@@ -8,13 +8,13 @@ from pathlib import Path
 
 from csdm_cli.artifacts.distilled import Distilled, stored_bytes
 from csdm_cli.artifacts.file import find_artifact, load_distilled
-from csdm_cli.artifacts.sidecar import read_sidecar
-from csdm_cli.commands.entries import Ground
-from csdm_cli.commands.judging import judge, open_case
-from csdm_cli.commands.standings import Row
-from csdm_cli.commands.trials import Arena, Trial
+from csdm_cli.artifacts.run_record import read_sidecar
+from csdm_cli.comparison.entries import Ground
+from csdm_cli.comparison.tables import Row
+from csdm_cli.comparison.trials import Arena, Trial
 from csdm_cli.errors import UsageError
-from csdm_cli.tensorfile import tensor_sha256
+from csdm_cli.runs.judge import judge, open_case
+from csdm_cli.storage.tensorfile import tensor_sha256
 
 
 @dataclass(frozen=True)

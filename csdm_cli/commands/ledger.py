@@ -10,25 +10,24 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from csdm_cli import atomic, places
-from csdm_cli.commands.runtime import Runtime
-from csdm_cli.commands.typed_commands import typed_commands
-from csdm_cli.console import emit, note
 from csdm_cli.data.store import DATA_ROOT, MANIFEST_FILE, open_longtail
 from csdm_cli.display import safe_text
+from csdm_cli.display.console import emit, note
 from csdm_cli.display.safe_text import markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.ledger.building import Scale, build_row, by_row
-from csdm_cli.ledger.findings import read_findings
 from csdm_cli.ledger.headline import headline_sheets
 from csdm_cli.ledger.matching import Comparison, compare
+from csdm_cli.ledger.measurements import read_findings
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.row import TABLE_NAME, Row
+from csdm_cli.ledger.rows_from_runs import Scale, build_row, by_row
+from csdm_cli.ledger.shell_commands import typed_commands
 from csdm_cli.ledger.store import ROW, read_rows, row_file, write_row
 from csdm_cli.ledger.tables import Sheet, Shown, counts_by_status, own_sheets, paper_sheet, refreshed
 from csdm_cli.names import Source
-from csdm_cli.storage import outputs
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.storage import atomic, outputs, places
 
 
 def run(

@@ -7,13 +7,13 @@ from pathlib import Path
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.joining import merge
-from csdm_cli.commands.distill import ARTIFACTS
-from csdm_cli.commands.judging import dataset_info
-from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import emit, note
 from csdm_cli.data.store import open_longtail
+from csdm_cli.display.console import emit, note
 from csdm_cli.display.safe_text import markup
 from csdm_cli.errors import UsageError
+from csdm_cli.runs.distill import ARTIFACTS
+from csdm_cli.runs.provenance import dataset_info
+from csdm_cli.runs.runtime import Runtime
 
 
 def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | None) -> None:

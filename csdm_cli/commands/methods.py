@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from rich.console import RenderableType
 
-from csdm_cli import config
-from csdm_cli.commands.assembling import OPTIMISED_ONLY, SHARED_PARAMETERS
-from csdm_cli.console import emit
+from csdm_cli.display.console import emit
 from csdm_cli.display.tables import facts_table, texts_table
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import MethodClass, OptimisedMethod, parameter_names
-from csdm_cli.presets import COMMON
-from csdm_cli.values import known_method
+from csdm_cli.runs.choose import OPTIMISED_ONLY, SHARED_PARAMETERS
+from csdm_cli.settings import sections
+from csdm_cli.settings.fields import known_method
+from csdm_cli.settings.presets import COMMON
 
 EVERYONE = frozenset({"ipc", "labels", "temperature", "prior_calibration", "seed"})
 
@@ -70,7 +70,7 @@ def describe(name: str, ipc: int) -> dict[str, Any]:
 def own_parameters(cls: MethodClass) -> dict[str, dict[str, Any]]:
     """What ``--option NAME=VALUE`` sets: kind, default and meaning."""
     hints = get_type_hints(cls.Parameters, include_extras=True)
-    shared = config.Distill.model_fields
+    shared = sections.Distill.model_fields
     return {
         field.name: {
             "kind": _kind(hints[field.name]),
@@ -89,7 +89,7 @@ def shared_options(cls: MethodClass) -> list[str]:
         read |= OPTIMISED_ONLY | {"factor"}
     elif cls.reads_factor:
         read |= {"factor"}
-    known = [name for name in config.Distill.model_fields if name not in {"method", "option"}]
+    known = [name for name in sections.Distill.model_fields if name not in {"method", "option"}]
     unread = SHARED_PARAMETERS - parameter_names(cls)
     return [f"--{name.replace('_', '-')}" for name in known if name in read - unread]
 

@@ -12,34 +12,36 @@ from rich.console import RenderableType
 from torch import Tensor
 from torch.profiler import record_function
 
-from csdm_cli import config, pictures, places
-from csdm_cli.artifacts.sidecar import machine
-from csdm_cli.commands.assembling import Assembly, assemble, make_method, settled
-from csdm_cli.commands.judging import protocol_of
-from csdm_cli.commands.make_lt import given_or_newest
-from csdm_cli.commands.pretrain import find_teachers
-from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import emit, note
+from csdm_cli.artifacts.run_record import machine
 from csdm_cli.data.holdout import sealed
-from csdm_cli.decode import decode
+from csdm_cli.display import pictures
+from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
-from csdm_cli.engine.batches import Examples
-from csdm_cli.engine.costs import Cost, measure
-from csdm_cli.engine.inference import images_at_once
-from csdm_cli.engine.recipe import Recipe
-from csdm_cli.engine.roofline import Roof, Standing, measure_roof
-from csdm_cli.engine.student_costs import measure_students
-from csdm_cli.engine.together import stands_together, train_together
-from csdm_cli.engine.trace import TIMELINE, chrome_trace
-from csdm_cli.engine.work import Work, matching_work, training_work
 from csdm_cli.errors import UsageError
+from csdm_cli.images.multi_formation import decode
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.names import Engine, Parallel, Precision
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
+from csdm_cli.profiling.costs import Cost, measure
+from csdm_cli.profiling.roofline import Roof, Standing, measure_roof
+from csdm_cli.profiling.student_costs import measure_students
+from csdm_cli.profiling.trace import TIMELINE, chrome_trace
+from csdm_cli.profiling.work import Work, matching_work, training_work
+from csdm_cli.runs.assemble import Assembly, assemble
+from csdm_cli.runs.choose import make_method, settled
+from csdm_cli.runs.judge import protocol_of
+from csdm_cli.runs.long_tail import given_or_newest
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.teachers import find_teachers
 from csdm_cli.seeds import derive_seed
-from csdm_cli.storage import kinds, outputs
-from csdm_cli.tracking import Tracker, open_tracker
+from csdm_cli.settings import sections
+from csdm_cli.storage import kinds, outputs, places
+from csdm_cli.tracking.tracker import Tracker, open_tracker
+from csdm_cli.training.batches import Examples
+from csdm_cli.training.inference import images_at_once
+from csdm_cli.training.many import stands_together, train_together
+from csdm_cli.training.recipe import Recipe
 
 # Iterations in a trace.
 TRACED = 3
@@ -85,7 +87,7 @@ class Lesson:
     seeds: list[int]
 
     @classmethod
-    def of(cls, parts: Assembly, spec: NetworkSpec, settings: config.Evaluate) -> Lesson:
+    def of(cls, parts: Assembly, spec: NetworkSpec, settings: sections.Evaluate) -> Lesson:
         """As many of the students of ``settings`` as are trained at once."""
         shape, device, protocol = parts.formation, parts.pixels.images.device, protocol_of(settings)
         images = decode(parts.pixels.images.detach(), shape.factor, shape.size)
@@ -104,10 +106,10 @@ class Lesson:
 
 
 def run(
-    settings: config.ProfileRun,
+    settings: sections.ProfileRun,
     runtime: Runtime,
     *,
-    params: config.Params,
+    params: sections.Params,
     data: Path | None,
     teachers: Path | None,
     out: Path | None,
@@ -152,8 +154,8 @@ def run(
 
 
 def _measure(
-    settings: config.ProfileRun,
-    evaluate: config.Evaluate,
+    settings: sections.ProfileRun,
+    evaluate: sections.Evaluate,
     spec: NetworkSpec,
     parts_of: Callable[[int], Assembly],
     device: torch.device,
@@ -189,7 +191,7 @@ def _record(
     trace: Path,
     ipc: int,
     parts_of: Callable[[int], Assembly],
-    evaluate: config.Evaluate,
+    evaluate: sections.Evaluate,
     spec: NetworkSpec,
     device: torch.device,
 ) -> None:

@@ -11,16 +11,15 @@ from typing import Any, NotRequired
 from rich.console import RenderableType
 from typing_extensions import TypedDict
 
-from csdm_cli import places
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
-from csdm_cli.commands.judging import COLUMNS
-from csdm_cli.commands.runtime import Runtime
-from csdm_cli.console import emit, note
+from csdm_cli.display.console import emit, note
 from csdm_cli.display.safe_text import markdown, markup
 from csdm_cli.display.tables import figures_table
-from csdm_cli.engine.controls import ControlName
 from csdm_cli.errors import CsdmError
-from csdm_cli.storage import kinds, outputs
+from csdm_cli.evaluation.controls import ControlName
+from csdm_cli.runs.judge import COLUMNS
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.storage import kinds, outputs, places
 from csdm_cli.storage.bounded import read_json, typed
 
 METRICS = "metrics.json"
@@ -90,8 +89,8 @@ def write_page(paths: list[Path], place: Path) -> str:
     Raises:
         CsdmError: if a path is missing, a file is damaged, nothing is there, or ``place`` cannot be written.
     """
-    from csdm_cli.commands.report_content import gather, page_of
     from csdm_cli.display.report_page import render
+    from csdm_cli.report.content import gather, page_of
 
     page = page_of(gather(paths))
     outputs.write_text(place, render(page), HTML)

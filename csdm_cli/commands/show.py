@@ -13,8 +13,8 @@ from rich.text import Text
 
 from csdm_cli.artifacts.file import SCHEMA, Distilled, find_artifact, load_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
-from csdm_cli.artifacts.sidecar import RunRecord, read_sidecar
-from csdm_cli.console import emit, note
+from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
+from csdm_cli.display.console import emit, note
 from csdm_cli.display.safe_text import shown
 from csdm_cli.display.tables import TextTable, facts_table
 from csdm_cli.errors import CsdmError

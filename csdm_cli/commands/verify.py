@@ -6,7 +6,7 @@ from pathlib import Path
 
 from csdm_cli.artifacts.file import SCHEMA, find_artifact, read_distilled
 from csdm_cli.artifacts.validation import findings
-from csdm_cli.console import emit
+from csdm_cli.display.console import emit
 from csdm_cli.display.safe_text import markup
 from csdm_cli.errors import CsdmError
 

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from csdm_cli import __version__, seeds
 from csdm_cli.data import longtail, sources
-from csdm_cli.data.imageset import ImageSet
-from csdm_cli.data.normalisation import Statistics, statistics_for
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.sources.room import refuse_without_room
@@ -21,12 +19,14 @@ from csdm_cli.data.split_off import Share, split_off
 from csdm_cli.data.store import FILES, LongTail, Manifest, write_longtail
 from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import UsageError
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.images.normalisation import Statistics, statistics_for
 from csdm_cli.names import ClassOrder, Profile, Source, Split
+from csdm_cli.settings.fields import colour
 from csdm_cli.storage import outputs
-from csdm_cli.values import colour
 
 if TYPE_CHECKING:
-    from csdm_cli.config import MakeLt
+    from csdm_cli.settings.sections import MakeLt
 
 # Where torchvision's file order is the one LTDD selected from.
 LTDD_DATASETS = (Source.cifar10, Source.cifar100)

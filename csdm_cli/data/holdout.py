@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from csdm_cli.errors import CsdmError
 
 if TYPE_CHECKING:
-    from csdm_cli.data.imageset import ImageSet
     from csdm_cli.data.store import LongTail
-
-TEST_FILE = "test.safetensors"
+    from csdm_cli.images.image_set import ImageSet
+from csdm_cli.data.store import TEST_FILE
 
 
 class _Seals:

@@ -14,23 +14,33 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csdm_cli import atomic, tensorfile
-from csdm_cli.data.holdout import TEST_FILE
 from csdm_cli.errors import CsdmError
-from csdm_cli.storage import kinds, outputs, seal
+from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
 from csdm_cli.storage.bounded import parsed_json
 
 if TYPE_CHECKING:
-    from csdm_cli.data.imageset import ImageSet
+    from csdm_cli.images.image_set import ImageSet
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from csdm_cli.images.image_set import ImageSet
 
 SCHEMA = 2  # 1 had no hash of the manifest
+
 SEAL = "sha256"  # of the manifest's other fields, in the manifest
+
 MANIFEST_FILE = "manifest.json"
+
 TRAIN_FILE = "train.safetensors"
+
 DEV_FILE = "dev.safetensors"
+
 DATA_ROOT = Path("data")
+
 MOST_CHANNELS, LARGEST_SIDE = 256, 65536  # more is no image of ours
+
 AGAIN = "run csdm make-lt again, which gives the same images"
+
 # All that a set's folder holds; without dev.safetensors where no development set was asked for.
 FILES = {
     MANIFEST_FILE: kinds.containing('"source_fingerprint"', '"test_counts"', '"selected"', '"dev_per_class"'),
@@ -242,7 +252,7 @@ def read_images(longtail: LongTail, name: str, counts: Sequence[int], fingerprin
     Raises:
         CsdmError: if the file is missing, damaged, or not the one the manifest describes.
     """
-    from csdm_cli.data.imageset import ImageSet
+    from csdm_cli.images.image_set import ImageSet
 
     path, manifest = longtail.folder / name, longtail.manifest
     tensors, _ = tensorfile.load(path, verify=False, sealed=False)  # the fingerprint below covers every byte
@@ -267,3 +277,6 @@ def _manifests(data_root: Path) -> Iterator[Path]:
         for place in data_root.glob(pattern):
             if not any(part.startswith(".") for part in place.relative_to(data_root).parts):
                 yield place
+
+
+TEST_FILE = "test.safetensors"

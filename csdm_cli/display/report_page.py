@@ -1,6 +1,6 @@
 """A run as one HTML page that needs no network: its pictures, its style and its few lines of script are inside it.
 
-The page is made of plain values; who reads artifacts and results into them is :mod:`csdm_cli.commands.report_content`.
+The page is made of plain values; who reads artifacts and results into them is :mod:`csdm_cli.report.content`.
 All texts are escaped by the template, and a content security policy forbids whatever the page does not bring itself.
 """
 

@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from csdm_cli.engine.numerics import Numerics
 from csdm_cli.errors import CsdmError
+from csdm_cli.evaluation.scores import ClassGroups, OverSets, Summary, group_of_classes, summarise_sets
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.names import LabelKind
-from csdm_cli.scores import ClassGroups, OverSets, Summary, group_of_classes, summarise_sets
+from csdm_cli.networks.numerics import Numerics
 
 SCHEMA: Literal["csdm ledger row 1"] = "csdm ledger row 1"
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)

@@ -10,10 +10,10 @@ from typing import Literal
 
 from csdm_cli.display.safe_text import markdown
 from csdm_cli.errors import CsdmError
+from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, Status
 from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
 from csdm_cli.ledger.row import Row
-from csdm_cli.scores import share_of_gap_closed
 
 MARKED = re.compile(
     r"^(?P<start><!-- ledger: (?P<name>\S+(?: \S+)?) -->)\n.*?^(?P<end><!-- /ledger -->)", re.DOTALL | re.MULTILINE

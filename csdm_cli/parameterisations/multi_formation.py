@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from csdm_cli.decode import decode, encode_mix
+from csdm_cli.images.multi_formation import decode, encode_mix
 from csdm_cli.parameterisations.parameterisation import Leaves, Shape, dequantised, quantised
 
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import to_uint8
 from csdm_cli.errors import CsdmError
+from csdm_cli.images.initial import to_uint8
 
 # Learned tensors by name, or what is stored of them.
 Leaves = dict[str, Tensor]

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from csdm_cli import atomic, places
-from csdm_cli.console import note
-from csdm_cli.keys import content_key
-from csdm_cli.storage import outputs
+from csdm_cli.display.console import note
+from csdm_cli.storage import atomic, outputs, places
+from csdm_cli.storage.keys import content_key
 from csdm_cli.storage.kinds import Kind
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from csdm_cli.device import sent
 from csdm_cli.spectral.product import product
-from csdm_cli.transfer import sent
 
 EPSILON = 1e-12
 """Keeps |φ| = √(re² + im² + ε) differentiable at 0; far below float32's rounding of a |φ|² of 1."""

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from csdm_cli.device import sent
 from csdm_cli.spectral.characteristic import Ecf
-from csdm_cli.transfer import sent
 
 
 def debiased(measured: Ecf, counts: Sequence[int]) -> Ecf:

@@ -18,8 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from csdm_cli import atomic
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.storage import atomic
 from csdm_cli.storage.kinds import Kind
 
 
@@ -72,7 +72,7 @@ def claim_folder(folder: Path, own: Mapping[str, Kind], option: str = "--out") -
 
 @contextmanager
 def replaced_folder(folder: Path, own: Mapping[str, Kind], option: str = "--out") -> Iterator[Path]:
-    """:func:`csdm_cli.atomic.new_folder`, which replaces nothing but an older output; see :func:`claim_folder`."""
+    """:func:`csdm_cli.storage.atomic.new_folder`, which replaces nothing but an older output; see :func:`claim_folder`."""
     claim_folder(folder, own, option)
     with atomic.new_folder(folder.resolve() if folder.is_symlink() else folder) as place:
         yield place
@@ -86,7 +86,7 @@ def refuse_foreign(path: Path, kind: Kind, option: str = "--out") -> None:
 
 
 def write_bytes(path: Path, data: bytes, kind: Kind) -> None:
-    """:func:`csdm_cli.atomic.write_bytes`, which replaces nothing but an older output of this ``kind``.
+    """:func:`csdm_cli.storage.atomic.write_bytes`, which replaces nothing but an older output of this ``kind``.
 
     Raises:
         CsdmError: if something else is there, or ``path`` cannot be written.
@@ -101,7 +101,7 @@ def write_text(path: Path, text: str, kind: Kind) -> None:
 
 
 def write_json(path: Path, value: Any, kind: Kind) -> None:
-    """:func:`write_bytes` for JSON, in the form of :func:`csdm_cli.atomic.write_json`."""
+    """:func:`write_bytes` for JSON, in the form of :func:`csdm_cli.storage.atomic.write_json`."""
     refuse_foreign(path, kind)
     atomic.write_json(path, value)
 

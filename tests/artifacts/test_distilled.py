@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from csdm_cli.artifacts.file import Provenance, to_uint8
-from csdm_cli.decode import decode
 from csdm_cli.errors import CsdmError
+from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import LabelKind
 from tests.artifacts.sets import make_set
 

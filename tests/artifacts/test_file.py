@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from csdm_cli import tensorfile
 from csdm_cli.artifacts.file import FILE_NAME, Decoding, SoftLabels, find_artifact, load_distilled, save_distilled
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage import tensorfile
 from tests.artifacts.sets import dataset_info, make_set
 
 

@@ -9,7 +9,7 @@ from csdm_cli.artifacts.joining import merge, select_classes
 from csdm_cli.artifacts.validation import first_problem
 from csdm_cli.errors import UsageError
 from csdm_cli.names import LabelKind
-from csdm_cli.tensorfile import tensor_sha256
+from csdm_cli.storage.tensorfile import tensor_sha256
 from tests.artifacts.sets import dataset_info, make_set
 
 NAMES = ("ant", "bee", "cat", "dog")

@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 
-from csdm_cli import cli, console
+from csdm_cli.cli import app
+from csdm_cli.display import console
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
 
         console.Progress.update = update
     sys.argv = ["csdm", *sys.argv[3:]]
-    cli.main()
+    app.main()
 
 
 if __name__ == "__main__":

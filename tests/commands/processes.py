@@ -22,7 +22,7 @@ SLOW = [
     "filelock",
     "torch._dynamo",
 ]
-PRELOADED = ["csdm_cli.cli", *(f"csdm_cli.commands.{name}" for name in COMMANDS), *SLOW]
+PRELOADED = ["csdm_cli.cli.app", *(f"csdm_cli.commands.{name}" for name in COMMANDS), *SLOW]
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,18 @@ def _run(arguments: list[str], folder: Path, cache: Path, moment: Moment | None,
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    from csdm_cli import cli
+    from csdm_cli.cli import app
 
     if moment is not None:
         _arm(moment, number)
     sys.argv = ["csdm", *arguments]
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    cli.main()
+    app.main()
 
 
 def _arm(moment: Moment, number: int) -> None:
-    from csdm_cli import atomic, console
+    from csdm_cli.display import console
+    from csdm_cli.storage import atomic
 
     seen = {"write": 0, "step": 0}
 

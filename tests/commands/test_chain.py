@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import COMMANDS, contents, fails, litter, run
+from tests.command_world import COMMANDS, contents, fails, litter, run
 
 LONG_TAIL = [12, 9, 8, 6, 5, 4, 3, 2, 2, 2]  # int(12 * 6^(-c/9))
 
@@ -117,7 +117,7 @@ def test_distill_right_after_make_lt_trains_the_teachers_it_needs(workplace):
 def test_runs_are_tracked_with_what_they_made(workplace, monkeypatch):
     from mlflow import MlflowClient
 
-    from csdm_cli import places
+    from csdm_cli.storage import places
 
     run(*COMMANDS["distill"], "--tracking", "mlflow")
     fails(run("distill", "data", "--teachers", "nowhere", "--tracking", "mlflow", expect=None), 1, "nowhere")

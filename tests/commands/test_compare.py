@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from csdm_cli import presets
 from csdm_cli.artifacts.file import load_distilled
-from csdm_cli.commands import trials
+from csdm_cli.comparison import trials
 from csdm_cli.errors import CsdmError
+from csdm_cli.evaluation.scores import ClassGroups, Scores, share_of_gap_closed
 from csdm_cli.methods import load
-from csdm_cli.scores import ClassGroups, Scores, share_of_gap_closed
-from csdm_cli.tracking import NullTracker
-from tests.commands.conftest import World, contents, fails, run
+from csdm_cli.settings import presets
+from csdm_cli.tracking.tracker import NullTracker
+from tests.command_world import World, contents, fails, run
 
 COMMAND = [*("compare", "--params", "params.yaml", "--data", "data", "--teachers", "teachers")]
 TINY = [*COMMAND, *("--methods", "dm,herding", "--ipc", "2", "--seeds", "2", "--set", "distill.iterations=2")]
@@ -51,8 +51,8 @@ def nothing_trains(monkeypatch) -> None:
     def refuse(*_, **__):
         raise AssertionError("this was done before")
 
-    monkeypatch.setattr("csdm_cli.console.Progress.update", refuse)
-    monkeypatch.setattr("csdm_cli.commands.trials.carry_out", refuse)
+    monkeypatch.setattr("csdm_cli.display.console.Progress.update", refuse)
+    monkeypatch.setattr("csdm_cli.comparison.trials.carry_out", refuse)
 
 
 def rows_of(folder: Path) -> dict[str, dict]:
@@ -281,7 +281,7 @@ def test_each_set_is_a_run_below_the_comparison(inside, monkeypatch):
             return None
 
     monkeypatch.setattr("csdm_cli.commands.compare.open_tracker", Context)
-    monkeypatch.setattr("csdm_cli.commands.trials.open_tracker", Context)
+    monkeypatch.setattr("csdm_cli.comparison.trials.open_tracker", Context)
     run(*TINY)
     parent, *children = opened
     assert "parent" not in parent and {child["parent"] for child in children} == {"run 1"}

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from csdm_cli import tensorfile
 from csdm_cli.commands import distill
-from csdm_cli.engine.teachers import TeacherPool
 from csdm_cli.errors import CsdmError
-from csdm_cli.storage import seal
-from tests.commands.conftest import COMMANDS, contents, fails, run
+from csdm_cli.storage import seal, tensorfile
+from csdm_cli.teachers.pool import TeacherPool
+from tests.command_world import COMMANDS, contents, fails, run
 
 CACHED = {
     "pretrain": ("teachers/*/teacher-00.safetensors", "out/teachers"),

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from csdm_cli.artifacts.file import load_distilled
-from csdm_cli.commands import assembling
 from csdm_cli.data.store import open_longtail
-from csdm_cli.decode import encode_mix
-from csdm_cli.engine.step import Chunking
-from tests.commands.conftest import contents, fails, run
+from csdm_cli.distillation.layout import Chunking
+from csdm_cli.images.multi_formation import encode_mix
+from csdm_cli.runs import assemble
+from tests.command_world import contents, fails, run
 
 
 def distil(*options: object, out: str = "out"):
@@ -133,13 +133,13 @@ def test_a_trajectory_makes_teachers_keep_their_epochs(workplace):
 def test_a_small_memory_budget_gives_nearly_the_same_images(workplace, monkeypatch):
     """Under SGD, whose steps follow the gradient's rounding; stored pixels differ by one level of 256 at most."""
     layouts = []
-    real = assembling.chunking
+    real = assemble.chunking
 
     def noting(*arguments):
         layouts.append(real(*arguments))
         return layouts[-1]
 
-    monkeypatch.setattr(assembling, "chunking", noting)
+    monkeypatch.setattr(assemble, "chunking", noting)
     options = ("--ipc", 40, "--optimizer", "sgd", "--lr", 20, "--iterations", 3)
     _, large = distil(*options, "--memory-budget", 1000, out="large")
     _, small = distil(*options, "--memory-budget", 1, out="small")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli.fairness import label_robust_score
-from tests.commands.conftest import fails, run
+from csdm_cli.evaluation.fairness_scores import label_robust_score
+from tests.command_world import fails, run
 
 FORMS = {"standard", "balanced", "tail"}
 SCORES = {"hlr", "ior", "ior_plain", "lrs", "ars"}

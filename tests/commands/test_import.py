@@ -12,7 +12,7 @@ from PIL import Image
 
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.data.store import open_longtail
-from tests.commands.conftest import fails, run
+from tests.command_world import fails, run
 
 
 @pytest.fixture

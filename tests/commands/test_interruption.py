@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from csdm_cli.data.store import MANIFEST_FILE
-from tests.commands.conftest import COMMANDS, contents, litter, run
+from tests.command_world import COMMANDS, contents, litter, run
 from tests.commands.processes import Moment, csdm_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and watched the Linux way")

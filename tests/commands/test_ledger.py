@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli.commands.ledger_run import newer_settings, settings_of
-from csdm_cli.keys import source_hash
+from csdm_cli.commands.ledger_repeat import newer_settings, settings_of
 from csdm_cli.ledger.protocol import TODAY, Protocol
 from csdm_cli.ledger.store import find_row, read_rows
-from tests.commands.conftest import fails, run
+from csdm_cli.storage.keys import source_hash
+from tests.command_world import fails, run
 from tests.ledger.rows import row as made_up
 
 TABLE = "digits-lt6-ipc2-width4"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli.commands.make_lt import default_folder
-from csdm_cli.config import MakeLt
 from csdm_cli.data.sources import vision
 from csdm_cli.data.store import open_longtail
-from tests.commands.conftest import fails, run
+from csdm_cli.runs.long_tail import default_folder
+from csdm_cli.settings.sections import MakeLt
+from tests.command_world import fails, run
 from tests.data.pictures import image_folder, noise
 
 VARIANTS = [

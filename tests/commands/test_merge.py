@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from csdm_cli.artifacts.file import load_distilled
-from tests.commands.conftest import fails, run
+from tests.command_world import fails, run
 
 
 def test_tasks_are_cut_out_joined_and_judged(workplace):

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from csdm_cli import config
 from csdm_cli.methods import load, method_names
-from csdm_cli.presets import COMMON, SECTIONS
-from csdm_cli.settings import with_preset
-from tests.commands.conftest import fails
+from csdm_cli.settings import sections
+from csdm_cli.settings.presets import COMMON, SECTIONS
+from csdm_cli.settings.resolve import with_preset
+from tests.command_world import fails
 
 
 def told(csdm, *arguments) -> dict:
@@ -34,7 +34,7 @@ def test_every_method_stands_in_the_list_with_its_source_and_cost(csdm):
 def test_a_method_tells_all_of_its_own_parameters_and_what_it_reads(csdm, name):
     found = told(csdm, name)
     cls = load(name)
-    own = {field for field in cls.Parameters.__dataclass_fields__ if field not in config.Distill.model_fields}
+    own = {field for field in cls.Parameters.__dataclass_fields__ if field not in sections.Distill.model_fields}
     assert set(found["parameters"]) == own
     for parameter, line in found["parameters"].items():
         assert line["help"] and line["kind"], f"{name}.{parameter} has no help"
@@ -64,7 +64,7 @@ def test_presets_are_settings_that_can_be_set(name, ipc):
         assert set(values) <= set(SECTIONS)
         assert not {"method", "ipc", "seed"} & set(values.get("distill", {}))
         assert not {"split", "seed"} & set(values.get("evaluate", {}))
-    params = config.Params(distill=config.Distill(method=name, ipc=ipc))
+    params = sections.Params(distill=sections.Distill(method=name, ipc=ipc))
     for preset in ("common", "paper"):
         with_preset(params, preset)
 

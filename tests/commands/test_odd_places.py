@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.commands.conftest import COMMANDS, contents, run
+from tests.command_world import COMMANDS, contents, run
 
 
 def test_a_folder_with_an_odd_name_gives_the_same_bytes(world, tmp_path, monkeypatch):

@@ -17,10 +17,10 @@ import typer
 from PIL import Image
 from safetensors.torch import save_file
 
-from csdm_cli.cli import app
-from csdm_cli.commands.paths import output_path
-from csdm_cli.engine import roofline
-from tests.commands.conftest import fails, run
+from csdm_cli.cli.app import app
+from csdm_cli.cli.options import output_path
+from csdm_cli.profiling import roofline
+from tests.command_world import fails, run
 
 # What each option is tried with; OUT is below the folder that is filled with foreign files.
 WRITERS = {

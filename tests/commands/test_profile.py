@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from csdm_cli.engine import roofline
-from tests.commands.conftest import fails, litter, run
+from csdm_cli.profiling import roofline
+from tests.command_world import fails, litter, run
 
 
 @pytest.fixture(autouse=True)

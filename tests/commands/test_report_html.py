@@ -12,7 +12,7 @@ import torch
 
 from csdm_cli.artifacts.file import load_distilled
 from tests.browser import CHROMIUM, browser
-from tests.commands.conftest import fails, run
+from tests.command_world import fails, run
 
 
 @pytest.fixture(scope="module")

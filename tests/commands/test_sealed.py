@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 import csdm_cli
-from csdm_cli.data.holdout import TEST_FILE, read_test
-from csdm_cli.data.store import open_longtail
+from csdm_cli.data.holdout import read_test
+from csdm_cli.data.store import TEST_FILE, open_longtail
 from csdm_cli.methods import load
-from csdm_cli.methods.csdm import Csdm
-from tests.commands.conftest import COMMANDS, contents, fails, run
+from csdm_cli.methods.matching.csdm import Csdm
+from tests.command_world import COMMANDS, contents, fails, run
 
 PACKAGE = Path(csdm_cli.__file__).parent
 
@@ -27,7 +27,7 @@ class Spy(Csdm):
 
 @pytest.mark.parametrize("command", ["distill", "profile"])
 def test_a_method_that_looks_at_the_test_set_is_stopped(workplace, monkeypatch, command):
-    monkeypatch.setattr("csdm_cli.commands.assembling.load", lambda name: Spy)
+    monkeypatch.setattr("csdm_cli.runs.assemble.load", lambda name: Spy)
     arguments = COMMANDS["distill"] if command == "distill" else ["profile", "data", "--teachers", "teachers"]
     fails(run(*arguments, expect=None), 1, "the test set is sealed while")
     assert not Path("out").exists()
@@ -42,7 +42,7 @@ def test_a_selection_that_looks_at_the_test_set_is_stopped(workplace, monkeypatc
 
 
 def test_a_teacher_that_looks_at_the_test_set_is_stopped(workplace, monkeypatch):
-    monkeypatch.setattr("csdm_cli.engine.teachers.teach", lambda *_, **__: read_test(open_longtail(Path("data"))))
+    monkeypatch.setattr("csdm_cli.teachers.pool.teach", lambda *_, **__: read_test(open_longtail(Path("data"))))
     fails(run(*COMMANDS["pretrain"], expect=None), 1, "sealed while training teachers")
 
 
@@ -72,5 +72,5 @@ def test_only_those_who_judge_know_the_door():
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
-        if "csdm_cli.commands.judging.open_case" in imported:
+        if "csdm_cli.runs.judge.open_case" in imported:
             assert place.stem in judges

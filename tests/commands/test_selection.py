@@ -9,7 +9,7 @@ import torch
 
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.data.store import open_longtail
-from tests.commands.conftest import contents, fails, run
+from tests.command_world import contents, fails, run
 
 SELECTING = ["herding", "k-center", "graph-cut", "forgetting"]
 

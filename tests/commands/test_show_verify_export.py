@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from csdm_cli.artifacts.file import save_distilled
-from csdm_cli.artifacts.sidecar import record_run, write_sidecar
+from csdm_cli.artifacts.run_record import record_run, write_sidecar
 from csdm_cli.commands.export import export
 from csdm_cli.commands.show import show
 from csdm_cli.commands.verify import verify

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli.methods.csdm import Csdm
-from tests.commands.conftest import COMMANDS, contents, fails, litter, run
+from csdm_cli.methods.matching.csdm import Csdm
+from tests.command_world import COMMANDS, contents, fails, litter, run
 from tests.warm import warm_commands
 
 DISTILL = ["distill", "data", "--ipc", "1", "--checkpoint-every", "0"]  # ten classes in four chunks: 3, 3, 3, 1

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli import config
-from csdm_cli.commands.tuning import Point, grid
+from csdm_cli.comparison.tuning import Point, grid
 from csdm_cli.errors import UsageError
-from tests.commands.conftest import fails, run
+from csdm_cli.settings import sections
+from tests.command_world import fails, run
 
 
 def test_a_grid_is_all_combinations_in_order():
@@ -22,10 +22,10 @@ def test_a_grid_is_all_combinations_in_order():
         (("calibration", "1x"), ("lr", "0.2")),
     ]
     assert points[1].named("dm") == "dm, calibration 0x, lr 0.2"
-    own = points[3].on(config.Params()).distill
+    own = points[3].on(sections.Params()).distill
     assert (own.calibration, own.lr) == ("1x", 0.2)
-    assert grid("option.second=1")[0].on(config.Params()).distill.option == {"second": "1"}
-    assert grid(None) == [Point()] and Point().on(config.Params()) == config.Params()
+    assert grid("option.second=1")[0].on(sections.Params()).distill.option == {"second": "1"}
+    assert grid(None) == [Point()] and Point().on(sections.Params()) == sections.Params()
 
 
 @pytest.mark.parametrize("text", ["lr", "lr=", "=1", "lr=1,,2", "lr=1;lr=2"])
@@ -35,11 +35,11 @@ def test_what_is_no_grid_is_refused(text):
 
 
 def test_ratios_are_numbers_with_an_x():
-    assert config.Distill(calibration="1.0x").calibration == "1x"
-    assert config.Distill(calibration="0.3").calibration == 0.3
+    assert sections.Distill(calibration="1.0x").calibration == "1x"
+    assert sections.Distill(calibration="0.3").calibration == 0.3
     for wrong in ("x", "-1x", "infx", "1y", "nan"):
         with pytest.raises(ValueError, match="a number >= 0, or a ratio such as 1x"):
-            config.Distill(calibration=wrong)
+            sections.Distill(calibration=wrong)
 
 
 def test_every_method_has_the_same_trials_which_are_listed(workplace):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from csdm_cli.config import MakeLt
 from csdm_cli.data.build import build_longtail
 from csdm_cli.data.store import LongTail
+from csdm_cli.settings.sections import MakeLt
 
 
 @pytest.fixture(scope="session")

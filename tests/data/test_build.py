@@ -3,14 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from csdm_cli.config import MakeLt
 from csdm_cli.data import sources
 from csdm_cli.data.build import build_longtail, choose
 from csdm_cli.data.holdout import read_test
-from csdm_cli.data.normalisation import statistics_of
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.store import open_longtail
 from csdm_cli.errors import UsageError
+from csdm_cli.images.normalisation import statistics_of
+from csdm_cli.settings.sections import MakeLt
 from tests.data.pictures import image_folder, noise
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import csdm_cli
-from csdm_cli.data.holdout import TEST_FILE, read_test, sealed
+from csdm_cli.data.holdout import read_test, sealed
+from csdm_cli.data.store import TEST_FILE
 from csdm_cli.errors import CsdmError
 
 PACKAGE = Path(csdm_cli.__file__).parent

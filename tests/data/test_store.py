@@ -7,10 +7,10 @@ import shutil
 import pytest
 import torch
 
-from csdm_cli import tensorfile
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.store import Manifest, find_by_fingerprint, newest_longtail, open_longtail, write_longtail
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage import tensorfile
 
 
 @pytest.fixture

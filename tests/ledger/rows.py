@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from csdm_cli import config
 from csdm_cli.ledger.protocol import TODAY
 from csdm_cli.ledger.row import Code, Cost, Data, Machine, Measured, Row, Student
 from csdm_cli.names import LabelKind
+from csdm_cli.settings import sections
 
 COUNTS = (50, 20, 10, 5)
 
@@ -19,7 +19,7 @@ def student(accuracy: float, per_class: Sequence[float] | None = None) -> Studen
 
 def row(sets: Sequence[Sequence[float]] = ((0.5, 0.6), (0.4, 0.5)), **changes: object) -> Row:
     """csdm on CIFAR-10 at β 200, IPC 10; one list of students' accuracies per set."""
-    settings = config.Distill(labels=LabelKind.hard, teacher_schedule="final")
+    settings = sections.Distill(labels=LabelKind.hard, teacher_schedule="final")
     made = Row(
         table="some-table",
         subject="csdm (hard labels)",
@@ -31,10 +31,10 @@ def row(sets: Sequence[Sequence[float]] = ((0.5, 0.6), (0.4, 0.5)), **changes: o
         scale_text="small",
         commands=("csdm distill",),
         config={
-            "make_lt": config.MakeLt(imbalance=200, n_max=5000).model_dump(mode="json"),
-            "pretrain": config.Pretrain().model_dump(mode="json"),
+            "make_lt": sections.MakeLt(imbalance=200, n_max=5000).model_dump(mode="json"),
+            "pretrain": sections.Pretrain().model_dump(mode="json"),
             "distill": settings.model_dump(mode="json"),
-            "evaluate": config.Evaluate().model_dump(mode="json"),
+            "evaluate": sections.Evaluate().model_dump(mode="json"),
         },
         network={"name": "convnet", "width": 128, "depth": 3, "size": 32},
         data=Data("cifar10", 200.0, COUNTS, "random", False, "torchvision", {"train": "a", "test": "b"}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from csdm_cli.methods.contract import Batch, ClassStatistics, Request
+from csdm_cli.methods.statistics import Batch, ClassStatistics, Request
 
 COUNTS = (8, 5, 3)
 CHANNELS = 2

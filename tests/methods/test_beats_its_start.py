@@ -5,33 +5,34 @@ from __future__ import annotations
 import pytest
 import torch
 
-from csdm_cli import config
-from csdm_cli.artifacts.distilled import to_uint8
-from csdm_cli.commands.assembling import assemble, make_method
-from csdm_cli.commands.judging import protocol_of
 from csdm_cli.data.build import build_longtail
 from csdm_cli.data.holdout import read_test
-from csdm_cli.engine.checkpoint import Checkpoint
-from csdm_cli.engine.distill import optimise
-from csdm_cli.engine.recipe import Duration, Recipe
-from csdm_cli.engine.students import Examiner, evaluate_set
-from csdm_cli.engine.teachers import TeacherPlan, train_pool
+from csdm_cli.distillation.checkpoint import Checkpoint
+from csdm_cli.distillation.loop import optimise
+from csdm_cli.evaluation.students import Examiner, evaluate_set
+from csdm_cli.images.initial import to_uint8
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
-from csdm_cli.presets import COMMON
+from csdm_cli.runs.assemble import assemble
+from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.judge import protocol_of
+from csdm_cli.settings import sections
+from csdm_cli.settings.presets import COMMON
+from csdm_cli.teachers.pool import TeacherPlan, train_pool
+from csdm_cli.training.recipe import Duration, Recipe
 
 AUGMENT = "crop_scale_rotate"
 OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
-PROTOCOL = protocol_of(config.Evaluate(students=3, steps=150, test_points=1, augment=AUGMENT))
+PROTOCOL = protocol_of(sections.Evaluate(students=3, steps=150, test_points=1, augment=AUGMENT))
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """The long-tailed digits, two teachers, and a place for banks."""
     folder = tmp_path_factory.mktemp("digits")
-    wanted = config.MakeLt(dataset="digits", size=16, imbalance=10, n_max=100)
+    wanted = sections.MakeLt(dataset="digits", size=16, imbalance=10, n_max=100)
     longtail = build_longtail(wanted, folder / "data", folder)
     data = longtail.train()
     recipe = Recipe("sgd", 0.01, 0.9, 5e-4, 32, AUGMENT, AugmentMode.single, 0.0, "steps")
@@ -46,7 +47,7 @@ def test_the_set_is_better_than_its_start(world, name, tmp_path):
     data, test, pool, folder = world
     common = COMMON.get(name, {}).get("distill", {})
     plain = {"method": name, "ipc": 1, "factor": 1, "initial": "real", "iterations": 150, "draws": 4}
-    settings = config.Distill.model_validate(plain | {"augment": AUGMENT, "real_batch": 64} | common)
+    settings = sections.Distill.model_validate(plain | {"augment": AUGMENT, "real_batch": 64} | common)
     parts = assemble(settings, make_method(settings), data, pool, folder, quiet=True)
     start = to_uint8(parts.pixels.images.detach())
     found = optimise(parts.pixels, parts.method, parts.iterate, Checkpoint(tmp_path, "run", 1e9), quiet=True)

@@ -12,18 +12,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from csdm_cli import config
-from csdm_cli.commands.assembling import assemble, make_method
-from csdm_cli.data.imageset import ImageSet
-from csdm_cli.engine.checkpoint import Checkpoint
-from csdm_cli.engine.distill import optimise
-from csdm_cli.engine.recipe import Duration, Recipe
-from csdm_cli.engine.teachers import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.distillation.checkpoint import Checkpoint
+from csdm_cli.distillation.loop import optimise
 from csdm_cli.errors import UsageError
+from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.runs.assemble import assemble
+from csdm_cli.runs.choose import make_method
+from csdm_cli.settings import sections
+from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.training.recipe import Duration, Recipe
 
 OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
 BUILDING = [name for name in method_names() if issubclass(load(name), BuildingMethod)]
@@ -80,12 +81,12 @@ def run(data, pool, tmp_path):
     """Images and losses of a short run of a method with these settings."""
 
     def run(name: str, **settings: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        return finish(config.Distill(method=name, **TINY | settings), data, pool, tmp_path, resume=False)
+        return finish(sections.Distill(method=name, **TINY | settings), data, pool, tmp_path, resume=False)
 
     return run
 
 
-def finish(settings: config.Distill, data: ImageSet, pool: TeacherPool, folder, stop: int | None = None, resume=True):
+def finish(settings: sections.Distill, data: ImageSet, pool: TeacherPool, folder, stop: int | None = None, resume=True):
     method = make_method(settings)
     if isinstance(method, BuildingMethod):
         start = Building(data, settings.ipc, settings.factor, settings.seed, pool)
@@ -161,7 +162,7 @@ def test_the_loss_falls(run, name):
 
 @pytest.mark.parametrize("name", OPTIMISED)
 def test_a_run_that_is_cut_short_resumes_to_the_same_bytes(data, pool, tmp_path, name):
-    settings = config.Distill(method=name, **TINY | {"iterations": 6})
+    settings = sections.Distill(method=name, **TINY | {"iterations": 6})
     whole, history = finish(settings, data, pool, tmp_path / "whole")
     with pytest.raises(InterruptedError):
         finish(settings, data, pool, tmp_path / "cut", stop=3)
@@ -188,10 +189,10 @@ def test_every_method_says_what_it_is_and_explains_its_options(name):
     cls = load(name)
     assert cls.summary and cls.source and cls.cost and cls.__doc__
     for parameter in fields(cls.Parameters):
-        shared = parameter.name in config.Distill.model_fields
+        shared = parameter.name in sections.Distill.model_fields
         assert shared or parameter.metadata.get("help"), parameter.name
     for section, values in cls.paper(10).items():
-        assert set(values) <= set(config.Params.model_fields[section].annotation.model_fields), section
+        assert set(values) <= set(sections.Params.model_fields[section].annotation.model_fields), section
         assert not any(isinstance(value, float) and math.isnan(value) for value in values.values())
     if name in OPTIMISED:  # a paper's run is no shorter or longer than the others' by oversight
         assert cls.paper(1)["distill"]["iterations"] >= cls.paper(50)["distill"]["iterations"] >= 2000
@@ -202,4 +203,4 @@ def test_every_method_says_what_it_is_and_explains_its_options(name):
 def test_a_number_that_is_none_is_a_usage_error(name, option, value):
     """Infinity would pass a lower bound, and break what writes settings as JSON."""
     with pytest.raises(UsageError, match=f"--option {option}="):
-        make_method(config.Distill(method=name, option={option: value}))
+        make_method(sections.Distill(method=name, option={option: value}))

@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from csdm_cli import config
-from csdm_cli.commands.assembling import Assembly, assemble, make_method
-from csdm_cli.data.imageset import ImageSet
-from csdm_cli.engine.checkpoint import Checkpoint
-from csdm_cli.engine.distill import Distillation, optimise
-from csdm_cli.engine.step import Chunking
+from csdm_cli.distillation.checkpoint import Checkpoint
+from csdm_cli.distillation.layout import Chunking
+from csdm_cli.distillation.loop import Distillation, optimise
+from csdm_cli.images.image_set import ImageSet
 from csdm_cli.networks.spec import NetworkSpec
-from tests.engine.conftest import UntrainedPool
+from csdm_cli.runs.assemble import Assembly, assemble
+from csdm_cli.runs.choose import make_method
+from csdm_cli.settings import sections
+from tests.tiny_pool import UntrainedPool
 
 COUNTS = (9, 6, 3)
 EPOCHS = 10
@@ -44,7 +45,7 @@ def make_pool(norm: str = "instance") -> Pool:
 
 
 def assembled(folder, method: str, dtype=torch.float64, pool: Pool | None = None, **settings) -> Assembly:
-    chosen = config.Distill(method=method, **SETTINGS | settings)
+    chosen = sections.Distill(method=method, **SETTINGS | settings)
     return assemble(chosen, make_method(chosen), make_data(), pool or make_pool(), folder, quiet=True, dtype=dtype)
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import to_uint8
-from csdm_cli.decode import decode, encode_mix
+from csdm_cli.images.initial import to_uint8
+from csdm_cli.images.multi_formation import decode, encode_mix
 from csdm_cli.parameterisations.multi_formation import MultiFormation
 from csdm_cli.parameterisations.pixels import Pixels
 from tests.parameterisations.conftest import SHAPE

@@ -1,6 +1,6 @@
-"""Augmentation one image and one pixel at a time, in plain Python: what csdm_cli.augment must equal.
+"""Augmentation one image and one pixel at a time, in plain Python: what csdm_cli.images.augment must equal.
 
-Written from the definitions of the operations in pixel coordinates, without csdm_cli.augment's matrices.
+Written from the definitions of the operations in pixel coordinates, without csdm_cli.images.augment's matrices.
 A setting is a dict of parameter values; parameters that are left out change nothing.
 """
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def decode_slowly(images: Tensor, factor: int, size: int) -> Tensor:
-    """As ``csdm_cli.decode.decode``, one pixel at a time."""
+    """As ``csdm_cli.images.multi_formation.decode``, one pixel at a time."""
     count, channels, height, width = images.shape
     side = math.ceil(height / factor)
     padded = images.new_full((count, channels, side * factor, side * factor), 0.5)

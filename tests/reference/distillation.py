@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from csdm_cli.augment import augment
-from csdm_cli.decode import decode
+from csdm_cli.images.augment import augment
+from csdm_cli.images.multi_formation import decode
 from tests.reference import spectral
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from csdm_cli.augment import augment
-from csdm_cli.decode import decode
+from csdm_cli.images.augment import augment
+from csdm_cli.images.multi_formation import decode
 
 
 def loss(matching, judging, stored: Tensor, data, formation, theta, constraint: float) -> Tensor:

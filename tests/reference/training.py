@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from csdm_cli.augment import augment, cutmix, draw, parse_strategy
+from csdm_cli.images.augment import augment, cutmix, draw, parse_strategy
 from csdm_cli.seeds import generator
 
 

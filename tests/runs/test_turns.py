@@ -13,7 +13,7 @@ import pytest
 from csdm_cli.runs import turns
 from csdm_cli.runs.turns import remember, told, turn
 from csdm_cli.storage import kinds
-from tests.commands.conftest import contents, run, workplace, world  # noqa: F401  # the fixtures of the commands
+from tests.command_world import contents, run, workplace, world  # noqa: F401  # the fixtures of the commands
 from tests.commands.processes import PRELOADED
 
 WORDS = ["distill", "data", "--teachers", "teachers", "--params", "params.yaml"]
@@ -54,7 +54,7 @@ def _distil(folder: Path, cache: Path, out: str, log: str) -> None:
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
-    from csdm_cli.cli import main
+    from csdm_cli.cli.app import main
 
     sys.argv = ["csdm", *WORDS, "--out", out]
     main()

@@ -9,10 +9,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from csdm_cli import tensorfile
 from csdm_cli.commands.report import PAGE
 from csdm_cli.ledger.store import ROW
-from csdm_cli.storage import kinds
+from csdm_cli.storage import kinds, tensorfile
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,7 +7,7 @@ import torch
 
 from csdm_cli.data.sources.pixels import array_reader
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
-from csdm_cli.tensorfile import tensor_sha256
+from csdm_cli.storage.tensorfile import tensor_sha256
 
 BRIGHTEST = 16  # the package's grey values are 0..16
 

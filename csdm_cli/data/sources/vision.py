@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from csdm_cli import atomic
 from csdm_cli.data.sources import parquet, parquet_files
 from csdm_cli.data.sources.pixels import array_reader
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import Source
-from csdm_cli.tensorfile import tensor_sha256
+from csdm_cli.storage import atomic
+from csdm_cli.storage.tensorfile import tensor_sha256
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

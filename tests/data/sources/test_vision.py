@@ -85,8 +85,8 @@ def test_svhn_keeps_its_orientation(tmp_path, monkeypatch):
 
 
 def test_ltdd_on_torchvisions_order_gives_ltdds_images(tmp_path, monkeypatch):
-    from csdm_cli.config import MakeLt
     from csdm_cli.data.build import build_longtail
+    from csdm_cli.settings.sections import MakeLt
 
     settings = MakeLt(dataset="cifar10", data_dir=cifar_files(tmp_path, monkeypatch), imbalance=5, split="ltdd")
     manifest = build_longtail(settings, tmp_path / "set", tmp_path / "cache").manifest

@@ -1,0 +1,123 @@
+"""Who takes part in a comparison: each method with its settings, in groups judged alike, each with its controls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from csdm_cli.data.store import LongTail
+from csdm_cli.errors import UsageError
+from csdm_cli.evaluation.controls import ControlName
+from csdm_cli.evaluation.students import Protocol
+from csdm_cli.methods import load
+from csdm_cli.methods.contract import OptimisedMethod, parameter_names
+from csdm_cli.names import LabelKind
+from csdm_cli.networks import NetworkSpec
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.choose import Chosen, choose
+from csdm_cli.runs.judge import protocol_of, renamed
+from csdm_cli.runs.labels import refuse_own_judges
+from csdm_cli.runs.teachers import network_spec
+from csdm_cli.settings import sections
+from csdm_cli.settings.resolve import with_preset
+from csdm_cli.teachers.pool import TeacherPool
+
+CONTROLS = (ControlName.random.value, ControlName.tiled_random.value)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """How students are taught and tested: rows that share it can be compared."""
+
+    protocol: Protocol
+    spec: NetworkSpec
+    numerics: Numerics = PLAIN
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row to be.
+
+    Attributes:
+        name: of the row: the method's, more if there are several of it.
+        chosen: the method and its settings, for seed 0.
+        ground: how its sets are judged.
+        control: whether it stands there whatever is compared.
+    """
+
+    name: str
+    chosen: Chosen
+    ground: Ground
+    control: bool
+
+    def with_seed(self, seed: int) -> Chosen:
+        """The same with a fresh method, for the set of ``seed``."""
+        params = self.chosen.params
+        return choose(params.model_copy(update={"distill": params.distill.model_copy(update={"seed": seed})}))
+
+
+def refuse_unread(params: sections.Params, chosen: sections.Compare) -> None:
+    """Raises: UsageError if a method's parameter is set that none of the methods has."""
+    known = {name for method in chosen.methods for name in parameter_names(load(method))}
+    for name in params.distill.option:
+        if name not in known - set(sections.Distill.model_fields):
+            raise UsageError(f"distill.option.{name}: none of {', '.join(chosen.methods)} has such a parameter")
+
+
+def enter(method: str, ipc: int, chosen: sections.Compare, params: sections.Params) -> Chosen:
+    """``method`` with the settings it has in a comparison.
+
+    Parameters in ``distill.option`` go to the methods that have them.
+
+    Raises:
+        UsageError: if its settings contradict each other.
+    """
+    option = {name: value for name, value in params.distill.option.items() if name in parameter_names(load(method))}
+    given = params.distill.model_dump(exclude_unset=True)
+    distill = sections.Distill.model_validate(given | {"method": method, "ipc": ipc, "option": option, "seed": 0})
+    full = with_preset(params.model_copy(update={"distill": distill}), chosen.preset)
+    if chosen.split:
+        full = full.model_copy(update={"evaluate": full.evaluate.model_copy(update={"split": chosen.split})})
+    found = choose(full)
+    if found.settings.prior_calibration == "auto":
+        refuse_own_judges(full.evaluate.labels or found.settings.labels or LabelKind.hard, "dev", full.evaluate.split)
+    return found
+
+
+def ground_of(params: sections.Params, longtail: LongTail, teachers: Path | None, numerics: Numerics = PLAIN) -> Ground:
+    """The students that ``params`` ask for: their architecture is the teachers' unless ``evaluate`` names another.
+
+    Raises:
+        CsdmError: if the teachers cannot be read.
+    """
+    shape = longtail.manifest
+    own = network_spec(params.pretrain, shape.channels, shape.size, shape.classes)
+    if teachers:
+        own = TeacherPool.open(teachers).spec
+    return Ground(protocol_of(params.evaluate), renamed(own, params.evaluate.network), numerics)
+
+
+def controls_for(
+    entries: Iterable[Entry], ipc: int, chosen: sections.Compare, params: sections.Params, ground: Ground
+) -> list[Entry]:
+    """Random and tiled-random for the entries on one ``ground``, the latter at every factor they have."""
+    own = list(entries)
+    settings = [entry.chosen.settings for entry in own if isinstance(entry.chosen.method, OptimisedMethod)]
+    factors = sorted({item.factor for item in settings} or {params.distill.factor})
+    plain = enter(CONTROLS[0], ipc, chosen, params)
+    found = [Entry(CONTROLS[0], plain, ground, control=True)]
+    for factor in factors:
+        if factor == 1:
+            continue  # random images as they are, which stand there
+        tiled = enter(CONTROLS[1], ipc, chosen, params)
+        at_factor = tiled.settings.model_copy(update={"factor": factor})
+        name = CONTROLS[1] if len(factors) == 1 else f"{CONTROLS[1]}, factor {factor}"
+        made = choose(tiled.params.model_copy(update={"distill": at_factor}))
+        found.append(Entry(name, made, ground, control=True))
+    return found
+
+
+def named_for(entries: Iterable[Entry], suffix: str) -> list[Entry]:
+    """The same with ``suffix`` behind their names."""
+    return [replace(entry, name=entry.name + suffix) for entry in entries]

@@ -1,0 +1,69 @@
+"""The field's loop, kept as the yardstick of the benchmarks.
+
+Fresh real minibatches, class by class; an optimiser step per class after its matching pass, and another
+after its calibration pass. The batched engine replaces all of it; nothing else should use this.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from csdm_cli.distillation.layout import Formation
+from csdm_cli.distillation.pixels import Pixels
+from csdm_cli.distillation.real_side import RealSide
+from csdm_cli.images.augment import augment
+from csdm_cli.images.multi_formation import decode
+from csdm_cli.images.normalisation import normalise
+from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.statistics import Batch
+from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.views import View
+
+
+def textbook_iteration(
+    pixels: Pixels,
+    method: OptimisedMethod,
+    formation: Formation,
+    lens: Lens,
+    real: RealSide,
+    calibration: float,
+    step: int,
+) -> dict[str, Tensor]:
+    """One iteration over all classes; returns the loss terms, each summed over classes."""
+    totals: dict[str, Tensor] = {}
+    look = real.at(step)
+    for label in range(formation.classes):
+        rows = slice(label * formation.ipc, (label + 1) * formation.ipc)
+        seen = _see(pixels.images[rows], look.view, formation, label)
+        judge = method.judge(look.view)
+        batch = Batch(
+            label,
+            label + 1,
+            formation.per_class,
+            lens.through(look.view.teacher, look.view.point).features(seen),
+            look.statistics.of(label, label + 1),
+            look.frequencies,
+            logits=None if judge is None else lens.through(*judge)(seen),
+            channels=lens.channels,
+            view=look.view,
+        )
+        terms = method.losses(batch, step)
+        total = torch.stack(list(terms.values())).sum()
+        total.backward()
+        pixels.step(step)
+        if calibration > 0:
+            logits = lens.final(look.view.teacher)(_see(pixels.images[rows], look.view, formation, label))
+            labels = torch.full((len(logits),), label, device=logits.device)
+            terms["calibration"] = calibration * cross_entropy(logits, labels)
+            terms["calibration"].backward()
+            pixels.step(step)
+        for name, value in terms.items():
+            totals[name] = totals.get(name, 0) + value.detach()
+    return totals
+
+
+def _see(images: Tensor, view: View, formation: Formation, label: int) -> Tensor:
+    decoded = decode(images, formation.factor, formation.size)
+    return augment(normalise(decoded, formation.mean, formation.std), view.theta.rows([label]))

@@ -1,0 +1,119 @@
+"""What every result stands beside: random real images, the set's own initialisation, and the full training set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.evaluation.students import Exam, Examiner, evaluate_set, run_exam
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.images.initial import initial_images, to_uint8
+from csdm_cli.images.multi_formation import decode
+from csdm_cli.names import Initial
+from csdm_cli.training.batches import Examples
+from csdm_cli.training.losses import log_prior
+
+
+class ControlName(StrEnum):
+    """Rows that stand in every table."""
+
+    random = "random"
+    tiled_random = "tiled-random"
+    full_cross_entropy = "full, cross-entropy"
+    full_logit_adjustment = "full, logit-adjustment"
+    full_balanced_softmax = "full, balanced-softmax"
+
+
+FULL = (ControlName.full_cross_entropy, ControlName.full_logit_adjustment, ControlName.full_balanced_softmax)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a set takes from the training set, and which draw of it.
+
+    Attributes:
+        ipc: stored images per class.
+        factor: cells per side of a stored image.
+        seed: of the set: with it the tiled images are the set's own ones before the first step.
+        per_class: stored images of each class where they differ; ``ipc`` is the largest. None: ``ipc`` of each.
+    """
+
+    ipc: int
+    factor: int
+    seed: int
+    per_class: tuple[int, ...] | None = None
+
+    @classmethod
+    def like(cls, per_class: Sequence[int], factor: int, seed: int) -> Selection:
+        """As many images of each class as a set stores."""
+        most = max(per_class)
+        return cls(most, factor, seed, None if set(per_class) == {most} else tuple(per_class))
+
+    def kept(self, classes: int) -> Tensor:
+        """Positions of the images to keep among ``ipc`` of each class: (M,) int64, class after class."""
+        counts = self.per_class or (self.ipc,) * classes
+        return torch.cat([torch.arange(count) + label * self.ipc for label, count in enumerate(counts)])
+
+    def labels(self, classes: int) -> Tensor:
+        """The class of each image to keep: (M,) int64."""
+        return self.kept(classes) // self.ipc
+
+
+def random_images(data: ImageSet, selection: Selection) -> Tensor:
+    """As many real images of each class as ``selection`` says, class after class: (M, channels, H, W) uint8.
+
+    Drawn without replacement; a class with fewer images is repeated as :func:`initial_images` says.
+    """
+    images = initial_images(data, selection.ipc, 1, Initial.real, selection.seed)
+    return to_uint8(images[selection.kept(data.classes)])
+
+
+def tiled_images(data: ImageSet, selection: Selection) -> Tensor:
+    """factor² shrunk real images per stored image, stored as uint8 and decoded: (M·factor², channels, H, W)."""
+    images = initial_images(data, selection.ipc, selection.factor, Initial.mix, selection.seed)
+    stored = to_uint8(images[selection.kept(data.classes)])
+    return decode(stored.float() / 255, selection.factor, data.size)
+
+
+def evaluate_selections(data: ImageSet, selection: Selection, examiner: Examiner) -> dict[ControlName, Evaluation]:
+    """The rows ``random`` and ``tiled-random``, by the same protocol as the set; they are one row at factor 1.
+
+    They take as many images of each class as the set, so that the total is the same.
+    """
+    labels = selection.labels(data.classes)
+    images = {ControlName.random: random_images(data, selection)}
+    if selection.factor > 1:
+        images[ControlName.tiled_random] = tiled_images(data, selection)
+    found = {}
+    for name, chosen in images.items():
+        targets = labels.repeat_interleave(len(chosen) // len(labels))
+        found[name] = evaluate_set(chosen, targets, data.counts, examiner, title=f"{name}, student")
+    return {ControlName.tiled_random: found[ControlName.random]} | found
+
+
+def evaluate_full(data: ImageSet, examiner: Examiner) -> dict[ControlName, Evaluation]:
+    """The full long-tailed set under the students' recipe and number of steps: one row per answer to the long tail.
+
+    Cross-entropy and post-hoc logit adjustment read the same trained students.
+
+    Raises:
+        CsdmError: if a class has no training image.
+    """
+    data, test = data.to(examiner.device), examiner.test.to(examiner.device)
+    examples = Examples(data.images, data.labels, test.mean, test.std)
+    adjusted = tuple((-log_prior(data.counts)).tolist())
+    plain = Exam(examples, test, examiner.spec, shifts=((), adjusted))
+    balanced = Exam(examples, test, examiner.spec, balanced_by=data.counts)
+    as_is, lowered = run_exam(plain, data.counts, examiner, title=f"{FULL[0]}, student")
+    (softmax,) = run_exam(balanced, data.counts, examiner, title=f"{FULL[2]}, student")
+    return dict(zip(FULL, (as_is, lowered, softmax), strict=True))
+
+
+def best_full(controls: Mapping[ControlName, Evaluation]) -> ControlName:
+    """The full-data control of the highest mean accuracy."""
+    return max((name for name in FULL if name in controls), key=lambda name: controls[name].accuracy.mean)

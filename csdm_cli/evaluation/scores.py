@@ -1,0 +1,164 @@
+"""What is reported of classifiers: accuracy overall, per class, of head, medium and tail, with mean and spread."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+Confusion = Sequence[Sequence[int]]  # images of each true class (row) by the class they were taken for (column)
+
+
+@dataclass(frozen=True)
+class ClassGroups:
+    """Labels of the classes with the most images, the fewest, and the rest."""
+
+    head: tuple[int, ...]
+    medium: tuple[int, ...]
+    tail: tuple[int, ...]
+
+
+def group_of_classes(counts: Sequence[int]) -> ClassGroups:
+    """Head and tail are the ⌈0.3·C⌉ classes with the most and the fewest training images.
+
+    Classes of equal size count as ordered by label, the lower label as the larger class. Of a single class
+    there is only a head.
+    """
+    classes = len(counts)
+    size = -(-3 * classes // 10)
+    ranked = sorted(range(classes), key=lambda label: (-counts[label], label))
+    last = max(size, classes - size)
+    return ClassGroups(*(tuple(sorted(part)) for part in (ranked[:size], ranked[size:last], ranked[last:])))
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Accuracies of one classifier on one test set, as fractions; None where there is no test image.
+
+    Attributes:
+        accuracy: share of all test images that are right.
+        per_class: of each class's images.
+        head, medium, tail: means over the group's classes.
+        worst_class: the lowest of ``per_class``.
+    """
+
+    accuracy: float
+    per_class: tuple[float | None, ...]
+    head: float | None
+    medium: float | None
+    tail: float | None
+    worst_class: float
+
+    @property
+    def balanced(self) -> float:
+        """Balanced accuracy: the mean of ``per_class``, whatever the classes' numbers of test images."""
+        return statistics.fmean(value for value in self.per_class if value is not None)
+
+    @classmethod
+    def of(cls, confusion: Confusion, groups: ClassGroups) -> Scores:
+        """From a confusion matrix (C, C) with at least one image."""
+        totals = [sum(row) for row in confusion]
+        right = [row[label] for label, row in enumerate(confusion)]
+        per_class = tuple(hits / total if total else None for hits, total in zip(right, totals, strict=True))
+
+        def mean_of(group: Sequence[int]) -> float | None:
+            known = [value for value in (per_class[label] for label in group) if value is not None]
+            return statistics.fmean(known) if known else None
+
+        return cls(
+            accuracy=sum(right) / sum(totals),
+            per_class=per_class,
+            head=mean_of(groups.head),
+            medium=mean_of(groups.medium),
+            tail=mean_of(groups.tail),
+            worst_class=min(value for value in per_class if value is not None),
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and sample standard deviation (n - 1) of ``count`` values; the latter None for a single one."""
+
+    mean: float
+    std: float | None
+    count: int
+
+    def __str__(self) -> str:
+        """In percent, as tables print it."""
+        spread = "" if self.std is None else f" ± {100 * self.std:.1f}"
+        return f"{100 * self.mean:.1f}{spread}"
+
+
+def summarise(values: Iterable[float | None]) -> Summary | None:
+    """Mean and spread of the values that are known; None if none is."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return Summary(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
+
+
+@dataclass(frozen=True)
+class OverSets:
+    """The same score of several distilled sets, each measured by several students.
+
+    Attributes:
+        students: mean and spread over all students of all sets.
+        sets: mean and spread of the sets' means: what another distillation run would change.
+        within: spread of the students of one set, pooled over the sets; None with one student per set.
+    """
+
+    students: Summary
+    sets: Summary
+    within: float | None
+
+
+def summarise_sets(values: Sequence[Sequence[float]]) -> OverSets:
+    """From one list of students' scores per set; none may be empty."""
+    students = summarise(value for part in values for value in part)
+    sets = summarise(statistics.fmean(part) for part in values)
+    assert students is not None and sets is not None
+    freedom = sum(len(part) - 1 for part in values)
+    squares = sum((len(part) - 1) * statistics.variance(part) for part in values if len(part) > 1)
+    return OverSets(students, sets, math.sqrt(squares / freedom) if freedom else None)
+
+
+def share_of_gap_closed(distilled: float, random: float, best_full: float) -> float | None:
+    """``(set - random) / (best full-data control - random)``: 0 is random images, 1 the whole set.
+
+    None where the whole set is no better than random images: there is no gap then.
+    """
+    gap = best_full - random
+    return (distilled - random) / gap if gap > 0 else None
+
+
+CONFIDENCE = 0.95
+
+
+def half_width(found: Summary | None) -> float | None:
+    """Of the interval around the mean of values that are independent and about normal; None of fewer than two."""
+    if found is None or found.std is None:
+        return None
+    return t_quantile(found.count - 1) * found.std / math.sqrt(found.count)
+
+
+def difference_half_width(first: Summary | None, second: Summary | None) -> float | None:
+    """Of the interval around the difference of two independent means; None if one has fewer than two values.
+
+    Welch's t-interval: the variances need not be equal; its degrees of freedom are Satterthwaite's.
+    """
+    if first is None or second is None or first.std is None or second.std is None:
+        return None
+    parts = [(one.std**2 / one.count, one.count - 1) for one in (first, second) if one.std is not None]
+    variance = sum(part for part, _ in parts)
+    if variance == 0:
+        return 0.0
+    freedom = variance**2 / sum(part**2 / own for part, own in parts)
+    return t_quantile(freedom) * math.sqrt(variance)
+
+
+def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
+    """The t that Student's distribution with ``freedom`` degrees of freedom keeps ±t around with ``confidence``."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + confidence) / 2, freedom))

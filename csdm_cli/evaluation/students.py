@@ -1,0 +1,306 @@
+"""The evaluation protocol: students trained on a set alone, tested on real images, the last step counting.
+
+Every set of a table gets the same number of optimiser steps and the same students: their seeds do not depend on
+what they are taught, so that rows differ by the set alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from csdm_cli.display.console import note, progress
+from csdm_cli.evaluation.results import Evaluation, StudentRun
+from csdm_cli.evaluation.scores import group_of_classes
+from csdm_cli.evaluation.student_numerics import identity, in_test, in_training
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import Parallel
+from csdm_cli.networks import NetworkSpec, build
+from csdm_cli.networks.network import Network
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.parallel.shared_work import do_unclaimed
+from csdm_cli.seeds import derive_seed
+from csdm_cli.storage import atomic, seal
+from csdm_cli.storage.bounded import parsed_json
+from csdm_cli.storage.keys import content_key, source_hash
+from csdm_cli.storage.tensorfile import tensor_sha256
+from csdm_cli.training.batches import Examples
+from csdm_cli.training.inference import predict
+from csdm_cli.training.losses import balanced_softmax, cross_entropy
+from csdm_cli.training.many import JointMoment, counted, groups_of, stands_together, train_together
+from csdm_cli.training.recipe import Recipe
+
+# Code that decides what a student scores.
+ROOMS = (
+    "augment.py",
+    "theta.py",
+    "seeds.py",
+    "networks",
+    "data/normalisation.py",
+    "engine/batches.py",
+    "engine/inference.py",
+    "engine/losses.py",
+    "engine/recipe.py",
+    "engine/side_by_side.py",
+    "engine/students.py",
+    "engine/together.py",
+    "engine/training.py",
+)
+SEAL = "sha256"  # of a kept result, in its file
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What is the same for every set of a table.
+
+    Attributes:
+        recipe: how students are trained.
+        steps: optimiser steps of each.
+        students: how many.
+        seed: of the students; each has its own, derived from it.
+        test_points: tests at equal distances during training; the last, after the last step, is the result.
+    """
+
+    recipe: Recipe
+    steps: int
+    students: int
+    seed: int
+    test_points: int
+
+    @property
+    def tested_after(self) -> tuple[int, ...]:
+        """Steps after which a student is tested; the last is ``steps``."""
+        points = {round(self.steps * point / self.test_points) for point in range(1, self.test_points + 1)}
+        return tuple(sorted(points - {0})) or (0,)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What students learn from, and what they are tested on.
+
+    Attributes:
+        examples: the training images of a set.
+        test: images to be tested on, on the same device.
+        spec: the students' architecture.
+        balanced_by: class counts for the balanced softmax loss; None for cross-entropy.
+        shifts: numbers added to the logits of the trained student before it decides, (C,) for each way to read the
+            same student; an empty row reads it as it is.
+    """
+
+    examples: Examples
+    test: ImageSet
+    spec: NetworkSpec
+    balanced_by: tuple[int, ...] | None = None
+    shifts: tuple[tuple[float, ...], ...] = ((),)
+
+    def key(self, protocol: Protocol, *, together: bool = False, numerics: Numerics = PLAIN) -> str:
+        """Changes with anything that a student's result depends on, but its number.
+
+        Args:
+            protocol: the students'.
+            together: whether they are trained side by side, which rounds differently.
+            numerics: how they compute.
+        """
+        same = asdict(protocol)
+        del same["students"]
+        described = {
+            "images": tensor_sha256(self.examples.images),
+            "targets": tensor_sha256(self.examples.targets),
+            "normalisation": [list(self.examples.mean), list(self.examples.std)],
+            "test": self.test.fingerprint(),
+            "spec": self.spec.as_dict(),
+            "balanced_by": self.balanced_by,
+            "shifts": self.shifts,
+            "together": together,
+            "device": self.test.images.device.type,
+            "torch": str(torch.__version__),
+            "source": source_hash(*ROOMS),
+        }
+        return content_key(same | described | identity(numerics))
+
+
+@dataclass(frozen=True)
+class Examiner:
+    """How sets are judged: the same for every set of a table, so that its rows differ by the set alone.
+
+    Attributes:
+        test: images to be tested on; their mean and std normalise the training images too.
+        spec: the students' architecture.
+        protocol: recipe, steps and students.
+        device: where students are trained and tested.
+        cache: root of the cache, where each student's result is kept as soon as there is one; None keeps nothing.
+        quiet: show no progress.
+        parallel: whether students are trained one after another, or at once where the network allows it.
+        numerics: how students compute; those that are not plain are trained one after another.
+    """
+
+    test: ImageSet
+    spec: NetworkSpec
+    protocol: Protocol
+    device: torch.device | str
+    cache: Path | None = None
+    quiet: bool = False
+    parallel: Parallel = Parallel.auto
+    numerics: Numerics = PLAIN
+
+
+def evaluate_set(
+    images: Tensor, targets: Tensor, counts: Sequence[int], examiner: Examiner, *, title: str = "student"
+) -> Evaluation:
+    """Train students on a set and test them.
+
+    Args:
+        images: (N, C, H, W) decoded training images, uint8 or floats in [0, 1].
+        targets: (N,) int64 classes, or (N, classes) probabilities.
+        counts: class sizes of the long-tailed training set, for head, medium and tail.
+        examiner: students, test images and protocol.
+        title: what the progress is called.
+
+    Raises:
+        CsdmError: if training diverges, or the network cannot be compiled and is to be.
+    """
+    test, device = examiner.test, examiner.device
+    examples = Examples(images.to(device), targets.to(device), test.mean, test.std)
+    return run_exam(Exam(examples, test.to(device), examiner.spec), counts, examiner, title=title)[0]
+
+
+def run_exam(exam: Exam, counts: Sequence[int], examiner: Examiner, *, title: str) -> list[Evaluation]:
+    """One evaluation for each of the exam's readings (``shifts``) of the same students."""
+    protocol, numerics, device = examiner.protocol, examiner.numerics, exam.test.images.device
+    example = build(exam.spec, seed=0)
+    together = numerics == PLAIN and stands_together(examiner.parallel, example, device)
+    key = exam.key(protocol, together=together, numerics=numerics)
+    files = _Files(examiner.cache / "evaluations" / key if examiner.cache else None, exam, protocol)
+    students = range(protocol.students)
+    found = {number: runs for number in students if (runs := files.read(number)) is not None}
+    missing = [number for number in students if number not in found]
+    groups = groups_of(missing, example, exam.examples, protocol.recipe.batch, together=together)
+    do_unclaimed(groups, files.locks, lambda group: found.update(_results(exam, examiner, group, files, title)))
+    by_class_size = group_of_classes(counts)
+    readings = zip(*(found[number] for number in students), strict=True)
+    return [Evaluation(key, runs, by_class_size) for runs in readings]
+
+
+def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int) -> Tensor:
+    """Images by true class (row) and predicted class (column): (C, C) int64."""
+    pairs = labels * classes + predictions
+    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The students' kept results; with no folder nothing is kept."""
+
+    folder: Path | None
+    exam: Exam
+    protocol: Protocol
+
+    def locks(self, numbers: Sequence[int]) -> list[Path]:
+        """They keep other processes from training the same students meanwhile."""
+        if self.folder is None:
+            return []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return [self.folder / f"student-{number}.lock" for number in numbers]
+
+    def read(self, number: int) -> list[StudentRun] | None:
+        """A kept result; None if there is none, or one that was damaged."""
+        if self.folder is None:
+            return None
+        try:
+            kept = parsed_json(self._file(number).read_bytes())
+            if not seal.is_whole(kept, SEAL):
+                raise ValueError("another hash")
+            runs = [StudentRun.from_dict(value) for value in kept["runs"]]
+            if len(runs) != len(self.exam.shifts) or not all(self._fits(run, number) for run in runs):
+                raise ValueError("another student or exam")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            note(f"warning: {self._file(number)} is damaged; this student is trained again")
+            self._file(number).unlink(missing_ok=True)
+            return None
+        return runs
+
+    def write(self, number: int, runs: list[StudentRun]) -> None:
+        """Keep a result."""
+        if self.folder is not None:
+            atomic.write_json(self._file(number), seal.sealed({"runs": [asdict(run) for run in runs]}, SEAL))
+
+    def _fits(self, run: StudentRun, number: int) -> bool:
+        """Whether the run is one of student ``number`` in this exam."""
+        classes, images = self.exam.test.classes, len(self.exam.test.images)
+        sizes = [len(run.confusion), *map(len, run.confusion)]
+        return (
+            run.number == number
+            and sizes == [classes] * (classes + 1)
+            and sum(map(sum, run.confusion)) == images
+            and tuple(step for step, _ in run.curve) == self.protocol.tested_after
+        )
+
+    def _file(self, number: int) -> Path:
+        assert self.folder is not None
+        return self.folder / f"student-{number}.json"
+
+
+def _results(
+    exam: Exam, examiner: Examiner, numbers: Sequence[int], files: _Files, title: str
+) -> dict[int, list[StudentRun]]:
+    """The students called ``numbers``, trained together but for those that another process has finished first."""
+    found = {number: runs for number in numbers if (runs := files.read(number)) is not None}
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        made = _teach_and_test(exam, examiner, missing, title)
+        for number, runs in made.items():
+            files.write(number, runs)
+        found |= made
+    return found
+
+
+def _teach_and_test(exam: Exam, examiner: Examiner, numbers: Sequence[int], title: str) -> dict[int, list[StudentRun]]:
+    """Train the students called ``numbers`` at once: of each, one run per reading."""
+    protocol = examiner.protocol
+    seeds = {number: derive_seed(protocol.seed, "student", number) for number in numbers}
+    device = exam.test.images.device
+    networks = {number: build(exam.spec, derive_seed(seed, "weights")).to(device) for number, seed in seeds.items()}
+    trained = [in_training(network, exam.spec, examiner.numerics) for network in networks.values()]
+    tested = {number: in_test(network, exam.spec, examiner.numerics) for number, network in networks.items()}
+    loss = cross_entropy if exam.balanced_by is None else balanced_softmax(exam.balanced_by)
+    tests: dict[int, dict[int, list[Tensor]]] = {number: {} for number in numbers}  # by student and step
+    with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=examiner.quiet) as task:
+
+        def after(moment: JointMoment) -> None:
+            task.update(moment.step, loss=moment.losses.mean())
+            if moment.step in protocol.tested_after:
+                moment.bring_up_to_date()
+                for number, network in tested.items():
+                    tests[number][moment.step] = _test(network, exam)
+
+        training_seeds = [derive_seed(seed, "training") for seed in seeds.values()]
+        lesson = (trained, exam.examples, protocol.recipe, protocol.steps, training_seeds)
+        train_together(*lesson, loss=loss, on_step=after)
+    if not protocol.steps:
+        tests = {number: {0: _test(network, exam)} for number, network in tested.items()}
+    return {number: _runs(number, found, len(exam.shifts)) for number, found in tests.items()}
+
+
+def _test(network: Network, exam: Exam) -> list[Tensor]:
+    """One confusion matrix for each reading of the network."""
+    test = exam.test
+    logits = predict(network, test.images, test.mean, test.std).double()
+    readings = [logits + torch.tensor(shift or 0.0, dtype=logits.dtype, device=logits.device) for shift in exam.shifts]
+    return [confusion_matrix(test.labels, reading.argmax(1), test.classes).cpu() for reading in readings]
+
+
+def _runs(number: int, tests: dict[int, list[Tensor]], readings: int) -> list[StudentRun]:
+    """A student's run under each reading, from its confusion matrices by step."""
+    return [_run(number, {step: found[reading] for step, found in tests.items()}) for reading in range(readings)]
+
+
+def _run(number: int, tests: dict[int, Tensor]) -> StudentRun:
+    curve = tuple((step, int(matrix.trace()) / int(matrix.sum())) for step, matrix in tests.items())
+    last = tests[max(tests)]
+    return StudentRun(number, tuple(tuple(row) for row in last.tolist()), curve)

@@ -1,0 +1,159 @@
+"""Rows from what evaluate and compare wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+from csdm_cli.errors import CsdmError
+from csdm_cli.evaluation.results import StudentRun
+from csdm_cli.evaluation.scores import Scores, group_of_classes
+from csdm_cli.ledger.matching import scale_differences
+from csdm_cli.ledger.measurements import Finding
+from csdm_cli.ledger.protocol import TODAY
+from csdm_cli.ledger.row import Computing, Data, Measured, Row, SectionName, Student
+from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
+from csdm_cli.names import LabelKind
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.settings.units import modern_sections
+from csdm_cli.training.recipe import Duration
+
+Sections = Mapping[SectionName, Mapping[str, Any]]
+Commands = Callable[[Sections, str, int, Mapping[Computing, Numerics]], tuple[str, ...]]
+Scale = Literal["full", "reduced"]
+
+
+def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, commands: Commands) -> Row:
+    """One row of one or several sets.
+
+    Args:
+        found: the sets; they differ by their seeds alone.
+        table: the row's table; None is named for data, IPC and width.
+        scale: None if the settings are to tell.
+        commands: types out settings, for a kind of source, a number of sets and what was not computed plainly.
+
+    Raises:
+        CsdmError: if the sets do not belong to one row, the set came from another tool, or the settings are not those
+            of full ``scale``.
+    """
+    first = found[0]
+    for other in found[1:]:
+        if different := [name for name, value in first.same.items() if other.same[name] != value]:
+            raise CsdmError(f"the sets of seeds {first.seed} and {other.seed} differ in {', '.join(different)}")
+    if first.method is not None and not first.origin.get("distill"):
+        raise CsdmError(f"{first.subject}: a set of another tool cannot be run again, so it cannot be a row")
+    network = (first.origin.get("teachers") or {}).get("spec") or first.protocol["network"]
+    sections: dict[SectionName, dict[str, Any]] = {
+        "make_lt": make_lt_section(first.facts),
+        "pretrain": pretrain_section(first.origin.get("teachers"), network),
+        "distill": dict(first.origin.get("distill") or selection_section("random", 1, 1)),
+        "evaluate": evaluate_section(first.protocol, network, first.tested_on, first.labels),
+    }
+    width = f"-width{first.protocol['network']['width']}" if first.protocol["network"]["name"] == "convnet" else ""
+    named = f"{first.facts['dataset']}-lt{first.facts['imbalance']:g}-ipc{first.ipc}{width}"
+    numerics = _numerics(first)
+    row = Row(
+        table=table or named,
+        subject=first.subject,
+        method=first.method or first.subject,
+        labels=LabelKind(first.labels),
+        ipc=first.ipc if first.method else None,
+        factor=first.factor,
+        scale="reduced",
+        scale_text="unknown",
+        commands=commands(
+            modern_sections(sections, len(first.facts["counts"])), str(first.facts["origin"]), len(found), numerics
+        ),
+        config=sections,
+        network=dict(first.protocol["network"]),
+        data=_data(first),
+        code=first.code,
+        machine=first.machine,
+        sets=tuple(_measured(one) for one in sorted(found, key=lambda one: one.seed or 0)),
+        numerics=numerics,
+        protocol=TODAY,
+    )
+    return _scaled(row, scale)
+
+
+def by_row(found: Sequence[Finding]) -> list[list[Finding]]:
+    """The sets of each row: of one name, data and IPC.
+
+    All real images, which have no seed, are measured once however often they stand beside.
+    """
+    rows: dict[tuple[Any, ...], list[Finding]] = {}
+    for one in found:
+        own = rows.setdefault((one.subject, one.ipc, one.facts["fingerprints"]["train"], one.tested_on), [])
+        if all(one.seed != other.seed for other in own):
+            own.append(one)
+    return list(rows.values())
+
+
+def scale_text(row: Row) -> str:
+    """Width, teachers, iterations and students in words."""
+    network, distill, pretrain = row.network, row.config["distill"], row.config["pretrain"]
+    parts = [str(network["name"])]
+    if network["name"] == "convnet":
+        parts = [f"ConvNet-{network['depth']} of width {network['width']}"]
+    if distill.get("teacher_schedule"):
+        duration = Duration.told(pretrain)
+        parts.append(f"{pretrain['teachers']} teachers of {duration}")
+        parts.append(f"{distill['iterations']:,} iterations")
+    parts.append(f"students of {row.config['evaluate']['steps']:,} steps")
+    sets = "" if row.is_full_data else f"{len(row.sets)} sets × "
+    return f"{', '.join(parts)}; {sets}{len(row.sets[0].students)} students"
+
+
+def _scaled(row: Row, scale: Scale | None) -> Row:
+    missing = scale_differences(row)
+    if scale == "full" and missing:
+        raise CsdmError(f"--scale full: these settings are not the papers': {'; '.join(missing)}")
+    return replace(row, scale=scale or ("reduced" if missing else "full"), scale_text=scale_text(row))
+
+
+def _numerics(found: Finding) -> dict[Computing, Numerics]:
+    """What teachers, distillation and students tell of theirs, unless they are plain."""
+    told: dict[Computing, Any] = {"distill": found.origin.get("numerics"), "evaluate": found.protocol.get("numerics")}
+    told["pretrain"] = (found.origin.get("teachers") or {}).get("numerics")
+    read = {part: TypeAdapter(Numerics).validate_python(value) for part, value in told.items() if value}
+    return {part: own for part, own in read.items() if own != PLAIN}
+
+
+def _data(found: Finding) -> Data:
+    facts = found.facts
+    return Data(
+        dataset=facts["dataset"],
+        imbalance=facts["imbalance"],
+        counts=tuple(facts["counts"]),
+        split=facts["split"],
+        jpeg=facts["jpeg"],
+        origin=facts["origin"],
+        fingerprints=dict(facts["fingerprints"]),
+        tested_on="dev" if found.tested_on == "dev" else "test",
+    )
+
+
+def students_of(evaluation: Mapping[str, Any], counts: Sequence[int]) -> tuple[Student, ...]:
+    """The students of an :class:`~csdm_cli.evaluation.results.Evaluation`, given as JSON values."""
+    groups, students = group_of_classes(counts), []
+    for value in evaluation["students"]:
+        run = StudentRun.from_dict(value)
+        scores = Scores.of(run.confusion, groups)
+        students.append(Student(scores.accuracy, run.best_on_test, scores.per_class))
+    return tuple(students)
+
+
+def _measured(found: Finding) -> Measured:
+    run_key = found.origin.get("run") if found.method else None
+    return Measured(
+        seed=found.seed,
+        students=students_of(found.evaluation, found.facts["counts"]),
+        storage_bytes=found.storage_bytes,
+        images_sha256=found.images_sha256,
+        run=run_key,
+        making=found.making,
+        judging=found.judging,
+    )

@@ -1,0 +1,58 @@
+"""From what a run tells of itself to the settings that repeat it, by section of params.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from csdm_cli.names import LabelKind, Profile
+from csdm_cli.networks.spec import default_depth
+from csdm_cli.settings import sections
+from csdm_cli.settings.units import in_units
+from csdm_cli.training.recipe import Duration
+
+
+def make_lt_section(data: Mapping[str, Any]) -> dict[str, Any]:
+    """``make_lt`` from the facts of a long-tailed set's manifest."""
+    explicit = data["profile"] == Profile.explicit
+    settings = sections.MakeLt.model_validate(
+        {name: data[name] for name in ("dataset", "profile", "imbalance", "class_order", "split", "size", "seed")}
+        | {"dev": data["dev_per_class"]}
+        | ({"counts": list(data["counts"])} if explicit else {"n_max": data["n_max"]})
+        | ({"data_dir": "."} if data["dataset"] == "folder" else {})
+    )
+    return settings.model_dump(mode="json") | {"data_dir": None}
+
+
+def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, Any]) -> dict[str, Any]:
+    """``pretrain`` from a pool's description; without one, from the students' ``network`` alone."""
+    spec = teachers["spec"] if teachers else network
+    depth = spec["depth"] if spec["depth"] != default_depth(spec["size"]) else None
+    given = {name: spec[name] for name in ("width", "norm", "pooling")} | {"network": spec["name"], "depth": depth}
+    if teachers:
+        given |= {name: teachers[name] for name in ("teachers", "loss", "trajectory", "seed")}
+        given |= Duration.told(teachers).as_dict()
+        own = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
+        given |= {name: teachers["recipe"][name] for name in own}
+    return sections.Pretrain.model_validate(given).model_dump(mode="json")
+
+
+def evaluate_section(
+    protocol: Mapping[str, Any], network: Mapping[str, Any], tested_on: str, labels: str
+) -> dict[str, Any]:
+    """``evaluate`` from the protocol that students were taught by; ``network`` is the teachers'."""
+    other = protocol["network"]["name"] if protocol["network"]["name"] != network["name"] else None
+    recipe = {
+        name: protocol["recipe"][name] for name in ("lr", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
+    }
+    given = {name: protocol[name] for name in ("students", "steps", "seed", "test_points")}
+    settings = sections.Evaluate.model_validate(
+        recipe | given | {"network": other, "labels": labels, "split": tested_on, "controls": False}
+    )
+    return settings.model_dump(mode="json")
+
+
+def selection_section(method: str, ipc: int, factor: int) -> dict[str, Any]:
+    """``distill`` for a control that was measured beside another set: a selection, for all real images the cheapest."""
+    settings = sections.Distill(method=method, ipc=ipc, factor=factor, labels=LabelKind.hard)
+    return in_units(settings.model_dump(mode="json"))

@@ -1,0 +1,120 @@
+"""Settings as the commands a person would type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from csdm_cli.errors import UsageError
+from csdm_cli.ledger.row import Computing, SectionName
+from csdm_cli.methods.contract import Method, OptimisedMethod
+from csdm_cli.names import LabelKind
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.choose import choose, make_method, needs_teachers, settled
+from csdm_cli.runs.long_tail import default_folder
+from csdm_cli.settings import sections as config
+
+SEED = "SEED"  # stands for each set's
+
+
+def typed_commands(
+    sections: Mapping[SectionName, Mapping[str, Any]],
+    origin: str,
+    sets: int,
+    numerics: Mapping[Computing, Numerics] = MappingProxyType({}),
+) -> tuple[str, ...]:
+    """What a person types for the settings of a row, with ``SEED`` in the place of each set's.
+
+    Sets that no teacher looked at are made and judged by compare, which alone can name their students' network.
+
+    Args:
+        sections: make_lt, pretrain, distill and evaluate, in the units of today.
+        origin: kind of the data's source, which tells whether a folder of data must be named.
+        sets: how many there are.
+        numerics: of what was not computed plainly.
+    """
+    teaching = _numerics_options(numerics.get("pretrain", PLAIN))
+    distilling, judging = (_numerics_options(numerics.get(part, PLAIN)) for part in ("distill", "evaluate"))
+    own_data = {"data_dir": "DIR"} if origin not in ("torchvision", "scikit-learn") else {}
+    make_lt = config.MakeLt.model_validate(dict(sections["make_lt"]) | own_data)
+    pretrain = config.Pretrain.model_validate(dict(sections["pretrain"]))
+    distill = config.Distill.model_validate(dict(sections["distill"]) | {"seed": 0})
+    judged = config.Evaluate.model_validate(dict(sections["evaluate"]) | {"labels": None, "controls": True})
+    data = str(default_folder(make_lt.model_copy(update={"data_dir": None})))
+    first = ["csdm make-lt", str(make_lt.dataset), *_given(make_lt, {"dataset"}), f"--out {data}"]
+    method = make_method(distill)
+    if distill.labels is not LabelKind.soft and not needs_teachers(method):
+        network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))
+        chosen = [f"--set {name}" for name in (*_set("pretrain", network), *_set("evaluate", judged))]
+        factor = [f"--set distill.factor={distill.factor}"] if distill.factor != config.Distill().factor else []
+        last = ["csdm compare", f"--data {data} --methods {distill.method} --ipc {distill.ipc} --seeds {sets}"]
+        return " ".join(first), " ".join([*last, *chosen, *(factor if _reads_factor(method) else []), *judging])
+    own = [*_given(_without_idle(distill)), "--teachers teachers", f"--seed {SEED} --out set-{SEED}"]
+    lines = (
+        first,
+        ["csdm pretrain", data, *_given(pretrain), "--out teachers", *teaching],
+        ["csdm distill", data, *own, *distilling],
+        ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(judged), *judging],
+    )
+    return tuple(" ".join(line) for line in lines)
+
+
+_NETWORK = ("network", "width", "depth", "norm", "pooling")
+
+
+def _defaults(section: type[config.Section], kept: set[str]) -> dict[str, Any]:
+    """The defaults of all fields but the ``kept`` ones."""
+    return {name: getattr(section(), name) for name in section.model_fields if name not in kept}
+
+
+def _set(name: str, section: config.Section) -> list[str]:
+    """The settings that make ``section`` from the defaults, as compare takes them."""
+    defaults = type(section)()
+    changed = [field for field in type(section).model_fields if getattr(section, field) != getattr(defaults, field)]
+    return [f"{name}.{field}={getattr(section, field)}" for field in changed if getattr(section, field) is not None]
+
+
+def _numerics_options(own: Numerics) -> list[str]:
+    """What asks for them."""
+    precision = [f"--precision {own.precision}"] if own.precision != PLAIN.precision else []
+    switches = {"--channels-last": own.channels_last, "--compile": own.compiled}
+    return precision + [flag for flag, on in switches.items() if on]
+
+
+def _reads_factor(method: Method) -> bool:
+    return isinstance(method, OptimisedMethod) or method.reads_factor
+
+
+def _given(section: config.Section, without: set[str] | None = None) -> list[str]:
+    """The options that make ``section`` from the defaults."""
+    defaults, found = type(section)(), []
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if name in (without or ()) or value is None or value == getattr(defaults, name):
+            continue
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            found.append(f"--{flag}" if value else f"--no-{flag}")
+        elif isinstance(value, dict):
+            found += [f"--{flag} {key}={item}" for key, item in value.items()]
+        elif isinstance(value, list):
+            found.append(f"--{flag} {','.join(map(str, value))}")
+        else:
+            found.append(f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}")
+    return found
+
+
+def _without_idle(settings: config.Distill) -> config.Distill:
+    """``settings`` without what a method refuses to be told, and without what it would choose itself."""
+    defaults = config.Distill(method=settings.method, option=settings.option)
+    for name in type(settings).model_fields:
+        try:
+            choose(config.Params().model_copy(update={"distill": settings}), frozenset({name}))
+        except UsageError:
+            settings = settings.model_copy(update={name: getattr(defaults, name)})
+    for name in ("labels", "real", "teacher_schedule", "calibration"):
+        chosen = settled(settings.model_copy(update={name: None}), make_method(settings))
+        if getattr(chosen, name) == getattr(settings, name):
+            settings = settings.model_copy(update={name: None})
+    return settings

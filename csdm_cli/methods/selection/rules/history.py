@@ -1,0 +1,75 @@
+"""What a network gets right while it learns, and what it forgets (Toneva et al. 2019)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from csdm_cli.display.console import progress
+from csdm_cli.names import TeacherLoss
+from csdm_cli.networks import build
+from csdm_cli.seeds import derive_seed
+from csdm_cli.teachers.teaching import Lesson
+from csdm_cli.training.batches import Examples
+from csdm_cli.training.inference import predict
+from csdm_cli.training.loop import Moment, train
+from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
+
+
+def learning_history(lesson: Lesson, seed: int, *, quiet: bool = True) -> Tensor:
+    """Train one network and note after every epoch which of its training images it gets right.
+
+    Images are judged as they are, without augmentation, all by the same weights.
+
+    Args:
+        lesson: what is learnt, and how.
+        seed: of the weights and the training.
+        quiet: show no progress.
+
+    Returns:
+        (epochs, N) bool, on the CPU.
+
+    Raises:
+        CsdmError: if training diverges or a class has no image.
+    """
+    data = lesson.data
+    network = build(lesson.spec, derive_seed(seed, "weights")).to(data.images.device)
+    prior = log_prior(data.counts).to(network.classifier.weight)
+    lowered = prior if lesson.loss is TeacherLoss.logit_adjustment else torch.zeros_like(prior)
+    loss = balanced_softmax(data.counts) if lesson.loss is TeacherLoss.balanced_softmax else cross_entropy
+    right: list[Tensor] = []
+    with progress("learning history", max(lesson.ends), quiet=quiet) as task:
+
+        def after(moment: Moment) -> None:
+            task.update(moment.step, loss=moment.loss)
+            if moment.step in lesson.ends:
+                logits = predict(moment.network, data.images, data.mean, data.std) - lowered
+                right.append((logits.argmax(1) == data.labels).cpu())
+
+        examples = Examples(data.images, data.labels, data.mean, data.std)
+        train(
+            network, examples, lesson.recipe, max(lesson.ends), derive_seed(seed, "training"), loss=loss, on_step=after
+        )
+    return torch.stack(right)
+
+
+def forgetting_events(right: Tensor) -> Tensor:
+    """How often an image was right at one visit and wrong at the next: (visits, n) bool -> (n,) int64."""
+    return (right[:-1] & ~right[1:]).sum(0)
+
+
+def by_forgetting(right: Tensor, never_learned_first: bool, order: Tensor) -> Tensor:
+    """Images from the most forgetting events to the fewest.
+
+    Args:
+        right: (visits, n) bool: was the image right?
+        never_learned_first: whether an image that was never right counts as forgotten infinitely often, or never.
+        order: (n,) a permutation: of images with equally many events, which comes first.
+
+    Returns:
+        (n,) positions.
+    """
+    events = forgetting_events(right).double()
+    if never_learned_first:
+        events[~right.any(0)] = torch.inf
+    return order[events[order].argsort(descending=True, stable=True)]

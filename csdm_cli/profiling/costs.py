@@ -1,0 +1,140 @@
+"""What an iteration costs: time, split by phase, and memory."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from csdm_cli.device import peak_memory
+from csdm_cli.distillation.pixels import Pixels
+from csdm_cli.distillation.real_side import RealSide
+from csdm_cli.distillation.step import Matching
+
+FORWARD, BACKWARD = "network forward", "network backward"
+NETWORK_PHASES = (FORWARD, BACKWARD)
+PHASES = ("real side", "augmentation", FORWARD, "spectral", BACKWARD, "optimiser")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The cost of one iteration.
+
+    Attributes:
+        seconds: every timed iteration.
+        phases: median seconds per phase of an iteration run with its phases kept apart.
+        images: decoded images that one iteration passes through the network.
+        peak_bytes: highest memory during the timed iterations; None where the system cannot tell.
+    """
+
+    seconds: tuple[float, ...]
+    phases: dict[str, float]
+    images: int
+    peak_bytes: int | None
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """First and last decile of the timed iterations."""
+        ordered = sorted(self.seconds)
+        tenth = len(ordered) // 10
+        return ordered[tenth], ordered[-1 - tenth]
+
+
+class Clock:
+    """Adds up the time spent in named phases; waits for the device at their borders."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def now(self) -> float:
+        """Seconds, once the device has done all it was given."""
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter()
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Add the block's time to ``name``."""
+        start = self.now()
+        yield
+        self.seconds[name] += self.now() - start
+
+
+def measure(
+    iterate: Callable[[int], object],
+    pixels: Pixels,
+    matching: Matching,
+    real: RealSide,
+    *,
+    iterations: int,
+    warmup: int,
+) -> Cost:
+    """Time ``iterations`` whole iterations, then as many with their phases apart."""
+    device = pixels.images.device
+    clock = Clock(device)
+    for step in range(warmup):
+        iterate(step)
+        matching.method.after_step(step)
+    seconds = []
+    with peak_memory(device) as peak:
+        for step in range(iterations):
+            start = clock.now()
+            iterate(step)
+            matching.method.after_step(step)
+            seconds.append(clock.now() - start)
+    runs: dict[str, list[float]] = defaultdict(list)
+    for step in range(iterations):
+        apart = Clock(device)
+        phased_iteration(pixels, matching, real, step, apart)
+        matching.method.after_step(step)
+        for name in PHASES:
+            runs[name].append(apart.seconds[name])
+    phases = {name: statistics.median(runs[name]) for name in PHASES}
+    return Cost(tuple(seconds), phases, matching.formation.decoded, peak.bytes)
+
+
+def phased_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: int, clock: Clock) -> None:
+    """The batched iteration with the graph cut between its phases; the gradient is the same.
+
+    Chunks are of whole classes here: a class over the memory budget is not cut further.
+    """
+    shape, layout = matching.formation, matching.layout
+    with clock.phase("real side"):
+        look = real.at(step)
+    for first in range(0, shape.classes, layout.classes):
+        last = min(first + layout.classes, shape.classes)
+        with clock.phase("augmentation"):
+            seen = matching.see(pixels.images[first * shape.ipc : last * shape.ipc], look.view.theta, first)
+        with clock.phase(FORWARD):
+            leaf = _cut(seen)
+            sights = matching.through(look, leaf)
+        with clock.phase("spectral"):
+            leaves = {sight: _cut(value) for sight, value in sights.items()}
+            terms = matching.terms(leaves, look, step, first, last)
+            torch.stack(list(terms.values())).sum().backward()
+        with clock.phase(BACKWARD):
+            reached = {sight: own.grad for sight, own in leaves.items() if own.grad is not None}
+            torch.autograd.backward([sights[sight] for sight in reached], list(reached.values()))
+        with clock.phase("augmentation"):
+            seen.backward(leaf.grad)
+    with clock.phase("optimiser"):
+        pixels.step(step)
+    if matching.method.answers:
+        with clock.phase("network forward"):
+            matching.answer(pixels.images, look, step)
+
+
+def _cut(tensor: Tensor) -> Tensor:
+    return tensor.detach().requires_grad_(True)

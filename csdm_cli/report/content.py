@@ -1,0 +1,316 @@
+"""What ``csdm report --html`` puts on its page, read from the files that other commands left."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from csdm_cli.artifacts.distilled import Distilled, stored_bytes
+from csdm_cli.artifacts.file import FILE_NAME, load_distilled
+from csdm_cli.artifacts.judged import Judged, read_judged
+from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
+from csdm_cli.display.report_page import (
+    Bar,
+    Chart,
+    ClassShown,
+    Confusion,
+    Curves,
+    Facts,
+    Gallery,
+    Line,
+    Page,
+    Picture,
+    Table,
+)
+from csdm_cli.errors import CsdmError
+from csdm_cli.evaluation.scores import Summary, half_width
+from csdm_cli.images.initial import to_uint8
+from csdm_cli.report.commands import commands_of
+from csdm_cli.report.facts import cost_of, provenance_of
+
+NEAR = ("distilled", "evaluate", "cross_arch", "compare")  # folders within a run's folder that belong to it
+MOST_PICTURES = 1000  # of a set on a page
+MOST_CONFUSED = 100  # classes of a confusion matrix
+GROUPS = {"accuracy": "all classes", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the named files and folders hold.
+
+    Attributes:
+        sets: distilled sets by file.
+        judged: evaluations by folder.
+        others: metrics of cross-arch and compare by folder.
+        losses: curves of the loss, as numbers where they were kept, else as pictures.
+    """
+
+    sets: dict[Path, Distilled]
+    judged: dict[Path, Judged]
+    others: dict[Path, dict[str, Any]]
+    losses: tuple[Curves | Picture, ...]
+
+    def set_of(self, judged: Judged) -> tuple[Path, Distilled] | None:
+        """The set that an evaluation judged, if it is here."""
+        return next(((file, one) for file, one in self.sets.items() if judged.belongs_to(one)), None)
+
+
+def gather(paths: Sequence[Path]) -> Found:
+    """Read distilled sets and results in ``paths`` and in the folders within them that commands write to.
+
+    A folder of results alone brings the set that it judged, where that lies beside it.
+
+    Raises:
+        CsdmError: if a path is missing, a file is damaged, or nothing is there.
+    """
+    if missing := [path for path in paths if not path.exists()]:
+        raise CsdmError(f"there is no file or folder {missing[0]}")
+    folders = [place for path in paths for place in _places(path)]
+    files = [path for path in paths if path.is_file()] + [folder / FILE_NAME for folder in folders]
+    judged = {folder: found for folder in folders if (found := read_judged(folder)) is not None}
+    sets = {file: load_distilled(file) for file in dict.fromkeys(files) if file.is_file()}
+    for folder, found in judged.items():
+        if not any(found.belongs_to(one) for one in sets.values()):
+            sets |= _judged_set(folder, found)
+    others = {folder: metrics for folder in folders if folder not in judged and (metrics := _metrics(folder))}
+    if not (sets or judged or others):
+        raise CsdmError(f"no results in {', '.join(map(str, paths))}: name what distill, evaluate or cross-arch wrote")
+    losses = tuple(curve for file in sets if (curve := _loss(file.parent)) is not None)
+    return Found(sets, judged, others, losses)
+
+
+def page_of(found: Found) -> Page:
+    """Everything found, in the words and numbers of the page."""
+    judged = list(found.judged.items())
+    confusions = [_confusion(folder, one, len(judged) > 1) for folder, one in judged]
+    return Page(
+        title=_title(found),
+        headline=tuple(_headline(found)),
+        galleries=tuple(_gallery(file, one, found) for file, one in found.sets.items()),
+        accuracy=tuple(part for folder, one in judged for part in _accuracy(folder, one, len(judged) > 1)),
+        classes=tuple(_per_class(folder, one, found, len(judged) > 1) for folder, one in judged),
+        confusions=tuple(matrix for matrix in confusions if matrix is not None),
+        others=tuple(chart for folder, metrics in found.others.items() for chart in _elsewhere(folder, metrics)),
+        losses=found.losses,
+        facts=tuple(_facts(found)),
+        commands=tuple(commands_of(found.sets, found.judged)),
+    )
+
+
+def _places(path: Path) -> list[Path]:
+    """The folders to look into for a named file or folder, each once, in the order of the page."""
+    start = path.parent if path.is_file() else path
+    within = [start / name for name in NEAR] + [start / "distilled" / name for name in NEAR[1:]]
+    return [start, *(folder for folder in within if folder.is_dir())]
+
+
+def _judged_set(folder: Path, judged: Judged) -> dict[Path, Distilled]:
+    """The set that ``judged`` speaks of, from the folders where it may lie."""
+    for file in (folder.parent / FILE_NAME, folder.parent / "distilled" / FILE_NAME):
+        if file.is_file() and judged.belongs_to(one := load_distilled(file)):
+            return {file: one}
+    return {}
+
+
+def _metrics(folder: Path) -> dict[str, Any] | None:
+    """What cross-arch or compare wrote to ``folder``: rows of scores, or tables of such rows."""
+    place = folder / "metrics.json"
+    if not place.is_file():
+        return None
+    try:
+        found = json.loads(place.read_bytes())
+        for scores in found.values():
+            for row in [scores] if "accuracy" in scores else scores.values():
+                row["accuracy"]["mean"]  # what charts are made of
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CsdmError(f"{place} is damaged: run the command that wrote it again") from error
+    return dict(found)
+
+
+def _loss(folder: Path) -> Curves | Picture | None:
+    """The loss of the distillation that wrote to ``folder``."""
+    table, picture, title = folder / "loss.csv", folder / "loss.png", f"Loss of {folder}"
+    if table.is_file():
+        try:
+            rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+            names = [name for name in rows[0] if name != "step"]
+            return Curves(title, tuple(Line(name, tuple(float(row[name]) for row in rows)) for name in names))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise CsdmError(f"{table} is damaged: delete it, or distil again") from error
+    return Picture(picture.read_bytes(), title) if picture.is_file() else None
+
+
+def _title(found: Found) -> str:
+    names = [
+        f"{one.dataset.name} by {one.provenance.method}, {one.ipc_text} images per class" for one in found.sets.values()
+    ]
+    return "; ".join(dict.fromkeys(names)) or "Results"
+
+
+def _headline(found: Found) -> Iterable[tuple[str, str]]:
+    if found.judged:
+        metrics = next(iter(found.judged.values())).metrics
+        accuracy = _bar("", metrics["accuracy"])
+        yield f"{accuracy.text} %", f"accuracy on the {metrics.get('split', 'test')} set"
+        if "tail" in metrics:
+            yield f"{_bar('', metrics['tail']).mean:.1f} %", "accuracy of tail classes"
+        if metrics.get("share_of_gap_closed") is not None:
+            yield f"{metrics['share_of_gap_closed']:.2f}", "of the gap from random images to all images closed"
+    for file, one in list(found.sets.items())[:1]:
+        yield f"{len(one.images):,}", f"stored images instead of {sum(one.dataset.counts):,}"
+        if record := read_sidecar(file):
+            yield _duration(record), "to distil, without teachers"
+
+
+def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
+    """Classes from head to tail, each with as many of its stored images as the page has room for."""
+    data, starts = distilled.dataset, [0, *np.cumsum(distilled.ipc).tolist()]
+    images = to_uint8(distilled.unit_images())
+    each = max(1, MOST_PICTURES // data.classes)
+    classes = []
+    for room, label in enumerate(_head_to_tail(data.counts)):
+        rows = range(starts[label], min(starts[label + 1], starts[label] + each)) if room < MOST_PICTURES else ()
+        shown = tuple(
+            Picture(
+                _png(images[row]),
+                f"{data.class_names[label]}, image {row - starts[label] + 1} of {distilled.ipc[label]}",
+                images.shape[-1],
+            )
+            for row in rows
+        )
+        classes.append(ClassShown(data.class_names[label], data.counts[label], distilled.ipc[label], shown))
+    notes = []
+    if distilled.decoding.factor > 1:
+        notes.append(f"Every stored image holds {distilled.decoding.per_image} training images.")
+    if max(distilled.ipc) > each:
+        notes.append(f"The first {each} images of each class are shown.")
+    if distilled.empty_classes:
+        notes.append(f"The set has no image of {', '.join(distilled.empty_classes)}.")
+    return Gallery(f"{data.name} by {distilled.provenance.method}: {file}", tuple(classes), tuple(notes))
+
+
+def _accuracy(folder: Path, judged: Judged, several: bool) -> list[Chart | Table]:
+    metrics, protocol = judged.metrics, judged.details["protocol"]
+    own = f"{metrics.get('method', 'this set')} ({metrics.get('labels', 'hard')} labels)"
+    rows = {own: metrics} | dict(metrics.get("controls", {}))
+    bars = tuple(_bar(name, row["accuracy"], own=name == own) for name, row in rows.items())
+    network = protocol.get("network") or {}
+    caption = (
+        f"In % of the {metrics.get('split', 'test')} images, with the 95 % interval of the mean over"
+        f" {protocol.get('students')} students: {network.get('name')} of width {network.get('width')},"
+        f" {protocol.get('steps')} steps."
+    )
+    if metrics.get("share_of_gap_closed") is not None:
+        best = metrics.get("best_full_control")
+        caption += f" Share of the gap closed between random images and {best}: {metrics['share_of_gap_closed']:.2f}."
+    cells = [(name, *(_cell(row.get(key)) for key in GROUPS)) for name, row in rows.items()]
+    place = f": {folder}" if several else ""
+    return [
+        Chart(f"The set beside its controls{place}", bars, caption),
+        Table(
+            "Head, medium and tail classes",
+            ("trained on", *GROUPS.values()),
+            tuple(cells),
+            "Mean ± standard deviation over students, in %. Head and tail: the 30 % of classes with most and fewest.",
+        ),
+    ]
+
+
+def _per_class(folder: Path, judged: Judged, found: Found, several: bool) -> Chart:
+    row = next(iter(judged.details["rows"].values()))
+    names, known = judged.details["class_names"], found.set_of(judged)
+    counts = (judged.details.get("measured") or {}).get("data", {}).get("counts")
+    if counts is None:
+        counts = known[1].dataset.counts if known else [0] * len(names)
+    bars = []
+    for label in _head_to_tail(counts):
+        score = row["per_class"][label]
+        if score is None:
+            continue
+        summary = Summary(100 * score["mean"], score["std"] and 100 * score["std"], score["count"])
+        bars.append(Bar(f"{names[label]} ({counts[label]:,})", summary.mean, half_width(summary), own=True))
+    place = f": {folder}" if several else ""
+    return Chart(
+        f"Accuracy of each class, head to tail{place}",
+        tuple(bars),
+        "In %; in brackets: real training images of the class.",
+    )
+
+
+def _confusion(folder: Path, judged: Judged, several: bool) -> Confusion | None:
+    names = judged.details["class_names"]
+    if len(names) > MOST_CONFUSED:
+        return None
+    counts = next(iter(judged.details["rows"].values()))["confusion"]
+    shares = tuple(tuple(count / max(1, sum(row)) for count in row) for row in counts)
+    title = f"What students take for what{f': {folder}' if several else ''}"
+    return Confusion(title, tuple(names), shares)
+
+
+def _elsewhere(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
+    """Of cross-arch one chart; of compare one for each table."""
+    if all("accuracy" in row for row in metrics.values()):
+        bars = []
+        for name, row in metrics.items():
+            bars.append(_bar(f"{name}: this set", row["accuracy"], own=True))
+            if "random" in row:
+                bars.append(_bar(f"{name}: random images", row["random"]["accuracy"]))
+        return [Chart(f"Other architectures: {folder}", tuple(bars), _INTERVALS)]
+    charts = []
+    for table, rows in metrics.items():
+        ranked = sorted(rows.items(), key=lambda pair: -pair[1]["accuracy"]["mean"])
+        control = ("random", "tiled-random", "full")
+        found = [_bar(name, row["accuracy"], own=not name.startswith(control)) for name, row in ranked]
+        charts.append(Chart(f"Methods side by side: {table}", tuple(found), _INTERVALS))
+    return charts
+
+
+_INTERVALS = "In % of the test images, with the 95 % interval of the mean over all students; controls are grey."
+
+
+def _facts(found: Found) -> Iterable[Facts]:
+    for file, one in found.sets.items():
+        place = f": {file}" if len(found.sets) > 1 else ""
+        beside = [folder for folder, judged in found.judged.items() if judged.belongs_to(one)]
+        yield Facts(f"Cost{place}", cost_of(file, one, beside, stored_bytes(one)))
+        yield Facts(f"Provenance{place}", provenance_of(file, one))
+
+
+def _bar(name: str, score: Mapping[str, Any], *, own: bool = False) -> Bar:
+    summary = Summary(score["mean"], score.get("std"), score.get("students") or 1)
+    return Bar(name, summary.mean, half_width(summary), own)
+
+
+def _cell(score: Mapping[str, Any] | None) -> str:
+    if not score or score.get("mean") is None:
+        return "–"
+    return f"{score['mean']:.1f}" + ("" if score.get("std") is None else f" ± {score['std']:.1f}")
+
+
+def _head_to_tail(counts: Sequence[int]) -> list[int]:
+    return sorted(range(len(counts)), key=lambda label: (-counts[label], label))
+
+
+def _duration(record: RunRecord) -> str:
+    seconds = record.wall_seconds
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _png(image: Tensor) -> bytes:
+    """(C, h, w) uint8 as a file; of other than 1 or 3 channels the first is shown."""
+    from PIL import Image
+
+    pixels = image.permute(1, 2, 0).numpy()
+    buffer = io.BytesIO()
+    Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).save(buffer, "PNG")
+    return buffer.getvalue()

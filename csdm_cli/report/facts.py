@@ -1,0 +1,70 @@
+"""Cost and provenance of a distilled set as rows of names and texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.run_record import read_sidecar
+
+Rows = tuple[tuple[str, str], ...]
+
+
+def cost_of(file: Path, distilled: Distilled, judged_in: Sequence[Path], stored: int) -> Rows:
+    """Storage beside that of the real images, and time, memory and machine where they were recorded."""
+    data = distilled.dataset
+    real = sum(data.counts) * len(data.mean) * distilled.decoding.size**2
+    share = f", {100 * stored / real:.2g} % of the {_size(real)} of all real images" if real else ""
+    rows = [("images and labels", f"{_size(stored)} as stored{share}")]
+    if record := read_sidecar(file):
+        machine = record.machine.gpu or f"{record.machine.processor}, {record.machine.threads} threads"
+        steps = f" for {record.iterations:,} steps" if record.iterations else ""
+        rows.append(("distilling", f"{record.wall_seconds:,.0f} s{steps}, without teachers"))
+        rows.append(("memory", f"{_size(record.peak_memory_bytes)} at the peak"))
+        rows.append(("machine", machine))
+    for folder in judged_in:
+        seconds = _evaluation_seconds(folder)
+        if seconds is not None:
+            rows.append(("evaluation", f"{seconds:,.0f} s, in {folder}"))
+    return tuple(rows)
+
+
+def provenance_of(file: Path, distilled: Distilled) -> Rows:
+    """Method, settings, data and code, with the hash of the file."""
+    origin, data = distilled.provenance, distilled.dataset
+    rows = [
+        ("file", str(file)),
+        ("sha256", sha256(file.read_bytes()).hexdigest()),
+        ("method", f"{origin.method}, seed {origin.seed}"),
+        ("data", f"{data.name}, {sum(data.counts):,} images of {data.classes} classes"),
+        ("training set", data.train_fingerprint or "unknown"),
+        ("code", f"{origin.source}; " + ", ".join(f"{name} {text}" for name, text in origin.versions.items())),
+    ]
+    if (record := read_sidecar(file)) and record.code:
+        rows.append(("commit", record.code.commit + (" with local changes" if record.code.dirty else "")))
+    rows += [(name, _text(value)) for name, value in origin.config.items() if value not in (None, {}, [])]
+    return tuple(rows)
+
+
+def _evaluation_seconds(folder: Path) -> float | None:
+    try:
+        return float(json.loads((folder / "evaluate.run.json").read_bytes())["evaluate"]["wall_seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # a record of cost is good to have, no more
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(item)}" for name, item in value.items() if item not in (None, {}, []))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _size(count: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} B"

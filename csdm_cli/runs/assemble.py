@@ -1,0 +1,164 @@
+"""From settings to the engine's objects: what distill, profile and the benchmarks set up alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from csdm_cli.distillation.balance import weight_of
+from csdm_cli.distillation.bank import BankedRealSide, BankPlan, build_bank
+from csdm_cli.distillation.layout import Formation, _layout, _share, activation_bytes
+from csdm_cli.distillation.pixels import PixelPlan, Pixels
+from csdm_cli.distillation.real_side import FreshRealSide, RealSide
+from csdm_cli.distillation.sharded import shared_iteration
+from csdm_cli.distillation.step import Matching, batched_iteration
+from csdm_cli.distillation.textbook import textbook_iteration
+from csdm_cli.images.augment import parse_strategy
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.images.initial import initial_images
+from csdm_cli.methods.contract import Context, OptimisedMethod
+from csdm_cli.names import Engine
+from csdm_cli.names import RealSide as RealSideName
+from csdm_cli.networks.numerics import PLAIN, Numerics, tuned_for_any_number
+from csdm_cli.parallel.class_shares import Share
+from csdm_cli.parallel.ranks import ALONE, Ranks
+from csdm_cli.runs.choose import settled
+from csdm_cli.seeds import derive_seed
+from csdm_cli.settings import sections
+from csdm_cli.settings.fields import ratio
+from csdm_cli.teachers.networks import Lens, tuned
+from csdm_cli.teachers.pool import TeacherPool
+from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A distillation run, ready to iterate.
+
+    Attributes:
+        share: whose classes the pixels are, where several ranks share them; None for all.
+    """
+
+    method: OptimisedMethod
+    formation: Formation
+    pixels: Pixels
+    lens: Lens
+    real: RealSide
+    matching: Matching
+    iterate: Callable[[int], dict[str, Tensor]]
+    share: Share | None = None
+
+    @property
+    def calibration(self) -> float:
+        """The weight, whether it was given as such or as a ratio."""
+        return self.matching.calibration
+
+
+def assemble(
+    settings: sections.Distill,
+    method: OptimisedMethod,
+    data: ImageSet,
+    pool: TeacherPool,
+    cache: Path,
+    *,
+    quiet: bool = False,
+    memory_budget: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    numerics: Numerics = PLAIN,
+    ranks: Ranks = ALONE,
+    kept: Callable[[Callable[[], float]], float] = lambda measure: measure(),
+) -> Assembly:
+    """Set up a run on the device of ``data``, or this rank's share of it; builds what is missing of the bank.
+
+    ``memory_budget`` bounds the bytes of activations alive at a time. The real side computes as the
+    synthetic one does, in pieces of one shape.
+    ``kept`` is asked for the weight that a ratio of calibration comes to, and given what measures it.
+    """
+    device, settings = data.images.device, settled(settings, method)
+    formation = Formation(data.classes, settings.ipc, settings.factor, data.size, data.mean, data.std)
+    seen = data if settings.real is RealSideName.fresh else None
+    method.prepare(Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen))
+    bare = method.lens(Lens(pool, device, dtype, numerics.memory_format))
+    lens = tuned(bare, numerics)
+    per_image = activation_bytes(
+        tuned(bare, numerics.eager).final(0), (data.channels, data.size, data.size), device, dtype
+    )
+    layout = _layout(formation, per_image, memory_budget, device)
+    share = _share(ranks, formation, layout, device)
+    seeing = tuned_for_any_number(bare, numerics)
+    real = _real_side(settings, method, data, pool, seeing, cache, dtype, numerics, quiet, share)
+    assert settings.calibration is not None
+    matching = Matching(method, formation, lens, 0.0, layout)
+    start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)
+    plan = PixelPlan(
+        *(settings.optimizer, settings.lr, settings.schedule, settings.iterations),
+        *(settings.average, settings.weight_decay),
+    )
+    if share is not None:
+        start = start[share.first * settings.ipc : share.last * settings.ipc]
+    pixels = Pixels(start.to(device), plan)
+    matching.calibration = _calibration(settings, matching, real, pixels, kept)
+    iterate: Callable[[int], dict[str, Tensor]] = partial(batched_iteration, pixels, matching, real)
+    if share is not None:
+        iterate = partial(shared_iteration, pixels, share, matching, real)
+    if settings.engine is Engine.textbook:
+        iterate = partial(textbook_iteration, pixels, method, formation, lens, real, matching.calibration)
+    return Assembly(method, formation, pixels, lens, real, matching, iterate, share)
+
+
+def _calibration(
+    settings: sections.Distill,
+    matching: Matching,
+    real: RealSide,
+    pixels: Pixels,
+    kept: Callable[[Callable[[], float]], float],
+) -> float:
+    """The weight that was given, or that the ratio asked for comes to with these pixels."""
+    assert settings.calibration is not None
+    asked = ratio(settings.calibration)
+    if asked is None:
+        return float(settings.calibration)
+    return kept(lambda: weight_of(asked, matching, real, pixels.images, settings.iterations))
+
+
+def _real_side(
+    settings: sections.Distill,
+    method: OptimisedMethod,
+    data: ImageSet,
+    pool: TeacherPool,
+    lens: Lens,
+    cache: Path,
+    dtype: torch.dtype,
+    numerics: Numerics,
+    quiet: bool,
+    share: Share | None,
+) -> RealSide:
+    request = method.request()
+    assert settings.teacher_schedule is not None
+    plan = ViewPlan(
+        teachers=len(lens),
+        classes=data.classes,
+        augment=parse_strategy(settings.augment),
+        augment_mode=settings.augment_mode,
+        schedule=settings.teacher_schedule,
+        epochs=pool.epochs,
+        seed=derive_seed(settings.seed, "views"),
+        resample=request.spectrum is None or request.spectrum.resample,
+    )
+    if settings.real is RealSideName.fresh:
+        own = None if share is None or method.pools_real else range(share.first, share.last)
+        fresh, batch = FreshViews(plan), settings.real_batch
+        return FreshRealSide(data, lens, fresh, request, batch, settings.seed, dtype, own, method.revise)
+    views = PooledViews(plan, settings.draws)
+    described: dict[str, Any] = asdict(plan) | {"draws": settings.draws}
+    device = data.images.device.type
+    bank = BankPlan(data.fingerprint(), pool.key, described, request, device, str(dtype), numerics.as_dict())
+    folder = cache / "bank" / bank.key
+    build_bank(folder, data, views, settings.iterations, request, lens, dtype, quiet=quiet)
+    return BankedRealSide(folder, views, request, lens, dtype, method.revise)

@@ -1,0 +1,222 @@
+"""Every open setting of a run decided, and every refusal made, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from csdm_cli.distillation.real_side import RealSide
+from csdm_cli.errors import UsageError
+from csdm_cli.methods import load, method_names
+from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
+from csdm_cli.methods.matching.csdm import CsdmParameters
+from csdm_cli.methods.regularisers.composite import regularised
+from csdm_cli.names import Engine, LabelKind, RealSide
+from csdm_cli.names import RealSide as RealSideName
+from csdm_cli.parallel import seat
+from csdm_cli.parallel.class_shares import Share
+from csdm_cli.settings import sections
+from csdm_cli.settings.fields import is_number, refuse_loose_number
+
+MOST_OF_OWN = 1e9  # the size of a method's own parameters
+
+# Settings that are parameters of some methods, csdm foremost, and mean nothing to the others.
+SHARED_PARAMETERS = frozenset(field.name for field in fields(CsdmParameters)) & set(sections.Distill.model_fields)
+
+# Settings that only optimised methods read.
+OPTIMISED_ONLY = frozenset(
+    {
+        *(
+            "initial",
+            "iterations",
+            "optimizer",
+            "lr",
+            "schedule",
+            "weight_decay",
+            "average",
+            "calibration",
+            "teacher_schedule",
+        ),
+        *("regularizer", "augment", "augment_mode", "real", "draws", "real_batch", "engine"),
+    }
+)
+
+
+def make_method(settings: sections.Distill, given: frozenset[str] = frozenset()) -> Method:
+    """The method of ``settings`` with its own parameters.
+
+    Raises:
+        UsageError: if an option ``given`` on the command line has no effect on this method, or one of its own
+            parameters is wrong.
+    """
+    cls = load(settings.method)
+    method = cls(method_parameters(cls, settings))
+    for name in sorted(given):
+        if name in SHARED_PARAMETERS and name not in parameter_names(cls):
+            owner = next(other for other in method_names() if name in parameter_names(load(other)))
+            raise UsageError(f"{_option(name)} belongs to --method {owner}; {settings.method} does not read it")
+        if name in OPTIMISED_ONLY and not isinstance(method, OptimisedMethod):
+            raise UsageError(f"{_option(name)} has no effect on {settings.method}, which optimises nothing")
+    for name in sorted((given | set(settings.option)) & method.idle_options()):
+        asked = f"--option {name}" if name in settings.option else _option(name)
+        raise UsageError(f"{asked} has no effect with the other options of {settings.method}")
+    return regularised(method, settings.regularizer) if isinstance(method, OptimisedMethod) else method
+
+
+def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
+    """An instance of the method's ``Parameters``: from the settings of that name, and from ``settings.option``.
+
+    Raises:
+        UsageError: if ``option`` names a parameter that the method does not have, or gives it a wrong value.
+    """
+    names, shared = parameter_names(cls), set(type(settings).model_fields)
+    own = sorted(names - shared)
+    for name in settings.option:
+        if name in names & shared:
+            raise UsageError(f"--option {name}: this parameter of {settings.method} is the option {_option(name)}")
+        if name not in own:
+            close = get_close_matches(name, own, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(own) or 'none'}"
+            raise UsageError(f"--option {name}: {settings.method} has no such parameter; {hint}")
+    values = {name: getattr(settings, name) for name in names & shared} | settings.option
+    _refuse_loose_numbers(cls, settings)
+    try:
+        parameters = TypeAdapter(cls.Parameters).validate_python(values)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        name = str(wrong["loc"][0])
+        raise UsageError(f"--option {name}={settings.option.get(name)}: {wrong['msg'].lower()}") from None
+    for name, given in settings.option.items():
+        value = getattr(parameters, name)
+        if isinstance(value, (int, float)) and not -MOST_OF_OWN <= value <= MOST_OF_OWN:
+            raise UsageError(f"--option {name}={given}: expected a finite number of at most {MOST_OF_OWN:g}")
+    return parameters
+
+
+def _refuse_loose_numbers(cls: MethodClass, settings: sections.Distill) -> None:
+    hints = get_type_hints(cls.Parameters, include_extras=True)
+    for name, value in settings.option.items():
+        try:
+            if is_number(hints[name]):
+                refuse_loose_number(value)
+        except PydanticCustomError as error:
+            raise UsageError(f"--option {name}={value}: expected {error.message()}") from None
+
+
+def settled(settings: sections.Distill, method: Method) -> sections.Distill:
+    """``settings`` with the method's own choice wherever the user left it open.
+
+    Raises:
+        UsageError: if a bank is asked for that cannot be.
+    """
+    chosen: dict[str, Any] = {"labels": settings.labels or method.default_labels}
+    if isinstance(method, OptimisedMethod):
+        chosen["real"] = _real_side_of(settings, method)
+        chosen["teacher_schedule"] = settings.teacher_schedule or method.default_schedule
+        if settings.calibration is None:
+            chosen["calibration"] = method.default_calibration
+    return settings.model_copy(update=chosen)
+
+
+def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealSideName:
+    """The real side asked for, or the cheapest one the method allows."""
+    if settings.engine is Engine.textbook:
+        if settings.real is RealSideName.bank:
+            raise UsageError("--engine textbook reads fresh real minibatches; drop --real bank")
+        if method.answers:
+            raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen moves all at once")
+        return RealSideName.fresh
+    if settings.real is RealSideName.bank and not method.bankable:
+        raise UsageError(f"--real bank: {settings.method} as chosen needs real images every step; use --real fresh")
+    return settings.real or (RealSideName.bank if method.bankable else RealSideName.fresh)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A method and all settings, with nothing left open; no data yet."""
+
+    method: Method
+    params: sections.Params
+
+    @property
+    def settings(self) -> sections.Distill:
+        """Those of distillation."""
+        return self.params.distill
+
+
+def choose(params: sections.Params, given: frozenset[str] = frozenset()) -> Chosen:
+    """The method of ``params.distill``, which is filled in with the method's own choices.
+
+    Raises:
+        UsageError: if a setting is wrong for the method, or one ``given`` on the command line has no effect on it.
+    """
+    method = make_method(params.distill, given)
+    settings = settled(params.distill, method)
+    refuse_idle_softening(settings, given)
+    if isinstance(method, OptimisedMethod):
+        _refuse_the_other_real_side(settings, given)
+    return Chosen(method, params.model_copy(update={"distill": settings}))
+
+
+def _refuse_the_other_real_side(settings: sections.Distill, given: frozenset[str]) -> None:
+    """Raises: UsageError if a setting of the bank is ``given`` without one, or one of minibatches with it."""
+    idle = "draws" if settings.real is RealSide.fresh else "real_batch"
+    if idle in given:
+        raise UsageError(
+            f"--{idle.replace('_', '-')} has no effect: the real side of {settings.method} as chosen is {settings.real}"
+        )
+
+
+def needs_teachers(method: Method) -> bool:
+    """Whether the method looks through networks trained on the long-tailed set."""
+    return isinstance(method, OptimisedMethod) or method.needs_teachers
+
+
+def refuse_idle_softening(settings: sections.Distill, given: frozenset[str]) -> None:
+    """Raises: UsageError if prior calibration is set, or a temperature ``given``, and the labels are hard."""
+    if settings.labels is LabelKind.soft:
+        return
+    if "temperature" in given:
+        raise UsageError(
+            f"--temperature {settings.temperature:g} changes soft labels, but the labels are {settings.labels}:"
+            " add --labels soft"
+        )
+    if settings.prior_calibration:
+        raise UsageError(
+            f"--prior-calibration {settings.prior_calibration} changes soft labels, but the labels are"
+            f" {settings.labels}: add --labels soft"
+        )
+
+
+def refuse_to_couple(settings: sections.Distill, method: Method) -> None:
+    """Raises: UsageError if torchrun started several processes, and each cannot distil classes of its own."""
+    if seat.seat() is None:
+        return
+    reason = None
+    if isinstance(method, BuildingMethod):
+        reason = f"--method {settings.method} selects its images in one process"
+    elif not method.class_separable:
+        reason = f"--method {settings.method} couples the classes, so that ranks cannot share them"
+    elif isinstance(settings.calibration, str):
+        reason = f"--calibration {settings.calibration} is measured on all classes, which one process has"
+    elif settings.engine is Engine.textbook:
+        reason = "--engine textbook is a yardstick for one process"
+    if reason:
+        raise UsageError(f"{reason}: run it without torchrun")
+
+
+def describe_share(share: Share, classes: int) -> str:
+    """How the classes are divided, in a line."""
+    text = f"{classes} classes shared among {share.world} processes, {share.chunk} at a time"
+    borders = -(-classes // share.chunk)
+    if share.world > borders:
+        text += f"; {share.world - borders} have none, for a chunk is not divided: a smaller --memory-budget makes more"
+    return text

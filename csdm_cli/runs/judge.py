@@ -1,0 +1,270 @@
+"""What evaluate and cross-arch share: a distilled set with its test images, the protocol, rows and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import RenderableType
+
+from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
+from csdm_cli.artifacts.importing import METHOD, import_foreign
+from csdm_cli.artifacts.whitening import Whitening
+from csdm_cli.data.holdout import read_test
+from csdm_cli.data.store import LongTail, find_by_fingerprint, newest_longtail, open_longtail
+from csdm_cli.display.console import note
+from csdm_cli.display.safe_text import markup
+from csdm_cli.display.tables import figures_table
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.evaluation.controls import Selection
+from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.evaluation.scores import Summary
+from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.networks import NetworkSpec
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.provenance import RECIPE, dataset_info
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.settings import sections
+from csdm_cli.storage import places
+from csdm_cli.training.recipe import Recipe
+
+COLUMNS = {"accuracy": "accuracy", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A set of another tool, as `csdm import` and `csdm evaluate --images` name it.
+
+    Attributes:
+        images: the file or folder with the images.
+        labels: the file with their labels; None: they are with the images.
+        factor: multi-formation factor.
+        normalised: whether pixels were normalised by mean and deviation; False tells that by their range.
+        whitened: whether they were ZCA-whitened.
+        experiment: which of several in one file; None takes the first.
+        method: the name of what distilled it.
+    """
+
+    images: Path
+    labels: Path | None = None
+    factor: int = 1
+    normalised: bool = False
+    whitened: bool = False
+    experiment: int | None = None
+    method: str = METHOD
+
+
+@dataclass(frozen=True)
+class Case:
+    """A distilled set and the long-tailed set it is judged on.
+
+    Attributes:
+        path: the artifact, or the other tool's images.
+    """
+
+    path: Path
+    distilled: Distilled
+    longtail: LongTail
+
+    @property
+    def selection(self) -> Selection:
+        """What the controls of this set take from the training set."""
+        origin = self.distilled.provenance
+        return Selection.like(self.distilled.ipc, self.distilled.decoding.factor, origin.seed)
+
+    def images_of(self, split: EvaluationSplit) -> ImageSet:
+        """The images students are tested on."""
+        return images_of(self.longtail, split)
+
+    def spec(self, name: str | None = None) -> NetworkSpec:
+        """The set's architecture, or the one called ``name`` for the same images."""
+        recorded = self.distilled.evaluation.get("network")
+        manifest = self.longtail.manifest
+        own = NetworkSpec(
+            **(
+                recorded
+                or {"name": "convnet", "channels": manifest.channels, "size": manifest.size}
+                | {"classes": manifest.classes}
+            )
+        )
+        return renamed(own, name)
+
+
+def examiner_for(
+    test: ImageSet, spec: NetworkSpec, protocol: Protocol, numerics: Numerics, runtime: Runtime
+) -> Examiner:
+    """Who judges on ``test``, where these images are, by the cache and the options that every command shares."""
+    device, cache = test.images.device, places.cache_dir()
+    return Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
+
+
+def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
+    """The images that students are tested on.
+
+    Raises:
+        CsdmError: if there is no development set, or the images cannot be read.
+    """
+    return read_test(longtail) if split is EvaluationSplit.test else longtail.dev()
+
+
+def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
+    """``own``, or the architecture called ``name`` for the same images."""
+    return own if name is None else NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name)}))
+
+
+def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None) -> Case:
+    """Find the set and its long-tailed set.
+
+    Raises:
+        UsageError: if both FILE and another tool's images are given.
+        CsdmError: if something is missing or damaged, or the long-tailed set is another one than the set's.
+    """
+    if foreign is not None:
+        if file is not None:
+            raise UsageError("give either FILE or --images, not both")
+        longtail = open_longtail(data) if data else newest_longtail()
+        return Case(foreign.images, bring_in(foreign, longtail), longtail)
+    path = find_artifact(file) if file else newest_artifact()
+    distilled = load_distilled(path)
+    wanted = distilled.dataset.test_fingerprint
+    if not (wanted or data):
+        raise CsdmError(
+            f"{path} was made of other sets or classes: name the long-tailed set to judge it on with --data"
+        )
+    longtail = open_longtail(data) if data else find_by_fingerprint(wanted)
+    if wanted and longtail.manifest.fingerprints["test"] != wanted:
+        raise CsdmError(f"{path} was distilled from another dataset than {longtail.folder}: their test sets differ")
+    if distilled.dataset.class_names != longtail.manifest.class_names:
+        raise CsdmError(
+            f"{path} has other classes than {longtail.folder}, or another order of them: judge it on a long-tailed set"
+            " of its own classes, or merge it to all of them with csdm merge --data"
+        )
+    return Case(path, distilled, longtail)
+
+
+def bring_in(foreign: Foreign, longtail: LongTail) -> Distilled:
+    """Another tool's set as one distilled from ``longtail``.
+
+    Raises:
+        UsageError, CsdmError: if it cannot be read or does not fit, in words.
+    """
+    if foreign.normalised and foreign.whitened:
+        raise UsageError("--normalised and --zca exclude each other: tools that whiten do not normalise")
+    unwhiten = Whitening.fit(longtail.train().images).undo if foreign.whitened else None
+    return import_foreign(
+        foreign.images,
+        foreign.labels,
+        dataset=dataset_info(longtail),
+        size=longtail.manifest.size,
+        factor=foreign.factor,
+        normalised=foreign.normalised,
+        unwhiten=unwhiten,
+        experiment=foreign.experiment,
+        method=foreign.method,
+    )
+
+
+def tell_empty_classes(distilled: Distilled, *, quiet: bool) -> None:
+    """Warn of classes that students cannot learn, for the set has no image of them."""
+    if names := distilled.empty_classes:
+        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        note(f"warning: the set has no image of {len(names)} of its classes: {shown}", quiet=quiet)
+
+
+def newest_artifact(root: Path = Path("artifacts")) -> Path:
+    """The distilled set below ``root`` that was written last.
+
+    Raises:
+        CsdmError: if there is none.
+    """
+    found = [(path.stat().st_mtime_ns, path) for path in root.glob(f"**/{FILE_NAME}")]
+    if not found:
+        raise CsdmError(f"no distilled set in {root}/: make one first with csdm distill")
+    return max(found)[1]
+
+
+def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
+    """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
+    own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
+    return settings.model_copy(update=own)
+
+
+def protocol_of(settings: sections.Evaluate) -> Protocol:
+    """The students' training and testing."""
+    recipe = Recipe(
+        optimizer="adamw",
+        lr=settings.lr,
+        momentum=0.0,
+        weight_decay=settings.weight_decay,
+        batch=settings.batch,
+        augment=settings.augment,
+        augment_mode=settings.augment_mode,
+        cutmix=settings.cutmix,
+        schedule="cosine",
+    )
+    return Protocol(recipe, settings.steps, settings.students, settings.seed, min(settings.test_points, settings.steps))
+
+
+def judge(case: Case, labels: LabelKind, examiner: Examiner) -> Evaluation:
+    """Train and test students on the set of ``case``, as it is stored."""
+    return evaluate_set(
+        case.distilled.decoded(),
+        case.distilled.targets(labels),
+        case.longtail.manifest.counts,
+        examiner,
+        title=f"{case.distilled.provenance.method} on {examiner.spec.name}, student",
+    )
+
+
+def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Mean, spread and number of students of every score, in percent but for the number."""
+    return {
+        name: {"mean": _percent(score.mean), "std": _percent(score.std), "students": score.count}
+        for name, score in evaluation.metrics().items()
+    }
+
+
+def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "trained on") -> list[RenderableType]:
+    """One row per evaluation, accuracies in percent, between a title and what the figures are."""
+    table = figures_table(first, list(COLUMNS.values()))
+    for number, (name, evaluation) in enumerate(rows.items()):
+        found = evaluation.metrics()
+        table.add_row(name, *(_cell(found.get(column)) for column in COLUMNS), style="bold" if number == 0 else None)
+    best = next(iter(rows.values())).metrics()["best_on_test"]
+    caption = "Accuracy in %, after the last step: mean ± std over students."
+    return [
+        f"[bold]{markup(title)}[/]",
+        table,
+        f"[dim]{caption} (Best step on the test images, for curiosity: {best}.)[/]",
+    ]
+
+
+def bars(rows: Mapping[str, Evaluation]) -> Sequence[tuple[str, float, float]]:
+    """(name, mean, std) in percent, for a picture."""
+    return [
+        (name, 100 * evaluation.accuracy.mean, 100 * (evaluation.accuracy.std or 0.0))
+        for name, evaluation in rows.items()
+    ]
+
+
+def described_protocol(protocol: Protocol, spec: NetworkSpec, numerics: Numerics) -> dict[str, Any]:
+    """What every row of a table shares, as JSON values; ``numerics`` are named where they are not plain."""
+    own = {} if numerics == PLAIN else {"numerics": numerics.as_dict()}
+    return asdict(protocol) | {"network": spec.as_dict()} | own
+
+
+def _cell(summary: Summary | None) -> str:
+    return "–" if summary is None else str(summary)
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 4)
+
+
+def _depth(own: NetworkSpec, name: str) -> int | None:
+    return own.depth if name == own.name else None

@@ -1,0 +1,125 @@
+"""Soft labels as the settings of distill ask for them, and the same labels for other images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from csdm_cli.artifacts.distilled import Distilled, SoftLabels
+from csdm_cli.data.store import LongTail
+from csdm_cli.display.console import note
+from csdm_cli.distillation.soft_labels import PriorCalibration, measure_tau, soft_labels
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import EvaluationSplit, LabelKind, TeacherLoss
+from csdm_cli.networks import NetworkSpec
+from csdm_cli.networks.numerics import Numerics
+from csdm_cli.settings import sections
+from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.training.recipe import Duration, Recipe
+
+WHERE = {"dev": "the development set", "train": "the training images, for there is no development set"}
+
+
+def label(
+    images: Tensor, factor: int, settings: sections.Distill, longtail: LongTail, pool: TeacherPool, device: torch.device
+) -> tuple[SoftLabels, PriorCalibration]:
+    """Soft labels of the stored uint8 ``images`` (N, channels, h, h), and the τ they were freed of priors by."""
+    calibration = prior_calibration(settings, longtail, pool, device)
+    manifest, stored = longtail.manifest, images.to(device)
+    return soft_labels(stored, factor, manifest, pool, settings.temperature, calibration), calibration
+
+
+def prior_calibration(
+    settings: sections.Distill, longtail: LongTail, pool: TeacherPool, device: torch.device
+) -> PriorCalibration:
+    """τ as it was given, or chosen on the development set; without one, on the training images, class by class.
+
+    The teachers know the training images by heart, so that a τ chosen there rather errs: a development set is better.
+    """
+    if settings.prior_calibration != "auto":
+        return PriorCalibration(float(settings.prior_calibration))
+    manifest = longtail.manifest
+    images, name = (longtail.dev(), "dev") if manifest.dev_per_class else (longtail.train(), "train")
+    return measure_tau(pool, images.to(device), manifest.counts, name)
+
+
+def judges_of(settings: sections.Distill, longtail: LongTail) -> str | None:
+    """Fingerprint of the images beyond the training set that decide the labels, if any do."""
+    by_dev = settings.labels is LabelKind.soft and settings.prior_calibration == "auto"
+    return longtail.manifest.fingerprints.get("dev") if by_dev else None
+
+
+def measured_on(distilled: Distilled) -> str | None:
+    """The images that a set's τ was chosen on; None if it was given, or there is none."""
+    told = distilled.provenance.config.get("prior_calibration") or {}
+    return told.get("measured_on")
+
+
+def refuse_own_judges(labels: LabelKind, measured_on: str | None, split: EvaluationSplit) -> None:
+    """Raises: UsageError if students of soft labels are to be tested on the images that their τ was chosen on."""
+    if labels is LabelKind.soft and measured_on == split == EvaluationSplit.dev:
+        raise UsageError(
+            "--split dev: the soft labels' --prior-calibration auto was chosen on these images, which cannot judge it;"
+            " evaluate with --split test or --labels hard, or distil with a number in place of auto"
+        )
+
+
+def describe_calibration(calibration: Mapping[str, Any]) -> str:
+    """A calibration's provenance in words."""
+    where = calibration.get("measured_on")
+    return f"prior calibration: τ {calibration['tau']:g}" + (f", chosen on {WHERE[where]}" if where else "")
+
+
+def refuse_unknown_teachers(distilled: Distilled) -> None:
+    """Raises: CsdmError if a set does not tell who gave its soft labels, as another tool's does not."""
+    if distilled.soft_labels is None or not {"teachers", "prior_calibration"} <= distilled.provenance.config.keys():
+        raise CsdmError("the fairness of soft labels needs the teachers that gave them, which this set does not name")
+
+
+def labels_like_the_sets(
+    images: Tensor,
+    distilled: Distilled,
+    longtail: LongTail,
+    train: ImageSet,
+    cache: Path,
+    device: torch.device,
+    *,
+    quiet: bool,
+) -> Tensor:
+    """Probabilities (N, classes) for other ``images`` by the teachers, temperature and τ of a soft-labelled set.
+
+    The teachers are those in the cache, or made again from what the set tells of them.
+
+    Raises:
+        CsdmError: if it tells nothing of them.
+    """
+    refuse_unknown_teachers(distilled)
+    assert distilled.soft_labels is not None
+    origin = distilled.provenance.config
+    pool = teachers_again(origin["teachers"], train, cache, device, quiet=quiet)
+    temperature, tau = distilled.soft_labels.temperature, PriorCalibration(float(origin["prior_calibration"]["tau"]))
+    return soft_labels(images.to(device), 1, longtail.manifest, pool, temperature, tau).probabilities
+
+
+def teachers_again(
+    described: Mapping[str, Any], train: ImageSet, cache: Path, device: torch.device, *, quiet: bool
+) -> TeacherPool:
+    """The pool of that ``TeacherPool.description``, from the cache as far as it is there."""
+    plan = TeacherPlan(
+        teachers=int(described["teachers"]),
+        duration=Duration.told(described),
+        loss=TeacherLoss(described["loss"]),
+        recipe=Recipe(**described["recipe"]),
+        trajectory=bool(described["trajectory"]),
+        seed=int(described["seed"]),
+    )
+    numerics = Numerics.told(described.get("numerics"))
+    pool = train_pool(train, NetworkSpec(**described["spec"]), plan, cache, device, quiet=quiet, numerics=numerics)
+    if pool.key != described["key"]:
+        note("warning: the set's teachers were made again, but not to the bit: another device, torch or version")
+    return pool

@@ -1,0 +1,91 @@
+"""A long-tailed set found or made, from settings to a folder."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from csdm_cli.data.build import build_longtail, open_source
+from csdm_cli.data.sources import holds_images
+from csdm_cli.data.store import (
+    DATA_ROOT,
+    MANIFEST_FILE,
+    LongTail,
+    newest_longtail,
+    open_longtail,
+)
+from csdm_cli.display.console import note
+from csdm_cli.errors import CsdmError
+from csdm_cli.names import ClassOrder, Profile, Source, Split
+from csdm_cli.settings import sections
+from csdm_cli.storage import places
+from csdm_cli.storage.keys import content_key
+
+READING = (
+    *("classes", "channels", "background", "image_column", "label_column", "group_by"),
+    *("train_list", "test_list"),
+)
+
+
+def find_or_make(settings: sections.MakeLt, *, quiet: bool = False) -> LongTail:
+    """The set in ``data/`` that is named for ``settings``, made if it is missing.
+
+    A folder of one's own is looked at again: another one of that name, or other files in it, make another set.
+
+    Raises:
+        UsageError, CsdmError: if it cannot be made.
+    """
+    folder, cache = default_folder(settings), places.cache_dir("datasets")
+    with suppress(CsdmError):
+        made = open_longtail(folder)
+        if settings.dataset is not Source.folder:
+            return made
+        if made.manifest.source_fingerprint == open_source(settings, cache).fingerprint:
+            return made
+    note(f"making {folder}", quiet=quiet)
+    return build_longtail(settings, folder, cache, partial(note, quiet=quiet))
+
+
+def given_or_newest(data: Path | None, *, quiet: bool = False) -> LongTail:
+    """The long-tailed set in ``data``, or made on the way of the images in it; without ``data`` the newest there is.
+
+    Raises:
+        UsageError, CsdmError: if there is none, and none can be made.
+    """
+    if data is None:
+        return newest_longtail()
+    if holds_images(data) and not (data / MANIFEST_FILE).exists():
+        return find_or_make(sections.MakeLt(dataset=Source.folder, data_dir=data), quiet=quiet)
+    return open_longtail(data)
+
+
+def default_folder(settings: sections.MakeLt) -> Path:
+    """``data/cifar10-lt200`` and the like; whatever is not the default is part of the name."""
+    name = settings.dataset.value
+    if settings.dataset is Source.folder and settings.data_dir is not None:
+        name = settings.data_dir.resolve().stem if settings.data_dir.is_file() else settings.data_dir.resolve().name
+    short = {Profile.exponential: "lt", Profile.explicit: f"counts{content_key(settings.counts)[:6]}"}
+    tail = short.get(settings.profile, settings.profile.value)
+    if settings.profile not in (Profile.balanced, Profile.explicit, Profile.as_is):
+        tail += f"{settings.imbalance:g}"
+    parts = [name, tail]
+    parts += [f"n{settings.n_max}"] if settings.n_max else []
+    parts += [f"dev{settings.dev}"] if settings.dev else []
+    parts += [f"size{settings.size}"] if settings.size else []
+    parts += [settings.split.value] if settings.split is not Split.random else []
+    parts += [settings.class_order.value] if settings.class_order is not ClassOrder.natural else []
+    parts += [f"test{settings.test_share:g}"] if settings.test_share else []
+    parts += [f"test{settings.test_per_class}each"] if settings.test_per_class else []
+    own = settings.model_dump(mode="json", include=set(READING), exclude_defaults=True)
+    parts += [f"read{content_key(own)[:6]}"] if own else []
+    parts += [f"seed{settings.seed}"] if settings.seed else []
+    return DATA_ROOT / "-".join(parts)
+
+
+def _fingerprints(folder: Path) -> dict[str, str] | None:
+    """Of the set that ``folder`` holds before it is written; None if it holds none."""
+    try:
+        return open_longtail(folder).manifest.fingerprints
+    except CsdmError:
+        return None

@@ -1,0 +1,137 @@
+"""One distillation before it is done: its settings, data and teachers, and the key of its result."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from csdm_cli.artifacts.file import load_distilled
+from csdm_cli.data.store import LongTail
+from csdm_cli.errors import CsdmError
+from csdm_cli.methods import module_of
+from csdm_cli.methods.contract import Method, OptimisedMethod
+from csdm_cli.names import LabelKind
+from csdm_cli.networks import NetworkSpec
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.choose import SHARED_PARAMETERS, Chosen, needs_teachers
+from csdm_cli.runs.labels import judges_of
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.teachers import find_teachers, network_spec
+from csdm_cli.settings import sections
+from csdm_cli.storage.keys import content_key, source_hash
+from csdm_cli.teachers.pool import TeacherPool
+
+# Code that decides what a run gives; the method's own file comes on top.
+ROOMS = (
+    "augment.py",
+    "theta.py",
+    "seeds.py",
+    "decode.py",
+    "networks",
+    "spectral",
+    "data/imageset.py",
+    "data/normalisation.py",
+    "methods/contract.py",
+    "regularisers",
+    "selection",
+    "transport",
+    "engine/balance.py",
+    "engine/bank.py",
+    "engine/batches.py",
+    "engine/distill.py",
+    "engine/inference.py",
+    "engine/initial.py",
+    "engine/lens.py",
+    "engine/losses.py",
+    "engine/numerics.py",
+    "engine/pixels.py",
+    "engine/real_side.py",
+    "engine/recipe.py",
+    "engine/soft_labels.py",
+    "engine/step.py",
+    "engine/teachers.py",
+    "engine/teaching.py",
+    "engine/textbook.py",
+    "engine/training.py",
+    "engine/views.py",
+    "artifacts/distilled.py",
+    "commands/assembling.py",
+    "commands/labelling.py",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A method's run on a long-tailed set.
+
+    Attributes:
+        params: all settings; nothing of ``params.distill`` is left open.
+        pool: the teachers, if method or labels need them.
+        key: of everything that its result depends on.
+        numerics: how the networks compute that an optimised method looks through.
+    """
+
+    method: Method
+    params: sections.Params
+    longtail: LongTail
+    pool: TeacherPool | None
+    device: torch.device
+    key: str
+    numerics: Numerics = PLAIN
+
+    @property
+    def settings(self) -> sections.Distill:
+        """Those of distillation."""
+        return self.params.distill
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The architecture of the teachers, which is that of the set's students too."""
+        shape = self.longtail.manifest
+        return (
+            self.pool.spec
+            if self.pool
+            else network_spec(self.params.pretrain, shape.channels, shape.size, shape.classes)
+        )
+
+
+def prepare(chosen: Chosen, longtail: LongTail, teachers: Path | None, device: torch.device, runtime: Runtime) -> Task:
+    """Find the teachers, or train those that are missing, and name the run.
+
+    Raises:
+        CsdmError: if images or teachers cannot be read, or do not belong together.
+    """
+    method, settings, pool = chosen.method, chosen.settings, None
+    if needs_teachers(method) or settings.labels is LabelKind.soft:
+        train = longtail.train().to(device)  # not kept: whoever needs real images later reads them, and lets them go
+        pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)
+    numerics = runtime.numerics(device) if isinstance(method, OptimisedMethod) else PLAIN
+    key = run_key(settings, method, longtail, pool, numerics)
+    return Task(method, chosen.params, longtail, pool, device, key, numerics)
+
+
+def run_key(
+    settings: sections.Distill, method: Method, longtail: LongTail, pool: TeacherPool | None, numerics: Numerics
+) -> str:
+    """What a run's result depends on: settings, the method's parameters, data, teachers, numerics, code and torch."""
+    described = {
+        "settings": settings.model_dump(mode="json", exclude=set(SHARED_PARAMETERS | {"option"})),
+        "parameters": asdict(method.parameters),
+        "data": longtail.manifest.fingerprints["train"],
+        "teachers": pool.key if pool else None,
+        "judges": judges_of(settings, longtail),
+        "numerics": numerics.as_dict(),
+        "source": source_hash(*ROOMS, module_of(settings.method)),
+        "torch": torch.__version__,
+    }
+    return content_key(described)
+
+
+def is_done(target: Path, key: str) -> bool:
+    """Whether ``target`` is whole and came from the run ``key``."""
+    try:
+        return load_distilled(target).provenance.config.get("run") == key
+    except CsdmError:
+        return False

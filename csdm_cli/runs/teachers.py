@@ -1,0 +1,121 @@
+"""A pool of teachers found or trained, from settings to a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from csdm_cli.data.store import LongTail
+from csdm_cli.errors import CsdmError
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import TeacherSchedule
+from csdm_cli.networks import NetworkSpec
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.settings import sections
+from csdm_cli.storage import places
+from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.tracking.tracker import Tracker
+from csdm_cli.training.recipe import Duration, Recipe
+
+
+def train_teachers(
+    settings: sections.Pretrain,
+    data: ImageSet,
+    device: torch.device,
+    runtime: Runtime,
+    tracker: Tracker | None = None,
+    numerics: Numerics = PLAIN,
+) -> TeacherPool:
+    """The pool that ``settings`` describe, from the cache as far as it is there.
+
+    ``numerics`` are the teachers' in training: those of ``runtime`` may be other networks'.
+    """
+
+    def log(teacher: int, epoch: int, loss: float) -> None:
+        if tracker is not None:
+            tracker.metric(f"loss/teacher-{teacher}", loss, epoch)
+
+    spec = network_spec(settings, data.channels, data.size, data.classes)
+    plan = teacher_plan(settings)
+    return train_pool(
+        *(data, spec, plan, places.cache_dir(), device),
+        quiet=runtime.quiet,
+        parallel=runtime.parallel,
+        on_epoch=log,
+        numerics=numerics,
+    )
+
+
+def teacher_plan(settings: sections.Pretrain) -> TeacherPlan:
+    """How many teachers ``settings`` ask for, and how they are trained."""
+    recipe = Recipe(
+        optimizer="sgd",
+        lr=settings.lr,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        batch=settings.batch,
+        augment=settings.augment,
+        augment_mode=settings.augment_mode,
+        cutmix=settings.cutmix,
+        schedule="steps",
+    )
+    return TeacherPlan(
+        settings.teachers, duration_of(settings), settings.loss, recipe, settings.trajectory, settings.seed
+    )
+
+
+def duration_of(settings: sections.Pretrain) -> Duration:
+    """How long teachers are trained."""
+    if settings.epochs is not None:
+        return Duration(epochs=settings.epochs)
+    return Duration(steps=settings.steps or sections.TEACHER_STEPS)
+
+
+def find_teachers(
+    folder: Path | None,
+    params: sections.Params,
+    longtail: LongTail,
+    train: ImageSet,
+    device: torch.device,
+    runtime: Runtime,
+) -> TeacherPool:
+    """The teachers in ``folder``, or those that the ``pretrain`` section describes, trained if missing.
+
+    Where the ``distill`` section looks through the teachers' epochs, they keep them without being told.
+
+    Raises:
+        CsdmError: if the teachers in ``folder`` are damaged, do not fit the long-tailed set, or kept no epochs.
+    """
+    by_epoch = params.distill.teacher_schedule is TeacherSchedule.trajectory
+    if folder is None:
+        wanted = params.pretrain.model_copy(update={"trajectory": params.pretrain.trajectory or by_epoch})
+        return train_teachers(wanted, train, device, runtime)
+    pool = TeacherPool.open(folder)
+    check_pool(pool, longtail)
+    if by_epoch and not pool.trajectory:
+        raise CsdmError(
+            f"--teacher-schedule trajectory: the teachers in {folder} kept no weights of their epochs;"
+            " make them with csdm pretrain --trajectory, or leave --teachers out"
+        )
+    return pool
+
+
+def check_pool(pool: TeacherPool, longtail: LongTail) -> None:
+    """Raises: CsdmError if the teachers were made for other images or classes."""
+    shape, spec = longtail.manifest, pool.spec
+    if (spec.channels, spec.size, spec.classes) != (shape.channels, shape.size, shape.classes):
+        raise CsdmError(
+            f"the teachers take {spec.channels}x{spec.size}x{spec.size} images of {spec.classes} classes, but"
+            f" {longtail.folder} has {shape.channels}x{shape.size}x{shape.size} of {shape.classes}; run csdm pretrain"
+        )
+    if pool.data != shape.fingerprints["train"]:
+        raise CsdmError(f"the teachers were trained on another set than {longtail.folder}; run csdm pretrain on it")
+
+
+def network_spec(settings: sections.Pretrain, channels: int, size: int, classes: int) -> NetworkSpec:
+    """The architecture that ``settings`` ask for, for such images."""
+    return NetworkSpec(
+        settings.network, settings.width, settings.depth, settings.norm, settings.pooling, channels, size, classes
+    )

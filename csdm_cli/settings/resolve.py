@@ -1,0 +1,169 @@
+"""Where a command's settings come from: defaults < preset < params.yaml < command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from csdm_cli.errors import UsageError
+from csdm_cli.names import Preset
+from csdm_cli.settings import messages
+from csdm_cli.settings.presets import overlaid, preset_values
+from csdm_cli.settings.sections import Params, Section
+from csdm_cli.storage.bounded import bounded
+
+MOST_YAML_BYTES = 2**18
+MOST_YAML_VALUES = 10_000
+
+SectionT = TypeVar("SectionT", bound=Section)
+NEAR_MISS = 0.8  # likeness from which a section's name is taken for a slip: distil and make-lt are, train is not
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[SectionT]):
+    """What a command runs with.
+
+    Attributes:
+        section: the command's own settings, after the command line.
+        params: every section; the command's own is ``section``.
+        given: fields that the command line set.
+        origin: one line that tells where the settings came from.
+    """
+
+    section: SectionT
+    params: Params
+    given: frozenset[str]
+    origin: str
+
+
+def load_params(path: Path) -> Params:
+    """Read and validate a params.yaml (YAML 1.2, as DVC reads it).
+
+    Sections of other programs are left alone; a name that is nearly one of ours is a mistake.
+
+    Raises:
+        UsageError: if there is no such file, it is not YAML, or its settings are wrong; all wrong keys and
+            values are named at once.
+    """
+    try:
+        return Params.model_validate(_without_foreign(read_yaml(path)))
+    except ValidationError as error:
+        raise UsageError(messages.report(str(path), messages.in_params(error, Params))) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, not yet validated; an empty file is an empty mapping."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        if path.stat().st_size > MOST_YAML_BYTES:
+            raise UsageError(f"{path} is longer than {MOST_YAML_BYTES:,} bytes: it cannot be a file of settings")
+        content = bounded(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")), MOST_YAML_VALUES)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except RecursionError:
+        raise UsageError(f"{path}: not settings (nested too deeply)") from None
+    except ValueError as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise UsageError(f"{path}: not YAML (unreadable)") from None
+        raise UsageError(f"{path}: not settings ({error})") from None
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f", line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{place}: not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
+    if content is not None and not isinstance(content, dict):
+        raise UsageError(f"{path} holds a {type(content).__name__}; expected sections such as 'distill:'")
+    return content or {}
+
+
+def _without_foreign(content: dict[str, Any]) -> dict[str, Any]:
+    """The sections that are ours, or were meant to be; and settings that stand outside of any section."""
+    sections = Params.model_fields
+    settings = {name for section in sections for name in type(getattr(Params(), section)).model_fields}
+
+    def ours(key: Any, value: Any) -> bool:
+        name = str(key).lower().replace("-", "_")
+        meant = get_close_matches(name, sections, n=1, cutoff=NEAR_MISS)
+        outside = name in settings or not isinstance(key, str)
+        return bool(meant) or (outside and not isinstance(value, dict))
+
+    return {key: value for key, value in content.items() if ours(key, value)}
+
+
+def section_name(section: type[Section]) -> str:
+    """The key of ``section`` in params.yaml."""
+    return next(name for name, field in Params.model_fields.items() if field.annotation is section)
+
+
+def resolve(
+    section: type[SectionT],
+    params_path: Path | None,
+    overrides: Mapping[str, Any],
+    preset: Preset | None = None,
+) -> Resolved[SectionT]:
+    """Settings of one command: defaults < ``preset`` < ``params_path`` (if given) < ``overrides`` of the command line.
+
+    Raises:
+        UsageError: if the file or an override is wrong; overrides are named as the options they came from.
+    """
+    name = section_name(section)
+    params = load_params(params_path) if params_path else Params()
+    given = getattr(params, name).model_dump(exclude_unset=True)
+    try:
+        own = section.model_validate(overlaid(given, overrides))
+    except ValidationError as error:
+        raise UsageError(messages.report("", messages.in_options(error, section))) from None
+    whole = params.model_copy(update={name: own})
+    origin = ["defaults"]
+    if preset:
+        below, whole = whole, with_preset(whole, preset)
+        own = getattr(whole, name)
+        origin.append(f"preset {preset} ({', '.join(_changed(below, whole)) or 'nothing left to set'})")
+    if params_path:
+        origin.append(str(params_path))
+    if overrides:
+        origin.append(f"command line ({', '.join(sorted(overrides))})")
+    return Resolved(own, whole, frozenset(overrides), "settings: " + " < ".join(origin))
+
+
+def with_preset(params: Params, preset: Preset) -> Params:
+    """``params`` with what ``preset`` says of their method, wherever nothing was set.
+
+    Raises:
+        UsageError: if the preset contradicts what was set.
+    """
+    method, ipc = params.distill.method, params.distill.ipc
+    return _joined(params, preset_values(preset, method, ipc), {}, f"preset {preset} of {method}")
+
+
+def with_values(params: Params, values: Mapping[str, Any], where: str) -> Params:
+    """``params`` with ``values`` by section on top, which came from ``where``.
+
+    Raises:
+        UsageError: if one of them is unknown or wrong.
+    """
+    return _joined(params, {}, values, where)
+
+
+def _joined(params: Params, below: Mapping[str, Any], above: Mapping[str, Any], where: str) -> Params:
+    try:
+        return Params.model_validate(overlaid(below, params.model_dump(exclude_unset=True), above))
+    except ValidationError as error:
+        raise UsageError(messages.report(where, messages.in_params(error, Params))) from None
+
+
+def _changed(before: Params, after: Params) -> list[str]:
+    """The settings that differ, as ``section.name``."""
+    sections = [name for name in type(after).model_fields if getattr(before, name) != getattr(after, name)]
+    return [
+        f"{section}.{name}"
+        for section in sections
+        for name, value in getattr(after, section)
+        if value != getattr(getattr(before, section), name)
+    ]

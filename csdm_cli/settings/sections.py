@@ -1,0 +1,407 @@
+"""The one typed, validated picture of params.yaml: a section per pipeline stage.
+
+The same fields are the commands' options (see ``commands/options.py``): their descriptions are the help
+texts, their bounds the validation; ``settings.py`` reads the file. None means "chosen from the data", as each
+description says.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from csdm_cli import names
+from csdm_cli.methods import method_names
+from csdm_cli.methods.regularisers import regulariser_names
+from csdm_cli.settings.fields import (
+    Channels,
+    Colour,
+    Depth,
+    Few,
+    Folder,
+    Fraction,
+    Images,
+    Imbalance,
+    MethodName,
+    NonNegative,
+    NumberOrAuto,
+    NumberOrRatio,
+    OpenFraction,
+    Pattern,
+    Positive,
+    Rate,
+    Regularizers,
+    Seed,
+    Side,
+    Steps,
+    Strategy,
+    Width,
+    is_number,
+    refuse_loose_number,
+)
+
+# Of a teacher: 60 epochs of CIFAR-10-LT at β = 200. With a third of it teachers know 63 % of their own training images.
+TEACHER_STEPS = 5300
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_number_is_written_as_one(cls, value: Any, info: ValidationInfo) -> Any:
+        """``true`` is 1 to Python, and ``1_000`` is 1000: in a number's place they are mistakes."""
+        kind = cls.model_fields[info.field_name].annotation if info.field_name else None
+        parts = value if isinstance(value, list) else [value]
+        if kind is not bool and any(isinstance(part, bool) for part in parts):
+            raise PydanticCustomError("switch", "a switch where a value belongs")
+        if is_number(kind):
+            for part in parts:
+                refuse_loose_number(part)
+        return value
+
+
+class MakeLt(Section):
+    """``make_lt``: from a dataset to a long-tailed training set, a development set and the test set."""
+
+    dataset: names.Source = Field(names.Source.cifar10, description="dataset to start from")
+    data_dir: Folder | None = Field(
+        None, description="where the data are: torchvision's files, parquet, or an image folder (default: download)"
+    )
+    profile: names.Profile = Field(
+        names.Profile.exponential,
+        description="how class sizes fall from head to tail; as-is keeps every image, and is what folder gets without"
+        " imbalance, n_max and counts",
+    )
+    imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
+    n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
+    counts: list[Images] | None = Field(
+        None, min_length=2, description="images per class for --profile explicit, e.g. 50,20,5"
+    )
+    class_order: names.ClassOrder = Field(
+        names.ClassOrder.natural, description="which class is the head: label order, or shuffled by the seed"
+    )
+    split: names.Split = Field(
+        names.Split.random, description="which images are kept: drawn by the seed, or the positions of LTDD"
+    )
+    test_share: OpenFraction | None = Field(
+        None, description="share of each class held out as test set, for a source without one (default: none)"
+    )
+    test_per_class: Images | None = Field(
+        None, description="images per class held out as test set, for a source without one (default: none)"
+    )
+    group_by: Pattern | None = Field(
+        None,
+        description="regular expression on file names: images with the same match are not split between training and"
+        " test (default: each for itself)",
+    )
+    dev: int = Field(0, ge=0, le=10**6, description="images per class reserved as a balanced development set")
+    size: Side | None = Field(
+        None, description="height and width after resize and centre crop (default: the dataset's own)"
+    )
+    classes: list[str] | None = Field(
+        None, min_length=2, description="names of the classes to keep, in label order (default: all)"
+    )
+    channels: Channels | None = Field(
+        None, description="1 reads all images as grey, 3 in colour (default: grey if all are)"
+    )
+    background: Colour = Field("white", description="colour behind what is transparent, a name or #rrggbb")
+    train_list: Folder | None = Field(
+        None, description="list of training images: csv, or lines of 'path label' (default: class folders)"
+    )
+    test_list: Folder | None = Field(None, description="list of test images, as train_list (default: class folders)")
+    image_column: str | None = Field(
+        None, description="column of images in parquet, of paths in a csv list (default: the usual names)"
+    )
+    label_column: str | None = Field(
+        None, description="column of labels in parquet or a csv list (default: the usual names)"
+    )
+    seed: Seed = Field(0, description="seed of class order and selection")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_images_as_they_are(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("dataset") == names.Source.folder:
+            decides = ("profile", "imbalance", "n_max", "counts")
+            if all(given.get(name) is None for name in decides):
+                return given | {"profile": names.Profile.as_is}
+        return given
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        if self.profile is names.Profile.explicit and self.counts is None:
+            raise ValueError("profile explicit needs counts, the images per class")
+        if self.profile is not names.Profile.explicit and self.counts is not None:
+            raise ValueError(f"counts need profile explicit, not {self.profile}")
+        if self.counts is not None and self.n_max is not None:
+            raise ValueError("counts already say the largest class: leave n_max out")
+        if self.profile is names.Profile.as_is and self.n_max is not None:
+            raise ValueError("profile as-is keeps every image: leave n_max out")
+        if self.test_share is not None and self.test_per_class is not None:
+            raise ValueError("test_share and test_per_class both say how large the test set is: choose one")
+        if (self.train_list or self.test_list) and self.dataset is not names.Source.folder:
+            raise ValueError("train_list and test_list name the images of a folder of your own: use dataset folder")
+        if self.group_by is not None and self.test_share is None and self.test_per_class is None:
+            raise ValueError("group_by keeps images together when a test set is held out: it needs test_share")
+        if self.split is names.Split.ltdd and self.class_order is not names.ClassOrder.natural:
+            raise ValueError("split ltdd selects in natural class order: leave class_order at natural")
+        if self.dataset is names.Source.folder and self.data_dir is None:
+            raise ValueError("dataset folder needs data_dir, a folder with train/ and test/ (or val/), or of classes")
+        return self
+
+
+class Pretrain(Section):
+    """``pretrain``: the pool of teachers, trained on the long-tailed set."""
+
+    network: str = Field(
+        "convnet",
+        min_length=1,
+        description="convnet, alexnet, vgg11, resnet18 or a torchvision classifier",
+        examples=list(names.NetworkName),
+    )
+    width: Width = Field(128, description="channels of the convnet's layers")
+    depth: Depth | None = Field(None, description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)")
+    norm: names.Norm = Field(names.Norm.instance, description="normalisation layers")
+    pooling: names.Pooling = Field(names.Pooling.avg, description="pooling of the convnet's blocks")
+    teachers: Few = Field(5, description="networks in the pool")
+    steps: Steps | None = Field(
+        None, description=f"optimiser steps per teacher (default: {TEACHER_STEPS}, unless epochs are given)"
+    )
+    epochs: Positive | None = Field(
+        None, description="passes over the long-tailed set per teacher, which a tail makes short, in place of steps"
+    )
+    loss: names.TeacherLoss = Field(
+        names.TeacherLoss.balanced_softmax, description="training loss, or logit adjustment after cross-entropy"
+    )
+    lr: Rate = Field(0.01, description="SGD learning rate; x0.2 at 2/3 and 5/6 of the steps")
+    momentum: Fraction = Field(0.9, description="SGD momentum (Nesterov off)")
+    weight_decay: NonNegative = Field(5e-4, description="SGD weight decay")
+    batch: Positive = Field(128, description="images per step")
+    augment: Strategy = Field("color_crop_cutout_flip_scale_rotate", description="augmentations joined by _, or none")
+    augment_mode: names.AugmentMode = Field(
+        names.AugmentMode.single, description="one operation per image (DSA), or several (DiffAug)"
+    )
+    cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
+    trajectory: bool = Field(False, description="keep the weights after every epoch, for --teacher-schedule trajectory")
+    seed: Seed = Field(0, description="seed of the pool")
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("epochs and steps both say how long teachers are trained: give one of them")
+        return self
+
+
+class Distill(Section):
+    """``distill``: from a long-tailed set and its teachers to a distilled set."""
+
+    method: MethodName = Field(
+        "csdm",
+        description="distillation or selection method; csdm methods lists them, and what each of them reads",
+        examples=list(method_names()),
+    )
+    option: dict[str, Any] = Field(
+        {}, description="a parameter of the method's own, once for each; csdm methods NAME lists them"
+    )
+    ipc: Positive = Field(10, description="stored images per class")
+    factor: int = Field(2, ge=1, le=4, description="multi-formation: factor² images are decoded from each stored one")
+    initial: names.Initial = Field(names.Initial.mix, description="images before the first step")
+    iterations: int = Field(1000, ge=0, le=10**7, description="optimiser steps")
+    optimizer: names.PixelOptimizer = Field(names.PixelOptimizer.adam, description="optimiser of the pixels")
+    lr: Rate = Field(0.01, description="learning rate of the pixels, which live in [0, 1]")
+    schedule: names.Schedule = Field(names.Schedule.cosine, description="learning-rate schedule")
+    weight_decay: NonNegative = Field(0.0, description="weight decay of the pixels (adamw's is decoupled)")
+    average: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="decay of the moving average of the pixels, which is what is stored (0: the last step's)",
+    )
+    # what csdm matches
+    kernel: names.KernelName = Field(names.KernelName.rbf, description="kernel whose spectral measure gives ω")
+    kernel_shape: Rate | None = Field(
+        None,
+        description="ν of matern, a of rational-quadratic, degree of polynomial"
+        " (default: 1.5, 1 and 2; other kernels have none)",
+    )
+    scale: Rate = Field(1.0, description="kernel length ℓ, as a multiple of the median distance of real features")
+    frequencies: Positive = Field(1024, description="frequencies ω per draw (K)")
+    frequency_rule: names.FrequencyRule = Field(
+        names.FrequencyRule.monte_carlo, description="how a draw's frequencies are spread over the spectral measure"
+    )
+    resample: bool = Field(True, description="new frequencies for every draw, or one set for all")
+    distance: names.Distance = Field(names.Distance.squared, description="squared distance, or its root per frequency")
+    alpha_schedule: names.AlphaSchedule = Field(
+        names.AlphaSchedule.log_count, description="how α follows the class size"
+    )
+    alpha_head: OpenFraction = Field(0.7, description="α of the largest class (weight of amplitude: diversity)")
+    alpha_tail: OpenFraction = Field(0.3, description="α of the smallest class (1 - α weighs phase: realism)")
+    # what every optimised method shares
+    calibration: NumberOrRatio | None = Field(
+        None,
+        description="weight of the teachers' cross-entropy on the synthetic images, a sum over classes of class means;"
+        " or its gradient's norm as a multiple of the matching gradient's at the start: 1x (default: the method's)",
+    )
+    teacher_schedule: names.TeacherSchedule | None = Field(
+        None, description="teacher weights a draw looks through (default: the method's, mostly final)"
+    )
+    regularizer: Regularizers = Field(
+        [],
+        description="further terms of the loss, as NAME or NAME=WEIGHT: " + ", ".join(regulariser_names()),
+        examples=list(regulariser_names()),
+    )
+    augment: Strategy = Field("color_crop_cutout_flip_scale_rotate", description="augmentations joined by _, or none")
+    augment_mode: names.AugmentMode = Field(
+        names.AugmentMode.single, description="one operation per draw (DSA), or several (DiffAug)"
+    )
+    real: names.RealSide | None = Field(
+        None,
+        description="real statistics: banked once per draw, or of fresh minibatches each step"
+        " (default: bank if the method allows)",
+    )
+    draws: Positive = Field(8, description="draws of augmentation and ω per teacher in the bank")
+    real_batch: Positive = Field(1024, description="real images per class and step without a bank")
+    engine: names.Engine = Field(
+        names.Engine.batched, description="all classes at once, or the field's class-by-class loop (for benchmarks)"
+    )
+    labels: names.LabelKind | None = Field(
+        None, description="labels stored with the images (default: the method's, mostly hard)"
+    )
+    temperature: Rate = Field(1.0, description="softmax temperature of soft labels")
+    prior_calibration: NumberOrAuto = Field(
+        0.0,
+        description="how much of the class priors to take off soft labels: τ of softmax((f - τ log prior) / T),"
+        " or auto, chosen without the test set",
+    )
+    seed: Seed = Field(0, description="seed of initialisation, draws and ω")
+
+
+class Evaluate(Section):
+    """``evaluate``: students trained on the distilled set alone, tested once."""
+
+    network: str | None = Field(
+        None,
+        min_length=1,
+        description="architecture of the students (default: the artifact's)",
+        examples=list(names.NetworkName),
+    )
+    students: Few = Field(5, description="students with different seeds")
+    steps: Steps = Field(2000, description="optimiser steps per student, the same for every set compared")
+    lr: Rate = Field(1e-3, description="AdamW learning rate, cosine to 0")
+    weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
+    batch: Positive = Field(128, description="images per step")
+    augment: Strategy = Field("color_crop_flip_scale_rotate", description="augmentations joined by _, or none")
+    augment_mode: names.AugmentMode = Field(
+        names.AugmentMode.single, description="one operation per image (DSA), or several (DiffAug)"
+    )
+    cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
+    labels: names.LabelKind | None = Field(None, description="labels to train on (default: the artifact's)")
+    split: names.EvaluationSplit = Field(names.EvaluationSplit.test, description="images the students are tested on")
+    test_points: Positive = Field(
+        5, description="times a student is tested; only the last counts, the best is shown beside it"
+    )
+    controls: bool = Field(True, description="also measure random, tiled-random and the full long-tailed set")
+    fairness: bool = Field(False, description="also measure label- and augmentation-robust scores (LRS, ARS)")
+    fairness_weight: Fraction = Field(0.5, description="weight in LRS and ARS of the improvement over random images")
+    seed: Seed = Field(0, description="seed of the students")
+
+    @model_validator(mode="after")
+    def _settings_agree(self) -> Self:
+        if self.test_points > self.steps:
+            raise ValueError(f"test_points {self.test_points} is more than steps {self.steps}")
+        if self.fairness and not self.controls:
+            raise ValueError("fairness compares with the controls: leave controls on")
+        if self.fairness_weight != 0.5 and not self.fairness:
+            raise ValueError("fairness_weight has no effect without fairness")
+        return self
+
+
+class CrossArch(Section):
+    """``cross_arch``: the evaluation protocol on several architectures."""
+
+    networks: list[str] = Field(
+        ["convnet", "resnet18", "vgg11", "alexnet"],
+        min_length=1,
+        description="architectures, by comma",
+        examples=list(names.NetworkName),
+    )
+    students: Few = Field(3, description="students per architecture")
+    steps: Steps = Field(2000, description="optimiser steps per student")
+    augment_mode: names.AugmentMode | None = Field(
+        None, description="one operation per image (DSA), or several (DiffAug) (default: that of evaluate)"
+    )
+    controls: bool = Field(True, description="also measure random real images on each architecture")
+    seed: Seed = Field(0, description="seed of the students")
+
+
+class Compare(Section):
+    """``compare``: several methods under one protocol, beside the controls."""
+
+    methods: list[MethodName] = Field(
+        ["dm", "csdm"],
+        min_length=1,
+        description="methods, by comma; random, tiled-random and the full set always stand beside them",
+        examples=list(method_names()),
+    )
+    ipc: list[Positive] = Field([10], min_length=1, description="stored images per class, by comma: a table each")
+    imbalance: list[Imbalance] | None = Field(
+        None,
+        min_length=1,
+        description="imbalances, by comma, of the sets in data/, made there if missing (default: the newest set)",
+    )
+    dataset: names.Source | None = Field(None, description="dataset of these sets (default: that of make_lt)")
+    seeds: Few = Field(3, description="distilled sets per method, with the seeds 0, 1, ...")
+    preset: names.Preset = Field(
+        names.Preset.common, description="one protocol and tuned weights for all, or each method's paper"
+    )
+    split: names.EvaluationSplit | None = Field(
+        None, description="images the students are tested on (default: that of evaluate)"
+    )
+    tune: str | None = Field(
+        None,
+        min_length=1,
+        description="a grid of settings of distill for every method, such as 'calibration=0x,0.3x,1x,3x;lr=0.003,0.01':"
+        " as many trials for each, on --split dev (default: none)",
+    )
+
+    @field_validator("methods", "ipc", "imbalance")
+    @classmethod
+    def _each_once(cls, value: list[Any] | None) -> list[Any] | None:
+        if value is not None and len(set(value)) < len(value):
+            raise ValueError("each value once")
+        return value
+
+
+class ProfileRun(Section):
+    """``profile``: what a distillation step costs."""
+
+    ipcs: list[Positive] = Field([10, 20, 50], min_length=1, description="images per class to profile, by comma")
+    iterations: Positive = Field(20, description="timed steps per setting")
+    warmup: Positive = Field(3, description="steps before the clock starts")
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    make_lt: MakeLt = MakeLt()
+    pretrain: Pretrain = Pretrain()
+    distill: Distill = Distill()
+    evaluate: Evaluate = Evaluate()
+    cross_arch: CrossArch = CrossArch()
+    compare: Compare = Compare()
+    profile: ProfileRun = ProfileRun()
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _an_empty_section_is_all_defaults(cls, value: Any) -> Any:
+        return {} if value is None else value
+
+    @model_validator(mode="after")
+    def _teachers_keep_what_distillation_reads(self) -> Self:
+        if self.distill.teacher_schedule is names.TeacherSchedule.trajectory and not self.pretrain.trajectory:
+            raise ValueError("distill.teacher_schedule trajectory needs pretrain.trajectory true")
+        return self

@@ -1,0 +1,354 @@
+"""The teacher pool: networks trained on the long-tailed set, with their weights before, during and after training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from csdm_cli.display.console import note
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import Parallel, TeacherLoss
+from csdm_cli.networks import NetworkSpec, build
+from csdm_cli.networks.network import Network
+from csdm_cli.parallel.shared_work import do_unclaimed
+from csdm_cli.seeds import derive_seed
+from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
+from csdm_cli.storage.bounded import parsed_json
+from csdm_cli.storage.keys import content_key, source_hash
+from csdm_cli.teachers.teaching import EPOCH, FINAL, INITIAL, Lesson, Pupil, teach
+from csdm_cli.training.many import counted, groups_of, stands_together
+from csdm_cli.training.recipe import Duration, Recipe
+
+if TYPE_CHECKING:
+    from csdm_cli.networks.numerics import Numerics
+
+# Code that decides what a teacher is.
+ROOMS = (
+    "augment.py",
+    "theta.py",
+    "seeds.py",
+    "networks",
+    "data/normalisation.py",
+    "engine/batches.py",
+    "engine/inference.py",
+    "engine/losses.py",
+    "engine/recipe.py",
+    "engine/side_by_side.py",
+    "engine/teaching.py",
+    "engine/together.py",
+    "engine/training.py",
+)
+INDEX = "pool.json"
+TEACHER_FILES = "teacher-*.safetensors"
+# All that a pool's folder holds.
+POOL_FILES = {
+    INDEX: kinds.containing('"teachers"', '"trajectory"', '"recipe"', '"files"'),
+    TEACHER_FILES: kinds.tensors('\\"kind\\": \\"teacher\\"'),
+}
+
+# Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; or those after epoch e (0: the initial).
+Point = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch"], int]
+
+
+@dataclass(frozen=True)
+class TeacherPlan:
+    """How a pool is trained.
+
+    Attributes:
+        teachers: networks in the pool, all of one architecture and with seeds of their own.
+        duration: of their training.
+        loss: what they minimise.
+        recipe: how they are trained.
+        trajectory: whether the weights after every epoch are kept.
+        seed: of the pool.
+    """
+
+    teachers: int
+    duration: Duration
+    loss: TeacherLoss
+    recipe: Recipe
+    trajectory: bool
+    seed: int
+
+
+@dataclass(frozen=True)
+class TeacherPool:
+    """Trained teachers, on disk.
+
+    Attributes:
+        paths: one file per teacher.
+        headers: what those files say of themselves.
+    """
+
+    paths: tuple[Path, ...]
+    headers: tuple[dict[str, Any], ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def spec(self) -> NetworkSpec:
+        """The architecture of all teachers."""
+        return NetworkSpec(**self.headers[0]["spec"])
+
+    @property
+    def epochs(self) -> int:
+        """Stages that each teacher was trained for: epochs, or equal parts of its steps."""
+        return int(self.headers[0]["epochs"])
+
+    @property
+    def trajectory(self) -> bool:
+        """Whether the weights after every epoch can be had."""
+        return bool(self.headers[0]["trajectory"])
+
+    @property
+    def data(self) -> str:
+        """Fingerprint of the images the teachers were trained on."""
+        return str(self.headers[0]["data"])
+
+    @property
+    def key(self) -> str:
+        """Changes with any weight of any teacher, and with nothing else."""
+        return content_key([header["sha256"] for header in self.headers])
+
+    @property
+    def train_accuracy(self) -> tuple[tuple[float, ...], ...]:
+        """Share of each class's training images that each teacher gets right: teachers x classes."""
+        return tuple(tuple(header["train_accuracy"]) for header in self.headers)
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """How the pool was made, as JSON values without paths."""
+        first = self.headers[0]
+        shared = {name: first[name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
+        shared |= {name: first[name] for name in ("steps", "numerics") if name in first}
+        return shared | {"teachers": len(self), "key": self.key}
+
+    def weights(self, teacher: int, point: Point = "final") -> dict[str, Tensor]:
+        """A state dict on the CPU.
+
+        Raises:
+            CsdmError: if that epoch was not kept, or the file is damaged.
+        """
+        if point == "final":
+            return self._read(teacher, FINAL)
+        kind, value = point
+        if kind == "interpolate":
+            initial, final = self._read(teacher, INITIAL), self._read(teacher, FINAL)
+            return {name: _between(initial[name], final[name], value) for name in final}
+        if not self.trajectory:
+            raise CsdmError("the teachers kept no weights of their epochs: run csdm pretrain --trajectory")
+        if not 0 <= value <= self.epochs:
+            raise CsdmError(f"the teachers have no epoch {value}: they were trained for {self.epochs}")
+        return self._read(teacher, EPOCH.format(value) if value else INITIAL)
+
+    def network(self, teacher: int, point: Point = "final") -> Network:
+        """A frozen network in evaluation mode, on the CPU, with these weights."""
+        network = build(self.spec, seed=0)
+        try:
+            network.load_state_dict(self.weights(teacher, point))
+        except RuntimeError as error:
+            raise CsdmError(f"{self.paths[teacher]} holds no {self.spec.name}: run csdm pretrain again") from error
+        return network.eval().requires_grad_(False)
+
+    def export(self, folder: Path) -> None:
+        """Write ``folder`` anew: the teachers' files and an index with their hashes, which :meth:`open` reads.
+
+        Raises:
+            CsdmError: if it holds anything but an older pool.
+        """
+        with outputs.replaced_folder(folder, POOL_FILES) as place:
+            for number, path in enumerate(self.paths):
+                atomic.write_bytes(place / file_name(number), path.read_bytes())
+            atomic.write_json(place / INDEX, self._index())
+
+    @classmethod
+    def open(cls, folder: Path) -> TeacherPool:
+        """A pool that :meth:`export` wrote.
+
+        Raises:
+            CsdmError: if the folder holds none, or a file is missing, damaged or not the one that was written.
+        """
+        try:
+            index = parsed_json((folder / INDEX).read_bytes())
+            wanted = dict(index["files"])
+            if not wanted or sorted(wanted) != [file_name(number) for number in range(len(wanted))]:
+                raise ValueError("an empty pool, or other names")
+        except (FileNotFoundError, NotADirectoryError):
+            raise CsdmError(f"{folder} holds no teacher pool (no {INDEX}): make one with csdm pretrain") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CsdmError(f"{folder / INDEX} is damaged: run csdm pretrain again") from error
+        if others := sorted({path.name for path in folder.glob(TEACHER_FILES)} - wanted.keys()):
+            raise CsdmError(f"{folder / INDEX} does not list {others[0]}: run csdm pretrain again")
+        try:
+            pool = cls.of_files([folder / name for name in sorted(wanted)], sealed=False)  # by the index's hashes
+        except CsdmError as error:
+            raise CsdmError(f"{error}; run csdm pretrain again") from error
+        for name, digest in pool._hashes().items():
+            if wanted[name] != digest:
+                raise CsdmError(f"{folder / name} is not the file that {INDEX} names: run csdm pretrain again")
+        if not pool._fits(index):
+            raise CsdmError(f"{folder / INDEX} is damaged: run csdm pretrain again")
+        return pool
+
+    @classmethod
+    def of_files(cls, paths: list[Path], *, sealed: bool = True) -> TeacherPool:
+        """The pool of these teachers; reads their headers only.
+
+        Args:
+            paths: the teachers' files, at least one.
+            sealed: whether each header must have a hash of its own.
+
+        Raises:
+            CsdmError: if one is missing or damaged.
+        """
+        return cls(tuple(paths), tuple(tensorfile.read_header(path, sealed=sealed) for path in paths))
+
+    def _index(self) -> dict[str, Any]:
+        return self.description | {"files": self._hashes(), "data": self.data}
+
+    def _fits(self, index: Any) -> bool:
+        """Whether ``index`` is that of this pool, and the teachers say of themselves what teachers do."""
+        try:
+            whole = all(len(row) == self.spec.classes for row in self.train_accuracy) and self.epochs >= 0
+            return whole and seal.digest(index) == seal.digest(self._index())
+        except (KeyError, ValueError, TypeError, AttributeError, UsageError):
+            return False
+
+    def _hashes(self) -> dict[str, str]:
+        """Of each file's header, which holds a hash of every tensor."""
+        return {file_name(number): content_key(header) for number, header in enumerate(self.headers)}
+
+    def _read(self, teacher: int, prefix: str) -> dict[str, Tensor]:
+        try:
+            tensors, header = tensorfile.load(self.paths[teacher], prefix=prefix, sealed=False)
+            if header != self.headers[teacher]:
+                raise CsdmError(f"{self.paths[teacher]} was changed meanwhile")
+        except CsdmError as error:
+            raise CsdmError(f"{error}; run csdm pretrain again") from error
+        return {name.removeprefix(prefix): value for name, value in tensors.items()}
+
+
+def train_pool(
+    data: ImageSet,
+    spec: NetworkSpec,
+    plan: TeacherPlan,
+    cache: Path,
+    device: torch.device | str,
+    *,
+    quiet: bool = False,
+    parallel: Parallel = Parallel.auto,
+    checkpoint_every: float = 5.0,
+    on_epoch: Callable[[int, int, float], None] | None = None,
+    numerics: Numerics | None = None,
+) -> TeacherPool:
+    """The pool of ``plan``: teachers found in ``cache`` are taken from there, the others are trained.
+
+    A run that was killed goes on at the last epoch kept and gives the same bytes. Processes that want the same
+    teachers share the work: each takes what the others are not at.
+
+    Args:
+        data: the long-tailed training set, on any device.
+        spec: the teachers' architecture.
+        plan: how many of them, and how trained.
+        cache: the root of the cache.
+        device: where to train.
+        quiet: show no progress.
+        parallel: whether teachers are trained one after another, or at once where the network allows it.
+        checkpoint_every: seconds of training to lose at most, beyond the epoch in which a run is killed.
+        numerics: how networks compute in training; those that are not plain are trained one after another. None is
+            plain.
+        on_epoch: called with the teacher, the epoch just done (from 1) and the loss of its last step.
+
+    Raises:
+        CsdmError: if training diverges or a class has no image.
+    """
+    loss = TeacherLoss(plan.loss)
+    lesson = Lesson(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics)
+    example = build(spec, seed=0)
+    tuning = lesson.tuning
+    together = not tuning and stands_together(parallel, example, torch.device(device))
+    fixed = _identity(data, spec, plan, torch.device(device), together) | tuning
+    folder = cache / "teachers" / content_key(fixed)
+    folder.mkdir(parents=True, exist_ok=True)
+    pupils = [_pupil(number, plan, folder, fixed) for number in range(plan.teachers)]
+    missing = [pupil.number for pupil in pupils if not _whole(pupil, plan, example)]
+    if missing:
+        note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.duration} each", quiet=quiet)
+
+    def train(group: list[int]) -> None:
+        left = [pupils[number] for number in group if not _whole(pupils[number], plan, example)]
+        for pupil in left:
+            if pupil.path.exists():
+                note(f"warning: {pupil.path} is damaged; this teacher is trained again")
+        if left:
+            title = f"teacher {counted([pupil.number for pupil in left], plan.teachers)}"
+            teach(lesson, left, title=title, quiet=quiet, checkpoint_every=checkpoint_every, on_epoch=on_epoch)
+
+    groups = groups_of(missing, example, lesson.examples, plan.recipe.batch, together=together)
+    do_unclaimed(groups, lambda group: [pupils[number].path.with_suffix(".lock") for number in group], train)
+    return TeacherPool.of_files([pupil.path for pupil in pupils])
+
+
+def file_name(number: int) -> str:
+    """The file of a pool's teacher."""
+    return f"teacher-{number:02d}.safetensors"
+
+
+def _pupil(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, Any]) -> Pupil:
+    header = fixed | {"kind": "teacher", "number": number}
+    return Pupil(number, derive_seed(plan.seed, "teacher", number), folder / file_name(number), header)
+
+
+def _identity(
+    data: ImageSet, spec: NetworkSpec, plan: TeacherPlan, device: torch.device, together: bool
+) -> dict[str, Any]:
+    """All that a teacher's weights depend on but its number."""
+    return {
+        "data": data.fingerprint(),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "spec": spec.as_dict(),
+        "epochs": max(plan.duration.ends(len(data.images), plan.recipe.batch).values()),
+        "loss": str(plan.loss),
+        "recipe": asdict(plan.recipe),
+        "trajectory": plan.trajectory,
+        "seed": plan.seed,
+        "together": together,
+        "device": device.type,
+        "torch": str(torch.__version__),
+        "source": source_hash(*ROOMS),
+    } | ({"steps": plan.duration.steps} if plan.duration.steps else {})
+
+
+def _whole(pupil: Pupil, plan: TeacherPlan, example: Network) -> bool:
+    """Whether a teacher is there, undamaged and the one it should be; else it is trained again."""
+    try:
+        tensors, header = tensorfile.load(pupil.path)
+    except CsdmError:
+        return False
+    stages = [
+        INITIAL,
+        FINAL,
+        *(EPOCH.format(epoch) for epoch in range(1, pupil.header["epochs"] + 1) if plan.trajectory),
+    ]
+    shapes = {stage + name: value.shape for stage in stages for name, value in example.state_dict().items()}
+    own, scores = {name: header.get(name) for name in pupil.header}, header.get("train_accuracy")
+    return (
+        {name: value.shape for name, value in tensors.items()} == shapes
+        and seal.digest(own) == seal.digest(pupil.header)
+        and isinstance(scores, list)
+        and len(scores) == pupil.header["spec"]["classes"]
+        and all(isinstance(score, float) and 0 <= score <= 1 for score in scores)
+    )
+
+
+def _between(initial: Tensor, final: Tensor, share: float) -> Tensor:
+    """Linear interpolation; whole numbers (batch norm's step counter) are the trained network's."""
+    return torch.lerp(initial, final, share) if final.is_floating_point() else final

@@ -1,0 +1,248 @@
+"""Teachers, one or several at once: trained, their weights kept on the way, resumable, and written a file each."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from csdm_cli.display.console import note, progress
+from csdm_cli.errors import CsdmError
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import TeacherLoss
+from csdm_cli.networks import NetworkSpec, build
+from csdm_cli.networks.network import Network
+from csdm_cli.seeds import derive_seed
+from csdm_cli.storage import tensorfile
+from csdm_cli.training.batches import Examples
+from csdm_cli.training.inference import predict
+from csdm_cli.training.loop import TrainState
+from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
+from csdm_cli.training.many import JointMoment, train_together
+from csdm_cli.training.recipe import Duration, Recipe
+
+if TYPE_CHECKING:
+    from csdm_cli.networks.numerics import Numerics
+
+# Prefixes of the weights in a teacher's file.
+INITIAL, FINAL, EPOCH = "initial.", "final.", "epoch-{:02d}."
+STATE = "state.safetensors"
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What all teachers of a pool are taught, and how; ``numerics`` are theirs in training, plain if None."""
+
+    data: ImageSet
+    spec: NetworkSpec
+    duration: Duration
+    loss: TeacherLoss
+    recipe: Recipe
+    trajectory: bool
+    numerics: Numerics | None = None
+
+    @property
+    def tuning(self) -> dict[str, Any]:
+        """What a teacher depends on because of its numerics, as JSON values; nothing if they are plain."""
+        from csdm_cli.evaluation.student_numerics import identity
+        from csdm_cli.networks.numerics import PLAIN
+
+        return identity(self.numerics or PLAIN)
+
+    def in_training(self, network: Network) -> Network:
+        """What is to be trained in the place of ``network``, whose weights it has."""
+        # not above: numerics know of lenses, and these of teachers
+        from csdm_cli.evaluation.student_numerics import in_training
+        from csdm_cli.networks.numerics import PLAIN
+
+        return in_training(network, self.spec, self.numerics or PLAIN)
+
+    @property
+    def examples(self) -> Examples:
+        """The images with their labels."""
+        return Examples(self.data.images, self.data.labels, self.data.mean, self.data.std)
+
+    @property
+    def ends(self) -> dict[int, int]:
+        """The stage that each boundary step completes."""
+        return self.duration.ends(len(self.data.images), self.recipe.batch)
+
+    def snapshot(self, network: Network) -> dict[str, Tensor]:
+        """The weights to keep of a network in training, on the CPU.
+
+        Post-hoc logit adjustment lowers the classifier's bias by the log priors, which lowers the logits by as
+        much: whoever uses these weights needs to know nothing of it.
+        """
+        weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+        if self.loss is TeacherLoss.logit_adjustment:
+            bias = weights["classifier.bias"]
+            weights["classifier.bias"] = bias - log_prior(self.data.counts).to(bias)
+        return weights
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """A teacher to be.
+
+    Attributes:
+        number: in the pool.
+        seed: of its weights and its training.
+        path: its file.
+        header: what the file says of it.
+    """
+
+    number: int
+    seed: int
+    path: Path
+    header: dict[str, Any]
+
+
+def teach(
+    lesson: Lesson,
+    pupils: Sequence[Pupil],
+    *,
+    title: str,
+    quiet: bool,
+    checkpoint_every: float,
+    on_epoch: Callable[[int, int, float], None] | None,
+) -> None:
+    """Train the pupils at once and write each to its file; those of a killed run go on where they were.
+
+    Pupils that were killed after different steps are trained one group after another.
+
+    Raises:
+        CsdmError: if training diverges or a class has no image.
+    """
+    by_step: dict[int, list[_Desk]] = {}
+    for pupil in pupils:
+        desk = _Desk(lesson, pupil, checkpoint_every)
+        by_step.setdefault(desk.start.step if desk.start else 0, []).append(desk)
+    for step, group in by_step.items():
+        _teach(lesson, group, step, title, quiet, on_epoch)
+        for desk in group:
+            desk.finish(lesson)
+
+
+class _Desk:
+    """A pupil's network and notebook.
+
+    Attributes:
+        start: where a killed run was.
+    """
+
+    def __init__(self, lesson: Lesson, pupil: Pupil, checkpoint_every: float) -> None:
+        self.pupil = pupil
+        self.network = build(lesson.spec, derive_seed(pupil.seed, "weights"))
+        self._initial = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.network.to(lesson.data.images.device)
+        self.notebook = _Notebook(pupil.path.with_suffix(".partial"), checkpoint_every)
+        self.start = self.notebook.read(self.network, max(lesson.ends, default=0))
+
+    def finish(self, lesson: Lesson) -> None:
+        """Write the teacher's file."""
+        final = lesson.snapshot(self.network)
+        self.network.load_state_dict(final)
+        weights = {INITIAL: self._initial, FINAL: final}
+        weights |= {EPOCH.format(epoch): kept for epoch, kept in self.notebook.epochs.items()}
+        tensors = {prefix + name: value for prefix, kept in weights.items() for name, value in kept.items()}
+        accuracy = {"train_accuracy": _accuracy_per_class(self.network, lesson.data)}
+        tensorfile.save(self.pupil.path, tensors, self.pupil.header | accuracy)
+        self.notebook.burn()
+
+
+def _teach(
+    lesson: Lesson,
+    group: Sequence[_Desk],
+    done: int,
+    title: str,
+    quiet: bool,
+    on_epoch: Callable[[int, int, float], None] | None,
+) -> None:
+    """Train the networks of ``group``, which all are after ``done`` steps."""
+    data, steps = lesson.data, max(lesson.ends)
+    loss = balanced_softmax(data.counts) if lesson.loss is TeacherLoss.balanced_softmax else cross_entropy
+    starts = [desk.start for desk in group if desk.start is not None]
+    with progress(title, steps, start=done, quiet=quiet) as task:
+
+        def after(moment: JointMoment) -> None:
+            task.update(moment.step, loss=moment.losses.mean())
+            epoch = lesson.ends.get(moment.step)
+            if epoch is None:
+                return
+            if lesson.trajectory:
+                moment.bring_up_to_date()
+                for desk in group:
+                    desk.notebook.epochs[epoch] = lesson.snapshot(desk.network)
+            if any(desk.notebook.is_due for desk in group):
+                for desk, state in zip(group, moment.states(), strict=True):
+                    desk.notebook.write(state)
+            if on_epoch is not None:
+                for desk, value in zip(group, moment.losses.tolist(), strict=True):
+                    on_epoch(desk.pupil.number, epoch, value)
+
+        networks = [lesson.in_training(desk.network) for desk in group]
+        seeds = [_training_seed(desk.pupil) for desk in group]
+        train_together(networks, lesson.examples, lesson.recipe, steps, seeds, loss=loss, starts=starts, on_step=after)
+
+
+def _training_seed(pupil: Pupil) -> int:
+    return derive_seed(pupil.seed, "training")
+
+
+class _Notebook:
+    """What a killed run leaves behind: its state, and the epochs kept before it."""
+
+    def __init__(self, folder: Path, seconds: float) -> None:
+        self._folder, self._seconds = folder, seconds
+        self._last = time.monotonic()
+        self._written: set[int] = set()
+        self.epochs: dict[int, dict[str, Tensor]] = {}
+
+    def read(self, network: Network, steps: int) -> TrainState | None:
+        """Where the killed run of ``steps`` steps was; None to begin anew."""
+        try:
+            tensors, header = tensorfile.load(self._folder / STATE)
+            state = TrainState(header["step"], tensors)
+            if not (type(state.step) is int and 0 <= state.step <= steps and state.fits(network)):
+                raise CsdmError(f"{self._folder / STATE} is of another run")
+            for epoch in header["epochs"]:
+                self.epochs[epoch], _ = tensorfile.load(self._epoch_file(epoch))
+        except (CsdmError, KeyError, TypeError, ValueError) as error:  # missing, damaged or forged
+            if (self._folder / STATE).exists():
+                note(f"warning: {error}; this teacher begins anew")
+            self.epochs = {}
+            return None
+        self._written = set(self.epochs)
+        return state
+
+    @property
+    def is_due(self) -> bool:
+        """Whether as many seconds of training have passed as may be lost."""
+        return time.monotonic() - self._last >= self._seconds
+
+    def write(self, state: TrainState) -> None:
+        """Keep the state; the epochs first, for the state speaks of them."""
+        for epoch in sorted(set(self.epochs) - self._written):
+            tensorfile.save(self._epoch_file(epoch), self.epochs[epoch], {})
+            self._written.add(epoch)
+        tensorfile.save(self._folder / STATE, state.tensors, {"step": state.step, "epochs": sorted(self.epochs)})
+        self._last = time.monotonic()
+
+    def burn(self) -> None:
+        """The teacher is safe: nothing here is needed any more."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _epoch_file(self, epoch: int) -> Path:
+        return self._folder / f"epoch-{epoch:03d}.safetensors"
+
+
+def _accuracy_per_class(network: Network, data: ImageSet) -> list[float]:
+    """Share of each class's training images that the network gets right."""
+    right = predict(network, data.images, data.mean, data.std).argmax(1) == data.labels
+    return [float(part.double().mean()) for part in torch.split(right, list(data.counts))]

@@ -1,0 +1,88 @@
+"""What a network learns from, step by step: every batch is a function of the seed and the step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csdm_cli.device import sent
+from csdm_cli.images.augment import Theta, augment, cutmix, draw, parse_strategy
+from csdm_cli.images.normalisation import normalise
+from csdm_cli.seeds import generator
+from csdm_cli.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What to learn from.
+
+    Attributes:
+        images: (N, C, H, W) uint8, or floats in [0, 1], on the device where the network is trained.
+        targets: (N,) int64 classes, or (N, classes) probabilities; on the same device.
+        mean, std: the normalisation of the network's input.
+    """
+
+    images: Tensor
+    targets: Tensor
+    mean: Sequence[float]
+    std: Sequence[float]
+
+    def __post_init__(self) -> None:
+        assert len(self.images) == len(self.targets) > 0 and self.targets.device == self.images.device
+
+    def batch(self, index: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+        """Normalised images and target probabilities at ``index``: (n, C, H, W), (n, classes)."""
+        index = sent(index, self.images.device)
+        images, targets = normalise(self.images[index], self.mean, self.std), self.targets[index]
+        return images, (F.one_hot(targets, classes) if targets.ndim == 1 else targets).to(images.dtype)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What chance says about a step's batch.
+
+    Attributes:
+        index: (n,) which images, on the CPU.
+        theta: n rows, how each is augmented.
+        rng: the source of what comes after: cutmix.
+    """
+
+    index: Tensor
+    theta: Theta
+    rng: torch.Generator
+
+
+class Batches:
+    """Every step's augmented and mixed images, as a function of the step."""
+
+    def __init__(self, examples: Examples, recipe: Recipe, seed: int, classes: int) -> None:
+        self._examples, self._recipe, self._seed, self._classes = examples, recipe, seed, classes
+        self._count = len(examples.images)
+        self._size = min(recipe.batch, self._count)
+        self._strategy = parse_strategy(recipe.augment)
+        self._shuffle = lru_cache(maxsize=2)(self._draw_shuffle)
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Images (n, C, H, W) and target probabilities (n, classes) of a step."""
+        drawn = self.drawn(step)
+        images, targets = self._examples.batch(drawn.index, self._classes)
+        return cutmix(augment(images, drawn.theta), targets, self._recipe.cutmix, drawn.rng)
+
+    def drawn(self, step: int) -> Drawn:
+        """What decides a step's batch."""
+        index, rng = self._index(step), generator(self._seed, "augment", step)
+        return Drawn(index, draw(rng, len(index), self._strategy, self._recipe.augment_mode), rng)
+
+    def _index(self, step: int) -> Tensor:
+        first, last = step * self._size, (step + 1) * self._size
+        shuffles = range(first // self._count, (last - 1) // self._count + 1)
+        joined = torch.cat([self._shuffle(number) for number in shuffles])
+        return joined[first - shuffles.start * self._count :][: self._size]
+
+    def _draw_shuffle(self, number: int) -> Tensor:
+        return torch.randperm(self._count, generator=generator(self._seed, "shuffle", number))

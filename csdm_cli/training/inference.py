@@ -1,0 +1,50 @@
+"""A network's logits for many images, and how many images to push through it at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from csdm_cli.images.normalisation import normalise
+from csdm_cli.networks.network import Network
+
+# On a CPU the activations of 16 images of 32x32 stay in its cache: measured twice as fast as 128 images at a time
+# (ConvNet-3 of width 64 and 128 on two cores, forward alone and with backward), and no slower than 8.
+CPU_PIXELS = 16 * 32 * 32
+CPU_AT_LEAST = 4  # images, however large
+CUDA_PIXELS = 1024 * 32 * 32
+
+
+def images_at_once(images: Tensor) -> int:
+    """How many of ``images`` (N, C, H, W) to compute together on their device.
+
+    A function of the device's kind and the image size alone, so that equal runs round alike.
+    """
+    side = images.shape[2] * images.shape[3]
+    if images.device.type == "cpu":
+        return max(CPU_AT_LEAST, CPU_PIXELS // side)
+    return max(1, CUDA_PIXELS // side)
+
+
+@torch.no_grad()
+def predict(network: Network, images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Logits in evaluation mode; the network's own mode is put back afterwards.
+
+    Args:
+        network: on the images' device.
+        images: (N, C, H, W) uint8, or floats in [0, 1].
+        mean, std: the normalisation that the network expects.
+
+    Returns:
+        (N, classes).
+    """
+    dtype = network.classifier.weight.dtype
+    training = network.training
+    network.eval()
+    try:
+        parts = torch.split(images, images_at_once(images))
+        return torch.cat([network(normalise(part, mean, std).to(dtype)) for part in parts])
+    finally:
+        network.train(training)

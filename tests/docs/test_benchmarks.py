@@ -1,0 +1,75 @@
+"""The benchmarks run, at sizes that say nothing about speed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def bench(name: str, *words: str) -> str:
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "110"}
+    command = [sys.executable, str(ROOT / "benchmarks" / name), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=600)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_frequency_rules(tmp_path):
+    words = ["--width", "4", "--frequencies", "32", "--runs", "2", "--out"]
+    shown = bench("frequencies.py", *words, str(tmp_path / "rules.json"))
+    rows = json.loads((tmp_path / "rules.json").read_text())["rows"]
+    assert {(row["kernel"], row["rule"]) for row in rows} >= {("rbf", "orthogonal"), ("laplace", "sobol")}
+    assert all(row["distance"] > 0 and (row["gradient"] is None) == (row["kernel"] == "laplace") for row in rows)
+    assert "orthogonal" in shown
+
+
+@pytest.mark.slow
+def test_the_costs_of_methods(tmp_path):
+    words = [
+        "--width",
+        "4",
+        "--rounds",
+        "1",
+        "--head",
+        "20",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "methods.json"),
+    ]
+    shown = bench("methods.py", *words, "--out", str(tmp_path / "methods.json"))
+    rows = json.loads((tmp_path / "methods.json").read_text())["rows"]
+    assert {row["method"] for row in rows} >= {"dm", "ncfm", "wmdd"} and all(row["ratio"] > 0 for row in rows)
+    assert "tgdd" in shown
+
+
+@pytest.mark.slow
+def test_the_table_of_costs(tmp_path):
+    words = ["--width", "4", "--rounds", "1", "--head", "40", "--frequency-runs", "1", "--device", "cpu", "--out"]
+    shown = bench("engine.py", *words, str(tmp_path / "costs.json"))
+    found = json.loads((tmp_path / "costs.json").read_text())
+    assert len(found["rows"]) >= 14 and all(row["ratio"] > 0 for row in found["rows"])
+    assert "textbook loop / engine" in shown and found["frequency_rules"]
+
+
+@pytest.mark.slow
+def test_second_order(tmp_path):
+    words = ["--width", "4", "--ipc", "1", "2", "--steps", "2", "--rounds", "1", "--out"]
+    shown = bench("second_order.py", *words, str(tmp_path / "rows.json"))
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert {(row["method"], row["way"]) for row in rows} == {
+        ("dc", "ours"),
+        ("dc", "graph"),
+        ("mtt", "ours"),
+        ("mtt", "tesla"),
+        ("mtt", "graph"),
+    }
+    assert all(row["peak_mb"] > 0 and row["seconds"] > 0 and row["ipc"] in (1, 2) for row in rows)
+    assert "peak MB" in shown

@@ -1,0 +1,102 @@
+"""docs/methods.md: its table is what ``csdm methods`` lists, and its example is a method that works."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+import csdm_cli
+from csdm_cli.artifacts.file import load_distilled
+from csdm_cli.cli.app import app
+from csdm_cli.commands.methods import outline
+from csdm_cli.methods import load, method_names
+from csdm_cli.methods.regularisers import composite, regulariser_names
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "methods.md"
+START, END = "<!-- table of methods -->\n", "<!-- end of the table -->"
+
+
+def table() -> str:
+    """The table as it should stand in the page."""
+    lines = ["| method | what it does | labels | source | cost |", "|---|---|---|---|---|"]
+    for name in method_names():
+        line = outline(load(name))
+        lines.append(
+            f"| `{name}` | " + " | ".join(line[part] for part in ("summary", "labels", "source", "cost")) + " |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def write_table() -> None:
+    """Bring the page up to date."""
+    before, rest = PAGE.read_text(encoding="utf-8").split(START)
+    PAGE.write_text(f"{before}{START}{table()}{END}{rest.split(END)[1]}", encoding="utf-8")
+
+
+def example() -> str:
+    """The page's method."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    return code
+
+
+def test_the_table_is_what_methods_lists():
+    shown = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0]
+    advice = 'the list has changed: python -c "from tests.commands.test_methods_page import write_table; write_table()"'
+    assert shown == table(), advice
+
+
+def test_every_regulariser_is_told_with_its_weight():
+    found = [(name, composite.load(name)) for name in regulariser_names()]
+    lines = [f"| `{name}` | {own.summary} | {own.default_weight:g} | {own.source} |" for name, own in found]
+    assert "\n".join(lines) in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_example_is_short():
+    assert len(example().splitlines()) < 60
+
+
+def test_the_example_is_all_it_takes(world, workplace, tmp_path):
+    """In a copy of the package with this one file more: listed, with its option, and run by the engine from a bank."""
+    package = tmp_path / "package" / "csdm_cli"
+    shutil.copytree(Path(csdm_cli.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (package / "methods" / "variance.py").write_text(example(), encoding="utf-8")
+    script = """
+from csdm_cli.cli.app import app
+from typer.testing import CliRunner
+common = ["distill", "data", "--params", "params.yaml", "--teachers", "teachers", "--method", "variance"]
+for words in (["methods", "variance"], [*common, "--out", "one"], [*common, "--option", "weight=0", "--out", "zero"],
+              [*common[:-1], "dm", "--out", "dm"]):
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    print(result.output)
+"""
+    environment = os.environ | {"PYTHONPATH": str(package.parent)}
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "weight of the variances beside the means" in done.stdout and "real side: bank" in done.stdout
+    one, zero, dm = (load_distilled(workplace / name).images for name in ("one", "zero", "dm"))
+    assert (one != zero).any() and (zero == dm).all()
+
+
+@pytest.mark.parametrize("page", ["methods.md", "sweeps.md"])
+def test_what_the_pages_say_can_be_typed(page):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
+    lines = [part for block in blocks for line in block.splitlines() for part in re.findall(r"csdm [^;&#]*", line)]
+    assert lines
+    commands = typer.main.get_command(app).commands
+    for line in lines:
+        words = shlex.split(line)[1:]
+        known = {flag for parameter in commands[words[0]].params for flag in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= known, line
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", text):
+        assert (DOCS / target).exists(), target

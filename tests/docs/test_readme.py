@@ -1,0 +1,109 @@
+"""What README and docs say can be typed, what they link to is there, and their numbers are those in results/."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from csdm_cli.cli.app import app
+from csdm_cli.commands.ledger import document_sheets
+from csdm_cli.commands.ledger_repeat import settings_of
+from csdm_cli.ledger.headline import PREFIX
+from csdm_cli.ledger.matching import scale_differences
+from csdm_cli.ledger.protocol import Protocol
+from csdm_cli.ledger.rows_from_runs import scale_text
+from csdm_cli.ledger.store import read_rows
+from csdm_cli.ledger.tables import refreshed
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for path in PAGES}
+README = TEXTS["README.md"]
+MARKED = {name: marks for name, text in TEXTS.items() if (marks := re.findall(r"^<!-- ledger: (.+) -->$", text, re.M))}
+COSTS = ROOT / "results" / "engine-cpu.json"
+
+
+def commands() -> dict[str, list[str]]:
+    """Every ``csdm …`` typed at a prompt of a console block, by page and line."""
+    blocks = [
+        (name, block) for name, text in TEXTS.items() for block in re.findall(r"```console\n(.*?)```", text, re.S)
+    ]
+    lines = [(name, line) for name, block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    typed = [(name, line.removeprefix("$ ")) for name, line in lines if line.startswith("$ csdm ")]
+    return {f"{name}: {line}": shlex.split(line, comments=True)[1:] for name, line in typed}
+
+
+def test_there_are_commands_to_check():
+    assert sum(name.startswith("README.md") for name in commands()) >= 8
+
+
+@pytest.mark.parametrize("words", commands().values(), ids=commands().keys())
+def test_commands_and_options_exist(words):
+    group = typer.main.get_command(app)
+    command = group.commands[words[0]]
+    if words[0] == "ledger" and len(words) > 1 and words[1] in command.commands:
+        command = command.commands[words[1]]
+    known = {flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)}
+    assert {word for word in words[1:] if word.startswith("--")} <= known
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_files_and_pictures_exist(name):
+    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", TEXTS[name]):
+        assert ((ROOT / name).parent / target).exists(), target
+
+
+def test_rooms_exist():
+    rooms = re.findall(r"`csdm_cli/([\w/]+(?:\.py|/))`", README)
+    assert rooms
+    for room in rooms:
+        assert (ROOT / "csdm_cli" / room).exists(), room
+
+
+def test_costs_are_those_measured():
+    measured = [f"{row['ratio']:.2f}" for row in json.loads(COSTS.read_text(encoding="utf-8"))["rows"]]
+    section = TEXTS["docs/results.md"].split("## What it costs")[1]
+    table = section.split("| what | value |")[1].split("\n\n")[0]
+    assert [line.rsplit("|", 2)[1].strip() for line in table.splitlines()[2:]] == measured
+
+
+def test_every_table_of_the_ledger_is_published():
+    """In some page, maybe as a headline."""
+    sheets = document_sheets(read_rows(ROOT / "results"))
+    marked = {name.removeprefix(PREFIX) for names in MARKED.values() for name in names}
+    assert {sheet.name.removeprefix(PREFIX) for sheet in sheets} == marked
+
+
+@pytest.mark.parametrize("name", MARKED)
+def test_published_tables_are_the_ledgers(name):
+    """As `csdm ledger --into FILE` writes them."""
+    assert refreshed(TEXTS[name], document_sheets(read_rows(ROOT / "results"))) == TEXTS[name]
+
+
+def test_the_readme_has_one_table_of_the_ledger_and_says_what_was_corrected():
+    (name,) = MARKED["README.md"]
+    assert name.startswith(PREFIX)
+    before, _ = README.split(f"<!-- ledger: {name} -->")
+    assert "](docs/corrections.md)" in before.split("## What it achieves")[1]
+
+
+def test_every_protocol_is_explained():
+    told = re.findall(r"^\| `(\S+)` \|", TEXTS["docs/ledger.md"], re.M)
+    assert told == list(Protocol)
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) < 200
+
+
+@pytest.mark.parametrize("row", read_rows(ROOT / "results"), ids=lambda row: row.name)
+def test_rows_can_be_run_again(row):
+    """Their settings are ones that csdm knows, and their scale is what those settings are."""
+    assert settings_of(row, None).distill.ipc >= 1
+    assert row.scale == "reduced" or not scale_differences(row)
+    assert row.scale_text == scale_text(row)

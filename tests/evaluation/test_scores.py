@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+
+from csdm_cli.evaluation.scores import (
+    ClassGroups,
+    Scores,
+    Summary,
+    group_of_classes,
+    share_of_gap_closed,
+    summarise,
+    summarise_sets,
+)
+
+
+@pytest.mark.parametrize(
+    ("counts", "head", "medium", "tail"),
+    [
+        # ⌈0.3·10⌉ = 3
+        ((5000, 2775, 1540, 854, 474, 263, 146, 81, 45, 25), (0, 1, 2), (3, 4, 5, 6), (7, 8, 9)),
+        # shuffled classes: 90, 80 | 50, 30, 20 | 10, 5 with ⌈2.1⌉ = 3 of 7
+        ((10, 90, 50, 5, 80, 20, 30), (1, 2, 4), (6,), (0, 3, 5)),
+        # ties by label: the lower label counts as the larger class
+        ((7, 7, 7, 7), (0, 1), (), (2, 3)),
+        ((1, 9, 9, 9, 1), (1, 2), (3,), (0, 4)),
+        ((4, 8), (1,), (), (0,)),
+        ((4, 8, 6), (1,), (2,), (0,)),
+        ((4,), (0,), (), ()),
+    ],
+)
+def test_groups(counts, head, medium, tail):
+    assert group_of_classes(counts) == ClassGroups(head, medium, tail)
+
+
+@pytest.mark.parametrize("classes", range(2, 130))
+def test_groups_share_out_the_classes(classes):
+    groups = group_of_classes(list(range(classes, 0, -1)))
+    assert sorted(groups.head + groups.medium + groups.tail) == list(range(classes))
+    assert len(groups.head) == len(groups.tail) == -(-3 * classes // 10)
+    assert 10 * (len(groups.head) - 1) < 3 * classes <= 10 * len(groups.head)
+
+
+def test_scores_by_hand():
+    confusion = [[8, 2, 0], [1, 3, 0], [4, 1, 1]]  # 8 of 10, 3 of 4, 1 of 6
+    scores = Scores.of(confusion, ClassGroups((0, 1), (), (2,)))
+    assert scores.accuracy == pytest.approx(12 / 20)
+    assert scores.per_class == pytest.approx((0.8, 0.75, 1 / 6))
+    assert scores.head == pytest.approx((0.8 + 0.75) / 2)  # classes weigh alike, not images
+    assert scores.medium is None
+    assert scores.tail == scores.worst_class == pytest.approx(1 / 6)
+
+
+def test_a_class_without_test_images_has_no_accuracy():
+    scores = Scores.of([[2, 0], [0, 0]], ClassGroups((0,), (), (1,)))
+    assert scores.per_class == (1.0, None)
+    assert scores.tail is None and scores.worst_class == 1.0
+
+
+def test_summary_is_mean_and_sample_deviation():
+    summary = summarise([0.1, None, 0.3, 0.2])
+    assert summary is not None
+    assert (summary.mean, summary.std, summary.count) == (pytest.approx(0.2), pytest.approx(0.1), 3)
+    assert str(summary) == "20.0 ± 10.0"
+    assert summarise([0.5]) == Summary(0.5, None, 1)
+    assert str(Summary(0.5, None, 1)) == "50.0"
+    assert summarise([None]) is None
+
+
+def test_spread_over_students_and_over_sets():
+    over = summarise_sets([[0.1, 0.3], [0.5, 0.7]])
+    assert over.students.mean == pytest.approx(0.4) and over.students.count == 4
+    assert over.students.std == pytest.approx((0.2 / 3) ** 0.5)  # squares .09 + .01 + .01 + .09 over 3
+    assert over.sets.mean == pytest.approx(0.4) and over.sets.count == 2
+    assert over.sets.std == pytest.approx(0.4 / 2**0.5)
+    assert over.within == pytest.approx(0.02**0.5)  # both sets: squares .01 + .01 over 1
+    assert summarise_sets([[0.1], [0.3]]).within is None
+
+
+def test_share_of_the_gap():
+    assert share_of_gap_closed(0.45, 0.3, 0.6) == pytest.approx(0.5)
+    assert share_of_gap_closed(0.2, 0.3, 0.6) == pytest.approx(-1 / 3)
+    assert share_of_gap_closed(0.45, 0.3, 0.3) is None
