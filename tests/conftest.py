@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.tiny_pool", "tests.command_world"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small: threads cost more than they bring
 
 OWN_VARIABLES = ("CSDM_PARAMS", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "FORCE_COLOR")

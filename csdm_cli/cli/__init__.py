@@ -1,1 +1,9 @@
-"""Room."""
+"""The command line: Typer only, importing no torch.
+
+Read ``app`` (one thin function per subcommand), ``options`` (settings as options), ``ledger`` (its subcommands), then
+``failures`` (what a user sees when something goes wrong).
+"""
+
+from csdm_cli.cli.app import main
+
+__all__ = ["main"]

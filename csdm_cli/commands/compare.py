@@ -12,7 +12,6 @@ import torch
 
 from csdm_cli import __version__
 from csdm_cli.artifacts.run_record import record_run
-from csdm_cli.cli import failures
 from csdm_cli.commands.finished import Finished, finished_row, read_finished
 from csdm_cli.comparison import tables
 from csdm_cli.comparison.entries import (
@@ -31,7 +30,7 @@ from csdm_cli.comparison.tuning import Point, chosen, grid, refuse_to_tune_on_te
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
-from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.errors import CsdmError, UsageError, in_words
 from csdm_cli.evaluation.controls import ControlName, evaluate_full
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.methods.contract import OptimisedMethod
@@ -254,7 +253,7 @@ def _guarded(name: str, failed: dict[str, str], work: Callable[[], ResultT]) -> 
     try:
         return work()
     except (CsdmError, OSError, MemoryError, RuntimeError) as error:
-        text = str(error) if isinstance(error, CsdmError) else failures.in_words(error, ("--memory-budget", "--ipc"))
+        text = str(error) if isinstance(error, CsdmError) else in_words(error, ("--memory-budget", "--ipc"))
         if text is None:
             raise
         failed[name] = text

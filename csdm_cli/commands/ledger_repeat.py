@@ -28,6 +28,7 @@ from csdm_cli.ledger.rows_from_runs import students_of
 from csdm_cli.ledger.store import find_row
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.networks import NetworkSpec
+from csdm_cli.runs.distill import CHECKPOINT_SECONDS
 from csdm_cli.runs.judge import examiner_for, images_of, protocol_of
 from csdm_cli.runs.runtime import Device, Runtime
 from csdm_cli.runs.teachers import train_teachers
@@ -155,7 +156,7 @@ def _one_set(
         teachers=_tuned_teachers(row, params, longtail, runtime, folder),
         out=place,
         memory_budget=None,
-        checkpoint_every=distill.CHECKPOINT_SECONDS,
+        checkpoint_every=CHECKPOINT_SECONDS,
         resume=True,
     )
     everything = frozenset(config.Evaluate.model_fields)

@@ -34,6 +34,7 @@ MANIFEST_FILE = "manifest.json"
 TRAIN_FILE = "train.safetensors"
 
 DEV_FILE = "dev.safetensors"
+TEST_FILE = "test.safetensors"
 
 DATA_ROOT = Path("data")
 
@@ -277,6 +278,3 @@ def _manifests(data_root: Path) -> Iterator[Path]:
         for place in data_root.glob(pattern):
             if not any(part.startswith(".") for part in place.relative_to(data_root).parts):
                 yield place
-
-
-TEST_FILE = "test.safetensors"

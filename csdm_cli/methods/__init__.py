@@ -1,6 +1,7 @@
-"""One file per method, named like the method; nothing else is in this folder but their contract.
+"""One file per method, named like the method, in the folder of its kind; ``contract`` says what a method is.
 
-Names are known without importing anything, so that help and validation are instant; :func:`load` imports a method.
+Read ``contract`` and ``statistics``, then ``matching/dm.py`` (the shortest method) and ``matching/csdm.py``. Names are
+known without importing anything, so that help and validation are instant; :func:`load` imports a method.
 """
 
 from __future__ import annotations
@@ -13,26 +14,34 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from csdm_cli.methods.contract import MethodClass
 
-_NOT_METHODS = {"__init__", "contract"}
+KINDS = ("matching", "selection")
+_NOT_METHODS = {"__init__", "base"}
+
+
+@cache
+def _kinds() -> dict[str, str]:
+    """The kind (its folder) of every method, by name."""
+    here = Path(__file__).parent
+    files = ((kind, path.stem) for kind in KINDS for path in (here / kind).glob("*.py"))
+    return {stem.replace("_", "-"): kind for kind, stem in files if stem not in _NOT_METHODS}
 
 
 @cache
 def method_names() -> tuple[str, ...]:
     """All methods, in alphabetical order."""
-    stems = (path.stem for path in Path(__file__).parent.glob("*.py"))
-    return tuple(sorted(stem.replace("_", "-") for stem in stems if stem not in _NOT_METHODS))
+    return tuple(sorted(_kinds()))
 
 
 def module_of(name: str) -> str:
     """The file of the method called ``name``, below the package."""
-    return f"methods/{name.replace('-', '_')}.py"
+    return f"methods/{_kinds()[name]}/{name.replace('-', '_')}.py"
 
 
 def load(name: str) -> MethodClass:
     """The class of the method called ``name``: the one its file defines."""
     from csdm_cli.methods.contract import BuildingMethod, OptimisedMethod
 
-    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    module = import_module(f"{__name__}.{_kinds()[name]}.{name.replace('-', '_')}")
     (found,) = (
         value
         for value in vars(module).values()

@@ -9,14 +9,12 @@ from typing import Any, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from csdm_cli.distillation.real_side import RealSide
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
 from csdm_cli.methods.matching.csdm import CsdmParameters
 from csdm_cli.methods.regularisers.composite import regularised
 from csdm_cli.names import Engine, LabelKind, RealSide
-from csdm_cli.names import RealSide as RealSideName
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import Share
 from csdm_cli.settings import sections
@@ -122,17 +120,17 @@ def settled(settings: sections.Distill, method: Method) -> sections.Distill:
     return settings.model_copy(update=chosen)
 
 
-def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealSideName:
+def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealSide:
     """The real side asked for, or the cheapest one the method allows."""
     if settings.engine is Engine.textbook:
-        if settings.real is RealSideName.bank:
+        if settings.real is RealSide.bank:
             raise UsageError("--engine textbook reads fresh real minibatches; drop --real bank")
         if method.answers:
             raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen moves all at once")
-        return RealSideName.fresh
-    if settings.real is RealSideName.bank and not method.bankable:
+        return RealSide.fresh
+    if settings.real is RealSide.bank and not method.bankable:
         raise UsageError(f"--real bank: {settings.method} as chosen needs real images every step; use --real fresh")
-    return settings.real or (RealSideName.bank if method.bankable else RealSideName.fresh)
+    return settings.real or (RealSide.bank if method.bankable else RealSide.fresh)
 
 
 def _option(name: str) -> str:

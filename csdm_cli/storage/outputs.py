@@ -72,7 +72,7 @@ def claim_folder(folder: Path, own: Mapping[str, Kind], option: str = "--out") -
 
 @contextmanager
 def replaced_folder(folder: Path, own: Mapping[str, Kind], option: str = "--out") -> Iterator[Path]:
-    """:func:`csdm_cli.storage.atomic.new_folder`, which replaces nothing but an older output; see :func:`claim_folder`."""
+    """:func:`atomic.new_folder`, which replaces nothing but an older output; see :func:`claim_folder`."""
     claim_folder(folder, own, option)
     with atomic.new_folder(folder.resolve() if folder.is_symlink() else folder) as place:
         yield place

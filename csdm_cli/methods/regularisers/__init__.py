@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-_NOT_REGULARISERS = {"__init__", "regulariser", "composite"}
+_NOT_REGULARISERS = {"__init__", "base", "composite"}
 
 
 @dataclass(frozen=True)
