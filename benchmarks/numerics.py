@@ -30,13 +30,13 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import Precision, TeacherSchedule
 from csdm_cli.networks import build
-from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by, tuned_for_any_number
+from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.choose import make_method
 from csdm_cli.runs.judge import protocol_of
 from csdm_cli.runs.teachers import teacher_plan
 from csdm_cli.settings.sections import Distill, Evaluate, Pretrain
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import Lens, tuned_for_any_number
 from csdm_cli.teachers.views import PooledViews, ViewPlan
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import train

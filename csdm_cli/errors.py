@@ -5,9 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection
 
-from csdm_cli.cli.failures import MOST_IN_ERROR
-from csdm_cli.display.safe_text import shown
-
+SAVES_MEMORY = ("--memory-budget", "--size", "--n-max", "--ipc", "--ipcs", "--batch", "--width")
 MISTAKE = "\n  "  # begins each of several mistakes that one message lists; else a message is one line
 
 
@@ -24,22 +22,6 @@ class UsageError(CsdmError):
     """A request that cannot be carried out as written: an option or a setting is wrong. Exit code 2."""
 
     exit_code = 2
-
-
-SAVES_MEMORY = ("--memory-budget", "--size", "--n-max", "--ipc", "--ipcs", "--batch", "--width")
-
-
-def _less_memory(options: Collection[str]) -> str:
-    known = [option for option in SAVES_MEMORY if option in options]
-    if not known:
-        return "close other programs, or use a machine with more"
-    *others, last = known
-    return f"a smaller {', '.join(others)} or {last} needs less" if others else f"a smaller {last} needs less"
-
-
-def _listed(text: str) -> str:
-    """``text`` in one line, or in a line for each of the several mistakes that it lists."""
-    return MISTAKE.join(shown(part, MOST_IN_ERROR) for part in text.split(MISTAKE))
 
 
 def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[str] = ()) -> str | None:
@@ -62,3 +44,11 @@ def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[st
     if isinstance(error, MemoryError) or "can't allocate memory" in text or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: {_less_memory(options)}"
     return None
+
+
+def _less_memory(options: Collection[str]) -> str:
+    known = [option for option in SAVES_MEMORY if option in options]
+    if not known:
+        return "close other programs, or use a machine with more"
+    *others, last = known
+    return f"a smaller {', '.join(others)} or {last} needs less" if others else f"a smaller {last} needs less"

@@ -12,7 +12,8 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from csdm_cli.errors import CsdmError, _listed, in_words
+from csdm_cli.display.safe_text import shown
+from csdm_cli.errors import MISTAKE, CsdmError, in_words
 from csdm_cli.parallel import seat
 from csdm_cli.signals import INTERRUPTED, interruptible, was_interrupted
 
@@ -95,3 +96,8 @@ def end_cleanly_on_signals() -> None:
 def _leave(number: int, frame: FrameType | None) -> None:
     signal.signal(number, signal.SIG_IGN)  # a second one must not cut the cleaning short
     raise SystemExit(128 + number)
+
+
+def _listed(text: str) -> str:
+    """``text`` in one line, or in a line for each of the several mistakes that it lists."""
+    return MISTAKE.join(shown(part, MOST_IN_ERROR) for part in text.split(MISTAKE))

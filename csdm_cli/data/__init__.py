@@ -1,0 +1,5 @@
+"""Where images come from, and the long-tailed set they become.
+
+Read ``longtail`` (how many images a class keeps), ``build`` (from a source to a folder), ``store`` (that folder),
+``holdout`` (the test set's only door, kept apart on purpose); ``sources`` has one module per kind of source.
+"""

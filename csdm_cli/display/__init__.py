@@ -1,2 +1,1 @@
-"""What a person sees: text made safe for where it is shown (``safe_text.py``), tables of it (``tables.py``), and the
-streams it goes to (``streams.py``)."""
+"""What a person sees: ``console`` (tables and notes), ``pictures`` (PNG) and ``class_chart`` (bars of class sizes)."""

@@ -33,6 +33,7 @@ from csdm_cli.spectral.characteristic import Ecf
 from csdm_cli.storage import tensorfile
 from csdm_cli.storage.keys import content_key, source_hash
 from csdm_cli.storage.lru import Recent
+from csdm_cli.storage.rooms import BANK
 from csdm_cli.teachers.networks import Lens
 from csdm_cli.teachers.views import PooledViews, View
 
@@ -40,21 +41,6 @@ from csdm_cli.teachers.views import PooledViews, View
 MEMORY = 2 * 2**30
 SUMMARY = "summary."
 CHECKED_ROWS = 64  # of frequencies at once, for their checksum's copies are wider than they are
-# Code that decides what a bank holds.
-ROOMS = (
-    "augment.py",
-    "theta.py",
-    "seeds.py",
-    "networks",
-    "spectral",
-    "transport",
-    "data/normalisation.py",
-    "engine/inference.py",
-    "engine/numerics.py",
-    "engine/real_side.py",
-    "engine/teachers.py",
-    "engine/views.py",
-)
 
 
 @dataclass(frozen=True)
@@ -73,7 +59,7 @@ class BankPlan:
     def key(self) -> str:
         """Changes with any of it, and with the code."""
         described = asdict(self) | {"request": self.request.described()}
-        return content_key(described | {"torch": torch.__version__, "source": source_hash(*ROOMS)})
+        return content_key(described | {"torch": torch.__version__, "source": source_hash(*BANK)})
 
 
 class BankedRealSide:

@@ -1,1 +1,4 @@
-"""Room."""
+"""Judging a set: students trained on it alone, and the controls without which no result stands.
+
+Read ``students`` (the protocol), ``controls``, ``results``, ``scores``; then ``fairness_scores`` (LRS and ARS).
+"""

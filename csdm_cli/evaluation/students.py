@@ -16,7 +16,6 @@ from torch import Tensor
 from csdm_cli.display.console import note, progress
 from csdm_cli.evaluation.results import Evaluation, StudentRun
 from csdm_cli.evaluation.scores import group_of_classes
-from csdm_cli.evaluation.student_numerics import identity, in_test, in_training
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import Parallel
 from csdm_cli.networks import NetworkSpec, build
@@ -27,29 +26,15 @@ from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import atomic, seal
 from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import content_key, source_hash
+from csdm_cli.storage.rooms import STUDENTS
 from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.inference import predict
 from csdm_cli.training.losses import balanced_softmax, cross_entropy
 from csdm_cli.training.many import JointMoment, counted, groups_of, stands_together, train_together
 from csdm_cli.training.recipe import Recipe
+from csdm_cli.training.tuned import identity, in_test, in_training
 
-# Code that decides what a student scores.
-ROOMS = (
-    "augment.py",
-    "theta.py",
-    "seeds.py",
-    "networks",
-    "data/normalisation.py",
-    "engine/batches.py",
-    "engine/inference.py",
-    "engine/losses.py",
-    "engine/recipe.py",
-    "engine/side_by_side.py",
-    "engine/students.py",
-    "engine/together.py",
-    "engine/training.py",
-)
 SEAL = "sha256"  # of a kept result, in its file
 
 
@@ -118,7 +103,7 @@ class Exam:
             "together": together,
             "device": self.test.images.device.type,
             "torch": str(torch.__version__),
-            "source": source_hash(*ROOMS),
+            "source": source_hash(*STUDENTS),
         }
         return content_key(same | described | identity(numerics))
 

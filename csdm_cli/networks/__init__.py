@@ -1,4 +1,9 @@
-"""Networks by name. Every one offers ``features``, ``classifier`` and ``forward``."""
+"""Networks by name. Every one offers ``features``, ``classifier`` and ``forward``.
+
+``spec`` (every choice that fixes an architecture), ``network`` (the interface and the registry), ``layers``,
+``numerics`` (precision, order of memory, compilation); then one file per architecture: ``convnet``, ``alexnet``,
+``vgg``, ``resnet``, ``torchvision_models``.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How networks compute while images are distilled: precision, order of memory, compilation.
 
 Only the network is meant: its features come out in the type of its input, and spectra, losses, pixels and the
-optimiser stay in that type. :mod:`csdm_cli.evaluation.student_numerics` has students and teachers compute so.
+optimiser stay in that type. :mod:`csdm_cli.training.tuned` has students and teachers compute so.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import Precision
 from csdm_cli.networks.network import Network
-from csdm_cli.teachers.networks import Lens, TunedLens, tuned
-from csdm_cli.training.inference import images_at_once
 
 # Of torch.compile, which makes at most eight programs of a function: whole and last chunk, whole and last piece of
 # it, with and without a graph.
@@ -122,22 +119,6 @@ class TunedNetwork(Network):
     def feature_dim(self) -> int:
         """D, the length of a feature vector."""
         return self.network.feature_dim
-
-
-def tuned_for_any_number(lens: Lens, numerics: Numerics) -> Lens:
-    """As :func:`tuned`, for as many images as there happen to be: one program serves all of them."""
-    return TunedLens(lens, filled(features_by(numerics))) if numerics.compiled else tuned(lens, numerics)
-
-
-def filled(features: Callable[[Network, Tensor], Tensor]) -> Callable[[Network, Tensor], Tensor]:
-    """``features`` of images filled up to as many as are computed at once, without those of what was filled in."""
-
-    def run(network: Network, images: Tensor) -> Tensor:
-        missing = images_at_once(images) - len(images)
-        assert missing >= 0, "images go through a network in pieces"
-        return features(network, F.pad(images, (0, 0, 0, 0, 0, 0, 0, missing)))[: len(images)]
-
-    return run
 
 
 def features_by(numerics: Numerics) -> Callable[[Network, Tensor], Tensor]:

@@ -1,1 +1,7 @@
-"""Whole runs: what a command does once its settings are known."""
+"""From settings to a result, printing nothing: what notebooks, commands, the ledger and the benchmarks call.
+
+Read ``choose`` (every open setting decided, every refusal made), ``task`` (a distillation before it is done, and its
+key), ``assemble`` (the engine's objects), ``distill``; then ``long_tail``, ``teachers``, ``labels``, ``judge``
+and ``fairness`` for the other stages, ``provenance`` (what results tell of their origin), ``runtime``
+(device and threads).
+"""

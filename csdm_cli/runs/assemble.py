@@ -25,14 +25,14 @@ from csdm_cli.images.initial import initial_images
 from csdm_cli.methods.contract import Context, OptimisedMethod
 from csdm_cli.names import Engine
 from csdm_cli.names import RealSide as RealSideName
-from csdm_cli.networks.numerics import PLAIN, Numerics, tuned_for_any_number
+from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.parallel.class_shares import Share
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.choose import settled
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import ratio
-from csdm_cli.teachers.networks import Lens, tuned
+from csdm_cli.teachers.networks import Lens, tuned, tuned_for_any_number
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
 

@@ -21,45 +21,8 @@ from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers, network_spec
 from csdm_cli.settings import sections
 from csdm_cli.storage.keys import content_key, source_hash
+from csdm_cli.storage.rooms import DISTILLED
 from csdm_cli.teachers.pool import TeacherPool
-
-# Code that decides what a run gives; the method's own file comes on top.
-ROOMS = (
-    "augment.py",
-    "theta.py",
-    "seeds.py",
-    "decode.py",
-    "networks",
-    "spectral",
-    "data/imageset.py",
-    "data/normalisation.py",
-    "methods/contract.py",
-    "regularisers",
-    "selection",
-    "transport",
-    "engine/balance.py",
-    "engine/bank.py",
-    "engine/batches.py",
-    "engine/distill.py",
-    "engine/inference.py",
-    "engine/initial.py",
-    "engine/lens.py",
-    "engine/losses.py",
-    "engine/numerics.py",
-    "engine/pixels.py",
-    "engine/real_side.py",
-    "engine/recipe.py",
-    "engine/soft_labels.py",
-    "engine/step.py",
-    "engine/teachers.py",
-    "engine/teaching.py",
-    "engine/textbook.py",
-    "engine/training.py",
-    "engine/views.py",
-    "artifacts/distilled.py",
-    "commands/assembling.py",
-    "commands/labelling.py",
-)
 
 
 @dataclass(frozen=True)
@@ -123,7 +86,7 @@ def run_key(
         "teachers": pool.key if pool else None,
         "judges": judges_of(settings, longtail),
         "numerics": numerics.as_dict(),
-        "source": source_hash(*ROOMS, module_of(settings.method)),
+        "source": source_hash(*DISTILLED, module_of(settings.method)),
         "torch": torch.__version__,
     }
     return content_key(described)

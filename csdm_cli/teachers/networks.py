@@ -12,6 +12,7 @@ from csdm_cli.networks.network import Network
 from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by
 from csdm_cli.storage.lru import Recent
 from csdm_cli.teachers.pool import Point, TeacherPool
+from csdm_cli.training.inference import filled
 
 # A teacher and which of its weights.
 Place = tuple[int, Point]
@@ -97,3 +98,8 @@ class TunedLens(Lens):
 def tuned(lens: Lens, numerics: Numerics) -> Lens:
     """``lens`` with its networks computing so."""
     return lens if numerics == PLAIN else TunedLens(lens, features_by(numerics))
+
+
+def tuned_for_any_number(lens: Lens, numerics: Numerics) -> Lens:
+    """As :func:`tuned`, for as many images as there happen to be: one program serves all of them."""
+    return TunedLens(lens, filled(features_by(numerics))) if numerics.compiled else tuned(lens, numerics)

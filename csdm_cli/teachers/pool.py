@@ -21,6 +21,7 @@ from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
 from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import content_key, source_hash
+from csdm_cli.storage.rooms import TEACHERS
 from csdm_cli.teachers.teaching import EPOCH, FINAL, INITIAL, Lesson, Pupil, teach
 from csdm_cli.training.many import counted, groups_of, stands_together
 from csdm_cli.training.recipe import Duration, Recipe
@@ -28,22 +29,6 @@ from csdm_cli.training.recipe import Duration, Recipe
 if TYPE_CHECKING:
     from csdm_cli.networks.numerics import Numerics
 
-# Code that decides what a teacher is.
-ROOMS = (
-    "augment.py",
-    "theta.py",
-    "seeds.py",
-    "networks",
-    "data/normalisation.py",
-    "engine/batches.py",
-    "engine/inference.py",
-    "engine/losses.py",
-    "engine/recipe.py",
-    "engine/side_by_side.py",
-    "engine/teaching.py",
-    "engine/together.py",
-    "engine/training.py",
-)
 INDEX = "pool.json"
 TEACHER_FILES = "teacher-*.safetensors"
 # All that a pool's folder holds.
@@ -323,7 +308,7 @@ def _identity(
         "together": together,
         "device": device.type,
         "torch": str(torch.__version__),
-        "source": source_hash(*ROOMS),
+        "source": source_hash(*TEACHERS),
     } | ({"steps": plan.duration.steps} if plan.duration.steps else {})
 
 

@@ -50,16 +50,16 @@ class Lesson:
     @property
     def tuning(self) -> dict[str, Any]:
         """What a teacher depends on because of its numerics, as JSON values; nothing if they are plain."""
-        from csdm_cli.evaluation.student_numerics import identity
         from csdm_cli.networks.numerics import PLAIN
+        from csdm_cli.training.tuned import identity
 
         return identity(self.numerics or PLAIN)
 
     def in_training(self, network: Network) -> Network:
         """What is to be trained in the place of ``network``, whose weights it has."""
         # not above: numerics know of lenses, and these of teachers
-        from csdm_cli.evaluation.student_numerics import in_training
         from csdm_cli.networks.numerics import PLAIN
+        from csdm_cli.training.tuned import in_training
 
         return in_training(network, self.spec, self.numerics or PLAIN)
 

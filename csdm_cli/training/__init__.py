@@ -1,1 +1,5 @@
-"""Room."""
+"""The one supervised loop, for teachers, students and controls alike.
+
+``recipe`` (how, as a value), ``batches`` (what, step by step), ``losses``, ``loop``; ``many`` and ``wide_network``
+(several networks at once), ``inference`` (logits of many images), ``tuned`` (faster arithmetic).
+"""

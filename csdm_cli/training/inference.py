@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from csdm_cli.images.normalisation import normalise
@@ -26,6 +27,17 @@ def images_at_once(images: Tensor) -> int:
     if images.device.type == "cpu":
         return max(CPU_AT_LEAST, CPU_PIXELS // side)
     return max(1, CUDA_PIXELS // side)
+
+
+def filled(features: Callable[[Network, Tensor], Tensor]) -> Callable[[Network, Tensor], Tensor]:
+    """``features`` of images filled up to as many as are computed at once, without those of what was filled in."""
+
+    def run(network: Network, images: Tensor) -> Tensor:
+        missing = images_at_once(images) - len(images)
+        assert missing >= 0, "images go through a network in pieces"
+        return features(network, F.pad(images, (0, 0, 0, 0, 0, 0, 0, missing)))[: len(images)]
+
+    return run
 
 
 @torch.no_grad()

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from csdm_cli.evaluation.student_numerics import program
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import Precision
 from csdm_cli.networks import numerics as numerics_module
@@ -17,6 +16,7 @@ from csdm_cli.runs.teachers import duration_of
 from csdm_cli.settings.presets import overlaid
 from csdm_cli.settings.sections import TEACHER_STEPS, Pretrain
 from csdm_cli.training.recipe import STAGES, Duration
+from csdm_cli.training.tuned import program
 from tests.teachers.test_pool import PLAN, KilledError, files, make, same
 
 BF16, COMPILED = Numerics(Precision.bf16), Numerics(Precision.bf16, compiled=True)

@@ -1,5 +1,7 @@
 """Terms that any optimised method can take: one file per regulariser, named like it.
 
+``base`` (what one is), ``composite`` (a method with some), ``centralization``, ``constraint``, ``covariance``.
+
 Names and weights are read without importing anything heavy, so that help and validation are instant.
 """
 

@@ -1,1 +1,1 @@
-"""Choosing real images: rules on features, losses and training histories, and what is stored of the chosen ones."""
+"""Choosing real images instead of optimising any: one file per method on the common ``base``, by the ``rules``."""

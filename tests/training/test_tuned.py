@@ -13,7 +13,6 @@ from torch._dynamo.utils import counters
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation import students
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.evaluation.student_numerics import in_test, in_training, program
 from csdm_cli.evaluation.students import Exam, Examiner, Protocol, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import Parallel, Precision
@@ -24,6 +23,7 @@ from csdm_cli.training.batches import Examples
 from csdm_cli.training.inference import predict
 from csdm_cli.training.loop import train
 from csdm_cli.training.recipe import Recipe
+from csdm_cli.training.tuned import in_test, in_training, program
 
 SPEC = NetworkSpec("convnet", width=4, depth=2, channels=3, size=8, classes=3)
 RECIPE = Recipe("adamw", 1e-2, 0.9, 0.01, 4, "color_crop_flip", "compose", 0.5, "cosine")

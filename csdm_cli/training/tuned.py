@@ -21,11 +21,10 @@ from torch import Tensor
 from csdm_cli.names import Precision
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.network import Network
-from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by, filled
-from csdm_cli.storage.keys import source_hash
+from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by
+from csdm_cli.training.inference import filled
 
 Features = Callable[[Network, Tensor], Tensor]
-ROOMS = ("engine/numerics.py", "engine/tuned_students.py")  # code that decides how, beyond that of plain students
 
 
 def in_training(network: Network, spec: NetworkSpec, numerics: Numerics) -> Network:
@@ -63,7 +62,7 @@ def in_test(network: Network, spec: NetworkSpec, numerics: Numerics) -> Network:
 
 def identity(numerics: Numerics) -> dict[str, Any]:
     """What a result depends on, as JSON values; nothing for plain ones."""
-    return {} if numerics == PLAIN else {"numerics": numerics.as_dict(), "numerics_source": source_hash(*ROOMS)}
+    return {} if numerics == PLAIN else {"numerics": numerics.as_dict()}
 
 
 @cache
