@@ -43,7 +43,7 @@ def test_ratios_are_numbers_with_an_x():
 
 
 def test_every_method_has_the_same_trials_which_are_listed(workplace):
-    told = ("--methods", "dm,csdm", "--seeds", 1, "--tune", "calibration=0x,1x")
+    told = ("--methods", "dm,csdm", "--seeds", 1, "--tune", "calibration=0x,1x", "--params", "params.yaml")
     fails(run("compare", *told, expect=None), 2, "--tune chooses settings", "--split dev")
     run("compare", "--data", "data", "--teachers", "teachers", *told, "--split", "dev", "--out", "out")
     (found,) = json.loads(Path("out/compare.json").read_bytes())["tuning"].values()
