@@ -20,10 +20,10 @@ from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, save_distilled
 from csdm_cli.artifacts.huggingface import write_huggingface
 from csdm_cli.artifacts.judged import Judged
-from csdm_cli.display.safe_text import file_name
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.names import ExportFormat
+from csdm_cli.safe_text import file_name
 from csdm_cli.storage import kinds, outputs
 
 FOLDER_FORMATS = frozenset(

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME
-from csdm_cli.display.safe_text import MOST_IN_PICTURE, shown
 from csdm_cli.images.initial import to_uint8
+from csdm_cli.safe_text import MOST_IN_PICTURE, shown
 from csdm_cli.storage import kinds, outputs
 
 if TYPE_CHECKING:

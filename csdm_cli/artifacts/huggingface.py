@@ -15,9 +15,9 @@ from torch import Tensor
 from csdm_cli import __version__
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.judged import Judged
-from csdm_cli.display.safe_text import markdown, shown
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
+from csdm_cli.safe_text import markdown, shown
 from csdm_cli.storage import atomic
 
 DATA = Path("data") / "train-00000-of-00001.parquet"

@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 
 from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.display.safe_text import shown
+from csdm_cli.safe_text import shown
 from csdm_cli.settings import messages
 
 if TYPE_CHECKING:

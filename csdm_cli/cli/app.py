@@ -39,13 +39,13 @@ from csdm_cli.cli.options import (
     teachers_option,
     values_by_section,
 )
-from csdm_cli.display.safe_text import shown
 from csdm_cli.display.streams import open_streams
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import method_names
 from csdm_cli.names import ExportFormat, Preset, Source
 from csdm_cli.parallel import seat
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import shown
 from csdm_cli.settings import sections
 from csdm_cli.settings.presets import SECTIONS
 from csdm_cli.settings.resolve import with_values

@@ -12,9 +12,9 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import MISTAKE, CsdmError, in_words
 from csdm_cli.parallel import seat
+from csdm_cli.safe_text import shown
 from csdm_cli.signals import INTERRUPTED, interruptible, was_interrupted
 
 MOST_IN_ERROR = 2000  # characters of one line

@@ -240,19 +240,6 @@ def _pairs(given: Sequence[str]) -> dict[str, str]:
     return pairs
 
 
-def values_of(text: str, option: str) -> tuple[str, list[str]]:
-    """``NAME=VALUE,VALUE`` as a setting's name and its values.
-
-    Raises:
-        UsageError: if it is not written so; it names ``option``.
-    """
-    name, equals, values = text.partition("=")
-    found = [value.strip() for value in values.split(",")]
-    if not equals or not name.strip() or not all(found):
-        raise UsageError(f"{option} {text}: expected NAME=VALUE,VALUE, several by semicolon")
-    return name.strip().replace("-", "_"), found
-
-
 def values_by_section(
     given: Sequence[str], sections: Sequence[str], reserved: Collection[str] = ()
 ) -> dict[str, dict[str, Any]]:

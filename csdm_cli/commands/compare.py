@@ -12,7 +12,6 @@ import torch
 
 from csdm_cli import __version__
 from csdm_cli.artifacts.run_record import record_run
-from csdm_cli.commands.finished import Finished, finished_row, read_finished
 from csdm_cli.comparison import tables
 from csdm_cli.comparison.entries import (
     CONTROLS,
@@ -24,6 +23,7 @@ from csdm_cli.comparison.entries import (
     named_for,
     refuse_unread,
 )
+from csdm_cli.comparison.finished import Finished, finished_row, read_finished
 from csdm_cli.comparison.tables import Row, Standing
 from csdm_cli.comparison.trials import Arena, Trial, known_sets, try_out
 from csdm_cli.comparison.tuning import Point, chosen, grid, refuse_to_tune_on_test

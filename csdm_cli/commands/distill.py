@@ -11,7 +11,6 @@ from csdm_cli.artifacts.grid import grid_path
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import LongTail, is_in
 from csdm_cli.display.console import emit, note
-from csdm_cli.display.safe_text import markup, shown
 from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.parallel.ranks import joined
@@ -23,6 +22,7 @@ from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.task import is_done, prepare
 from csdm_cli.runs.tracked import run_name
+from csdm_cli.safe_text import markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import atomic, outputs
 from csdm_cli.tracking.tracker import NullTracker, open_tracker

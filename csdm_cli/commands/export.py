@@ -10,9 +10,9 @@ from csdm_cli.artifacts.file import find_artifact, load_distilled
 from csdm_cli.artifacts.joining import select_classes
 from csdm_cli.artifacts.judged import judged_beside, judged_in
 from csdm_cli.display.console import emit
-from csdm_cli.display.safe_text import markup
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ExportFormat
+from csdm_cli.safe_text import markup
 
 
 def export(

@@ -8,11 +8,11 @@ from csdm_cli.artifacts.file import FILE_NAME, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.data.store import newest_longtail, open_longtail
 from csdm_cli.display.console import emit, note
-from csdm_cli.display.safe_text import markup
 from csdm_cli.errors import UsageError
 from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.judge import Foreign, bring_in, tell_empty_classes
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import markup
 
 
 def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | None) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from csdm_cli import safe_text
 from csdm_cli.data.store import DATA_ROOT, MANIFEST_FILE, open_longtail
-from csdm_cli.display import safe_text
 from csdm_cli.display.console import emit, note
-from csdm_cli.display.safe_text import markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.ledger.headline import headline_sheets
@@ -27,6 +26,7 @@ from csdm_cli.ledger.store import ROW, read_rows, row_file, write_row
 from csdm_cli.ledger.tables import Sheet, Shown, counts_by_status, own_sheets, paper_sheet, refreshed
 from csdm_cli.names import Source
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import markup
 from csdm_cli.storage import atomic, outputs, places
 
 

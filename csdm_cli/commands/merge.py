@@ -9,11 +9,11 @@ from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.joining import merge
 from csdm_cli.data.store import open_longtail
 from csdm_cli.display.console import emit, note
-from csdm_cli.display.safe_text import markup
 from csdm_cli.errors import UsageError
 from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.provenance import dataset_info
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import markup
 
 
 def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | None) -> None:

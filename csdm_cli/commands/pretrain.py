@@ -9,7 +9,6 @@ from rich.console import RenderableType
 
 from csdm_cli.data.holdout import sealed
 from csdm_cli.display.console import emit, note
-from csdm_cli.display.safe_text import markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.scores import group_of_classes
@@ -17,6 +16,7 @@ from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import train_teachers
 from csdm_cli.runs.tracked import tell_of_data, tell_of_teachers
+from csdm_cli.safe_text import markup
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
 from csdm_cli.teachers.pool import POOL_FILES, TeacherPool

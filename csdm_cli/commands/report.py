@@ -13,12 +13,12 @@ from typing_extensions import TypedDict
 
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.display.console import emit, note
-from csdm_cli.display.safe_text import markdown, markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import ControlName
 from csdm_cli.runs.judge import COLUMNS
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import markdown, markup
 from csdm_cli.storage import kinds, outputs, places
 from csdm_cli.storage.bounded import read_json, typed
 

@@ -15,9 +15,9 @@ from csdm_cli.artifacts.file import SCHEMA, Distilled, find_artifact, load_disti
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
 from csdm_cli.display.console import emit, note
-from csdm_cli.display.safe_text import shown
 from csdm_cli.display.tables import TextTable, facts_table
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import shown
 from csdm_cli.storage import kinds, outputs
 
 Rows = list[tuple[str, str]]  # name, text

@@ -7,8 +7,8 @@ from pathlib import Path
 from csdm_cli.artifacts.file import SCHEMA, find_artifact, read_distilled
 from csdm_cli.artifacts.validation import findings
 from csdm_cli.display.console import emit
-from csdm_cli.display.safe_text import markup
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import markup
 
 
 def verify(path: Path, json: bool = False) -> None:

@@ -14,12 +14,12 @@ from rich.console import RenderableType
 from csdm_cli.comparison.entries import Ground
 from csdm_cli.comparison.trials import Trial
 from csdm_cli.data.store import LongTail
-from csdm_cli.display.safe_text import markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import OverSets, summarise_sets
 from csdm_cli.runs.judge import described_protocol
 from csdm_cli.runs.provenance import facts_of
+from csdm_cli.safe_text import markup
 
 SCORES = ("accuracy", "head", "medium", "tail", "worst_class", "best_on_test")
 SHOWN = ("head", "medium", "tail")

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from csdm_cli.cli.options import values_of
 from csdm_cli.comparison.tables import Standing
 from csdm_cli.errors import UsageError
 from csdm_cli.names import EvaluationSplit
@@ -77,3 +76,16 @@ def chosen(standing: Standing, methods: Sequence[str], points: Sequence[Point]) 
 def _trial(point: Point, score: Any) -> dict[str, Any]:
     mean, spread = (None, None) if score is None else (100 * score.mean, score.std and 100 * score.std)
     return {"settings": dict(point.values), "accuracy": mean, "std": spread}
+
+
+def values_of(text: str, option: str) -> tuple[str, list[str]]:
+    """``NAME=VALUE,VALUE`` as a setting's name and its values.
+
+    Raises:
+        UsageError: if it is not written so; it names ``option``.
+    """
+    name, equals, values = text.partition("=")
+    found = [value.strip() for value in values.split(",")]
+    if not equals or not name.strip() or not all(found):
+        raise UsageError(f"{option} {text}: expected NAME=VALUE,VALUE, several by semicolon")
+    return name.strip().replace("-", "_"), found

@@ -17,11 +17,11 @@ from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.sources.room import refuse_without_room
 from csdm_cli.data.split_off import Share, split_off
 from csdm_cli.data.store import FILES, LongTail, Manifest, write_longtail
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import Statistics, statistics_for
 from csdm_cli.names import ClassOrder, Profile, Source, Split
+from csdm_cli.safe_text import shown
 from csdm_cli.settings.fields import colour
 from csdm_cli.storage import outputs
 

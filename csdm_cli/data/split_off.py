@@ -11,8 +11,8 @@ import torch
 
 from csdm_cli import seeds
 from csdm_cli.data.sources.raw import DROPPED, RawDataset, untested_classes
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import UsageError
+from csdm_cli.safe_text import shown
 
 
 @dataclass(frozen=True)

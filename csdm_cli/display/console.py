@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
-from csdm_cli.display.safe_text import shown, shown_lines
 from csdm_cli.display.streams import sane_width
+from csdm_cli.safe_text import shown, shown_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csdm_cli.display.safe_text import in_picture
+from csdm_cli.safe_text import in_picture
 from csdm_cli.storage import kinds, outputs
 
 if TYPE_CHECKING:

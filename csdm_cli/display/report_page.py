@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from csdm_cli.display.safe_text import shown
+from csdm_cli.safe_text import shown
 
 TEMPLATE, STYLE, SCRIPT = "report_page.html", "report_page.css", "report_page.js"
 MOST_POINTS = 500  # of a curve

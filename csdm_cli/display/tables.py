@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from csdm_cli.display.safe_text import shown, shown_lines
+from csdm_cli.safe_text import shown, shown_lines
 
 MOST_IN_CELL = 5000  # characters
 WIDE = 100_000

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from csdm_cli.display.console import note, progress
 from csdm_cli.distillation.checkpoint import Checkpoint
-from csdm_cli.distillation.interruption import held_back
 from csdm_cli.distillation.pixels import Pixels
 from csdm_cli.errors import CsdmError
 from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.parallel.interruption import held_back
 
 HISTORY = "history."
 METHOD = "method."

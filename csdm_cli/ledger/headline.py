@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from csdm_cli.display.safe_text import shown as shown_text
 from csdm_cli.evaluation.scores import difference_half_width, half_width
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.rows_from_runs import Commands
 from csdm_cli.ledger.tables import GROUPS, OURS, Sheet, gap_closed, in_order, is_control, scale_of, stored
+from csdm_cli.safe_text import shown as shown_text
 from csdm_cli.settings.units import modern_sections
 
 OWN = "csdm"

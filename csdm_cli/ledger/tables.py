@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from csdm_cli.display.safe_text import markdown
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, Status
 from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
 from csdm_cli.ledger.row import Row
+from csdm_cli.safe_text import markdown
 
 MARKED = re.compile(
     r"^(?P<start><!-- ledger: (?P<name>\S+(?: \S+)?) -->)\n.*?^(?P<end><!-- /ledger -->)", re.DOTALL | re.MULTILINE

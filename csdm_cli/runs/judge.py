@@ -11,24 +11,24 @@ from rich.console import RenderableType
 
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
-from csdm_cli.artifacts.importing import METHOD, import_foreign
-from csdm_cli.artifacts.whitening import Whitening
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.store import LongTail, find_by_fingerprint, newest_longtail, open_longtail
 from csdm_cli.display.console import note
-from csdm_cli.display.safe_text import markup
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import Selection
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import Summary
 from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
+from csdm_cli.foreign.importing import METHOD, import_foreign
+from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import markup
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.training.recipe import Recipe

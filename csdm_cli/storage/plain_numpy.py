@@ -9,8 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol, SupportsFloat
 
 from csdm_cli.display.console import note
-from csdm_cli.distillation.interruption import held_back
 from csdm_cli.names import Tracking
 from csdm_cli.parallel import seat
+from csdm_cli.parallel.interruption import held_back
 from csdm_cli.storage import places
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from csdm_cli.artifacts.ddranking import KNOWN, model_name
 from csdm_cli.artifacts.export import FOLDER_FORMATS, export, folder_names
 from csdm_cli.artifacts.file import to_uint8
-from csdm_cli.artifacts.importing import import_foreign
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.names import ExportFormat, LabelKind
 from tests.artifacts.sets import dataset_info, make_set
 

@@ -12,9 +12,9 @@ from ruamel.yaml import YAML
 
 from csdm_cli.artifacts.export import export
 from csdm_cli.artifacts.huggingface import DATA, unique_names
-from csdm_cli.artifacts.importing import import_foreign
 from csdm_cli.artifacts.judged import Judged
 from csdm_cli.errors import UsageError
+from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.names import ExportFormat
 from tests.artifacts.sets import dataset_info, make_set

@@ -66,7 +66,7 @@ def test_unequal_counts_are_a_range_and_the_controls_have_the_same_total(real):
 
 
 def test_whitened_sets_are_refused_or_undone(real):
-    from csdm_cli.artifacts.whitening import Whitening
+    from csdm_cli.foreign.whitening import Whitening
 
     images, labels = real
     whitening = Whitening.fit(open_longtail(Path("data")).train().images)

@@ -11,7 +11,6 @@ import torch
 
 from csdm_cli.distillation.bank import BankedRealSide, build_bank
 from csdm_cli.distillation.checkpoint import Checkpoint
-from csdm_cli.distillation.interruption import held_back
 from csdm_cli.distillation.layout import Chunking, Formation
 from csdm_cli.distillation.loop import optimise
 from csdm_cli.distillation.pixels import PixelPlan, Pixels, learning_rate
@@ -28,6 +27,7 @@ from csdm_cli.names import (
     Schedule,
     TeacherSchedule,
 )
+from csdm_cli.parallel.interruption import held_back
 from csdm_cli.teachers.networks import Lens
 from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
 from tests.tiny_pool import CSDM

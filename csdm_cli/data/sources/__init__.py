@@ -8,9 +8,9 @@ from pathlib import Path
 
 from csdm_cli.data.sources.raw import RawDataset, check, keep_classes
 from csdm_cli.data.sources.reading import Reading
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import Source
+from csdm_cli.safe_text import shown
 
 DEFAULT_SIZE: dict[str, int] = {
     Source.digits: 16,

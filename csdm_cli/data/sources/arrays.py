@@ -14,8 +14,8 @@ from csdm_cli.data.sources import labels, pixels
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.sources.survey import survey
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import shown
 from csdm_cli.storage.plain_numpy import load_arrays
 
 if TYPE_CHECKING:

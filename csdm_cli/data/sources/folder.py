@@ -18,8 +18,8 @@ from csdm_cli.data.sources.labels import in_order
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.sources.survey import survey
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import shown
 
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 

@@ -79,6 +79,6 @@ def left_out(found: Iterable[Found]) -> tuple[str, ...]:
 
 def told(others: Counter[str]) -> str:
     """Suffixes and how many files have them, most first."""
-    from csdm_cli.display.safe_text import shown
+    from csdm_cli.safe_text import shown
 
     return ", ".join(f"{shown(suffix or 'no ending', most=20)} ({count:,})" for suffix, count in others.most_common(5))

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import shown
 
 Label = int | str
 Place = Callable[[int], str]  # row -> where it stands, for messages

@@ -19,8 +19,8 @@ from csdm_cli.data.sources.found_files import SUFFIXES
 from csdm_cli.data.sources.labels import Classes, Label
 from csdm_cli.data.sources.raw import RawDataset
 from csdm_cli.data.sources.reading import Reading
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.safe_text import shown
 
 TABLES = (".csv", ".tsv")
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "filepath", "image_path", "image", "img", "image_id", "id")

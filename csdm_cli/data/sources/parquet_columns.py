@@ -12,8 +12,8 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.safe_text import shown
 
 if TYPE_CHECKING:
     import pyarrow

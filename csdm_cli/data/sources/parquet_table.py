@@ -14,8 +14,8 @@ from torch import Tensor
 
 from csdm_cli.data.sources import labels, parquet_columns, pixels
 from csdm_cli.data.sources.parquet_columns import Cells
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import shown
 
 if TYPE_CHECKING:
     import pyarrow

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from csdm_cli.display.safe_text import shown
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import shown
 
 DROPPED = -1
 

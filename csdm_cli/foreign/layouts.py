@@ -22,9 +22,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.foreign_pictures import class_folders, read_parquet, read_pictures, read_soft_labels
-from csdm_cli.artifacts.plain_torch import load_plain
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.foreign.pictures import class_folders, read_parquet, read_pictures, read_soft_labels
+from csdm_cli.foreign.plain_torch import load_plain
 from csdm_cli.storage.plain_numpy import load_array, load_arrays
 
 ARRAYS = (".npz", ".npy", ".pt", ".pth", ".safetensors")

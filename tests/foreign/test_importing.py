@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from csdm_cli.artifacts.file import load_distilled, save_distilled
-from csdm_cli.artifacts.importing import import_foreign
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.names import LabelKind
 from tests.artifacts.sets import dataset_info
 

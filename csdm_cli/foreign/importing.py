@@ -10,11 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from csdm_cli.artifacts.distilled import DatasetInfo, Decoding, Distilled, Provenance, SoftLabels
-from csdm_cli.artifacts.foreign import ForeignSet, read_foreign
-from csdm_cli.artifacts.foreign_labels import labels_of
-from csdm_cli.artifacts.foreign_pixels import Scale, pixels_of
 from csdm_cli.artifacts.validation import first_problem
 from csdm_cli.errors import CsdmError
+from csdm_cli.foreign.labels import labels_of
+from csdm_cli.foreign.layouts import ForeignSet, read_foreign
+from csdm_cli.foreign.scales import Scale, pixels_of
 
 METHOD = "imported"
 

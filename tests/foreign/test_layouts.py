@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 
 from csdm_cli.artifacts.export import export
 from csdm_cli.artifacts.file import FILE_NAME, save_distilled
-from csdm_cli.artifacts.importing import import_foreign
-from csdm_cli.artifacts.whitening import Whitening
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.foreign.importing import import_foreign
+from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.names import ExportFormat, LabelKind
 from tests.artifacts.sets import dataset_info, make_set
 

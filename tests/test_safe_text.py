@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csdm_cli.display.safe_text import file_name, in_picture, markdown, markup, shown, shown_lines
+from csdm_cli.safe_text import file_name, in_picture, markdown, markup, shown, shown_lines
 
 ANY = st.text(st.characters(), max_size=300)  # surrogates included
 

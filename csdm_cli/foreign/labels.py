@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.foreign import ForeignSet
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.foreign.layouts import ForeignSet
 
 LEAST_AGREEMENT = 0.5  # share of soft labels that must point at an image's place for that to be its class
 
