@@ -36,7 +36,7 @@ from csdm_cli.names import Engine, TeacherSchedule
 from csdm_cli.runs.assemble import Assembly
 from csdm_cli.runs.choose import make_method
 from csdm_cli.settings.sections import Distill
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import PooledViews, ViewPlan
 from csdm_cli.training.inference import images_at_once
 
@@ -179,7 +179,7 @@ def bank_row(bench: Bench) -> Row:
     assert isinstance(method, OptimisedMethod)
     operations = parse_strategy(settings.augment)
     plan = ViewPlan(1, data.classes, operations, settings.augment_mode, TeacherSchedule.final, 1, seed=0)
-    views, lens = PooledViews(plan, DRAWS), Lens(pool, bench.device, torch.float32)
+    views, lens = PooledViews(plan, DRAWS), TeacherNetworks(pool, bench.device, torch.float32)
     folders = (bench.cache / f"measured-{number}" for number in range(10**9))
 
     def build() -> None:

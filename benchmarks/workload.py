@@ -12,7 +12,7 @@ import torch
 from csdm_cli.data.longtail import class_counts
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.names import Profile
+from csdm_cli.names import ImbalanceProfile
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.assemble import Assembly, assemble
 from csdm_cli.runs.choose import make_method
@@ -27,7 +27,7 @@ VIEWS = TEACHERS * Distill().draws
 
 def random_set(n_max: int, device: torch.device) -> ImageSet:
     """Noise with the class sizes of CIFAR-10-LT at β = 200, as far as ``n_max`` images in the head allow."""
-    counts = class_counts(Profile.exponential, CLASSES, n_max, IMBALANCE if n_max >= IMBALANCE else n_max / 2)
+    counts = class_counts(ImbalanceProfile.exponential, CLASSES, n_max, IMBALANCE if n_max >= IMBALANCE else n_max / 2)
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (sum(counts), 3, SIZE, SIZE), generator=rng, dtype=torch.uint8)
     names = tuple(str(label) for label in range(CLASSES))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 
-def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device | str) -> Tensor:
     """``tensor`` on ``device``; the host waits only for what comes back to it.
 
     A GPU fetches pinned memory by itself; from other memory CUDA may first let all the work before it finish.
@@ -27,7 +27,7 @@ def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
 @lru_cache(maxsize=64)
 def constant(values: Sequence[float], dtype: torch.dtype, device: torch.device) -> Tensor:
     """The numbers as a tensor that is made once and kept; it is not to be changed. ``values`` is a tuple."""
-    return sent(torch.tensor(values, dtype=dtype), device)
+    return to_device(torch.tensor(values, dtype=dtype), device)
 
 
 STATUS = Path("/proc/self/status")

@@ -21,7 +21,7 @@ class Source(StrEnum):
     folder = "folder"
 
 
-class Profile(StrEnum):
+class ImbalanceProfile(StrEnum):
     """How many images each class keeps."""
 
     exponential = "exponential"
@@ -149,7 +149,7 @@ class Operation(StrEnum):
     rotate = "rotate"
 
 
-class RealSide(StrEnum):
+class RealMode(StrEnum):
     """Where the real side of the matching loss comes from."""
 
     bank = "bank"

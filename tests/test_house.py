@@ -14,25 +14,30 @@ ORDER = (
     "__main__",
     "cli",
     "commands",
+    "report",
     "comparison",
     "ledger",
     "runs",
+    "foreign",
     "profiling",
     "distillation",
     "tracking",
+    "artifacts",
     "data",
     "settings",
     "methods",
     "evaluation",
     "teachers",
     "training",
-    "artifacts",
+    "parameterisations",
     "images",
     "networks",
     "spectral",
     "parallel",
     "display",
     "storage",
+    "safe_text",
+    "signals",
     "device",
     "seeds",
     "names",
@@ -40,7 +45,7 @@ ORDER = (
     "csdm_cli",
 )
 # Within methods: a kind of method imports the contract, never the other way round.
-METHODS = ("methods", "matching", "selection", "regularisers", "contract", "statistics")
+METHODS = ("methods", "matching", "gradient", "trajectory", "selection", "regularisers", "contract", "statistics")
 ROOMS = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
 
 

@@ -12,7 +12,7 @@ import torch
 
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.storage.bounded import read_json, typed
-from csdm_cli.storage.keys import Revision, revision
+from csdm_cli.storage.keys import Commit, revision
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class RunRecord:
     wall_seconds: float
     peak_memory_bytes: int
     machine: Machine
-    code: Revision | None
+    code: Commit | None
     iterations: int | None = None
 
 

@@ -16,7 +16,7 @@ from csdm_cli.comparison import tables
 from csdm_cli.comparison.entries import (
     CONTROLS,
     Entry,
-    Ground,
+    StudentProtocol,
     controls_for,
     enter,
     ground_of,
@@ -24,8 +24,8 @@ from csdm_cli.comparison.entries import (
     refuse_unread,
 )
 from csdm_cli.comparison.finished import Finished, finished_row, read_finished
-from csdm_cli.comparison.tables import Row, Standing
-from csdm_cli.comparison.trials import Arena, Trial, known_sets, try_out
+from csdm_cli.comparison.tables import Table, TableRow
+from csdm_cli.comparison.trials import Trial, TrialContext, known_sets, try_out
 from csdm_cli.comparison.tuning import Point, chosen, grid, refuse_to_tune_on_test
 from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
 from csdm_cli.display import pictures
@@ -57,7 +57,7 @@ ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
-class Contest:
+class ComparisonContext:
     """What all tables of a comparison share.
 
     Attributes:
@@ -112,7 +112,7 @@ def run(
     name = f"compare {','.join(settings.methods)} ipc{ipcs} {settings.seeds} seeds"
     with open_tracker(runtime.tracking, "compare", params=described, name=name, quiet=runtime.quiet) as tracker:
         shared = (settings, params, runtime, device, numerics, teachers, options)
-        contest = Contest(*shared, known_sets(), tracker.run_id, tuple(points), named)
+        contest = ComparisonContext(*shared, known_sets(), tracker.run_id, tuple(points), named)
         try:
             found = [
                 _standing(longtail, ipc, contest)
@@ -151,12 +151,12 @@ def _longtails(
     return [find_or_make(make_lt, quiet=runtime.quiet) for make_lt in found]
 
 
-def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
+def _standing(longtail: LongTail, ipc: int, contest: ComparisonContext) -> Table:
     settings, params = contest.settings, contest.params
     failed: dict[str, str] = {}
     split = settings.split or params.evaluate.split
     test = images_of(longtail, split).to(contest.device)
-    arena = Arena(
+    arena = TrialContext(
         longtail, test, contest.teachers, contest.runtime, contest.options, contest.known, contest.parent, split
     )
     entries = []
@@ -180,7 +180,7 @@ def _standing(longtail: LongTail, ipc: int, contest: Contest) -> Standing:
         for entry in named_for(beside, suffix):
             controls += _rows(entry, arena, settings.seeds, failed)
         controls += _full_rows(arena, ground, suffix, failed)
-    return Standing(longtail, ipc, str(split), tuple(_with_shares([*rows, *controls])), failed)
+    return Table(longtail, ipc, str(split), tuple(_with_shares([*rows, *controls])), failed)
 
 
 def _tuned(settings: sections.Compare) -> list[str]:
@@ -188,16 +188,16 @@ def _tuned(settings: sections.Compare) -> list[str]:
     return [method for method in settings.methods if method not in CONTROLS]
 
 
-def _entry(method: str, point: Point, ipc: int, arena: Arena, contest: Contest) -> Entry:
+def _entry(method: str, point: Point, ipc: int, arena: TrialContext, contest: ComparisonContext) -> Entry:
     own = enter(method, ipc, contest.settings, point.on(contest.params))
     return Entry(point.named(method), own, _ground(own.params, arena.longtail, contest), control=False)
 
 
-def _ground(params: sections.Params, longtail: LongTail, contest: Contest) -> Ground:
+def _ground(params: sections.Params, longtail: LongTail, contest: ComparisonContext) -> StudentProtocol:
     return ground_of(params, longtail, contest.teachers, contest.numerics)
 
 
-def _rows(entry: Entry, arena: Arena, seeds: int, failed: dict[str, str]) -> list[Row]:
+def _rows(entry: Entry, arena: TrialContext, seeds: int, failed: dict[str, str]) -> list[TableRow]:
     """The entry's row, once all its sets are made and judged; none if one of them failed."""
     trials: list[Trial] = []
     for seed in range(seeds):
@@ -208,7 +208,7 @@ def _rows(entry: Entry, arena: Arena, seeds: int, failed: dict[str, str]) -> lis
         trials.append(trial)
     optimised = isinstance(entry.chosen.method, OptimisedMethod)
     return [
-        Row(
+        TableRow(
             name=entry.name,
             method=entry.chosen.settings.method,
             control=entry.control,
@@ -223,18 +223,18 @@ def _rows(entry: Entry, arena: Arena, seeds: int, failed: dict[str, str]) -> lis
     ]
 
 
-def _full_rows(arena: Arena, ground: Ground, suffix: str, failed: dict[str, str]) -> list[Row]:
+def _full_rows(arena: TrialContext, ground: StudentProtocol, suffix: str, failed: dict[str, str]) -> list[TableRow]:
     """The full long-tailed set: it has no seed, only students."""
     train = arena.longtail.train().to(arena.test.images.device)
     found = _guarded("full" + suffix, failed, partial(evaluate_full, train, arena.examiner(ground)))
     storage = train.images.nbytes + train.labels.nbytes
     return [
-        Row(f"{name}{suffix}", None, True, ground, (evaluation,), (), "hard", 1, storage, None)
+        TableRow(f"{name}{suffix}", None, True, ground, (evaluation,), (), "hard", 1, storage, None)
         for name, evaluation in (found or {}).items()
     ]
 
 
-def _with_shares(rows: Sequence[Row]) -> list[Row]:
+def _with_shares(rows: Sequence[TableRow]) -> list[TableRow]:
     """Every row with its share of the gap between the controls of its own ground."""
     done = []
     for row in rows:
@@ -261,7 +261,7 @@ def _guarded(name: str, failed: dict[str, str], work: Callable[[], ResultT]) -> 
         return None
 
 
-def _result(found: Sequence[Standing], settings: sections.Compare, device: torch.device) -> dict[str, Any]:
+def _result(found: Sequence[Table], settings: sections.Compare, device: torch.device) -> dict[str, Any]:
     record = record_run(0.0, device)
     code = record.code
     return {
@@ -277,7 +277,7 @@ def _result(found: Sequence[Standing], settings: sections.Compare, device: torch
     }
 
 
-def _write(folder: Path, found: Sequence[Standing], result: dict[str, Any], tracker: Tracker) -> None:
+def _write(folder: Path, found: Sequence[Table], result: dict[str, Any], tracker: Tracker) -> None:
     axis = f"{found[0].split} accuracy in %, mean and standard deviation over all students of all sets"
     bars = {
         item.title: [

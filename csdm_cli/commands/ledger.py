@@ -23,7 +23,7 @@ from csdm_cli.ledger.row import TABLE_NAME, Row
 from csdm_cli.ledger.rows_from_runs import Scale, build_row, by_row
 from csdm_cli.ledger.shell_commands import typed_commands
 from csdm_cli.ledger.store import ROW, read_rows, row_file, write_row
-from csdm_cli.ledger.tables import Sheet, Shown, counts_by_status, own_sheets, paper_sheet, refreshed
+from csdm_cli.ledger.tables import Shown, TextTable, counts_by_status, own_sheets, paper_sheet, refreshed
 from csdm_cli.names import Source
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup
@@ -74,7 +74,7 @@ def run(
     emit(value, lambda: [*(part for sheet in sheets for part in _shown(sheet)), counts], as_json=runtime.json)
 
 
-def document_sheets(rows: Sequence[Row]) -> list[Sheet]:
+def document_sheets(rows: Sequence[Row]) -> list[TextTable]:
     """All that can be marked in a document: the same on every machine, whatever data it has."""
     papers = paper_sheet(compare(rows, ()), Shown.measured)
     return [*own_sheets(rows), *headline_sheets(rows, typed_commands), papers]
@@ -131,7 +131,7 @@ def _text(file: Path) -> str:
         raise CsdmError(f"cannot read {file}: {error}") from error
 
 
-def _shown(sheet: Sheet) -> list[RenderableType]:
+def _shown(sheet: TextTable) -> list[RenderableType]:
     table = figures_table(sheet.columns[0], sheet.columns[1:])
     for cells in sheet.cells:
         table.add_row(*cells)

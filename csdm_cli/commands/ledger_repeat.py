@@ -22,7 +22,7 @@ from csdm_cli.data.store import LongTail, open_longtail
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import evaluate_full
-from csdm_cli.evaluation.scores import Summary
+from csdm_cli.evaluation.scores import MeanStd
 from csdm_cli.ledger.row import Code, Computing, Machine, Measured, Row
 from csdm_cli.ledger.rows_from_runs import students_of
 from csdm_cli.ledger.store import find_row
@@ -246,7 +246,7 @@ def _scores(row: Row) -> list[list[tuple[float, tuple[float | None, ...]]]]:
     return [[(student.accuracy, student.per_class) for student in found.students] for found in row.sets]
 
 
-def _tolerance(before: Summary, again: Summary) -> float | None:
+def _tolerance(before: MeanStd, again: MeanStd) -> float | None:
     if before.std is None or again.std is None:
         return None
     return 2 * math.sqrt(before.std**2 / before.count + again.std**2 / again.count)

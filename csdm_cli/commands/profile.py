@@ -24,7 +24,7 @@ from csdm_cli.names import Engine, Parallel, Precision
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.profiling.costs import Cost, measure
-from csdm_cli.profiling.roofline import Roof, Standing, measure_roof
+from csdm_cli.profiling.roofline import Roof, RooflinePoint, measure_roof
 from csdm_cli.profiling.student_costs import measure_students
 from csdm_cli.profiling.trace import TIMELINE, chrome_trace
 from csdm_cli.profiling.work import Work, matching_work, training_work
@@ -67,10 +67,10 @@ class Profile:
 
     roof: Roof
     distill_roof: Roof
-    distill: dict[int, tuple[Cost, Standing]]
-    evaluate: tuple[Cost, Standing]
+    distill: dict[int, tuple[Cost, RooflinePoint]]
+    evaluate: tuple[Cost, RooflinePoint]
 
-    def standings(self) -> dict[str, Standing]:
+    def standings(self) -> dict[str, RooflinePoint]:
         """By the name of what stands there."""
         return {f"distill, IPC {ipc}": standing for ipc, (_, standing) in self.distill.items()} | {
             "evaluate": self.evaluate[1]
@@ -166,7 +166,7 @@ def _measure(
     half = runtime.numerics(device).precision is Precision.bf16
     distill_roof, distill_type = (measure_roof(device, torch.bfloat16), torch.bfloat16) if half else (roof, DTYPE)
     often = {"iterations": settings.iterations, "warmup": settings.warmup}
-    distill: dict[int, tuple[Cost, Standing]] = {}
+    distill: dict[int, tuple[Cost, RooflinePoint]] = {}
     for ipc in settings.ipcs:
         note(f"IPC {ipc}: {settings.warmup} + 2 x {settings.iterations} iterations", quiet=runtime.quiet)
         parts = parts_of(ipc)
@@ -179,8 +179,8 @@ def _measure(
     return Profile(roof, distill_roof, distill, (cost, _standing(roof, lesson.work(spec, cost.images), cost)))
 
 
-def _standing(roof: Roof, work: Work, cost: Cost) -> Standing:
-    return Standing(work, roof.attainable(work), cost.median, cost.phases)
+def _standing(roof: Roof, work: Work, cost: Cost) -> RooflinePoint:
+    return RooflinePoint(work, roof.attainable(work), cost.median, cost.phases)
 
 
 def _blank(spec: NetworkSpec, device: torch.device) -> Tensor:
@@ -218,7 +218,7 @@ def _described(profile: Profile) -> dict[str, Any]:
     }
 
 
-def _figures(cost: Cost, standing: Standing) -> dict[str, Any]:
+def _figures(cost: Cost, standing: RooflinePoint) -> dict[str, Any]:
     low, high = cost.spread
     figures: dict[str, Any] = {
         "seconds_per_iteration": cost.median,
@@ -277,7 +277,7 @@ def _tables(profile: Profile, title: str) -> list[RenderableType]:
 def _roofline_table(profile: Profile) -> list[RenderableType]:
     standings = profile.standings()
     table = figures_table("", list(standings))
-    rows: dict[str, Callable[[Standing], str]] = {
+    rows: dict[str, Callable[[RooflinePoint], str]] = {
         "GFLOP of the bare network": lambda own: f"{own.work.flops / 1e9:,.1f}",
         "GB it moves, nothing fused": lambda own: f"{own.work.bytes / 1e9:,.2f}",
         "attainable GFLOP/s": lambda own: f"{own.attainable / 1e9:,.0f}",

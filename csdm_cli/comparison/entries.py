@@ -27,7 +27,7 @@ CONTROLS = (ControlName.random.value, ControlName.tiled_random.value)
 
 
 @dataclass(frozen=True)
-class Ground:
+class StudentProtocol:
     """How students are taught and tested: rows that share it can be compared."""
 
     protocol: Protocol
@@ -48,7 +48,7 @@ class Entry:
 
     name: str
     chosen: Chosen
-    ground: Ground
+    ground: StudentProtocol
     control: bool
 
     def with_seed(self, seed: int) -> Chosen:
@@ -85,7 +85,9 @@ def enter(method: str, ipc: int, chosen: sections.Compare, params: sections.Para
     return found
 
 
-def ground_of(params: sections.Params, longtail: LongTail, teachers: Path | None, numerics: Numerics = PLAIN) -> Ground:
+def ground_of(
+    params: sections.Params, longtail: LongTail, teachers: Path | None, numerics: Numerics = PLAIN
+) -> StudentProtocol:
     """The students that ``params`` ask for: their architecture is the teachers' unless ``evaluate`` names another.
 
     Raises:
@@ -95,11 +97,11 @@ def ground_of(params: sections.Params, longtail: LongTail, teachers: Path | None
     own = network_spec(params.pretrain, shape.channels, shape.size, shape.classes)
     if teachers:
         own = TeacherPool.open(teachers).spec
-    return Ground(protocol_of(params.evaluate), renamed(own, params.evaluate.network), numerics)
+    return StudentProtocol(protocol_of(params.evaluate), renamed(own, params.evaluate.network), numerics)
 
 
 def controls_for(
-    entries: Iterable[Entry], ipc: int, chosen: sections.Compare, params: sections.Params, ground: Ground
+    entries: Iterable[Entry], ipc: int, chosen: sections.Compare, params: sections.Params, ground: StudentProtocol
 ) -> list[Entry]:
     """Random and tiled-random for the entries on one ``ground``, the latter at every factor they have."""
     own = list(entries)

@@ -9,9 +9,9 @@ from pathlib import Path
 from csdm_cli.artifacts.distilled import Distilled, stored_bytes
 from csdm_cli.artifacts.file import find_artifact, load_distilled
 from csdm_cli.artifacts.run_record import read_sidecar
-from csdm_cli.comparison.entries import Ground
-from csdm_cli.comparison.tables import Row
-from csdm_cli.comparison.trials import Arena, Trial
+from csdm_cli.comparison.entries import StudentProtocol
+from csdm_cli.comparison.tables import TableRow
+from csdm_cli.comparison.trials import Trial, TrialContext
 from csdm_cli.errors import UsageError
 from csdm_cli.runs.judge import judge, open_case
 from csdm_cli.storage.tensorfile import tensor_sha256
@@ -47,7 +47,7 @@ def read_finished(files: Sequence[Path], ipc: Sequence[int]) -> list[Finished]:
     return found
 
 
-def finished_row(one: Finished, arena: Arena, ground: Ground) -> Row:
+def finished_row(one: Finished, arena: TrialContext, ground: StudentProtocol) -> TableRow:
     """Judge a set by the students of ``ground``.
 
     Raises:
@@ -69,7 +69,7 @@ def finished_row(one: Finished, arena: Arena, ground: Ground) -> Row:
         record=read_sidecar(one.file),
         evaluation=evaluation,
     )
-    return Row(
+    return TableRow(
         name=one.name,
         method=origin.method,
         control=False,

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from csdm_cli.comparison.entries import Ground
+from csdm_cli.comparison.entries import StudentProtocol
 from csdm_cli.comparison.trials import Trial
 from csdm_cli.data.store import LongTail
 from csdm_cli.display.tables import figures_table
@@ -26,7 +26,7 @@ SHOWN = ("head", "medium", "tail")
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One line of a table.
 
     Attributes:
@@ -43,7 +43,7 @@ class Row:
     name: str
     method: str | None
     control: bool
-    ground: Ground
+    ground: StudentProtocol
     evaluations: tuple[Evaluation, ...]
     trials: tuple[Trial, ...]
     labels: str
@@ -81,7 +81,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Table:
     """A table: one long-tailed set and one number of images per class.
 
     Attributes:
@@ -91,7 +91,7 @@ class Standing:
     longtail: LongTail
     ipc: int
     split: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     failed: dict[str, str]
 
     @property
@@ -106,7 +106,7 @@ class Standing:
         return f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {self.ipc}, students tested on the {self.split} set"
 
 
-def table(standing: Standing) -> list[RenderableType]:
+def table(standing: Table) -> list[RenderableType]:
     """What rows score, and what they take."""
     scores = figures_table("trained on", ["accuracy", *SHOWN, "worst class", "gap", "n"])
     costs = figures_table("trained on", ["time", "memory", "storage", "labels", "factor"])
@@ -123,7 +123,7 @@ def table(standing: Standing) -> list[RenderableType]:
     return [f"[bold]{markup(standing.title)}[/]", scores, "", costs, f"[dim]{_caption(standing)}[/]", *failed]
 
 
-def _caption(standing: Standing) -> str:
+def _caption(standing: Table) -> str:
     lines = [
         "Accuracy in % after the last step: mean ± std over all students of all sets.",
         "gap: share closed of the gap between random images and the best full-data row.",
@@ -144,7 +144,7 @@ def _caption(standing: Standing) -> str:
     return "\n".join(lines)
 
 
-def as_csv(standings: Sequence[Standing]) -> str:
+def as_csv(standings: Sequence[Table]) -> str:
     """One line per row of all tables; accuracies in percent."""
     lines = [_flat(standing, row) for standing in standings for row in standing.rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
@@ -155,7 +155,7 @@ def as_csv(standings: Sequence[Standing]) -> str:
     return buffer.getvalue()
 
 
-def _flat(standing: Standing, row: Row) -> dict[str, Any]:
+def _flat(standing: Table, row: TableRow) -> dict[str, Any]:
     manifest, recipe = standing.longtail.manifest, row.ground.protocol.recipe
     line: dict[str, Any] = {
         "dataset": manifest.dataset,
@@ -185,7 +185,7 @@ def _flat(standing: Standing, row: Row) -> dict[str, Any]:
     }
 
 
-def scores_only(standing: Standing) -> dict[str, Any]:
+def scores_only(standing: Table) -> dict[str, Any]:
     """What does not differ between identical runs, in percent: by row and score."""
     return {
         row.name: {
@@ -201,12 +201,12 @@ def scores_only(standing: Standing) -> dict[str, Any]:
     }
 
 
-def accuracies(standing: Standing) -> dict[str, float]:
+def accuracies(standing: Table) -> dict[str, float]:
     """Of every row, in percent."""
     return {row.name: round(100 * row.accuracy.students.mean, 4) for row in standing.rows}
 
 
-def as_json(standing: Standing) -> dict[str, Any]:
+def as_json(standing: Table) -> dict[str, Any]:
     """Everything: each set's settings, seed, record and students, besides the scores in percent."""
     return {
         "data": facts_of(standing.longtail.manifest),
@@ -217,7 +217,7 @@ def as_json(standing: Standing) -> dict[str, Any]:
     }
 
 
-def _full(row: Row) -> dict[str, Any]:
+def _full(row: TableRow) -> dict[str, Any]:
     scores = {
         name: {
             "mean": _rounded(score.students.mean),

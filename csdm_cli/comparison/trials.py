@@ -10,7 +10,7 @@ from typing import Any
 from csdm_cli.artifacts.distilled import Distilled, stored_bytes
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
-from csdm_cli.comparison.entries import Entry, Ground
+from csdm_cli.comparison.entries import Entry, StudentProtocol
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import LongTail
 from csdm_cli.display.console import note
@@ -33,7 +33,7 @@ SETS = ARTIFACTS / "compare"
 
 
 @dataclass(frozen=True)
-class Arena:
+class TrialContext:
     """Where trials take place.
 
     Attributes:
@@ -52,7 +52,7 @@ class Arena:
     parent: str | None
     split: EvaluationSplit = EvaluationSplit.test
 
-    def examiner(self, ground: Ground) -> Examiner:
+    def examiner(self, ground: StudentProtocol) -> Examiner:
         """Who judges on ``ground``."""
         return examiner_for(self.test, ground.spec, ground.protocol, ground.numerics, self.runtime)
 
@@ -105,7 +105,7 @@ def known_sets(root: Path = ARTIFACTS) -> dict[str, Path]:
     return found
 
 
-def try_out(entry: Entry, seed: int, arena: Arena) -> Trial:
+def try_out(entry: Entry, seed: int, arena: TrialContext) -> Trial:
     """Distil and judge the set of ``entry`` and ``seed``, as far as that was not done before.
 
     Raises:
@@ -136,7 +136,7 @@ def try_out(entry: Entry, seed: int, arena: Arena) -> Trial:
     )
 
 
-def _obtain(task: Task, arena: Arena, tracker: Tracker) -> tuple[Path, Distilled]:
+def _obtain(task: Task, arena: TrialContext, tracker: Tracker) -> tuple[Path, Distilled]:
     """The set of ``task``: one that is there, or made now; another process that is at it is waited for."""
     own = default_folder(task, SETS) / FILE_NAME
     with turn(task.key, own, quiet=arena.runtime.quiet):
@@ -148,7 +148,7 @@ def _obtain(task: Task, arena: Arena, tracker: Tracker) -> tuple[Path, Distilled
 
 
 def _log(
-    tracker: Tracker, task: Task, distilled: Distilled, evaluation: Evaluation, labels: LabelKind, arena: Arena
+    tracker: Tracker, task: Task, distilled: Distilled, evaluation: Evaluation, labels: LabelKind, arena: TrialContext
 ) -> None:
     tracker.params(task.params.model_dump(mode="json", include={"evaluate"}))
     tracker.tags({"labels": labels, "split": arena.split})

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from csdm_cli.comparison.tables import Standing
+from csdm_cli.comparison.tables import Table
 from csdm_cli.errors import UsageError
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.settings import sections
@@ -61,7 +61,7 @@ def refuse_to_tune_on_test(settings: sections.Compare, params: sections.Params) 
         raise UsageError("--tune chooses settings, for which test images are not: add --split dev")
 
 
-def chosen(standing: Standing, methods: Sequence[str], points: Sequence[Point]) -> dict[str, Any]:
+def chosen(standing: Table, methods: Sequence[str], points: Sequence[Point]) -> dict[str, Any]:
     """Every method's trials with their accuracies in percent, the best first named, as JSON values."""
     scores = {row.name: row.accuracy.students for row in standing.rows}
     found: dict[str, Any] = {}

@@ -20,7 +20,7 @@ from csdm_cli.data.store import FILES, LongTail, Manifest, write_longtail
 from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import Statistics, statistics_for
-from csdm_cli.names import ClassOrder, Profile, Source, Split
+from csdm_cli.names import ClassOrder, ImbalanceProfile, Source, Split
 from csdm_cli.safe_text import shown
 from csdm_cli.settings.fields import colour
 from csdm_cli.storage import outputs
@@ -141,7 +141,7 @@ def choose(settings: MakeLt, raw: RawDataset) -> Choice:
 
 def _counts(settings: MakeLt, available: Sequence[int], names: Sequence[str]) -> tuple[int, ...]:
     """Images each class keeps, in label order before shuffling."""
-    if settings.profile == Profile.as_is:
+    if settings.profile == ImbalanceProfile.as_is:
         return longtail.as_is(available)
     smallest = min(range(len(available)), key=available.__getitem__)
     n_max = settings.n_max or available[smallest]
@@ -199,7 +199,7 @@ def _by_class(raw: RawDataset, split: RawSplit) -> list[Tensor]:
 def _manifest(
     settings: MakeLt, raw: RawDataset, choice: Choice, train: ImageSet, dev: ImageSet | None, test: ImageSet
 ) -> Manifest:
-    drawn_by_ratio = settings.profile in (Profile.exponential, Profile.step, Profile.pareto)
+    drawn_by_ratio = settings.profile in (ImbalanceProfile.exponential, ImbalanceProfile.step, ImbalanceProfile.pareto)
     split_off_here = settings.test_share is not None or settings.test_per_class is not None
     assert raw.test is not None
     sets = {"train": train, "test": test} | ({"dev": dev} if dev else {})

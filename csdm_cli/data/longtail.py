@@ -14,7 +14,7 @@ from torch import Tensor
 
 from csdm_cli import seeds
 from csdm_cli.errors import UsageError
-from csdm_cli.names import Profile, Split
+from csdm_cli.names import ImbalanceProfile, Split
 
 # ichbill/LTDD draws every class's positions with a new NumPy generator of this seed.
 LTDD_SEED = 42
@@ -26,8 +26,8 @@ def class_counts(
     """Images per class, from head to tail (explicit counts: as given).
 
     Args:
-        profile: a name of :class:`csdm_cli.names.Profile`. ``step``: the first ``C // 2`` classes have ``n_max``
-            images, the others ``n_max / β``. ``pareto``: the rank-size law of a Pareto distribution,
+        profile: a name of :class:`csdm_cli.names.ImbalanceProfile`. ``step``: the first ``C // 2`` classes have
+            ``n_max`` images, the others ``n_max / β``. ``pareto``: the rank-size law of a Pareto distribution,
             ``n_max * (c + 1)^(-s)`` with s such that the last class has ``n_max / β``.
         classes: number of classes C, at least 2.
         n_max: images of the largest class; not used by ``explicit``.
@@ -40,15 +40,15 @@ def class_counts(
     """
     if classes < 2:
         raise UsageError(f"a long tail needs at least 2 classes, the dataset has {classes}")
-    if profile != Profile.explicit and counts is not None:
+    if profile != ImbalanceProfile.explicit and counts is not None:
         raise UsageError(f"counts belong to --profile explicit, but the profile is {profile}: drop one of them")
     if not (math.isfinite(imbalance) and imbalance >= 1):
         raise UsageError(f"imbalance is {imbalance:g}: it is head size / tail size, a number of at least 1")
     if n_max < 1:
         raise UsageError(f"n_max is {n_max}: the largest class needs at least 1 image")
-    if profile == Profile.explicit:
+    if profile == ImbalanceProfile.explicit:
         sizes = _explicit(classes, counts)
-    elif profile == Profile.balanced:
+    elif profile == ImbalanceProfile.balanced:
         sizes = (n_max,) * classes
     else:
         sizes = tuple(_truncate(n_max * share) for share in _shares(profile, classes, imbalance))
@@ -120,14 +120,14 @@ def _explicit(classes: int, counts: Sequence[int] | None) -> tuple[int, ...]:
 
 def _shares(profile: str, classes: int, imbalance: float) -> list[float]:
     """Each class's size as a share of the head's."""
-    if profile == Profile.exponential:
+    if profile == ImbalanceProfile.exponential:
         return [imbalance ** (-label / (classes - 1)) for label in range(classes)]
-    if profile == Profile.step:
+    if profile == ImbalanceProfile.step:
         return [1.0 if label < classes // 2 else 1 / imbalance for label in range(classes)]
-    if profile == Profile.pareto:
+    if profile == ImbalanceProfile.pareto:
         exponent = math.log(imbalance) / math.log(classes)
         return [(label + 1) ** -exponent for label in range(classes)]
-    raise UsageError(f"no profile is called {profile!r}; there are {', '.join(Profile)}")
+    raise UsageError(f"no profile is called {profile!r}; there are {', '.join(ImbalanceProfile)}")
 
 
 def _truncate(value: float) -> int:
@@ -140,7 +140,7 @@ def _refuse_empty(sizes: Sequence[int], profile: str, n_max: int, imbalance: flo
     for label, size in enumerate(sizes):
         if size < 1:
             what = f"class {label} would keep {size} images, but every class needs at least 1"
-            if profile == Profile.explicit:
+            if profile == ImbalanceProfile.explicit:
                 raise UsageError(what)
             raise UsageError(f"{what}: n_max is {n_max} and imbalance {imbalance:g}, raise the one or lower the other")
 

@@ -1,1 +1,3 @@
-"""What a person sees: ``console`` (tables and notes), ``pictures`` (PNG) and ``class_chart`` (bars of class sizes)."""
+"""What a person sees: ``console`` (notes and progress), ``tables``, ``streams`` (where it goes), ``pictures`` (PNG),
+``class_chart`` (bars of class sizes) and ``report_page`` (one HTML file).
+"""

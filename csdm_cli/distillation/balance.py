@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from csdm_cli.distillation.layout import Chunking, Formation
-from csdm_cli.distillation.real_side import Look, RealSide
-from csdm_cli.distillation.step import Matching, Sight
+from csdm_cli.distillation.real_side import RealSide, Target
+from csdm_cli.distillation.step import Matching, Output
 from csdm_cli.errors import CsdmError
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.methods.regularisers.composite import PREFIX
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 
 CALIBRATION = "calibration"
 STEPS = 3  # whose views are looked through, or as many as the run has
@@ -27,7 +27,13 @@ class _Part(Matching):
     """Of the loss with calibration 1, calibration alone or the matching alone: without verdicts and regularisers."""
 
     def __init__(
-        self, method: OptimisedMethod, formation: Formation, lens: Lens, layout: Chunking, *, calibration: bool
+        self,
+        method: OptimisedMethod,
+        formation: Formation,
+        lens: TeacherNetworks,
+        layout: Chunking,
+        *,
+        calibration: bool,
     ) -> None:
         super().__init__(method, formation, lens, float(calibration), layout)
         self._alone = calibration
@@ -37,8 +43,10 @@ class _Part(Matching):
             return name == CALIBRATION
         return name not in self.method.verdicts and not name.startswith(PREFIX)
 
-    def terms(self, sights: dict[Sight, Tensor], look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
-        found = super().terms(sights, look, step, first, last)
+    def terms(
+        self, outputs: dict[Output, Tensor], target: Target, step: int, first: int, last: int
+    ) -> dict[str, Tensor]:
+        found = super().terms(outputs, target, step, first, last)
         return {name: value for name, value in found.items() if self._wanted(name)}
 
 

@@ -17,9 +17,9 @@ from torch import Tensor
 from csdm_cli.display.console import note, progress
 from csdm_cli.distillation.real_side import (
     KernelLength,
-    Look,
     Revision,
-    Sight,
+    Target,
+    ViewedNetwork,
     as_measured,
     class_statistics,
     draw_frequencies,
@@ -34,7 +34,7 @@ from csdm_cli.storage import tensorfile
 from csdm_cli.storage.keys import content_key, source_hash
 from csdm_cli.storage.lru import Recent
 from csdm_cli.storage.rooms import BANK
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import PooledViews, View
 
 # Bytes of statistics, and as many of frequencies, kept in memory; the least recently used are read or drawn again.
@@ -70,7 +70,7 @@ class BankedRealSide:
         folder: Path,
         views: PooledViews,
         request: Request,
-        lens: Lens,
+        lens: TeacherNetworks,
         dtype: torch.dtype,
         revise: Revision = as_measured,
     ) -> None:
@@ -81,19 +81,19 @@ class BankedRealSide:
         self._checksums: dict[int, int] = {}  # of the entries read so far
         self._drawn: set[int] = set()
 
-    def at(self, step: int) -> Look:
+    def at(self, step: int) -> Target:
         """The view of ``step``, its statistics and its frequencies, drawn again from their seed."""
         view = self._views.at(step)
         statistics = self._statistics.get(view.index, lambda: self._read(view), _bytes_of)
         if self._request.spectrum is None:
-            return Look(view, statistics, None)
+            return Target(view, statistics, None)
         frequencies = self._frequencies.get(
             view.index, lambda: self._draw(view, statistics.length), lambda drawn: drawn.nbytes
         )
-        return Look(view, statistics, frequencies)
+        return Target(view, statistics, frequencies)
 
     def _read(self, view: View) -> ClassStatistics:
-        device = next(self._lens.through(view.teacher, view.point).parameters()).device
+        device = next(self._lens.at(view.teacher, view.point).parameters()).device
         first = view.index not in self._checksums
         try:
             tensors, header = _load(entry_path(self._folder, view), verify=first)
@@ -114,7 +114,7 @@ class BankedRealSide:
         return self._revise(measured)
 
     def _draw(self, view: View, length: float) -> Tensor:
-        network = self._lens.through(view.teacher, view.point)
+        network = self._lens.at(view.teacher, view.point)
         device = next(network.parameters()).device
         frequencies = draw_frequencies(self._request.spectrum, network, view, length, device, self._dtype)
         assert frequencies is not None
@@ -141,7 +141,7 @@ def build_bank(
     views: PooledViews,
     steps: int,
     request: Request,
-    lens: Lens,
+    lens: TeacherNetworks,
     dtype: torch.dtype,
     *,
     quiet: bool = False,
@@ -162,10 +162,10 @@ def build_bank(
 
         def build(view: View) -> None:
             if not _whole(entry_path(folder, view)):  # another process may have built it meanwhile
-                network, place = lens.through(view.teacher, view.point), (view.teacher, view.point)
+                network, place = lens.at(view.teacher, view.point), (view.teacher, view.point)
                 if place not in lengths:
                     lengths[place] = measure_length(network, data, request, dtype)
-                sight = Sight(network, view, lens.channels, None, lengths[place].stretch)
+                sight = ViewedNetwork(network, view, lens.channels, None, lengths[place].stretch)
                 _build_entry(folder, data, sight, request, lengths[place].pooled, dtype)
             task.update(next(done))
 
@@ -209,7 +209,7 @@ def _whole(path: Path) -> bool:
 
 
 def _build_entry(
-    folder: Path, data: ImageSet, sight: Sight, request: Request, length: float, dtype: torch.dtype
+    folder: Path, data: ImageSet, sight: ViewedNetwork, request: Request, length: float, dtype: torch.dtype
 ) -> None:
     frequencies = draw_frequencies(request.spectrum, sight.network, sight.view, length, data.images.device, dtype)
     whole = [data.of_class(label) for label in range(data.classes)]

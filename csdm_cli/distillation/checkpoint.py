@@ -13,7 +13,7 @@ from torch import Tensor
 
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
-from csdm_cli.parallel.class_shares import Share
+from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.storage import atomic, tensorfile
 
 
@@ -38,7 +38,7 @@ class Checkpoint:
     ``overhead_seconds`` sums the time spent saving.
     """
 
-    def __init__(self, folder: Path, key: str, seconds: float, share: Share | None = None) -> None:
+    def __init__(self, folder: Path, key: str, seconds: float, share: ClassShare | None = None) -> None:
         """Of the whole run, or of one rank's ``share`` of it."""
         self.path = folder / (f"{key}.safetensors" if share is None else f"{key}.{share.name}.safetensors")
         self._division = "" if share is None else share.division

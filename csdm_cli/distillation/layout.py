@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli.networks.network import Network
-from csdm_cli.parallel.class_shares import Share, share_of
+from csdm_cli.parallel.class_shares import ClassShare, share_of
 from csdm_cli.parallel.ranks import Ranks
 
 # Bytes of activations per chunk. On a CPU chunks that fit the cache are the fastest.
@@ -28,7 +28,7 @@ def _layout(formation: Formation, per_image: int, memory_budget: int | None, dev
     return replace(layout, classes=min(layout.classes, -(-formation.classes // LEAST_CHUNKS)))
 
 
-def _share(ranks: Ranks, formation: Formation, layout: Chunking, device: torch.device) -> Share | None:
+def _share(ranks: Ranks, formation: Formation, layout: Chunking, device: torch.device) -> ClassShare | None:
     """This rank's classes: whole chunks on a CPU, whose bits must not depend on the number of ranks."""
     if ranks.world == 1:
         return None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from csdm_cli.device import sent
+from csdm_cli.device import to_device
 from csdm_cli.images.augment import Theta, augment
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
@@ -20,7 +20,7 @@ from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed, generator
 from csdm_cli.spectral.characteristic import EcfSum
 from csdm_cli.spectral.kernels import median_distance, relative_lengths, sample_frequencies
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import View, Views
 from csdm_cli.training.inference import images_at_once
 
@@ -33,7 +33,7 @@ BLOCK = 256
 
 
 @dataclass(frozen=True)
-class Look:
+class Target:
     """What one step matches against."""
 
     view: View
@@ -44,7 +44,7 @@ class Look:
 class RealSide(Protocol):
     """Gives every step its view and the real statistics under it."""
 
-    def at(self, step: int) -> Look:
+    def at(self, step: int) -> Target:
         """What step ``step`` matches against."""
         ...
 
@@ -67,7 +67,7 @@ class FreshRealSide:
     def __init__(
         self,
         data: ImageSet,
-        lens: Lens,
+        lens: TeacherNetworks,
         views: Views,
         request: Request,
         batch: int,
@@ -82,24 +82,24 @@ class FreshRealSide:
         self._revise = revise
         self._lengths: dict[object, KernelLength] = {}
 
-    def at(self, step: int) -> Look:
+    def at(self, step: int) -> Target:
         """A view of its own, and the statistics of a minibatch of each class under it."""
         view = self._views.at(step)
-        network = self._lens.through(view.teacher, view.point)
+        network = self._lens.at(view.teacher, view.point)
         rng = generator(self._seed, "minibatch", step)
         picked = [self._pick(label, rng) for label in range(self._data.classes)]
         length = self._length(network, view)
         frequencies = draw_frequencies(
             self._request.spectrum, network, view, length.pooled, self._data.images.device, self._dtype
         )
-        sight = Sight(network, view, self._lens.channels, frequencies, length.stretch)
+        sight = ViewedNetwork(network, view, self._lens.channels, frequencies, length.stretch)
         statistics = class_statistics(sight, self._data, picked, self._request, self._dtype)
-        return Look(view, self._revise(replace(statistics, length=length.pooled)), frequencies)
+        return Target(view, self._revise(replace(statistics, length=length.pooled)), frequencies)
 
     def _pick(self, label: int, rng: torch.Generator) -> Tensor:
         images = self._data.of_class(label)
         chosen = torch.randperm(len(images), generator=rng)[: self._batch if label in self._own else 1]
-        return images[sent(chosen, images.device)]
+        return images[to_device(chosen, images.device)]
 
     def _length(self, network: Network, view: View) -> KernelLength:
         place = (view.teacher, view.point)
@@ -181,7 +181,7 @@ def class_stretch(network: Network, data: ImageSet, request: Request, length: fl
         if len(images) > 1:
             own = median_distance(_unit_features(network, images, data, dtype), request.spectrum.kernel)
             stretch[label] = length / (request.spectrum.scale * own)
-    return sent(stretch, data.images.device)
+    return to_device(stretch, data.images.device)
 
 
 @torch.no_grad()
@@ -193,7 +193,7 @@ def _unit_features(network: Network, images: Tensor, data: ImageSet, dtype: torc
 
 
 @dataclass(frozen=True)
-class Sight:
+class ViewedNetwork:
     """What real images are looked at through.
 
     Attributes:
@@ -211,7 +211,7 @@ class Sight:
 
 
 def class_statistics(
-    sight: Sight, data: ImageSet, images: Sequence[Tensor], request: Request, dtype: torch.dtype
+    sight: ViewedNetwork, data: ImageSet, images: Sequence[Tensor], request: Request, dtype: torch.dtype
 ) -> ClassStatistics:
     """Statistics of ``images`` (one uint8 tensor per class), each class seen through its row of the view's θ.
 
@@ -244,7 +244,7 @@ def class_statistics(
             summaries[summary.name].append(summary.of(torch.cat(parts), sight.channels, seed))
         if request.features:
             whole.append(torch.cat(parts))
-    counts = sent(torch.tensor([len(part) for part in images], dtype=torch.float64), device)
+    counts = to_device(torch.tensor([len(part) for part in images], dtype=torch.float64), device)
     means = (means / counts.view(1, -1, 1)).to(dtype)
     return ClassStatistics(
         mean=means[0] if request.mean else None,

@@ -11,21 +11,23 @@ from csdm_cli.distillation.loop import Distillation
 from csdm_cli.distillation.pixels import Pixels
 from csdm_cli.distillation.real_side import RealSide
 from csdm_cli.distillation.step import Matching
-from csdm_cli.parallel.class_shares import Share
+from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parallel.ranks import Ranks
 
 
-def shared_iteration(pixels: Pixels, share: Share, matching: Matching, real: RealSide, step: int) -> dict[str, Tensor]:
+def shared_iteration(
+    pixels: Pixels, share: ClassShare, matching: Matching, real: RealSide, step: int
+) -> dict[str, Tensor]:
     """One optimiser step for the classes of a share, whose images ``pixels`` are.
 
     Returns:
         each loss term, one value per chunk: (chunks,).
     """
-    look, ipc = real.at(step), matching.formation.ipc
+    target, ipc = real.at(step), matching.formation.ipc
     terms = []
     for first, last in share.chunks:
         own = pixels.images[(first - share.first) * ipc : (last - share.first) * ipc]
-        terms.append(matching.backward_chunk(own, look, step, first, last))
+        terms.append(matching.backward_chunk(own, target, step, first, last))
     pixels.step(step)
     return {name: torch.stack([of_chunk[name] for of_chunk in terms]) for name in terms[0]}
 

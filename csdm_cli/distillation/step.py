@@ -15,20 +15,20 @@ from torch.nn.functional import cross_entropy
 
 from csdm_cli.distillation.layout import Chunking, Formation
 from csdm_cli.distillation.pixels import Pixels
-from csdm_cli.distillation.real_side import Look, RealSide
+from csdm_cli.distillation.real_side import RealSide, Target
 from csdm_cli.images.augment import Augmentation, Theta
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.methods.statistics import Batch
 from csdm_cli.storage.lru import Recent
-from csdm_cli.teachers.networks import Lens, Place
+from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.training.inference import images_at_once
 
 FEATURES: Literal["features"] = "features"
 
 # What a pass gives: features, or the logits under a place's weights.
-Sight = Literal["features"] | Place
+Output = Literal["features"] | TeacherStage
 
 # Views' augmentations kept on the device, some kilobytes each.
 AUGMENTATIONS = 512
@@ -41,29 +41,29 @@ class Matching:
     """
 
     def __init__(
-        self, method: OptimisedMethod, formation: Formation, lens: Lens, calibration: float, layout: Chunking
+        self, method: OptimisedMethod, formation: Formation, lens: TeacherNetworks, calibration: float, layout: Chunking
     ) -> None:
         self.method, self.formation, self.lens = method, formation, lens
         self.calibration, self.layout = calibration, layout
         self._augmentations = Recent[tuple[Theta, Augmentation]](AUGMENTATIONS)
 
-    def backward(self, images: Tensor, look: Look, step: int) -> dict[str, Tensor]:
+    def backward(self, images: Tensor, target: Target, step: int) -> dict[str, Tensor]:
         """Add the gradient of the step's loss to ``images.grad``; returns the named terms, detached."""
         totals: dict[str, Tensor] = {}
         for first in range(0, self.formation.classes, self.layout.classes):
             last = min(first + self.layout.classes, self.formation.classes)
             own = images[first * self.formation.ipc : last * self.formation.ipc]
-            for name, value in self.backward_chunk(own, look, step, first, last).items():
+            for name, value in self.backward_chunk(own, target, step, first, last).items():
                 totals[name] = totals.get(name, 0) + value
         return totals
 
-    def backward_chunk(self, images: Tensor, look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
+    def backward_chunk(self, images: Tensor, target: Target, step: int, first: int, last: int) -> dict[str, Tensor]:
         """As :meth:`backward`, for the ``images`` of the classes ``first`` … ``last``-1, which are one chunk."""
         if self.layout.images < self.formation.ipc:
-            terms = self._backward_in_pieces(images, look, step, first, last)
+            terms = self._backward_in_pieces(images, target, step, first, last)
         else:
-            sights = self.through(look, self.see(images, look.view.theta, first))
-            terms = self.terms(sights, look, step, first, last)
+            outputs = self.outputs(target, self.see(images, target.view.theta, first))
+            terms = self.terms(outputs, target, step, first, last)
             _sum(terms).backward()
         return {name: value.detach() for name, value in terms.items()}
 
@@ -85,92 +85,96 @@ class Matching:
         # Its id stands for θ: no other object has it as long as θ is kept.
         return self._augmentations.get((id(theta), first, last), work_out, lambda pair: 1)[1]
 
-    def through(self, look: Look, seen: Tensor) -> dict[Sight, Tensor]:
+    def outputs(self, target: Target, seen: Tensor) -> dict[Output, Tensor]:
         """Features under the view's weights, and logits under every place that counts."""
-        here = (look.view.teacher, look.view.point)
+        here = (target.view.teacher, target.view.point)
         # In pieces that fit the processor's cache, each with a graph of its own: twice as fast on a CPU.
         pieces = seen.split(images_at_once(seen))
-        network = self.lens.through(*here)
+        network = self.lens.at(*here)
         features = torch.cat([network.features(piece) for piece in pieces])
-        sights: dict[Sight, Tensor] = {FEATURES: features}
-        for place in self._judges(look):
-            judge = self.lens.through(*place)
+        outputs: dict[Output, Tensor] = {FEATURES: features}
+        for place in self._judges(target):
+            judge = self.lens.at(*place)
             same = place == here
-            sights[place] = judge.classifier(features) if same else torch.cat([judge(piece) for piece in pieces])
-        return sights
+            outputs[place] = judge.classifier(features) if same else torch.cat([judge(piece) for piece in pieces])
+        return outputs
 
-    def terms(self, sights: dict[Sight, Tensor], look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
-        """The named loss terms of classes ``first`` … ``last``-1 from what :meth:`through` gave of them."""
-        judge = self.method.judge(look.view)
-        logits = None if judge is None else sights[judge]
-        batch = self._batch(sights[FEATURES], logits, look, first, last)
+    def terms(
+        self, outputs: dict[Output, Tensor], target: Target, step: int, first: int, last: int
+    ) -> dict[str, Tensor]:
+        """The named loss terms of classes ``first`` … ``last``-1 from what :meth:`outputs` gave of them."""
+        judge = self.method.judge(target.view)
+        logits = None if judge is None else outputs[judge]
+        batch = self._batch(outputs[FEATURES], logits, target, first, last)
         terms = self.method.losses(batch, step)
         if self.calibration != 0:
             share = self.calibration / self.formation.per_class
-            logits = sights[look.view.teacher, "final"]
+            logits = outputs[target.view.teacher, "final"]
             terms["calibration"] = share * cross_entropy(logits, batch.labels, reduction="sum")
         return terms
 
     @torch.no_grad()
-    def answer(self, images: Tensor, look: Look, step: int) -> None:
+    def after_move(self, images: Tensor, target: Target, step: int) -> None:
         """Show the method the images again, after they moved."""
         for first in range(0, self.formation.classes, self.layout.classes):
             last = min(first + self.layout.classes, self.formation.classes)
             own = images[first * self.formation.ipc : last * self.formation.ipc]
-            network = self.lens.through(look.view.teacher, look.view.point)
-            seen = [self.see(piece, look.view.theta, first) for piece in self._pieces(own)]
+            network = self.lens.at(target.view.teacher, target.view.point)
+            seen = [self.see(piece, target.view.theta, first) for piece in self._pieces(own)]
             features = torch.cat(
                 [network.features(part) for piece in seen for part in piece.split(images_at_once(piece))]
             )
-            self.method.answer(self._batch(features, None, look, first, last), step)
+            self.method.after_move(self._batch(features, None, target, first, last), step)
 
     def _pieces(self, images: Tensor) -> tuple[Tensor, ...]:
         """A chunk as it is, or what of one class fits the budget."""
         return images.split(self.layout.images) if self.layout.images < self.formation.ipc else (images,)
 
-    def _batch(self, features: Tensor, logits: Tensor | None, look: Look, first: int, last: int) -> Batch:
+    def _batch(self, features: Tensor, logits: Tensor | None, target: Target, first: int, last: int) -> Batch:
         return Batch(
             first,
             last,
             self.formation.per_class,
             features,
-            look.statistics.of(first, last),
-            look.frequencies,
+            target.statistics.of(first, last),
+            target.frequencies,
             logits=logits,
             channels=self.lens.channels,
-            view=look.view,
+            view=target.view,
         )
 
-    def _judges(self, look: Look) -> list[Place]:
+    def _judges(self, target: Target) -> list[TeacherStage]:
         """Whose logits the step needs: the calibrating teacher's and the method's own choice, each once."""
-        final: Place = (look.view.teacher, "final")
+        final: TeacherStage = (target.view.teacher, "final")
         places = [final] if self.calibration != 0 else []
-        judge = self.method.judge(look.view)
+        judge = self.method.judge(target.view)
         return places if judge is None or judge in places else [*places, judge]
 
-    def _backward_in_pieces(self, images: Tensor, look: Look, step: int, first: int, last: int) -> dict[str, Tensor]:
+    def _backward_in_pieces(
+        self, images: Tensor, target: Target, step: int, first: int, last: int
+    ) -> dict[str, Tensor]:
         pieces = self._pieces(images)
-        theta = look.view.theta
+        theta = target.view.theta
         with torch.no_grad():
-            outputs = [self.through(look, self.see(piece, theta, first)) for piece in pieces]
-        rows = [len(output[FEATURES]) for output in outputs]
-        joined = {sight: torch.cat([o[sight] for o in outputs]).requires_grad_(True) for sight in outputs[0]}
-        terms = self.terms(joined, look, step, first, last)
+            passes = [self.outputs(target, self.see(piece, theta, first)) for piece in pieces]
+        rows = [len(one[FEATURES]) for one in passes]
+        joined = {output: torch.cat([one[output] for one in passes]).requires_grad_(True) for output in passes[0]}
+        terms = self.terms(joined, target, step, first, last)
         _sum(terms).backward()
-        gradients = {s: value.grad.split(rows) for s, value in joined.items() if value.grad is not None}
+        gradients = {output: value.grad.split(rows) for output, value in joined.items() if value.grad is not None}
         for i, piece in enumerate(pieces):
-            again = self.through(look, self.see(piece, theta, first))
-            torch.autograd.backward([again[sight] for sight in gradients], [g[i] for g in gradients.values()])
+            again = self.outputs(target, self.see(piece, theta, first))
+            torch.autograd.backward([again[output] for output in gradients], [g[i] for g in gradients.values()])
         return terms
 
 
 def batched_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: int) -> dict[str, Tensor]:
     """One optimiser step for all classes at once; returns the loss terms."""
-    look = real.at(step)
-    terms = matching.backward(pixels.images, look, step)
+    target = real.at(step)
+    terms = matching.backward(pixels.images, target, step)
     pixels.step(step)
-    if matching.method.answers:
-        matching.answer(pixels.images, look, step)
+    if matching.method.needs_moved_images:
+        matching.after_move(pixels.images, target, step)
     return terms
 
 

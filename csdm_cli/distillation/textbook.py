@@ -18,7 +18,7 @@ from csdm_cli.images.multi_formation import decode
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.methods.statistics import Batch
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import View
 
 
@@ -26,35 +26,35 @@ def textbook_iteration(
     pixels: Pixels,
     method: OptimisedMethod,
     formation: Formation,
-    lens: Lens,
+    lens: TeacherNetworks,
     real: RealSide,
     calibration: float,
     step: int,
 ) -> dict[str, Tensor]:
     """One iteration over all classes; returns the loss terms, each summed over classes."""
     totals: dict[str, Tensor] = {}
-    look = real.at(step)
+    target = real.at(step)
     for label in range(formation.classes):
         rows = slice(label * formation.ipc, (label + 1) * formation.ipc)
-        seen = _see(pixels.images[rows], look.view, formation, label)
-        judge = method.judge(look.view)
+        seen = _see(pixels.images[rows], target.view, formation, label)
+        judge = method.judge(target.view)
         batch = Batch(
             label,
             label + 1,
             formation.per_class,
-            lens.through(look.view.teacher, look.view.point).features(seen),
-            look.statistics.of(label, label + 1),
-            look.frequencies,
-            logits=None if judge is None else lens.through(*judge)(seen),
+            lens.at(target.view.teacher, target.view.point).features(seen),
+            target.statistics.of(label, label + 1),
+            target.frequencies,
+            logits=None if judge is None else lens.at(*judge)(seen),
             channels=lens.channels,
-            view=look.view,
+            view=target.view,
         )
         terms = method.losses(batch, step)
         total = torch.stack(list(terms.values())).sum()
         total.backward()
         pixels.step(step)
         if calibration > 0:
-            logits = lens.final(look.view.teacher)(_see(pixels.images[rows], look.view, formation, label))
+            logits = lens.final(target.view.teacher)(_see(pixels.images[rows], target.view, formation, label))
             labels = torch.full((len(logits),), label, device=logits.device)
             terms["calibration"] = calibration * cross_entropy(logits, labels)
             terms["calibration"].backward()

@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
-from csdm_cli.evaluation.scores import Summary, summarise
+from csdm_cli.evaluation.scores import MeanStd, summarise
 
 
 class Form(StrEnum):
@@ -108,7 +108,7 @@ def fairness(found: Accuracies, weight: float) -> Fairness:
     )
 
 
-def summarise_fairness(found: Sequence[Fairness]) -> dict[str, Summary]:
+def summarise_fairness(found: Sequence[Fairness]) -> dict[str, MeanStd]:
     """Mean and spread over the students of every score; ``found`` has at least one."""
     summaries = {field.name: summarise(getattr(one, field.name) for one in found) for field in fields(Fairness)}
     return {name: summary for name, summary in summaries.items() if summary is not None}

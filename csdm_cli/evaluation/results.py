@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from csdm_cli.evaluation.scores import ClassGroups, Scores, Summary, summarise
+from csdm_cli.evaluation.scores import ClassGroups, MeanStd, Scores, summarise
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ class Evaluation:
         return tuple(tuple(sum(column) for column in zip(*row, strict=True)) for row in rows)
 
     @property
-    def per_class(self) -> tuple[Summary | None, ...]:
+    def per_class(self) -> tuple[MeanStd | None, ...]:
         """Accuracy of each class; None without test images."""
         return tuple(summarise(values) for values in zip(*(score.per_class for score in self.scores), strict=True))
 
-    def metrics(self) -> dict[str, Summary]:
+    def metrics(self) -> dict[str, MeanStd]:
         """Mean and spread over the students: accuracy, head, medium, tail, worst_class, best_on_test.
 
         A group that has no class or no test image is left out.
@@ -78,7 +78,7 @@ class Evaluation:
         return {name: summary for name, summary in found.items() if summary is not None}
 
     @property
-    def accuracy(self) -> Summary:
+    def accuracy(self) -> MeanStd:
         """The headline: accuracy after the last step."""
         return self.metrics()["accuracy"]
 

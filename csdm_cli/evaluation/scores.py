@@ -77,7 +77,7 @@ class Scores:
 
 
 @dataclass(frozen=True)
-class Summary:
+class MeanStd:
     """Mean and sample standard deviation (n - 1) of ``count`` values; the latter None for a single one."""
 
     mean: float
@@ -90,12 +90,12 @@ class Summary:
         return f"{100 * self.mean:.1f}{spread}"
 
 
-def summarise(values: Iterable[float | None]) -> Summary | None:
+def summarise(values: Iterable[float | None]) -> MeanStd | None:
     """Mean and spread of the values that are known; None if none is."""
     known = [value for value in values if value is not None]
     if not known:
         return None
-    return Summary(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
+    return MeanStd(statistics.fmean(known), statistics.stdev(known) if len(known) > 1 else None, len(known))
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ class OverSets:
         within: spread of the students of one set, pooled over the sets; None with one student per set.
     """
 
-    students: Summary
-    sets: Summary
+    students: MeanStd
+    sets: MeanStd
     within: float | None
 
 
@@ -135,14 +135,14 @@ def share_of_gap_closed(distilled: float, random: float, best_full: float) -> fl
 CONFIDENCE = 0.95
 
 
-def half_width(found: Summary | None) -> float | None:
+def half_width(found: MeanStd | None) -> float | None:
     """Of the interval around the mean of values that are independent and about normal; None of fewer than two."""
     if found is None or found.std is None:
         return None
     return t_quantile(found.count - 1) * found.std / math.sqrt(found.count)
 
 
-def difference_half_width(first: Summary | None, second: Summary | None) -> float | None:
+def difference_half_width(first: MeanStd | None, second: MeanStd | None) -> float | None:
     """Of the interval around the difference of two independent means; None if one has fewer than two values.
 
     Welch's t-interval: the variances need not be equal; its degrees of freedom are Satterthwaite's.

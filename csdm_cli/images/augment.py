@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csdm_cli.device import sent
+from csdm_cli.device import to_device
 from csdm_cli.images.augmentation_parameters import (
     COLUMN,
     OPERATIONS,
@@ -188,7 +188,7 @@ def _kind(
     coloured, warped, cut = carried
     return _Kind(
         rows,
-        sent(_colour(theta).to(matrices.dtype), device) if coloured else None,
+        to_device(_colour(theta).to(matrices.dtype), device) if coloured else None,
         _warp(matrices, size, device) if warped else None,
         _hole(theta, size, device) if cut else None,
     )
@@ -241,8 +241,8 @@ def _warp(matrices: Tensor, size: int, device: torch.device) -> _Warp:
     centred, moves = _centred(size, matrices), _moves(matrices)
     all_move = matrices.device.type == "cpu" and bool(moves.all())
     parts = (matrices[..., :1] * centred + matrices[..., 2:], matrices[..., 1:2] * centred)
-    across, down = (sent(part, device) for part in parts)
-    return _Warp(across, down, None if all_move else sent(moves, device))
+    across, down = (to_device(part, device) for part in parts)
+    return _Warp(across, down, None if all_move else to_device(moves, device))
 
 
 def _centred(size: int, like: Tensor) -> Tensor:
@@ -275,7 +275,7 @@ def _hole(theta: Theta, size: int, device: torch.device) -> tuple[Tensor, Tensor
     def covered(name: str) -> Tensor:
         start = (theta[name] * (last + 1)).floor().clamp(max=last) - hole // 2  # (g,)
         offset = torch.arange(size, device=start.device) - start[:, None]
-        return sent((offset >= 0) & (offset < hole) & (theta["cutout"] > 0)[:, None], device)
+        return to_device((offset >= 0) & (offset < hole) & (theta["cutout"] > 0)[:, None], device)
 
     return covered("hole_y"), covered("hole_x")
 
@@ -301,7 +301,7 @@ def cutmix(images: Tensor, targets: Tensor, probability: float, generator: torch
     side = int(size * (1 - lam) ** 0.5)
     top, left = (int(centre * size) - side // 2 for centre in (centre_y, centre_x))
     rows, columns = (slice(max(start, 0), min(start + side, size)) for start in (top, left))
-    partner = sent(torch.randperm(len(images), generator=generator), images.device)
+    partner = to_device(torch.randperm(len(images), generator=generator), images.device)
     mixed = images.clone()
     mixed[:, :, rows, columns] = images[partner, :, rows, columns]
     share = (rows.stop - rows.start) * (columns.stop - columns.start) / size**2

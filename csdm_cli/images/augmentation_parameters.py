@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from csdm_cli.device import sent
+from csdm_cli.device import to_device
 from csdm_cli.errors import UsageError
 from csdm_cli.names import AugmentMode
 
@@ -92,7 +92,7 @@ class Theta:
 
     def to(self, device: torch.device | str) -> Theta:
         """The same on ``device``; the host waits only for what comes back to it."""
-        return replace(self, values=sent(self.values, device))
+        return replace(self, values=to_device(self.values, device))
 
     def to_tensor(self) -> Tensor:
         """(G, len(PARAMETERS)), which :meth:`from_tensor` reads."""

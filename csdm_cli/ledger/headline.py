@@ -8,7 +8,7 @@ from csdm_cli.evaluation.scores import difference_half_width, half_width
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.rows_from_runs import Commands
-from csdm_cli.ledger.tables import GROUPS, OURS, Sheet, gap_closed, in_order, is_control, scale_of, stored
+from csdm_cli.ledger.tables import GROUPS, OURS, TextTable, gap_closed, in_order, is_control, scale_of, stored
 from csdm_cli.safe_text import shown as shown_text
 from csdm_cli.settings.units import modern_sections
 
@@ -19,7 +19,7 @@ INTERVAL, AHEAD = "95 % interval of the mean", "csdm is ahead by"
 COLUMNS = (*OURS[:3], INTERVAL, *GROUPS, "gap closed", AHEAD, "sets × students")
 
 
-def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[Sheet]:
+def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[TextTable]:
     """``headline TABLE`` for every table that csdm has a row in.
 
     Args:
@@ -33,7 +33,7 @@ def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[Sheet]:
     return [_headline(name, beside, commands) for name, beside in own.items()]
 
 
-def _headline(name: str, rows: Sequence[Row], commands: Commands) -> Sheet:
+def _headline(name: str, rows: Sequence[Row], commands: Commands) -> TextTable:
     shown = [row for row in in_order(rows) if is_control(row) or row.method in BESIDE_IT]
     made = [row for row in shown if not is_control(row)]
     notes = (
@@ -43,7 +43,7 @@ def _headline(name: str, rows: Sequence[Row], commands: Commands) -> Sheet:
         "These commands measure it, SEED being that of each set; evaluate prints the controls too:",
     )
     cells = tuple(_line(row, rows) for row in shown)
-    return Sheet(PREFIX + name, name, COLUMNS, cells, "\n\n".join((*notes, _typed(made, commands))))
+    return TextTable(PREFIX + name, name, COLUMNS, cells, "\n\n".join((*notes, _typed(made, commands))))
 
 
 def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:

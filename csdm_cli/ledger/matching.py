@@ -24,7 +24,7 @@ LOSSLESS = ("cifar10", "cifar100", "svhn", "fashion-mnist", "digits")  # as they
 ARCHITECTURES = {"alexnet": "AlexNet", "vgg11": "VGG-11", "resnet18": "ResNet-18"}
 
 
-class Status(StrEnum):
+class MatchStatus(StrEnum):
     """What became of a paper's value here."""
 
     measured = "measured"
@@ -40,7 +40,7 @@ class Comparison:
 
     paper: PaperValue
     row: Row | None
-    status: Status
+    status: MatchStatus
 
     @property
     def difference(self) -> float | None:
@@ -109,7 +109,7 @@ def compare(rows: Sequence[Row], data_here: Container[str]) -> list[Comparison]:
     found = []
     for paper in paper_values():
         own = _distinct([row for row in rows if matches(paper, row)])
-        found += [Comparison(paper, row, Status.measured) for row in own]
+        found += [Comparison(paper, row, MatchStatus.measured) for row in own]
         if not own:
             found.append(Comparison(paper, None, _reason(paper, data_here)))
     return found
@@ -123,12 +123,12 @@ def _distinct(rows: Sequence[Row]) -> list[Row]:
     return list(found.values())
 
 
-def _reason(paper: PaperValue, data_here: Container[str]) -> Status:
+def _reason(paper: PaperValue, data_here: Container[str]) -> MatchStatus:
     if paper.our_method is None or paper.our_dataset is None:
-        return Status.no_method
+        return MatchStatus.no_method
     if paper.imbalance is None:
-        return Status.unstated
-    return Status.not_run if paper.our_dataset in data_here else Status.no_data
+        return MatchStatus.unstated
+    return MatchStatus.not_run if paper.our_dataset in data_here else MatchStatus.no_data
 
 
 def _is_optimised(row: Row) -> bool:

@@ -9,13 +9,13 @@ from typing import Any
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import FULL, ControlName
-from csdm_cli.ledger.row import Code, Cost, Machine
+from csdm_cli.ledger.row import Code, Machine, RunCost
 from csdm_cli.ledger.sections import selection_section
 from csdm_cli.storage.bounded import parsed_json
 
 
 @dataclass(frozen=True)
-class Finding:
+class Measurement:
     """One set of one row, as evaluate or compare tell of it.
 
     Attributes:
@@ -47,8 +47,8 @@ class Finding:
     evaluation: Mapping[str, Any]
     storage_bytes: int | None
     images_sha256: str | None
-    making: Cost
-    judging: Cost
+    making: RunCost
+    judging: RunCost
     code: Code
     machine: Machine
 
@@ -68,7 +68,7 @@ class Finding:
         }
 
 
-def read_findings(path: Path, *, controls: bool) -> list[Finding]:
+def read_findings(path: Path, *, controls: bool) -> list[Measurement]:
     """What a folder of evaluate tells, or a ``compare.json`` (or its folder).
 
     Args:
@@ -88,7 +88,7 @@ def read_findings(path: Path, *, controls: bool) -> list[Finding]:
     raise CsdmError(f"{path} is no folder that csdm evaluate or compare wrote")
 
 
-def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Finding]:
+def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Measurement]:
     told, rows = value["measured"], value["rows"]
     records = parsed_json((folder / "evaluate.run.json").read_bytes())
     judged, made = records["evaluate"], records["distill"]
@@ -106,9 +106,9 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Fi
     return [found, *(_control(found, name, rows[name]) for name in names)]
 
 
-def _finding(told: Mapping[str, Any], **own: Any) -> Finding:
+def _finding(told: Mapping[str, Any], **own: Any) -> Measurement:
     """What evaluate and compare call by the same names, in ``told``, and what they tell each in their way."""
-    return Finding(
+    return Measurement(
         method=told["method"],
         labels=told["labels"],
         ipc=told["ipc"],
@@ -124,7 +124,7 @@ def _finding(told: Mapping[str, Any], **own: Any) -> Finding:
     )
 
 
-def _control(beside: Finding, name: str, evaluation: Mapping[str, Any]) -> Finding:
+def _control(beside: Measurement, name: str, evaluation: Mapping[str, Any]) -> Measurement:
     """A control in the table of another set: its selection has that set's seed."""
     plain = replace(
         beside,
@@ -133,8 +133,8 @@ def _control(beside: Finding, name: str, evaluation: Mapping[str, Any]) -> Findi
         evaluation=evaluation,
         storage_bytes=None,
         images_sha256=None,
-        making=Cost(),
-        judging=Cost(),
+        making=RunCost(),
+        judging=RunCost(),
     )
     if name in list(FULL):
         return replace(plain, method=None, seed=None, factor=1, origin=_without_set(beside.origin))
@@ -148,7 +148,7 @@ def _without_set(origin: Mapping[str, Any]) -> dict[str, Any]:
     return {"teachers": origin.get("teachers")}
 
 
-def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Finding]:
+def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Measurement]:
     now = {name: value.get(name) for name in ("commit", "dirty", "source")}
     machine = Machine(**value["machine"])
     found = []
@@ -168,7 +168,7 @@ def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Fin
                     subject=subject,
                     evaluation=evaluation,
                     making=_cost(record),
-                    judging=Cost(),
+                    judging=RunCost(),
                     code=_code((record or {}).get("code") or now, one.get("source") or "", value["versions"]),
                     machine=machine,
                 )
@@ -176,8 +176,8 @@ def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Fin
     return found
 
 
-def _cost(record: Mapping[str, Any] | None) -> Cost:
-    return Cost(record["wall_seconds"], record["peak_memory_bytes"]) if record else Cost()
+def _cost(record: Mapping[str, Any] | None) -> RunCost:
+    return RunCost(record["wall_seconds"], record["peak_memory_bytes"]) if record else RunCost()
 
 
 def _code(code: Mapping[str, Any] | None, source: str, versions: Mapping[str, str]) -> Code:

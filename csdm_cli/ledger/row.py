@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from pydantic.dataclasses import dataclass
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.evaluation.scores import ClassGroups, OverSets, Summary, group_of_classes, summarise_sets
+from csdm_cli.evaluation.scores import ClassGroups, MeanStd, OverSets, group_of_classes, summarise_sets
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.names import LabelKind
 from csdm_cli.networks.numerics import Numerics
@@ -40,7 +40,7 @@ class Student:
 
 
 @dataclass(frozen=True, config=STRICT)
-class Cost:
+class RunCost:
     """Of making a set, or of teaching and testing its students.
 
     Attributes:
@@ -70,8 +70,8 @@ class Measured:
     storage_bytes: int | None = None
     images_sha256: str | None = None
     run: str | None = None
-    making: Cost = Cost()
-    judging: Cost = Cost()
+    making: RunCost = RunCost()
+    judging: RunCost = RunCost()
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -217,13 +217,13 @@ class Row:
         return self._over_sets(lambda student: statistics.fmean(student.per_class[label] or 0.0 for label in labels))
 
     @property
-    def spread(self) -> Summary:
+    def spread(self) -> MeanStd:
         """Mean, and the standard deviation that tells how far another run may lie: over sets if there are several."""
         found = self.accuracy
         return found.sets if found.sets.count > 1 else found.students
 
     @property
-    def independent(self) -> Summary | None:
+    def independent(self) -> MeanStd | None:
         """The runs that tell how far another mean may lie: sets, or students of all real images; None of one set.
 
         Students of a single set differ by less than sets do, so no interval of its method can be made of them.

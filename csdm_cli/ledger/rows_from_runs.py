@@ -12,7 +12,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.results import StudentRun
 from csdm_cli.evaluation.scores import Scores, group_of_classes
 from csdm_cli.ledger.matching import scale_differences
-from csdm_cli.ledger.measurements import Finding
+from csdm_cli.ledger.measurements import Measurement
 from csdm_cli.ledger.protocol import TODAY
 from csdm_cli.ledger.row import Computing, Data, Measured, Row, SectionName, Student
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
@@ -26,7 +26,7 @@ Commands = Callable[[Sections, str, int, Mapping[Computing, Numerics]], tuple[st
 Scale = Literal["full", "reduced"]
 
 
-def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, commands: Commands) -> Row:
+def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | None, commands: Commands) -> Row:
     """One row of one or several sets.
 
     Args:
@@ -79,12 +79,12 @@ def build_row(found: Sequence[Finding], table: str | None, scale: Scale | None, 
     return _scaled(row, scale)
 
 
-def by_row(found: Sequence[Finding]) -> list[list[Finding]]:
+def by_row(found: Sequence[Measurement]) -> list[list[Measurement]]:
     """The sets of each row: of one name, data and IPC.
 
     All real images, which have no seed, are measured once however often they stand beside.
     """
-    rows: dict[tuple[Any, ...], list[Finding]] = {}
+    rows: dict[tuple[Any, ...], list[Measurement]] = {}
     for one in found:
         own = rows.setdefault((one.subject, one.ipc, one.facts["fingerprints"]["train"], one.tested_on), [])
         if all(one.seed != other.seed for other in own):
@@ -114,7 +114,7 @@ def _scaled(row: Row, scale: Scale | None) -> Row:
     return replace(row, scale=scale or ("reduced" if missing else "full"), scale_text=scale_text(row))
 
 
-def _numerics(found: Finding) -> dict[Computing, Numerics]:
+def _numerics(found: Measurement) -> dict[Computing, Numerics]:
     """What teachers, distillation and students tell of theirs, unless they are plain."""
     told: dict[Computing, Any] = {"distill": found.origin.get("numerics"), "evaluate": found.protocol.get("numerics")}
     told["pretrain"] = (found.origin.get("teachers") or {}).get("numerics")
@@ -122,7 +122,7 @@ def _numerics(found: Finding) -> dict[Computing, Numerics]:
     return {part: own for part, own in read.items() if own != PLAIN}
 
 
-def _data(found: Finding) -> Data:
+def _data(found: Measurement) -> Data:
     facts = found.facts
     return Data(
         dataset=facts["dataset"],
@@ -146,7 +146,7 @@ def students_of(evaluation: Mapping[str, Any], counts: Sequence[int]) -> tuple[S
     return tuple(students)
 
 
-def _measured(found: Finding) -> Measured:
+def _measured(found: Measurement) -> Measured:
     run_key = found.origin.get("run") if found.method else None
     return Measured(
         seed=found.seed,

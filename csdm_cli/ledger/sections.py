@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from csdm_cli.names import LabelKind, Profile
+from csdm_cli.names import ImbalanceProfile, LabelKind
 from csdm_cli.networks.spec import default_depth
 from csdm_cli.settings import sections
 from csdm_cli.settings.units import in_units
@@ -14,7 +14,7 @@ from csdm_cli.training.recipe import Duration
 
 def make_lt_section(data: Mapping[str, Any]) -> dict[str, Any]:
     """``make_lt`` from the facts of a long-tailed set's manifest."""
-    explicit = data["profile"] == Profile.explicit
+    explicit = data["profile"] == ImbalanceProfile.explicit
     settings = sections.MakeLt.model_validate(
         {name: data[name] for name in ("dataset", "profile", "imbalance", "class_order", "split", "size", "seed")}
         | {"dev": data["dev_per_class"]}

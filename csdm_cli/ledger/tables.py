@@ -10,7 +10,7 @@ from typing import Literal
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import share_of_gap_closed
-from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, Status
+from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, MatchStatus
 from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
 from csdm_cli.ledger.row import Row
 from csdm_cli.safe_text import markdown
@@ -29,14 +29,14 @@ ESTIMATED = (
     " printed. Full Dataset stands once for each way its students were trained."
 )
 LEFT_OUT = {
-    "that csdm could measure": (Status.not_run, Status.no_data),
-    "of methods that csdm has not": (Status.no_method,),
-    "without an imbalance": (Status.unstated,),
+    "that csdm could measure": (MatchStatus.not_run, MatchStatus.no_data),
+    "of methods that csdm has not": (MatchStatus.no_method,),
+    "without an imbalance": (MatchStatus.unstated,),
 }
 
 
 @dataclass(frozen=True)
-class Sheet:
+class TextTable:
     """A table of text cells under a title."""
 
     name: str
@@ -53,7 +53,7 @@ class Sheet:
         return "\n".join([*lines, *(["", self.footnote] if self.footnote else [])])
 
 
-def own_sheets(rows: Iterable[Row]) -> list[Sheet]:
+def own_sheets(rows: Iterable[Row]) -> list[TextTable]:
     """One sheet per table of ours: sets first, then selections, then all real images, each by accuracy."""
     tables: dict[str, list[Row]] = {}
     for row in rows:
@@ -69,7 +69,7 @@ class Shown(StrEnum):
     all = "all"
 
 
-def paper_sheet(found: Sequence[Comparison], shown_ones: Shown) -> Sheet:
+def paper_sheet(found: Sequence[Comparison], shown_ones: Shown) -> TextTable:
     """Papers' values beside ours."""
 
     def is_shown(item: Comparison) -> bool:
@@ -81,10 +81,10 @@ def paper_sheet(found: Sequence[Comparison], shown_ones: Shown) -> Sheet:
     left = _left_out([item for item in found if not is_shown(item)])
     rows = [item.row for item in shown if item.row]
     notes = [named(row.protocol for row in rows), ESTIMATED] if rows else []
-    return Sheet("papers", "Beside the papers' values", BESIDE, cells, "\n\n".join([*notes, *left]))
+    return TextTable("papers", "Beside the papers' values", BESIDE, cells, "\n\n".join([*notes, *left]))
 
 
-def refreshed(text: str, sheets: Sequence[Sheet]) -> str:
+def refreshed(text: str, sheets: Sequence[TextTable]) -> str:
     """Markdown ``text`` with every table between ``<!-- ledger: NAME -->`` and ``<!-- /ledger -->`` brought up to date.
 
     Raises:
@@ -110,11 +110,11 @@ def _left_out(items: Sequence[Comparison]) -> list[str]:
 
 def counts_by_status(found: Sequence[Comparison]) -> dict[str, int]:
     """How many of the papers' values are measured, not run, and so on."""
-    papers = {status: {item.paper for item in found if item.status is status} for status in Status}
+    papers = {status: {item.paper for item in found if item.status is status} for status in MatchStatus}
     return {str(status): len(values) for status, values in papers.items()}
 
 
-def _own_sheet(name: str, rows: Sequence[Row]) -> Sheet:
+def _own_sheet(name: str, rows: Sequence[Row]) -> TextTable:
     ordered = in_order(rows)
     some = ordered[0]
     ipc = sorted({row.ipc for row in rows if row.ipc is not None})
@@ -124,7 +124,7 @@ def _own_sheet(name: str, rows: Sequence[Row]) -> Sheet:
     spread = f"± is the standard deviation over sets, or students of one. {SHARED}"
     cells = tuple(_own(row, gap_closed(row, rows)) for row in ordered)
     notes = (scale_of(told), spread, *_best_steps(told))
-    return Sheet(name, title, OURS, cells, "\n\n".join((" ".join(notes), footnote(row.protocol for row in rows))))
+    return TextTable(name, title, OURS, cells, "\n\n".join((" ".join(notes), footnote(row.protocol for row in rows))))
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:

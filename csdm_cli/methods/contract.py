@@ -18,7 +18,7 @@ from torch import Tensor
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request
 from csdm_cli.names import LabelKind, TeacherSchedule
-from csdm_cli.teachers.networks import Lens, Place
+from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.views import View
 
@@ -92,7 +92,7 @@ class OptimisedMethod(Described, ABC):
     default_schedule: ClassVar[TeacherSchedule] = TeacherSchedule.final
     class_separable: bool = True
     pools_real: bool = False
-    answers: bool = False
+    needs_moved_images: bool = False
     verdicts: frozenset[str] = frozenset()
 
     def __init__(self, parameters: Any) -> None:
@@ -117,11 +117,11 @@ class OptimisedMethod(Described, ABC):
         """
         return statistics
 
-    def lens(self, shared: Lens) -> Lens:
+    def lens(self, shared: TeacherNetworks) -> TeacherNetworks:
         """The networks to look through: the teachers, or a method's own. Called after :meth:`prepare`."""
         return shared
 
-    def judge(self, view: View) -> Place | None:
+    def judge(self, view: View) -> TeacherStage | None:
         """Whose logits of the synthetic images :meth:`losses` reads under ``view``, if any."""
         return None
 
@@ -129,8 +129,8 @@ class OptimisedMethod(Described, ABC):
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Named scalars, each summed over the batch's classes; the engine minimises their sum."""
 
-    def answer(self, batch: Batch, step: int) -> None:
-        """Look at the images again after they moved, for a method that ``answers``: their features, without a graph.
+    def after_move(self, batch: Batch, step: int) -> None:
+        """See the features of the images after they moved, without a graph; for a method that ``needs_moved_images``.
 
         The view is the step's, ``batch.logits`` is None. Called for every chunk of classes, before :meth:`after_step`.
         """

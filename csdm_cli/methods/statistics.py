@@ -42,7 +42,7 @@ class Spectrum:
     adaptive: bool = False
 
 
-class Summary(ABC):
+class ClassSummary(ABC):
     """A statistic of one class that a method defines for itself (a frozen dataclass); it can be banked."""
 
     name: ClassVar[str]
@@ -71,7 +71,7 @@ class Request:
     mean: bool = False
     unit_mean: bool = False
     spectrum: Spectrum | None = None
-    summaries: tuple[Summary, ...] = ()
+    summaries: tuple[ClassSummary, ...] = ()
     features: bool = False
     length: bool = False
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Share:
+class ClassShare:
     """The classes ``first`` … ``last``-1, in chunks of ``chunk`` from ``first`` on: those of one rank of ``world``."""
 
     rank: int
@@ -34,7 +34,7 @@ class Share:
         return f"rank-{self.rank}-{self.division}"
 
 
-def share_of(rank: int, world: int, classes: int, chunk: int, unit: int | None = None) -> Share:
+def share_of(rank: int, world: int, classes: int, chunk: int, unit: int | None = None) -> ClassShare:
     """The share of ``rank``: contiguous, and as even as whole units allow; rank 0 always has some.
 
     Args:
@@ -45,7 +45,7 @@ def share_of(rank: int, world: int, classes: int, chunk: int, unit: int | None =
             make the chunks the same for every ``world``; with more ranks than units some shares are empty.
     """
     unit = unit or chunk
-    return Share(rank, world, _start(rank, world, classes, unit), _start(rank + 1, world, classes, unit), chunk)
+    return ClassShare(rank, world, _start(rank, world, classes, unit), _start(rank + 1, world, classes, unit), chunk)
 
 
 def _start(rank: int, world: int, classes: int, unit: int) -> int:

@@ -91,7 +91,7 @@ def seated() -> Iterator[None]:
         except SystemExit as error:
             gone = _killed(room, own) if error.code == STOPPED else []
             if gone and first_to_fail():
-                print(f"error: {_obituary(gone, own.world)}", file=sys.stderr, flush=True)
+                print(f"error: {_death_message(gone, own.world)}", file=sys.stderr, flush=True)
             raise
 
 
@@ -146,7 +146,7 @@ def _killed(room: Path | None, own: Seat) -> list[int]:
     return sorted(found)
 
 
-def _obituary(gone: list[int], world: int) -> str:
+def _death_message(gone: list[int], world: int) -> str:
     who = f"ranks {', '.join(map(str, gone))}" if len(gone) > 1 else f"rank {gone[0]}"
     return f"{who} of {world} died, and the others stopped: the same command goes on from the last checkpoints"
 

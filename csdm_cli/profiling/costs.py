@@ -112,28 +112,28 @@ def phased_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: i
     """
     shape, layout = matching.formation, matching.layout
     with clock.phase("real side"):
-        look = real.at(step)
+        target = real.at(step)
     for first in range(0, shape.classes, layout.classes):
         last = min(first + layout.classes, shape.classes)
         with clock.phase("augmentation"):
-            seen = matching.see(pixels.images[first * shape.ipc : last * shape.ipc], look.view.theta, first)
+            seen = matching.see(pixels.images[first * shape.ipc : last * shape.ipc], target.view.theta, first)
         with clock.phase(FORWARD):
             leaf = _cut(seen)
-            sights = matching.through(look, leaf)
+            outputs = matching.outputs(target, leaf)
         with clock.phase("spectral"):
-            leaves = {sight: _cut(value) for sight, value in sights.items()}
-            terms = matching.terms(leaves, look, step, first, last)
+            leaves = {sight: _cut(value) for sight, value in outputs.items()}
+            terms = matching.terms(leaves, target, step, first, last)
             torch.stack(list(terms.values())).sum().backward()
         with clock.phase(BACKWARD):
             reached = {sight: own.grad for sight, own in leaves.items() if own.grad is not None}
-            torch.autograd.backward([sights[sight] for sight in reached], list(reached.values()))
+            torch.autograd.backward([outputs[sight] for sight in reached], list(reached.values()))
         with clock.phase("augmentation"):
             seen.backward(leaf.grad)
     with clock.phase("optimiser"):
         pixels.step(step)
-    if matching.method.answers:
+    if matching.method.needs_moved_images:
         with clock.phase("network forward"):
-            matching.answer(pixels.images, look, step)
+            matching.after_move(pixels.images, target, step)
 
 
 def _cut(tensor: Tensor) -> Tensor:

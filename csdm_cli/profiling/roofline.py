@@ -49,7 +49,7 @@ class Roof:
 
 
 @dataclass(frozen=True)
-class Standing:
+class RooflinePoint:
     """An iteration under the roof.
 
     Attributes:

@@ -31,7 +31,7 @@ from csdm_cli.display.report_page import (
     Table,
 )
 from csdm_cli.errors import CsdmError
-from csdm_cli.evaluation.scores import Summary, half_width
+from csdm_cli.evaluation.scores import MeanStd, half_width
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
@@ -235,7 +235,7 @@ def _per_class(folder: Path, judged: Judged, found: Found, several: bool) -> Cha
         score = row["per_class"][label]
         if score is None:
             continue
-        summary = Summary(100 * score["mean"], score["std"] and 100 * score["std"], score["count"])
+        summary = MeanStd(100 * score["mean"], score["std"] and 100 * score["std"], score["count"])
         bars.append(Bar(f"{names[label]} ({counts[label]:,})", summary.mean, half_width(summary), own=True))
     place = f": {folder}" if several else ""
     return Chart(
@@ -285,7 +285,7 @@ def _facts(found: Found) -> Iterable[Facts]:
 
 
 def _bar(name: str, score: Mapping[str, Any], *, own: bool = False) -> Bar:
-    summary = Summary(score["mean"], score.get("std"), score.get("students") or 1)
+    summary = MeanStd(score["mean"], score.get("std"), score.get("students") or 1)
     return Bar(name, summary.mean, half_width(summary), own)
 
 

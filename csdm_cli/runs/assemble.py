@@ -23,16 +23,15 @@ from csdm_cli.images.augment import parse_strategy
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
 from csdm_cli.methods.contract import Context, OptimisedMethod
-from csdm_cli.names import Engine
-from csdm_cli.names import RealSide as RealSideName
+from csdm_cli.names import Engine, RealMode
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.parallel.class_shares import Share
+from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.choose import settled
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import ratio
-from csdm_cli.teachers.networks import Lens, tuned, tuned_for_any_number
+from csdm_cli.teachers.networks import TeacherNetworks, tuned, tuned_for_any_number
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
 
@@ -48,11 +47,11 @@ class Assembly:
     method: OptimisedMethod
     formation: Formation
     pixels: Pixels
-    lens: Lens
+    lens: TeacherNetworks
     real: RealSide
     matching: Matching
     iterate: Callable[[int], dict[str, Tensor]]
-    share: Share | None = None
+    share: ClassShare | None = None
 
     @property
     def calibration(self) -> float:
@@ -82,9 +81,9 @@ def assemble(
     """
     device, settings = data.images.device, settled(settings, method)
     formation = Formation(data.classes, settings.ipc, settings.factor, data.size, data.mean, data.std)
-    seen = data if settings.real is RealSideName.fresh else None
+    seen = data if settings.real is RealMode.fresh else None
     method.prepare(Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen))
-    bare = method.lens(Lens(pool, device, dtype, numerics.memory_format))
+    bare = method.lens(TeacherNetworks(pool, device, dtype, numerics.memory_format))
     lens = tuned(bare, numerics)
     per_image = activation_bytes(
         tuned(bare, numerics.eager).final(0), (data.channels, data.size, data.size), device, dtype
@@ -132,12 +131,12 @@ def _real_side(
     method: OptimisedMethod,
     data: ImageSet,
     pool: TeacherPool,
-    lens: Lens,
+    lens: TeacherNetworks,
     cache: Path,
     dtype: torch.dtype,
     numerics: Numerics,
     quiet: bool,
-    share: Share | None,
+    share: ClassShare | None,
 ) -> RealSide:
     request = method.request()
     assert settings.teacher_schedule is not None
@@ -151,7 +150,7 @@ def _real_side(
         seed=derive_seed(settings.seed, "views"),
         resample=request.spectrum is None or request.spectrum.resample,
     )
-    if settings.real is RealSideName.fresh:
+    if settings.real is RealMode.fresh:
         own = None if share is None or method.pools_real else range(share.first, share.last)
         fresh, batch = FreshViews(plan), settings.real_batch
         return FreshRealSide(data, lens, fresh, request, batch, settings.seed, dtype, own, method.revise)

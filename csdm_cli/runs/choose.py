@@ -14,9 +14,9 @@ from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
 from csdm_cli.methods.matching.csdm import CsdmParameters
 from csdm_cli.methods.regularisers.composite import regularised
-from csdm_cli.names import Engine, LabelKind, RealSide
+from csdm_cli.names import Engine, LabelKind, RealMode
 from csdm_cli.parallel import seat
-from csdm_cli.parallel.class_shares import Share
+from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import is_number, refuse_loose_number
 
@@ -120,17 +120,17 @@ def settled(settings: sections.Distill, method: Method) -> sections.Distill:
     return settings.model_copy(update=chosen)
 
 
-def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealSide:
+def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealMode:
     """The real side asked for, or the cheapest one the method allows."""
     if settings.engine is Engine.textbook:
-        if settings.real is RealSide.bank:
+        if settings.real is RealMode.bank:
             raise UsageError("--engine textbook reads fresh real minibatches; drop --real bank")
-        if method.answers:
+        if method.needs_moved_images:
             raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen moves all at once")
-        return RealSide.fresh
-    if settings.real is RealSide.bank and not method.bankable:
+        return RealMode.fresh
+    if settings.real is RealMode.bank and not method.bankable:
         raise UsageError(f"--real bank: {settings.method} as chosen needs real images every step; use --real fresh")
-    return settings.real or (RealSide.bank if method.bankable else RealSide.fresh)
+    return settings.real or (RealMode.bank if method.bankable else RealMode.fresh)
 
 
 def _option(name: str) -> str:
@@ -166,7 +166,7 @@ def choose(params: sections.Params, given: frozenset[str] = frozenset()) -> Chos
 
 def _refuse_the_other_real_side(settings: sections.Distill, given: frozenset[str]) -> None:
     """Raises: UsageError if a setting of the bank is ``given`` without one, or one of minibatches with it."""
-    idle = "draws" if settings.real is RealSide.fresh else "real_batch"
+    idle = "draws" if settings.real is RealMode.fresh else "real_batch"
     if idle in given:
         raise UsageError(
             f"--{idle.replace('_', '-')} has no effect: the real side of {settings.method} as chosen is {settings.real}"
@@ -211,7 +211,7 @@ def refuse_to_couple(settings: sections.Distill, method: Method) -> None:
         raise UsageError(f"{reason}: run it without torchrun")
 
 
-def describe_share(share: Share, classes: int) -> str:
+def describe_share(share: ClassShare, classes: int) -> str:
     """How the classes are divided, in a line."""
     text = f"{classes} classes shared among {share.world} processes, {share.chunk} at a time"
     borders = -(-classes // share.chunk)

@@ -13,7 +13,7 @@ from csdm_cli.display.tables import figures_table
 from csdm_cli.evaluation.controls import FULL, ControlName, random_images
 from csdm_cli.evaluation.fairness_scores import Accuracies, Fairness, Form, fairness, summarise_fairness
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.evaluation.scores import Scores, Summary, summarise
+from csdm_cli.evaluation.scores import MeanStd, Scores, summarise
 from csdm_cli.evaluation.students import Examiner, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import LabelKind
@@ -48,7 +48,7 @@ class FairnessReport:
 
     weight: float
     control: ControlName
-    scores: Mapping[Form, Mapping[str, Summary]]
+    scores: Mapping[Form, Mapping[str, MeanStd]]
     extra: Mapping[str, Evaluation]
 
     def as_dict(self) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class _Students:
     distilled_plain: Evaluation
     random_plain: Evaluation
 
-    def scores(self, form: Form, weight: float) -> dict[str, Summary] | None:
+    def scores(self, form: Form, weight: float) -> dict[str, MeanStd] | None:
         """Of every student number; None where one of the accuracies does not exist."""
         real = self.real if form is Form.standard else self.best
         rows = (real, self.distilled_hard, self.distilled, self.random, self.distilled_plain, self.random_plain)
@@ -178,7 +178,7 @@ def _random_set(
     return images, case.selection.labels(train.classes)
 
 
-def _percent(summary: Summary) -> dict[str, Any]:
+def _percent(summary: MeanStd) -> dict[str, Any]:
     values = asdict(summary)
     return {
         "mean": round(100 * values["mean"], 4),

@@ -18,7 +18,7 @@ from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import Selection
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.evaluation.scores import Summary
+from csdm_cli.evaluation.scores import MeanStd
 from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
@@ -258,7 +258,7 @@ def described_protocol(protocol: Protocol, spec: NetworkSpec, numerics: Numerics
     return asdict(protocol) | {"network": spec.as_dict()} | own
 
 
-def _cell(summary: Summary | None) -> str:
+def _cell(summary: MeanStd | None) -> str:
     return "–" if summary is None else str(summary)
 
 

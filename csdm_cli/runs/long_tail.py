@@ -17,7 +17,7 @@ from csdm_cli.data.store import (
 )
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
-from csdm_cli.names import ClassOrder, Profile, Source, Split
+from csdm_cli.names import ClassOrder, ImbalanceProfile, Source, Split
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.storage.keys import content_key
@@ -65,9 +65,9 @@ def default_folder(settings: sections.MakeLt) -> Path:
     name = settings.dataset.value
     if settings.dataset is Source.folder and settings.data_dir is not None:
         name = settings.data_dir.resolve().stem if settings.data_dir.is_file() else settings.data_dir.resolve().name
-    short = {Profile.exponential: "lt", Profile.explicit: f"counts{content_key(settings.counts)[:6]}"}
+    short = {ImbalanceProfile.exponential: "lt", ImbalanceProfile.explicit: f"counts{content_key(settings.counts)[:6]}"}
     tail = short.get(settings.profile, settings.profile.value)
-    if settings.profile not in (Profile.balanced, Profile.explicit, Profile.as_is):
+    if settings.profile not in (ImbalanceProfile.balanced, ImbalanceProfile.explicit, ImbalanceProfile.as_is):
         tail += f"{settings.imbalance:g}"
     parts = [name, tail]
     parts += [f"n{settings.n_max}"] if settings.n_max else []

@@ -1,5 +1,6 @@
 """What may be set, and where it came from.
 
 ``sections`` (params.yaml as types; the same fields are the options), ``fields`` (kinds of values), ``presets``,
-``resolve`` (defaults < preset < params.yaml < command line), ``messages`` (what is wrong, in words).
+``resolve`` (defaults < preset < params.yaml < command line), ``messages`` (what is wrong, in words), ``units``
+(settings of earlier releases).
 """

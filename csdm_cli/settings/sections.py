@@ -72,8 +72,8 @@ class MakeLt(Section):
     data_dir: Folder | None = Field(
         None, description="where the data are: torchvision's files, parquet, or an image folder (default: download)"
     )
-    profile: names.Profile = Field(
-        names.Profile.exponential,
+    profile: names.ImbalanceProfile = Field(
+        names.ImbalanceProfile.exponential,
         description="how class sizes fall from head to tail; as-is keeps every image, and is what folder gets without"
         " imbalance, n_max and counts",
     )
@@ -128,18 +128,18 @@ class MakeLt(Section):
         if isinstance(given, dict) and given.get("dataset") == names.Source.folder:
             decides = ("profile", "imbalance", "n_max", "counts")
             if all(given.get(name) is None for name in decides):
-                return given | {"profile": names.Profile.as_is}
+                return given | {"profile": names.ImbalanceProfile.as_is}
         return given
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
-        if self.profile is names.Profile.explicit and self.counts is None:
+        if self.profile is names.ImbalanceProfile.explicit and self.counts is None:
             raise ValueError("profile explicit needs counts, the images per class")
-        if self.profile is not names.Profile.explicit and self.counts is not None:
+        if self.profile is not names.ImbalanceProfile.explicit and self.counts is not None:
             raise ValueError(f"counts need profile explicit, not {self.profile}")
         if self.counts is not None and self.n_max is not None:
             raise ValueError("counts already say the largest class: leave n_max out")
-        if self.profile is names.Profile.as_is and self.n_max is not None:
+        if self.profile is names.ImbalanceProfile.as_is and self.n_max is not None:
             raise ValueError("profile as-is keeps every image: leave n_max out")
         if self.test_share is not None and self.test_per_class is not None:
             raise ValueError("test_share and test_per_class both say how large the test set is: choose one")
@@ -258,7 +258,7 @@ class Distill(Section):
     augment_mode: names.AugmentMode = Field(
         names.AugmentMode.single, description="one operation per draw (DSA), or several (DiffAug)"
     )
-    real: names.RealSide | None = Field(
+    real: names.RealMode | None = Field(
         None,
         description="real statistics: banked once per draw, or of fresh minibatches each step"
         " (default: bank if the method allows)",

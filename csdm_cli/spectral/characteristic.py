@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from csdm_cli.device import sent
+from csdm_cli.device import to_device
 from csdm_cli.spectral.product import product
 
 EPSILON = 1e-12
@@ -95,7 +95,7 @@ class EcfSum:
         """
         if 0 in self._counts:
             raise ValueError(f"class {self._counts.index(0)} has no features")
-        counts = sent(torch.tensor(self._counts, dtype=torch.float64), self._re.device)[:, None]
+        counts = to_device(torch.tensor(self._counts, dtype=torch.float64), self._re.device)[:, None]
         return Ecf((self._re / counts).to(self._dtype), (self._im / counts).to(self._dtype))
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from csdm_cli.device import sent
+from csdm_cli.device import to_device
 from csdm_cli.spectral.characteristic import Ecf
 
 
@@ -65,7 +65,7 @@ def shares(counts: Sequence[int], strength: float) -> list[float]:
 
 
 def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    return sent(torch.tensor(values, dtype=like.dtype), like.device)[:, None]
+    return to_device(torch.tensor(values, dtype=like.dtype), like.device)[:, None]
 
 
 def _times(measured: Ecf, factor: Tensor) -> Ecf:

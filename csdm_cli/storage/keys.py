@@ -40,25 +40,25 @@ def module_hash(cls: type) -> str:
 
 
 @dataclass(frozen=True)
-class Revision:
+class Commit:
     """A commit, and whether tracked files differ from it."""
 
     commit: str
     dirty: bool
 
 
-def revision() -> Revision | None:
+def revision() -> Commit | None:
     """The commit of the checkout that holds this package; None if it is installed otherwise, or git is missing."""
     if (commit := _git("rev-parse", "HEAD")) is None or _git("ls-files", "--error-unmatch", "__init__.py") is None:
         return None
-    return Revision(commit, dirty=bool(_git("status", "--porcelain", "--untracked-files=no", ".")))
+    return Commit(commit, dirty=bool(_git("status", "--porcelain", "--untracked-files=no", ".")))
 
 
-def revision_of(folder: Path | None) -> Revision | None:
+def revision_of(folder: Path | None) -> Commit | None:
     """The commit of the checkout that ``folder`` is; None if it is none, or has no commit."""
     if folder is None or (commit := _git("rev-parse", "HEAD", folder=folder)) is None:
         return None
-    return Revision(commit, dirty=bool(_git("status", "--porcelain", "--untracked-files=no", ".", folder=folder)))
+    return Commit(commit, dirty=bool(_git("status", "--porcelain", "--untracked-files=no", ".", folder=folder)))
 
 
 def _git(*arguments: str, folder: Path | None = None) -> str | None:

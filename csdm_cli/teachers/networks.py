@@ -11,11 +11,11 @@ from torch import Tensor
 from csdm_cli.networks.network import Network
 from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by
 from csdm_cli.storage.lru import Recent
-from csdm_cli.teachers.pool import Point, TeacherPool
+from csdm_cli.teachers.pool import Stage, TeacherPool
 from csdm_cli.training.inference import filled
 
 # A teacher and which of its weights.
-Place = tuple[int, Point]
+TeacherStage = tuple[int, Stage]
 
 # Bytes of weights kept on the device: a pool's views come again and again.
 WEIGHTS = 256 * 2**20
@@ -24,7 +24,7 @@ WEIGHTS = 256 * 2**20
 KEPT = 3
 
 
-class Lens:
+class TeacherNetworks:
     """Frozen networks on the device that take on a teacher's weights by copying them in.
 
     The modules and their parameters stay the same objects from step to step, and none of them asks for a
@@ -39,14 +39,14 @@ class Lens:
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         self._pool, self._device, self._dtype, self._format = pool, device, dtype, memory_format
-        self._networks: OrderedDict[Place, Network] = OrderedDict()
+        self._networks: OrderedDict[TeacherStage, Network] = OrderedDict()
         self._kept = Recent[dict[str, Tensor]](WEIGHTS)
         self.channels = self._map_channels()
 
     def __len__(self) -> int:
         return len(self._pool)
 
-    def through(self, teacher: int, point: Point) -> Network:
+    def at(self, teacher: int, point: Stage) -> Network:
         """The network with the weights of ``teacher`` at ``point`` of its schedule."""
         place = (teacher, point)
         if place not in self._networks:
@@ -58,9 +58,9 @@ class Lens:
 
     def final(self, teacher: int) -> Network:
         """The network with the trained weights of ``teacher``."""
-        return self.through(teacher, "final")
+        return self.at(teacher, "final")
 
-    def _weights(self, place: Place) -> dict[str, Tensor]:
+    def _weights(self, place: TeacherStage) -> dict[str, Tensor]:
         def read() -> dict[str, Tensor]:
             return {name: value.to(self._device) for name, value in self._pool.weights(*place).items()}
 
@@ -80,26 +80,26 @@ class Lens:
         )
 
 
-class TunedLens(Lens):
+class TunedTeacherNetworks(TeacherNetworks):
     """The networks of another lens, each as a :class:`TunedNetwork`."""
 
-    def __init__(self, shared: Lens, features: Callable[[Network, Tensor], Tensor]) -> None:
+    def __init__(self, shared: TeacherNetworks, features: Callable[[Network, Tensor], Tensor]) -> None:
         self._shared, self.channels = shared, shared.channels
         self._features = features
 
     def __len__(self) -> int:
         return len(self._shared)
 
-    def through(self, teacher: int, point: Point) -> Network:
+    def at(self, teacher: int, point: Stage) -> Network:
         """The network that the other lens gives, computing so."""
-        return TunedNetwork(self._shared.through(teacher, point), self._features)
+        return TunedNetwork(self._shared.at(teacher, point), self._features)
 
 
-def tuned(lens: Lens, numerics: Numerics) -> Lens:
+def tuned(lens: TeacherNetworks, numerics: Numerics) -> TeacherNetworks:
     """``lens`` with its networks computing so."""
-    return lens if numerics == PLAIN else TunedLens(lens, features_by(numerics))
+    return lens if numerics == PLAIN else TunedTeacherNetworks(lens, features_by(numerics))
 
 
-def tuned_for_any_number(lens: Lens, numerics: Numerics) -> Lens:
+def tuned_for_any_number(lens: TeacherNetworks, numerics: Numerics) -> TeacherNetworks:
     """As :func:`tuned`, for as many images as there happen to be: one program serves all of them."""
-    return TunedLens(lens, filled(features_by(numerics))) if numerics.compiled else tuned(lens, numerics)
+    return TunedTeacherNetworks(lens, filled(features_by(numerics))) if numerics.compiled else tuned(lens, numerics)

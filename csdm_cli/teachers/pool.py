@@ -22,7 +22,7 @@ from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
 from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import content_key, source_hash
 from csdm_cli.storage.rooms import TEACHERS
-from csdm_cli.teachers.teaching import EPOCH, FINAL, INITIAL, Lesson, Pupil, teach
+from csdm_cli.teachers.teaching import EPOCH, FINAL, INITIAL, TeacherInTraining, TeachingPlan, teach
 from csdm_cli.training.many import counted, groups_of, stands_together
 from csdm_cli.training.recipe import Duration, Recipe
 
@@ -38,7 +38,7 @@ POOL_FILES = {
 }
 
 # Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; or those after epoch e (0: the initial).
-Point = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch"], int]
+Stage = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch"], int]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class TeacherPool:
         shared |= {name: first[name] for name in ("steps", "numerics") if name in first}
         return shared | {"teachers": len(self), "key": self.key}
 
-    def weights(self, teacher: int, point: Point = "final") -> dict[str, Tensor]:
+    def weights(self, teacher: int, point: Stage = "final") -> dict[str, Tensor]:
         """A state dict on the CPU.
 
         Raises:
@@ -133,7 +133,7 @@ class TeacherPool:
             raise CsdmError(f"the teachers have no epoch {value}: they were trained for {self.epochs}")
         return self._read(teacher, EPOCH.format(value) if value else INITIAL)
 
-    def network(self, teacher: int, point: Point = "final") -> Network:
+    def network(self, teacher: int, point: Stage = "final") -> Network:
         """A frozen network in evaluation mode, on the CPU, with these weights."""
         network = build(self.spec, seed=0)
         try:
@@ -255,7 +255,7 @@ def train_pool(
         CsdmError: if training diverges or a class has no image.
     """
     loss = TeacherLoss(plan.loss)
-    lesson = Lesson(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics)
+    lesson = TeachingPlan(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics)
     example = build(spec, seed=0)
     tuning = lesson.tuning
     together = not tuning and stands_together(parallel, example, torch.device(device))
@@ -286,9 +286,9 @@ def file_name(number: int) -> str:
     return f"teacher-{number:02d}.safetensors"
 
 
-def _pupil(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, Any]) -> Pupil:
+def _pupil(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, Any]) -> TeacherInTraining:
     header = fixed | {"kind": "teacher", "number": number}
-    return Pupil(number, derive_seed(plan.seed, "teacher", number), folder / file_name(number), header)
+    return TeacherInTraining(number, derive_seed(plan.seed, "teacher", number), folder / file_name(number), header)
 
 
 def _identity(
@@ -312,7 +312,7 @@ def _identity(
     } | ({"steps": plan.duration.steps} if plan.duration.steps else {})
 
 
-def _whole(pupil: Pupil, plan: TeacherPlan, example: Network) -> bool:
+def _whole(pupil: TeacherInTraining, plan: TeacherPlan, example: Network) -> bool:
     """Whether a teacher is there, undamaged and the one it should be; else it is trained again."""
     try:
         tensors, header = tensorfile.load(pupil.path)

@@ -36,7 +36,7 @@ STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
-class Lesson:
+class TeachingPlan:
     """What all teachers of a pool are taught, and how; ``numerics`` are theirs in training, plain if None."""
 
     data: ImageSet
@@ -87,7 +87,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Pupil:
+class TeacherInTraining:
     """A teacher to be.
 
     Attributes:
@@ -104,8 +104,8 @@ class Pupil:
 
 
 def teach(
-    lesson: Lesson,
-    pupils: Sequence[Pupil],
+    lesson: TeachingPlan,
+    pupils: Sequence[TeacherInTraining],
     *,
     title: str,
     quiet: bool,
@@ -119,9 +119,9 @@ def teach(
     Raises:
         CsdmError: if training diverges or a class has no image.
     """
-    by_step: dict[int, list[_Desk]] = {}
+    by_step: dict[int, list[_Training]] = {}
     for pupil in pupils:
-        desk = _Desk(lesson, pupil, checkpoint_every)
+        desk = _Training(lesson, pupil, checkpoint_every)
         by_step.setdefault(desk.start.step if desk.start else 0, []).append(desk)
     for step, group in by_step.items():
         _teach(lesson, group, step, title, quiet, on_epoch)
@@ -129,22 +129,22 @@ def teach(
             desk.finish(lesson)
 
 
-class _Desk:
+class _Training:
     """A pupil's network and notebook.
 
     Attributes:
         start: where a killed run was.
     """
 
-    def __init__(self, lesson: Lesson, pupil: Pupil, checkpoint_every: float) -> None:
+    def __init__(self, lesson: TeachingPlan, pupil: TeacherInTraining, checkpoint_every: float) -> None:
         self.pupil = pupil
         self.network = build(lesson.spec, derive_seed(pupil.seed, "weights"))
         self._initial = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.to(lesson.data.images.device)
-        self.notebook = _Notebook(pupil.path.with_suffix(".partial"), checkpoint_every)
+        self.notebook = _Progress(pupil.path.with_suffix(".partial"), checkpoint_every)
         self.start = self.notebook.read(self.network, max(lesson.ends, default=0))
 
-    def finish(self, lesson: Lesson) -> None:
+    def finish(self, lesson: TeachingPlan) -> None:
         """Write the teacher's file."""
         final = lesson.snapshot(self.network)
         self.network.load_state_dict(final)
@@ -153,12 +153,12 @@ class _Desk:
         tensors = {prefix + name: value for prefix, kept in weights.items() for name, value in kept.items()}
         accuracy = {"train_accuracy": _accuracy_per_class(self.network, lesson.data)}
         tensorfile.save(self.pupil.path, tensors, self.pupil.header | accuracy)
-        self.notebook.burn()
+        self.notebook.remove()
 
 
 def _teach(
-    lesson: Lesson,
-    group: Sequence[_Desk],
+    lesson: TeachingPlan,
+    group: Sequence[_Training],
     done: int,
     title: str,
     quiet: bool,
@@ -191,11 +191,11 @@ def _teach(
         train_together(networks, lesson.examples, lesson.recipe, steps, seeds, loss=loss, starts=starts, on_step=after)
 
 
-def _training_seed(pupil: Pupil) -> int:
+def _training_seed(pupil: TeacherInTraining) -> int:
     return derive_seed(pupil.seed, "training")
 
 
-class _Notebook:
+class _Progress:
     """What a killed run leaves behind: its state, and the epochs kept before it."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
@@ -234,7 +234,7 @@ class _Notebook:
         tensorfile.save(self._folder / STATE, state.tensors, {"step": state.step, "epochs": sorted(self.epochs)})
         self._last = time.monotonic()
 
-    def burn(self) -> None:
+    def remove(self) -> None:
         """The teacher is safe: nothing here is needed any more."""
         shutil.rmtree(self._folder, ignore_errors=True)
 

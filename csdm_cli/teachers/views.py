@@ -17,7 +17,7 @@ import torch
 from csdm_cli.images.augment import Theta, draw, draw_stratified
 from csdm_cli.names import AugmentMode, TeacherSchedule
 from csdm_cli.seeds import derive_seed, generator
-from csdm_cli.teachers.pool import Point
+from csdm_cli.teachers.pool import Stage
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class View:
 
     index: int
     teacher: int
-    point: Point
+    point: Stage
     theta: Theta
     frequency_seed: int
 
@@ -119,7 +119,7 @@ class FreshViews:
         )
 
 
-def _point(plan: ViewPlan, position: float) -> Point:
+def _point(plan: ViewPlan, position: float) -> Stage:
     """The point of the schedule at ``position`` in [0, 1)."""
     if plan.schedule is TeacherSchedule.interpolate:
         return ("interpolate", position)

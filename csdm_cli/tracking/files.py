@@ -16,7 +16,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.storage import atomic, places
 from csdm_cli.tracking.guard import Guard, first_line
 from csdm_cli.tracking.mlflow import flatten
-from csdm_cli.tracking.tracker import Status
+from csdm_cli.tracking.tracker import RunStatus
 
 
 class FolderTracker(Guard):
@@ -109,7 +109,7 @@ class FolderTracker(Guard):
 
         self.guarded(copy)
 
-    def close(self, status: Status = Status.finished) -> None:
+    def close(self, status: RunStatus = RunStatus.finished) -> None:
         """Write what is buffered, and how the run ended."""
         self.guarded(self.close_numbers)
         self._about |= {"status": status.value, "ended": _now()}

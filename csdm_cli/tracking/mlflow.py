@@ -22,7 +22,7 @@ from csdm_cli.tracking import mlflow_runs, mlflow_store
 from csdm_cli.tracking.guard import Guard, first_line
 from csdm_cli.tracking.process import Process
 from csdm_cli.tracking.system import system_metrics, system_monitors
-from csdm_cli.tracking.tracker import Status, shown_uri
+from csdm_cli.tracking.tracker import RunStatus, shown_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -137,7 +137,7 @@ class MlflowTracker(Guard):
         log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
         self.guarded(log, self._run, str(path))
 
-    def close(self, status: Status = Status.finished) -> None:
+    def close(self, status: RunStatus = RunStatus.finished) -> None:
         """Write the buffer and end the run, and its parent with it."""
         self._closing.set()
         self._sender.join()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from csdm_cli.tracking.files import FolderTracker
-from csdm_cli.tracking.tracker import Status
+from csdm_cli.tracking.tracker import RunStatus
 
 
 class TensorboardTracker(FolderTracker):
@@ -41,7 +41,7 @@ class TensorboardTracker(FolderTracker):
         super().table(name, columns)
         self.guarded(self._writer.add_text, name, _markdown(columns))
 
-    def close(self, status: Status = Status.finished) -> None:
+    def close(self, status: RunStatus = RunStatus.finished) -> None:
         """Write the settings with the headline, and end the run."""
         settings = {**self._about["params"], **self._about["tags"]}
         self.guarded(self._writer.add_text, "settings", f"```\n{json.dumps(settings, indent=2)}\n```")

@@ -19,7 +19,7 @@ from csdm_cli.parallel.interruption import held_back
 from csdm_cli.storage import places
 
 
-class Status(StrEnum):
+class RunStatus(StrEnum):
     """How a run ended, in MLflow's words."""
 
     finished = "FINISHED"
@@ -72,7 +72,7 @@ class Tracker(Protocol):
     def artifact(self, path: Path) -> None:
         """Keep a copy of a file or folder with the run."""
 
-    def close(self, status: Status = Status.finished) -> None:
+    def close(self, status: RunStatus = RunStatus.finished) -> None:
         """Write what is buffered and end the run."""
 
 
@@ -111,7 +111,7 @@ class NullTracker:
     def artifact(self, path: Path) -> None:
         """Nothing."""
 
-    def close(self, status: Status = Status.finished) -> None:
+    def close(self, status: RunStatus = RunStatus.finished) -> None:
         """Nothing."""
 
 
@@ -152,7 +152,7 @@ def open_tracker(
     except BaseException as error:
         _close(tracker, _status(error))
         raise
-    _close(tracker, Status.finished)
+    _close(tracker, RunStatus.finished)
 
 
 def _tracker(kind: Tracking, command: str, parent: str | None, name: str) -> Tracker:
@@ -171,7 +171,7 @@ def _tracker(kind: Tracking, command: str, parent: str | None, name: str) -> Tra
     return MlflowTracker(command, parent=parent, name=name)
 
 
-def _close(tracker: Tracker, status: Status) -> None:
+def _close(tracker: Tracker, status: RunStatus) -> None:
     """Whole, whatever signal comes meanwhile: a run that is not closed counts as running."""
     with held_back() as interruption:
         tracker.close(status)
@@ -187,11 +187,11 @@ def shown_uri() -> str:
     return re.sub(r"//[^/@]*@", "//", places.tracking_uri())
 
 
-def _status(error: BaseException) -> Status:
+def _status(error: BaseException) -> RunStatus:
     """KILLED for a Ctrl-C or a signal (exit codes of 128 + signal), FINISHED for a clean exit."""
     if isinstance(error, KeyboardInterrupt):
-        return Status.killed
+        return RunStatus.killed
     code = getattr(error, "code", getattr(error, "exit_code", 1))
     if isinstance(error, SystemExit) and isinstance(code, int) and code > 128:
-        return Status.killed
-    return Status.finished if code in (0, None) else Status.failed
+        return RunStatus.killed
+    return RunStatus.finished if code in (0, None) else RunStatus.failed

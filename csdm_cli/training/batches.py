@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csdm_cli.device import sent
+from csdm_cli.device import to_device
 from csdm_cli.images.augment import Theta, augment, cutmix, draw, parse_strategy
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.seeds import generator
@@ -37,7 +37,7 @@ class Examples:
 
     def batch(self, index: Tensor, classes: int) -> tuple[Tensor, Tensor]:
         """Normalised images and target probabilities at ``index``: (n, C, H, W), (n, classes)."""
-        index = sent(index, self.images.device)
+        index = to_device(index, self.images.device)
         images, targets = normalise(self.images[index], self.mean, self.std), self.targets[index]
         return images, (F.one_hot(targets, classes) if targets.ndim == 1 else targets).to(images.dtype)
 

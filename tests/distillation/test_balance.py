@@ -37,9 +37,9 @@ def world(folder, method: str, classes: int):
 def test_calibration_is_a_sum_over_classes_of_class_means(tmp_path, method, classes):
     """Σ_c weight · mean over the class's images of -log p(c): as each method's own loss, whatever the classes."""
     pool, parts = world(tmp_path, method, classes)
-    look = parts.real.at(0)
-    terms = parts.matching.backward(parts.pixels.images, look, 0)
-    network = pool.network(look.view.teacher).double()
+    target = parts.real.at(0)
+    terms = parts.matching.backward(parts.pixels.images, target, 0)
+    network = pool.network(target.view.teacher).double()
     logits = network((parts.pixels.images.detach() - 0.4) / 0.3)
     expected = 0.7 * sum(cross_entropy(logits[c : c + 1], torch.tensor([c])) for c in range(classes))
     torch.testing.assert_close(terms["calibration"], expected.detach(), rtol=1e-10, atol=0)
@@ -49,10 +49,10 @@ def norms(parts, names) -> float:
     """The mean over the first steps of the length of the gradient of some of the terms, written out."""
     total = 0.0
     for step in range(STEPS):
-        look = parts.real.at(step)
+        target = parts.real.at(step)
         images = parts.pixels.images.detach().clone().requires_grad_(True)
-        seen = parts.matching.see(images, look.view.theta, 0)
-        terms = parts.matching.terms(parts.matching.through(look, seen), look, step, 0, 3)
+        seen = parts.matching.see(images, target.view.theta, 0)
+        terms = parts.matching.terms(parts.matching.outputs(target, seen), target, step, 0, 3)
         assert names <= set(terms)
         sum(terms[name] for name in names).backward()
         total += float(images.grad.norm())

@@ -18,7 +18,7 @@ from csdm_cli.methods.statistics import Request, Spectrum
 from csdm_cli.names import AugmentMode, KernelName, TeacherSchedule
 from csdm_cli.spectral.kernels import median_distance
 from csdm_cli.storage import tensorfile
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import PooledViews, ViewPlan
 
 CPU = torch.device("cpu")
@@ -27,7 +27,7 @@ REQUEST = Request(mean=True, unit_mean=True, spectrum=Spectrum(KernelName.rbf, 1
 
 @pytest.fixture
 def lens(pool):
-    return Lens(pool, CPU, torch.float64)
+    return TeacherNetworks(pool, CPU, torch.float64)
 
 
 @pytest.fixture
@@ -44,17 +44,17 @@ def fill(folder, data, views, lens, steps=4):
 def test_statistics_are_those_of_the_whole_classes(tmp_path, data, lens, views):
     real = fill(tmp_path, data, views, lens)
     for step in range(4):
-        look = real.at(step)
-        network = lens.final(look.view.teacher)
+        target = real.at(step)
+        network = lens.final(target.view.teacher)
         for label in range(data.classes):
             images = data.of_class(label).double() / 255
-            features = view_features(network, images, data, look.view.theta, label)
+            features = view_features(network, images, data, target.view.theta, label)
             unit = normalize(features)
-            phi = torch.exp(1j * (unit @ look.frequencies.T)).mean(0)
-            torch.testing.assert_close(look.statistics.mean[label], features.mean(0))
-            torch.testing.assert_close(look.statistics.unit_mean[label], unit.mean(0))
-            torch.testing.assert_close(look.statistics.ecf.re[label], phi.real)
-            torch.testing.assert_close(look.statistics.ecf.im[label], phi.imag)
+            phi = torch.exp(1j * (unit @ target.frequencies.T)).mean(0)
+            torch.testing.assert_close(target.statistics.mean[label], features.mean(0))
+            torch.testing.assert_close(target.statistics.unit_mean[label], unit.mean(0))
+            torch.testing.assert_close(target.statistics.ecf.re[label], phi.real)
+            torch.testing.assert_close(target.statistics.ecf.im[label], phi.imag)
 
 
 def test_kernel_length_is_a_multiple_of_the_median_distance(data, lens):
@@ -168,6 +168,6 @@ def test_fresh_minibatches_of_whole_classes_equal_the_bank(tmp_path, data, lens,
 
 def test_fresh_minibatches_have_the_size_asked_for(data, lens, views):
     request = Request(features=True)
-    look = FreshRealSide(data, lens, views, request, batch=4, seed=0, dtype=torch.float64).at(0)
-    assert [len(features) for features in look.statistics.features] == [4, 4, 3]
-    assert look.frequencies is None and look.statistics.length > 0
+    target = FreshRealSide(data, lens, views, request, batch=4, seed=0, dtype=torch.float64).at(0)
+    assert [len(features) for features in target.statistics.features] == [4, 4, 3]
+    assert target.frequencies is None and target.statistics.length > 0

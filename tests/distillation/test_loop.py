@@ -28,7 +28,7 @@ from csdm_cli.names import (
     TeacherSchedule,
 )
 from csdm_cli.parallel.interruption import held_back
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
 from tests.tiny_pool import CSDM
 
@@ -40,7 +40,7 @@ def new_run(data, pool, folder, optimizer=PixelOptimizer.adam, iterations=7, met
     own = load(method)(CSDM if method == "csdm" else NoParameters())
     own.prepare(Context(data.counts, CPU, torch.float32))
     formation = Formation(data.classes, 2, 2, data.size, data.mean, data.std)
-    lens = Lens(pool, CPU, torch.float32)
+    lens = TeacherNetworks(pool, CPU, torch.float32)
     plan = ViewPlan(2, data.classes, ("crop",), AugmentMode.single, TeacherSchedule.final, 1, seed=1)
     if textbook:
         real = FreshRealSide(data, lens, FreshViews(plan), own.request(), 4, 0, torch.float32)

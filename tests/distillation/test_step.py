@@ -21,7 +21,7 @@ from csdm_cli.names import (
     TeacherSchedule,
 )
 from csdm_cli.spectral.weights import alphas
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import PooledViews, ViewPlan
 from tests.reference.distillation import csdm_loss
 from tests.tiny_pool import CSDM
@@ -34,7 +34,7 @@ STRATEGY = ("color", "crop", "cutout", "flip", "scale", "rotate")
 def world(data, pool, tmp_path):
     """Formation, lens, banked real side and starting images, in float64."""
     formation = Formation(data.classes, 2, 2, data.size, data.mean, data.std)
-    lens = Lens(pool, CPU, torch.float64)
+    lens = TeacherNetworks(pool, CPU, torch.float64)
     plan = ViewPlan(2, data.classes, STRATEGY, AugmentMode.single, TeacherSchedule.final, 10, seed=3)
     views = PooledViews(plan, draws=3)
     method = load("csdm")(CSDM)
@@ -45,9 +45,9 @@ def world(data, pool, tmp_path):
     return formation, lens, real, method, images
 
 
-def gradient(matching: Matching, images, look, step):
+def gradient(matching: Matching, images, target, step):
     images.grad = None
-    terms = matching.backward(images, look, step)
+    terms = matching.backward(images, target, step)
     return terms, images.grad.clone()
 
 
@@ -56,12 +56,12 @@ def test_engine_equals_the_reference_in_any_chunking(world, data, layout):
     formation, lens, real, method, images = world
     matching = Matching(method, formation, lens, 0.5, layout)
     for step in range(6):
-        look = real.at(step)
-        terms, grad = gradient(matching, images, look, step)
-        network = lens.final(look.view.teacher)
+        target = real.at(step)
+        terms, grad = gradient(matching, images, target, step)
+        network = lens.final(target.view.teacher)
         alpha = alphas(data.counts, AlphaSchedule.log_count, CSDM.alpha_head, CSDM.alpha_tail).double()
         stored = images.detach().clone().requires_grad_(True)
-        loss = csdm_loss(network, stored, data, formation, look.view.theta, look.frequencies, alpha, 0.5)
+        loss = csdm_loss(network, stored, data, formation, target.view.theta, target.frequencies, alpha, 0.5)
         loss.backward()
         # 1e-9, but for the smoothing of |φ| that the engine needs at φ = 0
         assert float(sum(terms.values())) == pytest.approx(float(loss.detach()), abs=1e-9)
@@ -71,14 +71,14 @@ def test_engine_equals_the_reference_in_any_chunking(world, data, layout):
 @pytest.mark.parametrize("schedule", [TeacherSchedule.interpolate, TeacherSchedule.trajectory])
 def test_calibration_uses_final_weights_under_every_schedule(data, pool, schedule, tmp_path):
     formation = Formation(data.classes, 2, 1, data.size, data.mean, data.std)
-    lens = Lens(pool, CPU, torch.float64)
+    lens = TeacherNetworks(pool, CPU, torch.float64)
     views = PooledViews(ViewPlan(2, data.classes, (), AugmentMode.single, schedule, 10, seed=3), draws=2)
     method = load("csdm")(CSDM)
     method.prepare(Context(data.counts, CPU, torch.float64))
     build_bank(tmp_path, data, views, 4, method.request(), lens, torch.float64, quiet=True)
     real = BankedRealSide(tmp_path, views, method.request(), lens, torch.float64)
     images = initial_images(data, 2, 1, Initial.real, seed=0, dtype=torch.float64).requires_grad_(True)
-    one = partial(gradient, images=images, look=real.at(1), step=1)
+    one = partial(gradient, images=images, target=real.at(1), step=1)
     with_both = one(Matching(method, formation, lens, 2.0, Chunking(3, 2)))[1]
     matching_only = one(Matching(method, formation, lens, 0.0, Chunking(3, 2)))[1]
     network = lens.final(real.at(1).view.teacher)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from csdm_cli.evaluation.scores import Summary, difference_half_width, half_width, summarise, t_quantile
+from csdm_cli.evaluation.scores import MeanStd, difference_half_width, half_width, summarise, t_quantile
 
 
 def test_quantiles():
@@ -27,9 +27,9 @@ def test_the_interval_of_a_mean():
 
 def test_the_interval_of_a_difference():
     """Equal deviations and counts: as with the pooled variance and 2·(n − 1) degrees of freedom."""
-    found = Summary(0.5, 0.1, 3)
+    found = MeanStd(0.5, 0.1, 3)
     assert difference_half_width(found, found) == pytest.approx(scipy.stats.t.ppf(0.975, 4) * 0.1 * (2 / 3) ** 0.5)
-    certain = Summary(0.4, 0.0, 3)  # all uncertainty is the other's, and so are the degrees of freedom
+    certain = MeanStd(0.4, 0.0, 3)  # all uncertainty is the other's, and so are the degrees of freedom
     assert difference_half_width(found, certain) == pytest.approx(half_width(found))
     assert difference_half_width(certain, certain) == 0
 
@@ -42,6 +42,6 @@ def test_unequal_deviations_have_welchs_interval():
 
 
 def test_one_value_has_none():
-    one = Summary(0.5, None, 1)
+    one = MeanStd(0.5, None, 1)
     assert half_width(one) is None and half_width(None) is None
-    assert difference_half_width(one, Summary(0.5, 0.1, 3)) is None
+    assert difference_half_width(one, MeanStd(0.5, 0.1, 3)) is None

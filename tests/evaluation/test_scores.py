@@ -4,8 +4,8 @@ import pytest
 
 from csdm_cli.evaluation.scores import (
     ClassGroups,
+    MeanStd,
     Scores,
-    Summary,
     group_of_classes,
     share_of_gap_closed,
     summarise,
@@ -61,8 +61,8 @@ def test_summary_is_mean_and_sample_deviation():
     assert summary is not None
     assert (summary.mean, summary.std, summary.count) == (pytest.approx(0.2), pytest.approx(0.1), 3)
     assert str(summary) == "20.0 ± 10.0"
-    assert summarise([0.5]) == Summary(0.5, None, 1)
-    assert str(Summary(0.5, None, 1)) == "50.0"
+    assert summarise([0.5]) == MeanStd(0.5, None, 1)
+    assert str(MeanStd(0.5, None, 1)) == "50.0"
     assert summarise([None]) is None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from csdm_cli.ledger.protocol import TODAY
-from csdm_cli.ledger.row import Code, Cost, Data, Machine, Measured, Row, Student
+from csdm_cli.ledger.row import Code, Data, Machine, Measured, Row, RunCost, Student
 from csdm_cli.names import LabelKind
 from csdm_cli.settings import sections
 
@@ -41,7 +41,7 @@ def row(sets: Sequence[Sequence[float]] = ((0.5, 0.6), (0.4, 0.5)), **changes: o
         code=Code("c0ffee", False, "feed", {"csdm": "0", "torch": "2"}),
         machine=Machine("some", 1, None, "Linux", "3.11"),
         sets=tuple(
-            Measured(seed, tuple(student(value) for value in values), run="key", making=Cost(1.0, 2))
+            Measured(seed, tuple(student(value) for value in values), run="key", making=RunCost(1.0, 2))
             for seed, values in enumerate(sets)
         ),
         protocol=TODAY,

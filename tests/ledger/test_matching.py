@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from csdm_cli.ledger.matching import Status, compare, differences, matches, scale_differences
+from csdm_cli.ledger.matching import MatchStatus, compare, differences, matches, scale_differences
 from csdm_cli.ledger.papers import paper_values
 from tests.ledger.rows import full_row, row
 
@@ -41,17 +41,17 @@ def test_other_settings_meet_nothing(other):
 
 def test_the_difference_is_ours_less_the_papers():
     (found,) = [item for item in compare([row()], ()) if item.row]
-    assert found.difference == pytest.approx(50 - 65.3) and found.status is Status.measured
+    assert found.difference == pytest.approx(50 - 65.3) and found.status is MatchStatus.measured
 
 
 def test_why_a_value_is_missing():
     by_status = {}
     for item in compare([], {"cifar10"}):
         by_status.setdefault(item.status, set()).add((item.paper.dataset, item.paper.method))
-    assert ("CIFAR-10-LT", "CSDM") in by_status[Status.not_run]
-    assert ("ImageNette-LT", "CSDM") in by_status[Status.no_data]
-    assert ("CIFAR-10-LT", "LAD") in by_status[Status.no_method]
-    assert Status.measured not in by_status and by_status[Status.unstated]
+    assert ("CIFAR-10-LT", "CSDM") in by_status[MatchStatus.not_run]
+    assert ("ImageNette-LT", "CSDM") in by_status[MatchStatus.no_data]
+    assert ("CIFAR-10-LT", "LAD") in by_status[MatchStatus.no_method]
+    assert MatchStatus.measured not in by_status and by_status[MatchStatus.unstated]
 
 
 def test_departures_are_listed():

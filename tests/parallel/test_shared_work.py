@@ -13,13 +13,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from csdm_cli.device import constant
 from csdm_cli.distillation.pixels import Pixels
-from csdm_cli.distillation.real_side import Look
+from csdm_cli.distillation.real_side import Target
 from csdm_cli.distillation.step import Matching, batched_iteration
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.statistics import ClassStatistics
 from csdm_cli.names import AugmentMode, PixelOptimizer
 from csdm_cli.spectral.characteristic import Ecf
-from csdm_cli.teachers.networks import Lens
+from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.training.batches import Batches, Examples
 from csdm_cli.training.recipe import Recipe
 from tests.methods.tiny_world import COUNTS, LAYOUTS, assembled, make_pool
@@ -50,10 +50,10 @@ class MetaRealSide:
         self._real, self._kept = real, {}
 
     def at(self, step):
-        look = self._real.at(step)
-        if look.view.index not in self._kept:
-            self._kept[look.view.index] = Look(look.view, of_meta(look.statistics), _meta(look.frequencies))
-        return self._kept[look.view.index]
+        target = self._real.at(step)
+        if target.view.index not in self._kept:
+            self._kept[target.view.index] = Target(target.view, of_meta(target.statistics), _meta(target.frequencies))
+        return self._kept[target.view.index]
 
 
 def _meta(tensor):
@@ -73,7 +73,7 @@ def on_meta(folder, method, layout=LAYOUTS[0], **settings):
     pool = make_pool()
     own = parts.method
     own.prepare(Context(COUNTS, META, torch.float32, parts.formation.per_class, 0, pool))
-    matching = Matching(own, parts.formation, own.lens(Lens(pool, META, torch.float32)), 1.0, layout)
+    matching = Matching(own, parts.formation, own.lens(TeacherNetworks(pool, META, torch.float32)), 1.0, layout)
     pixels, real = Pixels(parts.pixels.images.to(META), parts.pixels.plan), MetaRealSide(parts.real)
     return lambda step: batched_iteration(pixels, matching, real, step)
 

@@ -7,7 +7,7 @@ import torch
 
 from csdm_cli.profiling import costs, roofline
 from csdm_cli.profiling.costs import BACKWARD, FORWARD
-from csdm_cli.profiling.roofline import AT_THE_ROOF, BELOW_THE_ROOF, Roof, Standing, measure_roof
+from csdm_cli.profiling.roofline import AT_THE_ROOF, BELOW_THE_ROOF, Roof, RooflinePoint, measure_roof
 from csdm_cli.profiling.work import Work
 
 CPU = torch.device("cpu")
@@ -22,7 +22,7 @@ def test_work_of_low_intensity_is_bound_by_memory_and_other_work_by_arithmetic()
 
 @pytest.mark.parametrize("flops", [1, 300, 700, 2000])
 def test_parts_are_shares_that_sum_to_one(flops):
-    standing = Standing(Work(flops, 1), attainable=100.0, seconds=8.0, phases=PHASES)
+    standing = RooflinePoint(Work(flops, 1), attainable=100.0, seconds=8.0, phases=PHASES)
     parts = standing.parts()
     assert list(parts)[:2] == [AT_THE_ROOF, BELOW_THE_ROOF]
     assert sum(parts.values()) == pytest.approx(1) and min(parts.values()) >= 0
@@ -31,7 +31,7 @@ def test_parts_are_shares_that_sum_to_one(flops):
 
 
 def test_shares_of_the_attainable_rate():
-    standing = Standing(Work(300, 1), attainable=100.0, seconds=10.0, phases=PHASES)
+    standing = RooflinePoint(Work(300, 1), attainable=100.0, seconds=10.0, phases=PHASES)
     assert standing.share == pytest.approx(0.3) and standing.network_share == pytest.approx(0.5)
     assert standing.as_dict()["share"] == standing.share
 

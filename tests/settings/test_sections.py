@@ -169,7 +169,7 @@ def test_wrong_overrides_are_named_as_options():
 
 def test_the_command_line_can_complete_the_file(params):
     path = params("make_lt: {imbalance: 7}")
-    section = resolve(sections.MakeLt, path, {"profile": names.Profile.explicit, "counts": ["3", "2"]}).section
+    section = resolve(sections.MakeLt, path, {"profile": names.ImbalanceProfile.explicit, "counts": ["3", "2"]}).section
     assert section.counts == [3, 2] and section.imbalance == 7
 
 

@@ -26,7 +26,7 @@ def test_the_commit_and_whether_files_differ_from_it(checkout):
     (checkout / "new.py").write_text("untracked files are no change")
     assert not keys.revision().dirty
     (checkout / "__init__.py").write_text("changed")
-    assert keys.revision() == keys.Revision(found.commit, dirty=True)
+    assert keys.revision() == keys.Commit(found.commit, dirty=True)
 
 
 def test_a_package_that_git_does_not_track_has_no_commit(checkout, monkeypatch):

@@ -16,7 +16,7 @@ from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import tensorfile
 from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
-from csdm_cli.teachers.teaching import Lesson, _Notebook
+from csdm_cli.teachers.teaching import TeachingPlan, _Progress
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import TrainState, train
 from csdm_cli.training.recipe import Duration, Recipe
@@ -144,15 +144,15 @@ def test_teachers_killed_at_different_steps_both_go_on(data: ImageSet, tmp_path:
     options = {"parallel": Parallel.together, "checkpoint_every": 0}
     whole = make(data, tmp_path / "whole", **options)
     written: list[int] = []
-    original = _Notebook.write
+    original = _Progress.write
 
-    def write(notebook: _Notebook, state: TrainState) -> None:
+    def write(notebook: _Progress, state: TrainState) -> None:
         written.append(state.step)
         if len(written) == 4:
             raise KilledError
         original(notebook, state)
 
-    monkeypatch.setattr(_Notebook, "write", write)
+    monkeypatch.setattr(_Progress, "write", write)
     with pytest.raises(KilledError):
         make(data, tmp_path / "killed", **options)
     epochs: list[tuple[int, int]] = []
@@ -242,7 +242,7 @@ def test_training_accuracy_is_per_class(data: ImageSet, tmp_path: Path):
 
 def test_epochs_end_where_their_last_image_is_seen(data: ImageSet):
     def ends(batch: int) -> dict[int, int]:
-        lesson = Lesson(
+        lesson = TeachingPlan(
             data, SPEC, Duration(epochs=3), TeacherLoss.cross_entropy, replace(RECIPE, batch=batch), trajectory=False
         )
         return lesson.ends

@@ -10,10 +10,10 @@ import typer
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import Tracking
-from csdm_cli.storage.keys import Revision
+from csdm_cli.storage.keys import Commit
 from csdm_cli.tracking import mlflow
 from csdm_cli.tracking.mlflow import flatten, metric_name
-from csdm_cli.tracking.tracker import NullTracker, Status, open_tracker, shown_uri
+from csdm_cli.tracking.tracker import NullTracker, RunStatus, open_tracker, shown_uri
 
 RUN = """
 from csdm_cli.names import Tracking
@@ -79,7 +79,7 @@ def test_two_processes_may_touch_a_new_store_at_once(first_use):
 
 
 def test_a_run_is_found_by_what_it_was_told(client, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(mlflow, "revision", lambda: Revision("abc123", dirty=True))
+    monkeypatch.setattr(mlflow, "revision", lambda: Commit("abc123", dirty=True))
     (tmp_path / "grid.png").write_bytes(b"png")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "a.txt").write_text("a")
@@ -303,7 +303,7 @@ def test_without_mlflow_nothing_is_tracked_or_one_line_says_what_to_do(monkeypat
 def test_names_and_nesting():
     assert flatten({"a": {"b": {"c": 1}}, "d": (1, 2), "e": True}) == {"a.b.c": "1", "d": "[1, 2]", "e": "True"}
     assert metric_name("acc@1 [%]") == "acc_1 ___"
-    assert [status.value for status in Status] == ["FINISHED", "FAILED", "KILLED"]
+    assert [status.value for status in RunStatus] == ["FINISHED", "FAILED", "KILLED"]
 
 
 def test_a_run_below_another_ends_by_itself(client, monkeypatch):

@@ -18,8 +18,8 @@ from csdm_cli.methods.statistics import Batch, Request
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed, generator
-from csdm_cli.teachers.networks import Lens, Place
-from csdm_cli.teachers.pool import Point
+from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
+from csdm_cli.teachers.pool import Stage
 from csdm_cli.teachers.views import View
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.loop import TrainState, own_randomness
@@ -105,13 +105,13 @@ class Idm(OptimisedMethod):
             shares = torch.tensor(context.counts, dtype=torch.float64) / sum(context.counts)
             self._accuracies = 100 * torch.tensor(context.pool.train_accuracy, dtype=torch.float64) @ shares
 
-    def lens(self, shared: Lens) -> Lens:
+    def lens(self, shared: TeacherNetworks) -> TeacherNetworks:
         if self._own is None:
             return shared
         self._own.channels = shared.channels
         return self._own
 
-    def judge(self, view: View) -> Place | None:
+    def judge(self, view: View) -> TeacherStage | None:
         return (view.teacher, view.point) if self.parameters.ce_weight else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -191,7 +191,7 @@ class _Member:
         self.at_rest()
 
 
-class _Pool(Lens):
+class _Pool(TeacherNetworks):
     """The paper's queue of networks, which learn while images are distilled, as the lens to look through.
 
     What is random in an iteration follows from the seed and the iteration's number.
@@ -210,7 +210,7 @@ class _Pool(Lens):
     def __len__(self) -> int:
         return TICKETS
 
-    def through(self, teacher: int, point: Point) -> Network:
+    def at(self, teacher: int, point: Stage) -> Network:
         """The network of the member who holds this ticket now; it has no other weights."""
         return self._holder(teacher).network
 

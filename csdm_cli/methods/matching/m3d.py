@@ -12,7 +12,7 @@ from torch import Tensor
 
 from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import OptimisedMethod, option
-from csdm_cli.methods.statistics import Batch, Request, Summary
+from csdm_cli.methods.statistics import Batch, ClassSummary, Request
 from csdm_cli.names import KernelName
 from csdm_cli.spectral.kernels import check_shape
 from csdm_cli.spectral.mmd import biased_mmd2
@@ -36,7 +36,7 @@ class M3dParameters:
 
 
 @dataclass(frozen=True)
-class CentralMoments(Summary):
+class CentralMoments(ClassSummary):
     """Second and third central moments of every feature of a class."""
 
     name: ClassVar[str] = "central_moments"

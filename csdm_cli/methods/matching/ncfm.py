@@ -79,7 +79,7 @@ class Ncfm(OptimisedMethod):
             raise UsageError("--option amplitude=0 and phase=0 leave nothing to match: give one of them a weight")
         # the network's step is one for all classes
         self.class_separable = parameters.sampler == "fixed"
-        self.answers = parameters.sampler == "learned"
+        self.needs_moved_images = parameters.sampler == "learned"
         self._sampler: _Sampler | None = None
 
     @classmethod
@@ -116,7 +116,7 @@ class Ncfm(OptimisedMethod):
             return {"discrepancy": self._discrepancy(batch, batch.real.ecf, batch.frequencies)}
         return {"discrepancy": self._at(batch, self._sampler.frequencies(step).detach())}
 
-    def answer(self, batch: Batch, step: int) -> None:
+    def after_move(self, batch: Batch, step: int) -> None:
         """ψ's turn: the discrepancy of the moved images leaves its gradient in the frequencies."""
         assert self._sampler is not None
         with torch.enable_grad():

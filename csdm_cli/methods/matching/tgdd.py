@@ -13,7 +13,7 @@ from csdm_cli.methods.contract import Context, OptimisedMethod, option
 from csdm_cli.methods.regularisers.constraint import INTERVAL, LaterSnapshot, judged_cross_entropy
 from csdm_cli.methods.statistics import Batch, Request
 from csdm_cli.names import TeacherSchedule
-from csdm_cli.teachers.networks import Place
+from csdm_cli.teachers.networks import TeacherStage
 from csdm_cli.teachers.views import View
 
 
@@ -62,7 +62,7 @@ class Tgdd(OptimisedMethod):
         epochs = context.pool.epochs if context.pool else 0
         self._rule = LaterSnapshot(epochs, self.parameters.interval, context.seed)
 
-    def judge(self, view: View) -> Place | None:
+    def judge(self, view: View) -> TeacherStage | None:
         return self._rule.of(view) if self.parameters.constraint else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:

@@ -14,10 +14,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import Context, OptimisedMethod, option
 from csdm_cli.methods.matching.transport.barycentre import barycentre
-from csdm_cli.methods.statistics import Batch, Request, Summary
+from csdm_cli.methods.statistics import Batch, ClassSummary, Request
 from csdm_cli.networks.network import Network
-from csdm_cli.teachers.networks import Lens
-from csdm_cli.teachers.pool import Point
+from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.teachers.pool import Stage
 
 # Weight of the batch-norm statistics in the paper's runs on ImageNette.
 PAPER_BATCH_NORM = 10.0
@@ -36,7 +36,7 @@ class WmddParameters:
 
 
 @dataclass(frozen=True)
-class Support(Summary):
+class Support(ClassSummary):
     """The Wasserstein barycentre of a class's features.
 
     Attributes:
@@ -114,8 +114,8 @@ class Wmdd(OptimisedMethod):
         self._weight = (PAPER_BATCH_NORM if asked is None else asked) if self._layers else 0.0
         self._support = Support(context.per_class, network.feature_dim if network else None, context.seed)
 
-    def lens(self, shared: Lens) -> Lens:
-        return WatchingLens(shared) if self._weight > 0 else shared
+    def lens(self, shared: TeacherNetworks) -> TeacherNetworks:
+        return WatchingTeacherNetworks(shared) if self._weight > 0 else shared
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         features = batch.by_class(batch.features)[:, :, : self._support.dim]
@@ -202,18 +202,18 @@ class _LeadingLinear(nn.Linear):
         return super().forward(features[:, : self.in_features])
 
 
-class WatchingLens(Lens):
+class WatchingTeacherNetworks(TeacherNetworks):
     """The networks of another lens, each as a :class:`WatchingNetwork`."""
 
-    def __init__(self, shared: Lens) -> None:
+    def __init__(self, shared: TeacherNetworks) -> None:
         self._shared, self.channels = shared, shared.channels
         self._watching: dict[Network, WatchingNetwork] = {}
 
     def __len__(self) -> int:
         return len(self._shared)
 
-    def through(self, teacher: int, point: Point) -> Network:
-        network = self._shared.through(teacher, point)
+    def at(self, teacher: int, point: Stage) -> Network:
+        network = self._shared.at(teacher, point)
         if network not in self._watching:
             self._watching[network] = WatchingNetwork(network)
         return self._watching[network]

@@ -18,7 +18,7 @@ _NOT_REGULARISERS = {"__init__", "base", "composite"}
 
 
 @dataclass(frozen=True)
-class Chosen:
+class RegulariserChoice:
     """A regulariser that the user asked for.
 
     Attributes:
@@ -36,7 +36,7 @@ def regulariser_names() -> tuple[str, ...]:
     return tuple(sorted(stem for stem in stems if stem not in _NOT_REGULARISERS))
 
 
-def parse(text: str) -> Chosen:
+def parse(text: str) -> RegulariserChoice:
     """``NAME`` or ``NAME=WEIGHT``.
 
     Raises:
@@ -48,17 +48,17 @@ def parse(text: str) -> Chosen:
         hint = f" (did you mean {close[0]}?)" if close else ""
         raise ValueError(f"one of {', '.join(regulariser_names())}, each as NAME or NAME=WEIGHT{hint}")
     if not equals:
-        return Chosen(name)
+        return RegulariserChoice(name)
     try:
         weight = float(value)
     except ValueError:
         weight = math.nan
     if not 0 < weight < math.inf:
         raise ValueError(f"a weight above 0, such as {name}=0.1")
-    return Chosen(name, weight)
+    return RegulariserChoice(name, weight)
 
 
-def parse_all(texts: Sequence[str]) -> tuple[Chosen, ...]:
+def parse_all(texts: Sequence[str]) -> tuple[RegulariserChoice, ...]:
     """What :func:`parse` makes of each.
 
     Raises:

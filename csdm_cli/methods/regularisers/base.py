@@ -9,7 +9,7 @@ from torch import Tensor
 
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.statistics import Batch, Request
-from csdm_cli.teachers.networks import Place
+from csdm_cli.teachers.networks import TeacherStage
 from csdm_cli.teachers.views import View
 
 
@@ -34,7 +34,7 @@ class Regulariser(ABC):
     def prepare(self, context: Context) -> None:  # noqa: B027 - a regulariser need not
         """Called once before the first step (also of a resumed run)."""
 
-    def judge(self, view: View) -> Place | None:
+    def judge(self, view: View) -> TeacherStage | None:
         """Whose logits of the synthetic images :meth:`term` reads under ``view``, if any."""
         return None
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import Context, OptimisedMethod
-from csdm_cli.methods.regularisers import Chosen, parse_all
+from csdm_cli.methods.regularisers import RegulariserChoice, parse_all
 from csdm_cli.methods.regularisers.base import Regulariser
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request
-from csdm_cli.teachers.networks import Lens, Place
+from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.teachers.views import View
 
 # Of a regulariser's term in the loss history, which may hold a term of the method's with the same name.
@@ -22,7 +22,7 @@ PREFIX = "regularizer-"
 # What the method tells about itself and the regularisers leave as it is.
 KEPT = (
     *("source", "cost", "departures", "default_calibration", "default_schedule", "default_labels"),
-    *("class_separable", "pools_real", "answers", "verdicts"),
+    *("class_separable", "pools_real", "needs_moved_images", "verdicts"),
 )
 
 
@@ -66,7 +66,7 @@ class Regularised(OptimisedMethod):
     def revise(self, statistics: ClassStatistics) -> ClassStatistics:
         return self.base.revise(statistics)
 
-    def lens(self, shared: Lens) -> Lens:
+    def lens(self, shared: TeacherNetworks) -> TeacherNetworks:
         """Raises: UsageError if the base looks at more than the features that a regulariser is made for."""
         own = self.base.lens(shared)
         reading = [part.name for part in self.parts if part.regulariser.reads_features]
@@ -77,15 +77,15 @@ class Regularised(OptimisedMethod):
             )
         return own
 
-    def judge(self, view: View) -> Place | None:
+    def judge(self, view: View) -> TeacherStage | None:
         return self._judging.regulariser.judge(view) if self._judging else self.base.judge(view)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         added = {PREFIX + part.name: part.weight * part.regulariser.term(batch) for part in self.parts}
         return self.base.losses(batch, step) | added
 
-    def answer(self, batch: Batch, step: int) -> None:
-        self.base.answer(batch, step)
+    def after_move(self, batch: Batch, step: int) -> None:
+        self.base.after_move(batch, step)
 
     def after_step(self, step: int) -> None:
         self.base.after_step(step)
@@ -122,7 +122,7 @@ def load(name: str) -> type[Regulariser]:
     return found
 
 
-def _weighted(chosen: Chosen) -> Weighted:
+def _weighted(chosen: RegulariserChoice) -> Weighted:
     cls = load(chosen.name)
     return Weighted(chosen.name, cls(), cls.default_weight if chosen.weight is None else chosen.weight)
 

@@ -17,8 +17,8 @@ from csdm_cli.methods.contract import Context
 from csdm_cli.methods.regularisers.base import Regulariser
 from csdm_cli.methods.statistics import Batch
 from csdm_cli.seeds import generator
-from csdm_cli.teachers.networks import Place
-from csdm_cli.teachers.pool import Point
+from csdm_cli.teachers.networks import TeacherStage
+from csdm_cli.teachers.pool import Stage
 from csdm_cli.teachers.views import View
 
 # Snapshots that may judge a view: its own, and the six after it.
@@ -42,12 +42,12 @@ class LaterSnapshot:
     interval: int = INTERVAL
     seed: int = 0
 
-    def of(self, view: View) -> Place:
+    def of(self, view: View) -> TeacherStage:
         """The teacher of ``view`` and the point of its weights; the last epoch goes by the name ``final``."""
         if view.point == "final":
             return view.teacher, "final"
         kind, value = view.point
-        point: Point
+        point: Stage
         share = float(torch.rand((), generator=generator(self.seed, "judge", view.index), dtype=torch.float64))
         if kind == "interpolate":
             reach = min(value + (self.interval - 1) / max(self.epochs, 1), 1.0)
@@ -76,7 +76,7 @@ class Constraint(Regulariser):
     def prepare(self, context: Context) -> None:
         self.rule = LaterSnapshot(context.pool.epochs if context.pool else 1, seed=context.seed)
 
-    def judge(self, view: View) -> Place | None:
+    def judge(self, view: View) -> TeacherStage | None:
         return self.rule.of(view)
 
     def term(self, batch: Batch) -> Tensor:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from csdm_cli.methods.regularisers.base import Regulariser
-from csdm_cli.methods.statistics import Batch, Request, Summary
+from csdm_cli.methods.statistics import Batch, ClassSummary, Request
 
 
 def local_covariance(features: Tensor, channels: int) -> Tensor:
@@ -30,7 +30,7 @@ def local_covariance(features: Tensor, channels: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class LocalCovariance(Summary):
+class LocalCovariance(ClassSummary):
     """:func:`local_covariance` of a real class: channels x channels."""
 
     name: ClassVar[str] = "local_covariance"

@@ -15,7 +15,7 @@ from csdm_cli.methods.selection.base import DEEPCORE, Rule, Selecting, Selection
 from csdm_cli.methods.selection.rules.history import by_forgetting, learning_history
 from csdm_cli.names import TeacherLoss
 from csdm_cli.seeds import derive_seed, generator
-from csdm_cli.teachers.teaching import Lesson
+from csdm_cli.teachers.teaching import TeachingPlan
 from csdm_cli.training.recipe import Duration, Recipe
 
 
@@ -52,7 +52,7 @@ class Forgetting(SelectionMethod):
         own, data, pool = self.parameters, start.data, start.pool
         assert pool is not None
         recipe = Recipe(**pool.description["recipe"])
-        lesson = Lesson(data, pool.spec, Duration(epochs=own.epochs), own.loss, recipe, trajectory=False)
+        lesson = TeachingPlan(data, pool.spec, Duration(epochs=own.epochs), own.loss, recipe, trajectory=False)
         right = learning_history(lesson, derive_seed(start.seed, "forgetting"), quiet=start.quiet)
 
         def rule(label: int, count: int) -> Tensor:

@@ -146,9 +146,7 @@ def test_every_member_is_looked_through_equally_often(tmp_path):
     parts = assembled(tmp_path, "idm", option={"pool": 5})
     lens, drawn = parts.lens, {}
     for step in range(300):
-        network = lens.through(
-            int(torch.randint(len(lens), (), generator=torch.Generator().manual_seed(step))), "final"
-        )
+        network = lens.at(int(torch.randint(len(lens), (), generator=torch.Generator().manual_seed(step))), "final")
         drawn[id(network)] = drawn.get(id(network), 0) + 1
     assert len(drawn) == 3 and min(drawn.values()) > 70
     assert len({parts.real.at(step).view.teacher for step in range(20)}) == 20

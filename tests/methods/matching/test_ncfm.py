@@ -125,7 +125,7 @@ def test_chunks_of_classes_and_pieces_of_a_class_give_the_same(tmp_path, option)
         # the sampling network moves by what all chunks left it
         for own in parts.values():
             if option:
-                own.matching.answer(own.pixels.images, own.real.at(step), step)
+                own.matching.after_move(own.pixels.images, own.real.at(step), step)
             own.method.after_step(step)
         states = [own.method.state_dict() for own in parts.values()]
         for state in states[1:]:
@@ -136,13 +136,13 @@ def test_chunks_of_classes_and_pieces_of_a_class_give_the_same(tmp_path, option)
 def test_the_sampling_networks_turn_is_after_the_images_moved(tmp_path, monkeypatch):
     parts = assembled(tmp_path, "ncfm", option=LEARNED)
     seen = []
-    monkeypatch.setattr(parts.method, "answer", lambda batch, step: seen.append(batch.features))
+    monkeypatch.setattr(parts.method, "after_move", lambda batch, step: seen.append(batch.features))
     before = parts.pixels.images.detach().clone()
     parts.iterate(0)
     assert not torch.equal(parts.pixels.images, before)
-    look = parts.real.at(0)
-    shown = parts.matching.see(parts.pixels.images.detach(), look.view.theta, 0)
-    expected = parts.lens.through(look.view.teacher, look.view.point).features(shown)
+    target = parts.real.at(0)
+    shown = parts.matching.see(parts.pixels.images.detach(), target.view.theta, 0)
+    expected = parts.lens.at(target.view.teacher, target.view.point).features(shown)
     torch.testing.assert_close(torch.cat(seen), expected)
 
 
@@ -159,7 +159,7 @@ def test_the_sampling_network_climbs_the_gradient_of_all_classes():
             features=batch.features[4 * first : 4 * last],
             real=ClassStatistics(features=real[first:last]),
         )
-        method.answer(part, 0)
+        method.after_move(part, 0)
     method.after_step(0)
     moved = [weight - before[0], bias - before[1]]
 
@@ -185,7 +185,7 @@ def test_the_sampler_ascends_while_the_images_descend():
 
     start = value()
     for step in range(30):
-        method.answer(replace(batch, features=batch.features.detach()), step)
+        method.after_move(replace(batch, features=batch.features.detach()), step)
         method.after_step(step)
     assert value() > 1.1 * start
     features = batch.features.detach() - 1e-3 * torch.autograd.grad(loss(batch, **LEARNED), batch.features)[0]

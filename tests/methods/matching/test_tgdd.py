@@ -28,7 +28,7 @@ def test_loss_and_gradient_are_the_formulas_in_any_chunking(tmp_path, constraint
         judge = parts.method.judge(view) or (view.teacher, "final")
         points.add((view.point, judge[1]))
         stored = parts.pixels.images.detach().clone().requires_grad_(True)
-        networks = [parts.lens.through(*place) for place in ((view.teacher, view.point), judge)]
+        networks = [parts.lens.at(*place) for place in ((view.teacher, view.point), judge)]
         expected = oracle.loss(*networks, stored, make_data(), parts.formation, view.theta, constraint)
         expected.backward()
         for layout in [None, *LAYOUTS]:

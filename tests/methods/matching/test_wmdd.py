@@ -49,15 +49,15 @@ def test_batch_norm_statistics_are_the_formula(tmp_path):
     """Against the inputs of the norm layers, watched in another way, of all synthetic and all real images."""
     data, weight = make_data(), 0.7
     parts = assembled(tmp_path, "wmdd", pool=make_pool("batch"), option={"batch_norm": weight}, calibration=0)
-    look = parts.real.at(0)
-    network = make_pool("batch").network(look.view.teacher).double().eval()
+    target = parts.real.at(0)
+    network = make_pool("batch").network(target.view.teacher).double().eval()
     inputs: list[torch.Tensor] = []
     for layer in norm_layers(network):
         layer.register_forward_hook(lambda _, seen, __: inputs.append(seen[0].detach().flatten(2)))
 
     def watched(images: torch.Tensor, label: int) -> list:
         inputs.clear()
-        rows = look.view.theta.rows(torch.full((len(images),), label))
+        rows = target.view.theta.rows(torch.full((len(images),), label))
         network.features(augment(normalise(images, data.mean, data.std), rows))
         return [maps.tolist() for maps in inputs]
 
@@ -66,7 +66,7 @@ def test_batch_norm_statistics_are_the_formula(tmp_path):
     for label in range(3):
         own = decode(stored[2 * label : 2 * label + 2], 2, 8)
         expected += oracle.batch_norm_loss(watched(own, label), watched(data.of_class(label).double() / 255, label))
-    terms = parts.matching.backward(parts.pixels.images, look, 0)
+    terms = parts.matching.backward(parts.pixels.images, target, 0)
     assert float(terms["batch_norm"]) == pytest.approx(weight * expected, rel=1e-9)
     assert len(norm_layers(network)) == 2
 

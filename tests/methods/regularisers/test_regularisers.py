@@ -11,7 +11,7 @@ import torch
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.methods.regularisers import Chosen, parse, parse_all, regulariser_names
+from csdm_cli.methods.regularisers import RegulariserChoice, parse, parse_all, regulariser_names
 from csdm_cli.methods.regularisers.centralization import Centralization
 from csdm_cli.methods.regularisers.composite import PREFIX, Regularised, regularised
 from csdm_cli.methods.regularisers.composite import load as load_regulariser
@@ -29,7 +29,9 @@ ALL = ["centralization=0.3", "covariance=0.7", "constraint=0.2"]
 
 
 def test_names_and_weights():
-    assert parse("covariance") == Chosen("covariance") and parse(" covariance = 2e-3 ") == Chosen("covariance", 0.002)
+    assert parse("covariance") == RegulariserChoice("covariance") and parse(" covariance = 2e-3 ") == RegulariserChoice(
+        "covariance", 0.002
+    )
     assert regulariser_names() == ("centralization", "constraint", "covariance")
     for name in regulariser_names():
         cls = load_regulariser(name)

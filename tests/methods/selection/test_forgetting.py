@@ -10,7 +10,7 @@ from csdm_cli.methods.selection.forgetting import Forgetting, ForgettingParamete
 from csdm_cli.methods.selection.rules.history import learning_history
 from csdm_cli.names import TeacherLoss
 from csdm_cli.seeds import derive_seed
-from csdm_cli.teachers.teaching import Lesson
+from csdm_cli.teachers.teaching import TeachingPlan
 from csdm_cli.training.recipe import Duration
 from tests.methods.selection.worlds import RECIPE, building, positions
 
@@ -30,7 +30,7 @@ def forget(start, **options):
 
 def events_of(start, never):
     """Per image, from the history of the same network."""
-    lesson = Lesson(start.data, start.pool.spec, Duration(epochs=6), TeacherLoss.cross_entropy, RECIPE, False)
+    lesson = TeachingPlan(start.data, start.pool.spec, Duration(epochs=6), TeacherLoss.cross_entropy, RECIPE, False)
     right = learning_history(lesson, derive_seed(start.seed, "forgetting")).tolist()
     events = []
     for x in range(len(right[0])):

@@ -9,14 +9,14 @@ from csdm_cli.display.console import progress
 from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import build
 from csdm_cli.seeds import derive_seed
-from csdm_cli.teachers.teaching import Lesson
+from csdm_cli.teachers.teaching import TeachingPlan
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.inference import predict
 from csdm_cli.training.loop import Moment, train
 from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
 
 
-def learning_history(lesson: Lesson, seed: int, *, quiet: bool = True) -> Tensor:
+def learning_history(lesson: TeachingPlan, seed: int, *, quiet: bool = True) -> Tensor:
     """Train one network and note after every epoch which of its training images it gets right.
 
     Images are judged as they are, without augmentation, all by the same weights.

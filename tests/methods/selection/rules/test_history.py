@@ -12,7 +12,7 @@ from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.seeds import derive_seed
-from csdm_cli.teachers.teaching import Lesson
+from csdm_cli.teachers.teaching import TeachingPlan
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.inference import predict
 from csdm_cli.training.loop import train
@@ -24,8 +24,8 @@ from tests.reference.selection import forgetting_order
 SPEC = NetworkSpec("convnet", 4, 2, "instance", "avg", 3, 8, 3)
 
 
-def lesson(loss=TeacherLoss.cross_entropy, epochs=3) -> Lesson:
-    return Lesson(small_set(), SPEC, Duration(epochs=epochs), loss, RECIPE, trajectory=False)
+def lesson(loss=TeacherLoss.cross_entropy, epochs=3) -> TeachingPlan:
+    return TeachingPlan(small_set(), SPEC, Duration(epochs=epochs), loss, RECIPE, trajectory=False)
 
 
 @given(
@@ -80,8 +80,8 @@ def test_logit_adjustment_judges_by_lowered_logits():
     flat = ImageSet(
         torch.full((18, 3, 8, 8), 128, dtype=torch.uint8), (9, 6, 3), ("a", "b", "c"), (0.5,) * 3, (0.2,) * 3
     )
-    plain = Lesson(flat, SPEC, Duration(epochs=12), TeacherLoss.cross_entropy, RECIPE, trajectory=False)
-    adjusted = Lesson(flat, SPEC, Duration(epochs=12), TeacherLoss.logit_adjustment, RECIPE, trajectory=False)
+    plain = TeachingPlan(flat, SPEC, Duration(epochs=12), TeacherLoss.cross_entropy, RECIPE, trajectory=False)
+    adjusted = TeachingPlan(flat, SPEC, Duration(epochs=12), TeacherLoss.logit_adjustment, RECIPE, trajectory=False)
     assert learning_history(plain, 0)[-1].tolist() == [True] * 9 + [False] * 9
     last = learning_history(adjusted, 0)[-1]
     assert log_prior(flat.counts).argmin() == 2 and last.tolist() != [True] * 9 + [False] * 9
