@@ -50,7 +50,7 @@ def example() -> str:
 
 def test_the_table_is_what_methods_lists():
     shown = PAGE.read_text(encoding="utf-8").split(START)[1].split(END)[0]
-    advice = 'the list has changed: python -c "from tests.commands.test_methods_page import write_table; write_table()"'
+    advice = 'the list has changed: python -c "from tests.docs.test_methods_page import write_table; write_table()"'
     assert shown == table(), advice
 
 
@@ -68,7 +68,7 @@ def test_the_example_is_all_it_takes(world, workplace, tmp_path):
     """In a copy of the package with this one file more: listed, with its option, and run by the engine from a bank."""
     package = tmp_path / "package" / "csdm_cli"
     shutil.copytree(Path(csdm_cli.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    (package / "methods" / "variance.py").write_text(example(), encoding="utf-8")
+    (package / "methods" / "matching" / "variance.py").write_text(example(), encoding="utf-8")
     script = """
 from csdm_cli.cli.app import app
 from typer.testing import CliRunner
@@ -91,7 +91,8 @@ for words in (["methods", "variance"], [*common, "--out", "one"], [*common, "--o
 def test_what_the_pages_say_can_be_typed(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)
-    lines = [part for block in blocks for line in block.splitlines() for part in re.findall(r"csdm [^;&#]*", line)]
+    typed = re.compile(r"csdm (?:\"[^\"]*\"|[^;&#\"])*")  # up to what ends a command, outside quotes
+    lines = [part for block in blocks for line in block.splitlines() for part in typed.findall(line)]
     assert lines
     commands = typer.main.get_command(app).commands
     for line in lines:
