@@ -23,9 +23,13 @@ def in_units(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def modern_sections(sections: Mapping[Any, Mapping[str, Any]], classes: int) -> dict[Any, dict[str, Any]]:
-    """All sections of settings, with :func:`modern` ones of distillation."""
+    """All sections of settings, with :func:`modern` ones of distillation.
+
+    Controls on all real images had the students' number of steps before they had one of their own.
+    """
     whole = {name: dict(section) for name, section in sections.items()}
-    return whole | {"distill": modern(whole["distill"], classes)}
+    judged = {"full_steps": whole["evaluate"]["steps"]} | whole["evaluate"]
+    return whole | {"distill": modern(whole["distill"], classes), "evaluate": judged}
 
 
 def modern(told: Mapping[str, Any], classes: int) -> dict[str, Any]:
