@@ -23,13 +23,15 @@ def in_units(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def modern_sections(sections: Mapping[Any, Mapping[str, Any]], classes: int) -> dict[Any, dict[str, Any]]:
-    """All sections of settings, with :func:`modern` ones of distillation.
-
-    Controls on all real images had the students' number of steps before they had one of their own.
-    """
+    """All sections of settings, with :func:`modern` ones of distillation."""
     whole = {name: dict(section) for name, section in sections.items()}
-    judged = {"full_steps": whole["evaluate"]["steps"]} | whole["evaluate"]
-    return whole | {"distill": modern(whole["distill"], classes), "evaluate": judged}
+    return whole | {"distill": modern(whole["distill"], classes)}
+
+
+def modern_row(sections: Mapping[Any, Mapping[str, Any]], classes: int) -> dict[Any, dict[str, Any]]:
+    """:func:`modern_sections` of a row, whose controls on all images once had the students' number of steps."""
+    whole = modern_sections(sections, classes)
+    return whole | {"evaluate": {"full_steps": whole["evaluate"]["steps"]} | whole["evaluate"]}
 
 
 def modern(told: Mapping[str, Any], classes: int) -> dict[str, Any]:
