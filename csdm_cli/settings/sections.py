@@ -74,8 +74,8 @@ class MakeLt(Section):
     )
     profile: names.ImbalanceProfile = Field(
         names.ImbalanceProfile.exponential,
-        description="how class sizes fall from head to tail; as-is keeps every image, and is what folder gets without"
-        " imbalance, n_max and counts",
+        description="how class sizes fall from head to tail; as-is keeps every image, which is what images of your own get"
+        " unless --imbalance, --n-max or --counts is given",
     )
     imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
     n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
@@ -113,7 +113,7 @@ class MakeLt(Section):
     train_list: Folder | None = Field(
         None, description="list of training images: csv, or lines of 'path label' (default: class folders)"
     )
-    test_list: Folder | None = Field(None, description="list of test images, as train_list (default: class folders)")
+    test_list: Folder | None = Field(None, description="list of test images, as --train-list (default: class folders)")
     image_column: str | None = Field(
         None, description="column of images in parquet, of paths in a csv list (default: the usual names)"
     )
@@ -172,10 +172,11 @@ class Pretrain(Section):
         None, description=f"optimiser steps per teacher (default: {TEACHER_STEPS}, unless epochs are given)"
     )
     epochs: Positive | None = Field(
-        None, description="passes over the long-tailed set per teacher, which a tail makes short, in place of steps"
+        None, description="epochs per teacher, in place of --steps; an epoch of a long-tailed set is short"
     )
     loss: names.TeacherLoss = Field(
-        names.TeacherLoss.balanced_softmax, description="training loss, or logit adjustment after cross-entropy"
+        names.TeacherLoss.balanced_softmax,
+        description="training loss; logit-adjustment is cross-entropy, then logits lowered by the log priors",
     )
     lr: Rate = Field(0.01, description="SGD learning rate; x0.2 at 2/3 and 5/6 of the steps")
     momentum: Fraction = Field(0.9, description="SGD momentum (Nesterov off)")
@@ -205,7 +206,7 @@ class Distill(Section):
         examples=list(method_names()),
     )
     option: dict[str, Any] = Field(
-        {}, description="a parameter of the method's own, once for each; csdm methods NAME lists them"
+        {}, description="one of the method's own parameters (may be given several times); csdm methods NAME lists them"
     )
     ipc: Positive = Field(10, description="stored images per class")
     factor: int = Field(2, ge=1, le=4, description="multi-formation: factor² images are decoded from each stored one")
@@ -219,10 +220,13 @@ class Distill(Section):
         0.0,
         ge=0,
         lt=1,
-        description="decay of the moving average of the pixels, which is what is stored (0: the last step's)",
+        description="store a moving average of the pixels with this decay, in place of the last step's (0: do not)",
     )
     # what csdm matches
-    kernel: names.KernelName = Field(names.KernelName.rbf, description="kernel whose spectral measure gives ω")
+    kernel: names.KernelName = Field(
+        names.KernelName.rbf,
+        description="kernel that classes are compared by; its spectral measure gives the frequencies ω",
+    )
     kernel_shape: Rate | None = Field(
         None,
         description="ν of matern, a of rational-quadratic, degree of polynomial"
@@ -238,16 +242,16 @@ class Distill(Section):
     alpha_schedule: names.AlphaSchedule = Field(
         names.AlphaSchedule.log_count, description="how α follows the class size"
     )
-    alpha_head: OpenFraction = Field(0.7, description="α of the largest class (weight of amplitude: diversity)")
-    alpha_tail: OpenFraction = Field(0.3, description="α of the smallest class (1 - α weighs phase: realism)")
+    alpha_head: OpenFraction = Field(0.7, description="α of the largest class: the weight of amplitude (diversity)")
+    alpha_tail: OpenFraction = Field(0.3, description="α of the smallest class; phase (realism) weighs 1 - α")
     # what every optimised method shares
     calibration: NumberOrRatio | None = Field(
         None,
-        description="weight of the teachers' cross-entropy on the synthetic images, a sum over classes of class means;"
-        " or its gradient's norm as a multiple of the matching gradient's at the start: 1x (default: the method's)",
+        description="weight of the teachers' cross-entropy on the synthetic images; with an x, such as 0.3x, the weight whose"
+        " gradient is so many times as long as the matching's at the start (default: the method's)",
     )
     teacher_schedule: names.TeacherSchedule | None = Field(
-        None, description="teacher weights a draw looks through (default: the method's, mostly final)"
+        None, description="which of a teacher's weights a draw looks through (default: the method's, mostly final)"
     )
     regularizer: Regularizers = Field(
         [],
@@ -260,7 +264,7 @@ class Distill(Section):
     )
     real: names.RealMode | None = Field(
         None,
-        description="real statistics: banked once per draw, or of fresh minibatches each step"
+        description="statistics of the real images: computed once per draw and kept, or of a fresh minibatch each step"
         " (default: bank if the method allows)",
     )
     draws: Positive = Field(8, description="draws of augmentation and ω per teacher in the bank")
@@ -274,8 +278,8 @@ class Distill(Section):
     temperature: Rate = Field(1.0, description="softmax temperature of soft labels")
     prior_calibration: NumberOrAuto = Field(
         0.0,
-        description="how much of the class priors to take off soft labels: τ of softmax((f - τ log prior) / T),"
-        " or auto, chosen without the test set",
+        description="how far soft labels are freed of the class priors: τ of softmax((f - τ log prior) / T), or auto, chosen"
+        " without the test set",
     )
     seed: Seed = Field(0, description="seed of initialisation, draws and ω")
 
@@ -329,7 +333,7 @@ class CrossArch(Section):
     networks: list[str] = Field(
         ["convnet", "resnet18", "vgg11", "alexnet"],
         min_length=1,
-        description="architectures, by comma",
+        description="architectures, separated by commas",
         examples=list(names.NetworkName),
     )
     students: Few = Field(3, description="students per architecture")
@@ -347,14 +351,16 @@ class Compare(Section):
     methods: list[MethodName] = Field(
         ["dm", "csdm"],
         min_length=1,
-        description="methods, by comma; random, tiled-random and the full set always stand beside them",
+        description="methods, separated by commas; random, tiled-random and the full set always stand beside them",
         examples=list(method_names()),
     )
-    ipc: list[Positive] = Field([10], min_length=1, description="stored images per class, by comma: a table each")
+    ipc: list[Positive] = Field(
+        [10], min_length=1, description="stored images per class, separated by commas: a table each"
+    )
     imbalance: list[Imbalance] | None = Field(
         None,
         min_length=1,
-        description="imbalances, by comma, of the sets in data/, made there if missing (default: the newest set)",
+        description="imbalances, separated by commas, of the sets in data/, made there if missing (default: the newest set)",
     )
     dataset: names.Source | None = Field(None, description="dataset of these sets (default: that of make_lt)")
     seeds: Few = Field(3, description="distilled sets per method, with the seeds 0, 1, ...")
@@ -367,8 +373,8 @@ class Compare(Section):
     tune: str | None = Field(
         None,
         min_length=1,
-        description="a grid of settings of distill for every method, such as 'calibration=0x,0.3x,1x,3x;lr=0.003,0.01':"
-        " as many trials for each, on --split dev (default: none)",
+        description="a grid of distill's settings, tried with every method on --split dev, such as"
+        " 'calibration=0x,0.3x,1x,3x;lr=0.003,0.01' (default: none)",
     )
 
     @field_validator("methods", "ipc", "imbalance")
@@ -382,7 +388,9 @@ class Compare(Section):
 class ProfileRun(Section):
     """``profile``: what a distillation step costs."""
 
-    ipcs: list[Positive] = Field([10, 20, 50], min_length=1, description="images per class to profile, by comma")
+    ipcs: list[Positive] = Field(
+        [10, 20, 50], min_length=1, description="images per class to profile, separated by commas"
+    )
     iterations: Positive = Field(20, description="timed steps per setting")
     warmup: Positive = Field(3, description="steps before the clock starts")
 
