@@ -74,8 +74,8 @@ class MakeLt(Section):
     )
     profile: names.ImbalanceProfile = Field(
         names.ImbalanceProfile.exponential,
-        description="how class sizes fall from head to tail; as-is keeps every image, which is what images of your own get"
-        " unless --imbalance, --n-max or --counts is given",
+        description="how class sizes fall from head to tail; as-is keeps every image, which is what images of your own"
+        " get unless --imbalance, --n-max or --counts is given",
     )
     imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
     n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
@@ -247,8 +247,8 @@ class Distill(Section):
     # what every optimised method shares
     calibration: NumberOrRatio | None = Field(
         None,
-        description="weight of the teachers' cross-entropy on the synthetic images; with an x, such as 0.3x, the weight whose"
-        " gradient is so many times as long as the matching's at the start (default: the method's)",
+        description="weight of the teachers' cross-entropy on the synthetic images; with an x, such as 0.3x, the weight"
+        " whose gradient is so many times as long as the matching's at the start (default: the method's)",
     )
     teacher_schedule: names.TeacherSchedule | None = Field(
         None, description="which of a teacher's weights a draw looks through (default: the method's, mostly final)"
@@ -278,8 +278,8 @@ class Distill(Section):
     temperature: Rate = Field(1.0, description="softmax temperature of soft labels")
     prior_calibration: NumberOrAuto = Field(
         0.0,
-        description="how far soft labels are freed of the class priors: τ of softmax((f - τ log prior) / T), or auto, chosen"
-        " without the test set",
+        description="how far soft labels are freed of the class priors: τ of softmax((f - τ log prior) / T), or auto,"
+        " chosen without the test set",
     )
     seed: Seed = Field(0, description="seed of initialisation, draws and ω")
 
@@ -360,7 +360,8 @@ class Compare(Section):
     imbalance: list[Imbalance] | None = Field(
         None,
         min_length=1,
-        description="imbalances, separated by commas, of the sets in data/, made there if missing (default: the newest set)",
+        description="imbalances, separated by commas, of the sets in data/, made there if missing"
+        " (default: the newest set)",
     )
     dataset: names.Source | None = Field(None, description="dataset of these sets (default: that of make_lt)")
     seeds: Few = Field(3, description="distilled sets per method, with the seeds 0, 1, ...")
