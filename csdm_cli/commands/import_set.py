@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csdm_cli.artifacts.file import FILE_NAME, save_distilled
+from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.data.store import newest_longtail, open_longtail
 from csdm_cli.display.console import emit, note
@@ -13,6 +13,7 @@ from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.judge import Foreign, bring_in, tell_empty_classes
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup
+from csdm_cli.storage import kinds, outputs
 
 
 def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | None) -> None:
@@ -26,6 +27,7 @@ def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | No
     target = (out or default_folder(foreign.images)) / FILE_NAME
     if target.exists():
         raise UsageError(f"{target} exists: choose another --out, so that nothing is overwritten")
+    outputs.claim_files(target.parent, {FILE_NAME: DISTILLED, grid_path(target).name: kinds.PNG})
     distilled = bring_in(foreign, longtail)
     save_distilled(target, distilled)
     save_grid(distilled, grid_path(target))

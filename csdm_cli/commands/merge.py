@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled, save_distilled
+from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, find_artifact, load_distilled, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.joining import merge
 from csdm_cli.data.store import open_longtail
@@ -14,6 +14,7 @@ from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.provenance import dataset_info
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup
+from csdm_cli.storage import kinds, outputs
 
 
 def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | None) -> None:
@@ -28,6 +29,7 @@ def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | N
     target = (out or ARTIFACTS / "merged") / FILE_NAME
     if target.exists():
         raise UsageError(f"{target} exists: choose another --out, so that nothing is overwritten")
+    outputs.claim_files(target.parent, {FILE_NAME: DISTILLED, grid_path(target).name: kinds.PNG})
     longtail = open_longtail(data) if data else None
     joined = merge(
         [load_distilled(find_artifact(file)) for file in files], dataset_info(longtail) if longtail else None

@@ -10,7 +10,9 @@ import os
 import signal
 import stat
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 COMMANDS = ["make_lt", "pretrain", "distill", "evaluate"]
@@ -27,9 +29,12 @@ PRELOADED = ["csdm_cli.cli.app", *(f"csdm_cli.commands.{name}" for name in COMMA
 
 @dataclass(frozen=True)
 class Moment:
-    """Just before the ``number``-th (from 0) file is safe, or just after the ``number``-th step of a loop."""
+    """Just before the ``number``-th (from 0) file is safe, just after the ``number``-th step of a loop, or in time.
 
-    kind: str  # "write" or "step"
+    A time is in hundredths of a second from the start.
+    """
+
+    kind: str  # "write", "step" or "time"
     number: int
 
 
@@ -41,34 +46,59 @@ class Ended:
     stderr: str
 
 
-def csdm_until(arguments: list[str], folder: Path, cache: Path, moment: Moment | None, number: signal.Signals) -> Ended:
-    """Run ``csdm ARGUMENTS`` in ``folder``; at ``moment`` it gets the signal ``number``."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+def csdm_until(
+    arguments: list[str],
+    folder: Path,
+    cache: Path,
+    moment: Moment | None,
+    number: signal.Signals,
+    environment: dict[str, str] | None = None,
+) -> Ended:
+    """Run ``csdm ARGUMENTS`` in ``folder``, untracked unless told otherwise; at ``moment`` it gets a signal."""
     log = folder / "stderr.txt"
-    process = context.Process(target=_run, args=(arguments, folder, cache, moment, int(number), log))
-    process.start()
+    process = start(_run, arguments, folder, cache, moment, int(number), log, environment or {})
+    if moment is not None and moment.kind == "time":
+        process.join(moment.number / 100)
+        if process.exitcode is None:
+            os.kill(process.pid, number)
     process.join(120)
     assert process.exitcode is not None, "the process hangs"
-    text = log.read_text()
-    log.unlink()
+    text = log.read_text() if log.exists() else ""
+    log.unlink(missing_ok=True)
     return Ended(process.exitcode, text)
 
 
-def _run(arguments: list[str], folder: Path, cache: Path, moment: Moment | None, number: int, log: Path) -> None:
+def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A process that calls ``target``, forked from the server."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def _run(
+    arguments: list[str],
+    folder: Path,
+    cache: Path,
+    moment: Moment | None,
+    number: int,
+    log: Path,
+    environment: dict[str, str],
+) -> None:
     os.chdir(folder)
-    os.environ |= {"CSDM_CACHE": str(cache), "CSDM_TRACKING": "none", "OMP_NUM_THREADS": "1"}
+    os.environ |= {"CSDM_CACHE": str(cache), "CSDM_TRACKING": "none", "OMP_NUM_THREADS": "1"} | environment
     os.environ.pop("CSDM_PARAMS", None)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    from csdm_cli.cli import app
+    from csdm_cli import __main__ as csdm
 
     if moment is not None:
         _arm(moment, number)
     sys.argv = ["csdm", *arguments]
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    app.main()
+    csdm.main()
 
 
 def _arm(moment: Moment, number: int) -> None:

@@ -40,6 +40,8 @@ WRITERS = {
     "export --out": ["export", "set", "--to", "npz", "--out", "OUT/set.npz"],
     "export --out (pt)": ["export", "set", "--to", "pt", "--out", "OUT/set.pt"],
     "export --out (imagefolder)": ["export", "set", "--to", "imagefolder", "--out", "OUT"],
+    "import --out": ["import", "foreign.npz", "--data", "data", "--out", "OUT"],
+    "merge --out": ["merge", "first", "second", "--out", "OUT"],
     "ledger add --results": ["ledger", "add", "evaluation", "--table", "mine", "--results", "OUT"],
     "ledger run --out": ["ledger", "run", "rows/mine-csdm-hard.json", "--out", "OUT"],
 }
@@ -92,6 +94,9 @@ def place(world, tmp_path_factory):
         patch.setattr(roofline, "ARRAY_BYTES", {"cpu": 2**20})
         patch.setattr(roofline, "PATIENCE", 0.0)
         run("ledger", "add", "evaluation", "--table", "mine", "--results", "rows")
+        run("export", "set", "--to", "csdm", "--classes", "0,1,2,3,4", "--out", "first")
+        run("export", "set", "--to", "csdm", "--classes", "5,6,7,8,9", "--out", "second")
+        run("export", "set", "--to", "npz", "--out", "foreign.npz")
         for number, words in enumerate(WRITERS.values()):
             run(*aimed(words, Path("clean", str(number))))
         yield place

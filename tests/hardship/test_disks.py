@@ -1,0 +1,176 @@
+"""Disks that are full at some moment, files that may not grow, folders that take nothing: nothing is half-made."""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.command_world import break_writes, litter, run
+from tests.commands.processes import start
+from tests.hardship.campaign import seeds
+from tests.hardship.commands import ALL, told_in_one_line
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="disks are limited the Linux way")
+
+NOBODY = 65534
+
+
+@pytest.mark.parametrize("seed", seeds(3, 0))
+@pytest.mark.parametrize("command", ALL)
+def test_full_from_some_file_on(tried, there, tmp_path, command, seed):
+    chance = random.Random(f"{command} {seed}")
+    for _ in range(2):
+        with break_writes(chance.randrange(6)):
+            result = run(*ALL[command], expect=None)
+        told_in_one_line(result.exit_code, result.stderr)
+        assert result.exit_code in (0, 1) and not litter(there)
+        tried.is_not_half_made(there)
+        if result.exit_code == 0:
+            break
+        assert "space" in result.stderr, result.stderr
+    if result.exit_code:
+        again = run(*ALL[command], expect=None)
+        assert again.exit_code == 0 or "exists" in again.stderr, again.stderr
+    tried.is_equal(there)
+
+
+@pytest.mark.parametrize("seed", seeds(3, 0))
+@pytest.mark.parametrize("command", ALL)
+def test_files_may_not_grow(tried, there, tmp_path, command, seed):
+    """As a quota or ``ulimit -f`` has it."""
+    most = random.Random(f"{command} {seed}").choice((0, 100, 1000, 5000, 20_000, 100_000))
+    code, stderr = apart(there, tmp_path / "cache", ALL[command], limit=most)
+    told_in_one_line(code, stderr)
+    assert code in (0, 1), stderr
+    if "of the rows failed" not in stderr:  # then a comparison tells of the others
+        tried.is_not_half_made(there)
+    if code:
+        code, stderr = apart(there, tmp_path / "cache", ALL[command])
+        assert code == 0 or "exists" in stderr, stderr
+    tried.is_equal(there)
+    assert not litter(there)
+
+
+@pytest.mark.parametrize("seed", seeds(1, 0))
+@pytest.mark.parametrize("command", ALL)
+def test_folders_that_are_read_only(tried, command, seed):
+    """For a user who may not write: the results' folder, or the cache."""
+    chance = random.Random(f"{command} {seed}")
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name) / "work"
+        tried.copy_to(place)
+        closed = place / chance.choice(("out", "cache", "."))
+        closed.mkdir(exist_ok=True)
+        give_away(Path(name))
+        closed.chmod(0o555)
+        user = NOBODY if os.getuid() == 0 else None
+        code, stderr = apart(place, place / "cache", ALL[command], user=user)
+        told_in_one_line(code, stderr)
+        assert code in (0, 1), stderr
+        assert code or closed.name not in ("out", "work"), "nothing can have been written"
+        if code:
+            assert "ermission" in stderr, stderr
+            tried.is_not_half_made(place)
+        closed.chmod(0o755)
+
+
+@pytest.mark.parametrize("seed", seeds(2, 0))
+@pytest.mark.parametrize("command", ALL)
+def test_a_small_disk(tried, there, tmp_path, small_disk, command, seed):
+    """A real one: what a command leaves has to fit, or is told."""
+    chance = random.Random(f"{command} {seed}")
+    (there / "out").symlink_to(small_disk)
+    filler = small_disk / "filler"
+    filler.write_bytes(b"\0" * chance.choice((50_000, 150_000, 220_000, 245_000)))
+    code, stderr = apart(there, tmp_path / "cache", ALL[command])
+    told_in_one_line(code, stderr)
+    assert code in (0, 1), stderr
+    filler.unlink()
+    if "of the rows failed" not in stderr:
+        tried.is_not_half_made(there)
+    if code:
+        assert "space" in stderr, stderr
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """An empty disk of a quarter of a megabyte, where this user may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if (
+        os.getuid()
+        or shutil.which("mount") is None
+        or subprocess.run(words, capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this user may not mount a disk")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def give_away(folder: Path) -> None:
+    """Let nobody in particular own everything in ``folder``, if we may."""
+    if os.getuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+
+
+def apart(
+    folder: Path, cache: Path, words: list[str], limit: int | None = None, user: int | None = None
+) -> tuple[int, str]:
+    """``csdm WORDS`` in a process of its own; its exit code and what it said."""
+    handle, log = tempfile.mkstemp()
+    process = start(_run, folder, cache, words, limit, user, log)
+    process.join(110)
+    assert process.exitcode is not None, "the process hangs"
+    text = Path(log).read_text()
+    os.close(handle)
+    Path(log).unlink()
+    return process.exitcode, text
+
+
+def _run(folder: Path, cache: Path, words: list[str], limit: int | None, user: int | None, log: str) -> None:
+    import encodings.cp437  # of zip archives: the other user may not be allowed to read Python's own folder  # noqa: F401
+
+    from csdm_cli import __main__ as csdm
+
+    reader, writer = os.pipe()  # what is said must not count as a file
+    keeper = os.fork()
+    if keeper == 0:
+        os.close(writer)
+        with open(reader, "rb") as said, open(log, "wb") as kept:  # noqa: PTH123
+            shutil.copyfileobj(said, kept)
+        os._exit(0)
+    os.chdir(folder)
+    os.environ |= {"CSDM_CACHE": str(cache), "CSDM_TRACKING": "none", "OMP_NUM_THREADS": "1"}
+    os.dup2(writer, 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.close(writer)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    if user is not None:
+        os.setgroups([])
+        os.setgid(user)
+        os.setuid(user)
+    sys.argv = ["csdm", *words]
+    code: object = 0
+    try:
+        csdm.main()
+    except SystemExit as leaving:
+        code = leaving.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 70
+    sys.stderr.flush()
+    os.close(2)
+    os.waitpid(keeper, 0)
+    os._exit(code if isinstance(code, int) else int(code is not None))
