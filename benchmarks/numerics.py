@@ -2,7 +2,7 @@
 
 A distillation iteration, a view of the real-side bank, and a step of a student and of a teacher under every choice,
 against float32, channels first and without compilation: below 1 is faster. Times are medians of interleaved rounds in
-one process. What is faster on a kind of device belongs into the table AUTOMATIC of csdm_cli/engine/numerics.py, and
+one process. What is faster on a kind of device belongs into the table AUTOMATIC of csdm_cli/networks/numerics.py, and
 nothing else does.
 """
 
