@@ -23,6 +23,8 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}")
     monkeypatch.setenv("CSDM_TRACKING", "none")
+    # controls on all images learn for as long as students do: tests are not about how well
+    monkeypatch.setattr("csdm_cli.evaluation.students.FULL_EPOCHS", 0)
     monkeypatch.setenv("COLUMNS", "200")  # messages are not wrapped in the middle of a phrase
 
 

@@ -24,7 +24,7 @@ TINY = """
 make_lt: {dataset: digits, imbalance: 4, n_max: 12, size: 16}
 pretrain: {width: 4, depth: 2, teachers: 1, epochs: 1, augment: crop}
 distill: {ipc: 1, kernel: rbf, frequencies: 16, iterations: 4, draws: 2, augment: crop}
-evaluate: {students: 1, steps: 3, test_points: 1, augment: crop}
+evaluate: {students: 1, steps: 3, full_steps: 3, test_points: 1, augment: crop}
 cross_arch: {networks: [convnet], students: 1, steps: 2}
 compare: {methods: [dm, herding], ipc: [1], seeds: 2, preset: common}
 profile: {ipcs: [1], iterations: 2, warmup: 1}

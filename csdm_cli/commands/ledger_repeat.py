@@ -34,7 +34,7 @@ from csdm_cli.runs.runtime import Device, Runtime
 from csdm_cli.runs.teachers import train_teachers
 from csdm_cli.settings import messages
 from csdm_cli.settings import sections as config
-from csdm_cli.settings.units import modern_sections
+from csdm_cli.settings.units import modern_row
 from csdm_cli.storage import atomic, places
 from csdm_cli.storage.keys import revision, source_hash
 
@@ -98,7 +98,7 @@ def settings_of(row: Row, data_dir: Path | None) -> config.Params:
     Raises:
         UsageError: if it does not.
     """
-    sections: dict[str, Any] = modern_sections(row.config, len(row.data.counts))
+    sections: dict[str, Any] = modern_row(row.config, len(row.data.counts))
     sections["make_lt"]["data_dir"] = data_dir
     try:
         return config.Params.model_validate(sections)

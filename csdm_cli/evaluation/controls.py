@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
@@ -97,13 +97,16 @@ def evaluate_selections(data: ImageSet, selection: Selection, examiner: Examiner
 
 
 def evaluate_full(data: ImageSet, examiner: Examiner) -> dict[ControlName, Evaluation]:
-    """The full long-tailed set under the students' recipe and number of steps: one row per answer to the long tail.
+    """The full long-tailed set under the students' recipe, until it is learnt: one row per answer to the long tail.
+
+    Its number of steps is its own (:meth:`Protocol.on_all`): the students' are too few for as many images.
 
     Cross-entropy and post-hoc logit adjustment read the same trained students.
 
     Raises:
         CsdmError: if a class has no training image.
     """
+    examiner = replace(examiner, protocol=examiner.protocol.on_all(len(data.images)))
     data, test = data.to(examiner.device), examiner.test.to(examiner.device)
     examples = Examples(data.images, data.labels, test.mean, test.std)
     adjusted = tuple((-log_prior(data.counts)).tolist())

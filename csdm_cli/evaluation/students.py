@@ -7,7 +7,7 @@ what they are taught, so that rows differ by the set alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -35,6 +35,8 @@ from csdm_cli.training.many import JointMoment, counted, groups_of, stands_toget
 from csdm_cli.training.recipe import Recipe
 from csdm_cli.training.tuned import identity, in_test, in_training
 
+# Of a control on all real images: more change nothing that shows on the development sets of CIFAR-10-LT.
+FULL_EPOCHS = 90
 SEAL = "sha256"  # of a kept result, in its file
 
 
@@ -48,6 +50,7 @@ class Protocol:
         students: how many.
         seed: of the students; each has its own, derived from it.
         test_points: tests at equal distances during training; the last, after the last step, is the result.
+        full_steps: optimiser steps of a control on all real images; None for :data:`FULL_EPOCHS` of them.
     """
 
     recipe: Recipe
@@ -55,12 +58,22 @@ class Protocol:
     students: int
     seed: int
     test_points: int
+    full_steps: int | None = None
+
+    def on_all(self, images: int) -> Protocol:
+        """The protocol of a control on all ``images``: of as many steps as it needs to be done."""
+        return replace(self, steps=steps_on_all(self.full_steps, self.steps, self.recipe.batch, images))
 
     @property
     def tested_after(self) -> tuple[int, ...]:
         """Steps after which a student is tested; the last is ``steps``."""
         points = {round(self.steps * point / self.test_points) for point in range(1, self.test_points + 1)}
         return tuple(sorted(points - {0})) or (0,)
+
+
+def steps_on_all(asked: int | None, steps: int, batch: int, images: int) -> int:
+    """Optimiser steps of a control on all ``images``: ``asked``, else :data:`FULL_EPOCHS`, at least ``steps``."""
+    return asked or max(steps, FULL_EPOCHS * -(-images // min(batch, images)))
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,7 @@ class Exam:
             numerics: how they compute.
         """
         same = asdict(protocol)
-        del same["students"]
+        del same["students"], same["full_steps"]
         described = {
             "images": tensor_sha256(self.examples.images),
             "targets": tensor_sha256(self.examples.targets),

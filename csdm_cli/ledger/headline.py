@@ -10,7 +10,7 @@ from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.rows_from_runs import Commands
 from csdm_cli.ledger.tables import GROUPS, OURS, TextTable, gap_closed, in_order, is_control, scale_of, stored
 from csdm_cli.safe_text import shown as shown_text
-from csdm_cli.settings.units import modern_sections
+from csdm_cli.settings.units import modern_row
 
 OWN = "csdm"
 BESIDE_IT = (OWN, "dm")
@@ -79,9 +79,7 @@ def _typed(rows: Sequence[Row], commands: Commands) -> str:
     lines: list[str] = []
     before: Sequence[str] = ()
     for row in rows:
-        typed = commands(
-            modern_sections(row.config, len(row.data.counts)), row.data.origin, len(row.sets), row.numerics
-        )
+        typed = commands(modern_row(row.config, len(row.data.counts)), row.data.origin, len(row.sets), row.numerics)
         pairs = enumerate(zip(typed, before, strict=False))
         same = next((number for number, (now, then) in pairs if now != then), 0)
         lines += [f"# {shown_text(row.subject)}", *(f"$ {command}" for command in typed[same:])]

@@ -77,7 +77,7 @@ def scale_differences(row: Row) -> list[str]:
     iterations = row.config["distill"].get("iterations")
     if row.sets[0].run is not None and iterations is not None and iterations < ITERATIONS and _is_optimised(row):
         found.append(f"{iterations:,} iterations, not {ITERATIONS:,}")
-    if (steps := row.config["evaluate"]["steps"]) < STUDENT_STEPS:
+    if (steps := row.student_steps) < STUDENT_STEPS:
         found.append(f"students of {steps:,} steps, not {STUDENT_STEPS:,} (this project's estimate)")
     return found
 

@@ -187,6 +187,12 @@ class Row:
         return self.ipc is None
 
     @property
+    def student_steps(self) -> int:
+        """Optimiser steps of each student; those on all real images have a number of their own since it exists."""
+        own = self.config["evaluate"]
+        return int((self.is_full_data and own.get("full_steps")) or own["steps"])
+
+    @property
     def name(self) -> str:
         """The row's file is called so."""
         words = "".join(letter if letter.isalnum() else " " for letter in self.subject.removesuffix(" labels)"))

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.results import StudentRun
 from csdm_cli.evaluation.scores import Scores, group_of_classes
+from csdm_cli.evaluation.students import steps_on_all
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.measurements import Measurement
 from csdm_cli.ledger.protocol import TODAY
@@ -50,7 +51,7 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
         "make_lt": make_lt_section(first.facts),
         "pretrain": pretrain_section(first.origin.get("teachers"), network),
         "distill": dict(first.origin.get("distill") or selection_section("random", 1, 1)),
-        "evaluate": evaluate_section(first.protocol, network, first.tested_on, first.labels),
+        "evaluate": evaluate_section(_protocol(first), network, first.tested_on, first.labels),
     }
     width = f"-width{first.protocol['network']['width']}" if first.protocol["network"]["name"] == "convnet" else ""
     named = f"{first.facts['dataset']}-lt{first.facts['imbalance']:g}-ipc{first.ipc}{width}"
@@ -92,6 +93,15 @@ def by_row(found: Sequence[Measurement]) -> list[list[Measurement]]:
     return list(rows.values())
 
 
+def _protocol(one: Measurement) -> dict[str, Any]:
+    """The students' protocol, with the steps of those on all real images where it is of these."""
+    told = dict(one.protocol)
+    if one.method is not None or "full_steps" not in told:
+        return told
+    images, batch = sum(one.facts["counts"]), told["recipe"]["batch"]
+    return told | {"full_steps": steps_on_all(told["full_steps"], told["steps"], batch, images)}
+
+
 def scale_text(row: Row) -> str:
     """Width, teachers, iterations and students in words."""
     network, distill, pretrain = row.network, row.config["distill"], row.config["pretrain"]
@@ -102,7 +112,7 @@ def scale_text(row: Row) -> str:
         duration = Duration.told(pretrain)
         parts.append(f"{pretrain['teachers']} teachers of {duration}")
         parts.append(f"{distill['iterations']:,} iterations")
-    parts.append(f"students of {row.config['evaluate']['steps']:,} steps")
+    parts.append(f"students of {row.student_steps:,} steps")
     sets = "" if row.is_full_data else f"{len(row.sets)} sets × "
     return f"{', '.join(parts)}; {sets}{len(row.sets[0].students)} students"
 

@@ -46,6 +46,7 @@ def evaluate_section(
         name: protocol["recipe"][name] for name in ("lr", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
     }
     given = {name: protocol[name] for name in ("students", "steps", "seed", "test_points")}
+    given["full_steps"] = protocol.get("full_steps")
     settings = sections.Evaluate.model_validate(
         recipe | given | {"network": other, "labels": labels, "split": tested_on, "controls": False}
     )

@@ -207,7 +207,8 @@ def protocol_of(settings: sections.Evaluate) -> Protocol:
         cutmix=settings.cutmix,
         schedule="cosine",
     )
-    return Protocol(recipe, settings.steps, settings.students, settings.seed, min(settings.test_points, settings.steps))
+    points = min(settings.test_points, settings.steps)
+    return Protocol(recipe, settings.steps, settings.students, settings.seed, points, settings.full_steps)
 
 
 def judge(case: Case, labels: LabelKind, examiner: Examiner) -> Evaluation:

@@ -291,6 +291,9 @@ class Evaluate(Section):
     )
     students: Few = Field(5, description="students with different seeds")
     steps: Steps = Field(2000, description="optimiser steps per student, the same for every set compared")
+    full_steps: Steps | None = Field(
+        None, description="optimiser steps of the controls on all real images (default: 90 epochs, at least steps)"
+    )
     lr: Rate = Field(1e-3, description="AdamW learning rate, cosine to 0")
     weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
     batch: Positive = Field(128, description="images per step")

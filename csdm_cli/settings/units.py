@@ -28,6 +28,12 @@ def modern_sections(sections: Mapping[Any, Mapping[str, Any]], classes: int) -> 
     return whole | {"distill": modern(whole["distill"], classes)}
 
 
+def modern_row(sections: Mapping[Any, Mapping[str, Any]], classes: int) -> dict[Any, dict[str, Any]]:
+    """:func:`modern_sections` of a row, whose controls on all images once had the students' number of steps."""
+    whole = modern_sections(sections, classes)
+    return whole | {"evaluate": {"full_steps": whole["evaluate"]["steps"]} | whole["evaluate"]}
+
+
 def modern(told: Mapping[str, Any], classes: int) -> dict[str, Any]:
     """The settings of today, without their units, that compute what the ``told`` ones did on so many classes."""
     own = dict(told)

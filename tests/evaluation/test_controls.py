@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,19 @@ def test_rows_of_the_full_set(data: ImageSet):
         for name, shift in zip(names, (0, -prior.log()), strict=False):
             right = ((logits + shift).argmax(1) == data.labels).double().mean()
             assert rows[name].students[1].curve[-1][1] == pytest.approx(float(right))
+
+
+def test_all_images_are_learnt_for_longer_than_a_small_set(data: ImageSet, monkeypatch):
+    monkeypatch.setattr(students, "FULL_EPOCHS", 90)
+    protocol = replace(PROTOCOL, recipe=replace(RECIPE, batch=4))
+    assert protocol.on_all(11).steps == 90 * 3 and protocol.on_all(3).steps == 90 and PROTOCOL.steps == 5
+    assert replace(protocol, steps=1000).on_all(11).steps == 1000
+    assert replace(protocol, full_steps=7).on_all(11) == replace(protocol, full_steps=7, steps=7)
+    short, asked = Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True), replace(PROTOCOL, full_steps=7)
+    monkeypatch.setattr(students, "FULL_EPOCHS", 0)
+    rows = evaluate_full(data, replace(short, protocol=asked))
+    assert {row.students[0].curve[-1][0] for row in rows.values()} == {7}
+    assert {row.students[0].curve[-1][0] for row in evaluate_full(data, short).values()} == {5}
 
 
 def test_cross_entropy_and_logit_adjustment_share_their_students(data: ImageSet, tmp_path: Path, monkeypatch):
