@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from csdm_cli.display.markdown import markdown_table
 from csdm_cli.distillation.layout import activation_bytes
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
@@ -135,11 +136,9 @@ def table(case: Case, rate: float, ranks: int) -> list[str]:
     """The rows of both networks as Markdown."""
     networks = {"ConvNet-6, width 128": ("convnet", 6), "ResNet-18": ("resnet18", None)}
     found = [rows(case, price(name, case.size, depth, case.classes), rate, ranks) for name, depth in networks.values()]
-    lines = ["| what | formula | " + " | ".join(networks) + " |", "|---|---|" + "---:|" * len(networks)]
-    for same in zip(*found, strict=True):
-        what, formula, _ = same[0]
-        lines.append(f"| {what} | {formula} | " + " | ".join(value for _, _, value in same) + " |")
-    return lines
+    cells = [(*same[0][:2], *(value for _, _, value in same)) for same in zip(*found, strict=True)]
+    texts = ("what", "formula")
+    return markdown_table((*texts, *networks), cells, texts).splitlines()
 
 
 def _bytes(value: float) -> str:

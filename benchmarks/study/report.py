@@ -19,6 +19,7 @@ from differences import Difference, difference, mean_difference, pooled_noise
 from forest import Mark, draw
 from run import RESULTS, SCORES, Arm, arms
 
+from csdm_cli.display.markdown import markdown_table
 from csdm_cli.settings.units import modern_sections
 from csdm_cli.storage import atomic
 
@@ -83,10 +84,10 @@ class Study:
 
     def _table(self, factor: str) -> str:
         if factor == BASE:
-            return markdown(BASE_COLUMNS, [_levels(self.base)[1:]])
+            return markdown_table(BASE_COLUMNS, [_levels(self.base)[1:]], ())
         rows = [self._row(arm) for arm in self.compared if arm.factor == factor]
         base = [BASE, *_levels(self.base)[1:3], "", "", "", "", "", _levels(self.base)[-1]]
-        return markdown(COLUMNS, [base, *rows])
+        return markdown_table(COLUMNS, [base, *rows], {"arm", ""})
 
     def _row(self, arm: Arm) -> list[str]:
         own, told = self.found[label(arm)], self.difference(arm)
@@ -181,13 +182,6 @@ def refreshed(text: str, parts: Mapping[str, str]) -> str:
         return f"{match['start']}\n{body}\n{match['end']}" if body else f"{match['start']}\n{match['end']}"
 
     return MARKED.sub(part, text)
-
-
-def markdown(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, figures to the right."""
-    rule = ["---" if column in {"arm", ""} else "---:" for column in columns]
-    lines = ["| " + " | ".join(cells) + " |" for cells in (columns, *rows)]
-    return "\n".join([lines[0], "|" + "|".join(rule) + "|", *lines[1:]])
 
 
 def signed(points: float) -> str:

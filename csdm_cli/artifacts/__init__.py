@@ -1,4 +1,4 @@
-"""What a distillation run leaves behind: one file that explains and checks itself, and its pictures and exports.
+"""The results of a distillation run: one file that explains and checks itself, and its pictures and exports.
 
 Read ``distilled`` (the set in memory), ``file`` (the set on disk), ``validation`` (what must hold of it) and
 ``run_record`` (time and machine, kept beside it); then ``grid`` (its picture), ``judged`` (what students scored on it),

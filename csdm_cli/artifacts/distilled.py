@@ -45,7 +45,7 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How training images come out of stored ones: ``csdm_cli.images.multi_formation.decode(images, factor, size)``.
+    """The way from stored to training images: ``csdm_cli.images.multi_formation.decode(images, factor, size)``.
 
     Attributes:
         factor: cells per side of a stored image.
@@ -67,7 +67,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a set comes from; nothing that differs between two runs of the same thing.
+    """The origin of a set; nothing that differs between two runs of the same thing.
 
     Attributes:
         method: the method's name.
@@ -164,7 +164,7 @@ class Distilled:
         return self.labels.repeat_interleave(self.decoding.per_image)
 
     def targets(self, kind: LabelKind) -> Tensor:
-        """What students are trained to predict: (N * factor², classes) float32, rows summing to 1.
+        """The students' targets: (N * factor², classes) float32, rows summing to 1.
 
         Raises:
             CsdmError: if soft labels are asked for and the set has none.
@@ -177,6 +177,6 @@ class Distilled:
 
 
 def stored_bytes(distilled: Distilled) -> int:
-    """Of images and labels, soft ones included."""
+    """Bytes of images and labels, soft ones included."""
     soft = distilled.soft_labels.probabilities.nbytes if distilled.soft_labels else 0
     return distilled.images.nbytes + distilled.labels.nbytes + soft

@@ -34,7 +34,7 @@ FILE_FORMATS = {ExportFormat.npz: kinds.NPZ, ExportFormat.pt: kinds.PT}
 
 @dataclass(frozen=True)
 class Exported:
-    """Where an export went, and what its user should know (one line each)."""
+    """The place of an export, and what its user should know (one line each)."""
 
     path: Path
     notes: tuple[str, ...]

@@ -33,7 +33,7 @@ INK, FADED, PAPER = (24, 24, 27), (130, 130, 138), (255, 255, 255)
 
 @dataclass(frozen=True)
 class Layout:
-    """Where things are in the picture, in pixels.
+    """The positions of things in the picture, in pixels.
 
     Attributes:
         left, top: corner of the first image.
@@ -65,7 +65,7 @@ class Layout:
 
 
 def grid_path(artifact: Path) -> Path:
-    """Where the picture of an artifact belongs: beside it, ``grid.png``, or ``<stem>.png`` if it was renamed."""
+    """The place of an artifact's picture: beside it, ``grid.png``, or ``<stem>.png`` if it was renamed."""
     return artifact.with_name("grid.png") if artifact.name == FILE_NAME else artifact.with_suffix(".png")
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from csdm_cli import __version__
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.judged import Judged
+from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.safe_text import markdown, shown
@@ -100,10 +101,8 @@ def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) ->
         f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {DATA.as_posix()}",
         "---",
     ]
-    classes = [
-        f"| {markdown(name)} | {real} | {stored} |"
-        for name, real, stored in zip(names, data.counts, distilled.ipc, strict=True)
-    ]
+    counts = zip(map(str, data.counts), map(str, distilled.ipc), strict=True)
+    classes = [(name, real, stored) for name, (real, stored) in zip(names, counts, strict=True)]
     body = [
         f"# {markdown(title)}",
         f"{count} training images of {data.classes} classes, distilled from {sum(data.counts)} real images"
@@ -116,7 +115,7 @@ def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) ->
         "## Accuracy",
         *_accuracy(judged),
         "## Classes",
-        "\n".join(["| class | real images | stored images |", "|---|---:|---:|", *classes]),
+        markdown_table(("class", "real images", "stored images"), classes),
         "## Provenance",
         f"```json\n{_settings(distilled)}\n```",
     ]
@@ -135,8 +134,7 @@ def _accuracy(judged: Judged | None) -> list[str]:
     protocol, metrics = judged.details["protocol"], judged.metrics
     network, recipe = protocol.get("network") or {}, protocol.get("recipe") or {}
     rows = [("this set", metrics), *metrics.get("controls", {}).items()]
-    lines = [f"| trained on | {' | '.join(ROWS.values())} |", "|---" + "|---:" * len(ROWS) + "|"]
-    lines += [f"| {markdown(name)} | {' | '.join(_score(row.get(key)) for key in ROWS)} |" for name, row in rows]
+    cells = [(name, *(_score(row.get(key)) for key in ROWS)) for name, row in rows]
     about = (
         f"In % on the {markdown(metrics.get('split', 'test'))} set, after the last step: mean ± standard deviation over"
         f" {protocol.get('students')} students, {markdown(network.get('name'))} of width {network.get('width')},"
@@ -144,7 +142,7 @@ def _accuracy(judged: Judged | None) -> list[str]:
         f" batch {recipe.get('batch')}, augmentation {markdown(recipe.get('augment'))}, cutmix {recipe.get('cutmix')};"
         f" {markdown(metrics.get('labels', 'hard'))} labels."
     )
-    return ["\n".join(lines), about]
+    return [markdown_table(("trained on", *ROWS.values()), cells), about]
 
 
 def _score(score: dict[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""What ``csdm evaluate`` found of a distilled set, read from the folder it wrote."""
+"""The results of ``csdm evaluate`` on a distilled set, read from the folder it wrote."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Judged:
 
 
 def read_judged(folder: Path) -> Judged | None:
-    """What evaluate wrote to ``folder``; None if it wrote nothing there.
+    """The results that evaluate wrote to ``folder``; None if it wrote nothing there.
 
     Raises:
         CsdmError: if the files are damaged.

@@ -1,4 +1,4 @@
-"""What differs between identical runs (time, machine, commit, cost), kept beside the artifact, not in it."""
+"""The record of a run: what differs between identical ones (time, machine, commit, cost), beside the artifact."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 
@@ -17,7 +18,9 @@ from csdm_cli.storage.keys import Commit, revision
 
 @dataclass(frozen=True)
 class Machine:
-    """What a run's speed depends on, without saying whose machine it was."""
+    """The machine of a run, as far as speed and rounding are concerned; it does not say whose it was."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
 
     processor: str
     threads: int

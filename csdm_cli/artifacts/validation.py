@@ -1,4 +1,4 @@
-"""What must hold of a distilled set before it is written and after it is read."""
+"""The conditions on a distilled set, before it is written and after it is read."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def findings(distilled: Distilled) -> Iterator[Finding]:
 
 
 def first_problem(distilled: Distilled) -> str | None:
-    """What is wrong with a set, in one line; None if it is sound."""
+    """The first fault of a set, in one line; None if it is sound."""
     return next((finding.problem for finding in findings(distilled) if finding.problem), None)
 
 
@@ -87,7 +87,7 @@ def _network(network: Any, distilled: Distilled, rules: type[BaseModel]) -> str 
 
 
 def _refused(section: type[BaseModel], values: Mapping[str, Any]) -> str | None:
-    """What ``section`` says against ``values``, which were written by csdm and need no conversion; None if nothing."""
+    """The objection of ``section`` to ``values``, which csdm wrote and need no conversion; None if there is none."""
     choices = {name for name, field in section.model_fields.items() if _holds_a_choice(field.annotation)}
     try:
         section.model_validate({name: value for name, value in values.items() if name not in choices}, strict=True)

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.artifacts.distilled import stored_bytes
-from csdm_cli.artifacts.run_record import RunRecord, read_sidecar, record_run
+from csdm_cli.artifacts.run_record import RunRecord, record_run
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
 from csdm_cli.evaluation.controls import ControlName, best_full, evaluate_full, evaluate_selections
@@ -35,12 +34,11 @@ from csdm_cli.runs.judge import (
     with_recipe_of,
 )
 from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
-from csdm_cli.runs.provenance import facts_of
+from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, per_class, run_name, scores_of, summary_of, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
-from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.tracking.tracker import Tracker, open_tracker
 
 __all__ = ["Foreign", "run"]
@@ -111,15 +109,22 @@ def run(
         tell_of_set(tracker, case.distilled, case.longtail, settings.split)
         examiner = examiner_for(test, spec, protocol, numerics, runtime)
         found = _examine(case, labels, settings, examiner, runtime, tracker)
-        rows = found.rows(f"{origin.method} ({labels} labels)")
         result = _metrics(found) | {"method": origin.method, "labels": str(labels), "split": str(settings.split)}
-        details = _details(rows, described_protocol(protocol, spec, numerics), case)
-        details["measured"] = _measured(case, labels, settings.split)
+        measured = Measurement.of_case(
+            case,
+            found.own,
+            subject=f"{origin.method} ({labels} labels)",
+            labels=labels,
+            split=settings.split,
+            protocol=described_protocol(protocol, spec, numerics),
+        )
+        rows = found.rows(measured.subject)
+        details = _details(rows, measured, case)
         if found.fairness is not None:
             result["fairness"] = found.fairness.as_dict()
             details["rows"] |= {name: evaluation.as_dict() for name, evaluation in found.fairness.extra.items()}
         _write(folder, result, details, rows, case, tracker)
-        _write_records(folder, case, record_run(time.monotonic() - start, device))
+        _write_records(folder, measured, record_run(time.monotonic() - start, device))
         _log(tracker, found, result.get("share_of_gap_closed"), settings.split)
     shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
     title = f"{shown}: {spec.name}, {protocol.steps} steps"
@@ -170,38 +175,19 @@ def _gap_line(result: dict[str, Any]) -> list[str]:
     return [f"Share of the gap closed between random images and {result['best_full_control']}: {share:.2f}"]
 
 
-def _details(rows: dict[str, Evaluation], protocol: dict[str, Any], case: Case) -> dict[str, Any]:
-    """All that is known of every student."""
+def _details(rows: dict[str, Evaluation], measured: Measurement, case: Case) -> dict[str, Any]:
+    """All that is known of every student, and all that the ledger needs to run them again."""
     return {
-        "protocol": protocol,
+        "protocol": measured.protocol,
         "class_names": case.distilled.dataset.class_names,
         "rows": {name: evaluation.as_dict() for name, evaluation in rows.items()},
+        "measured": measured.told(),
     }
 
 
-def _measured(case: Case, labels: LabelKind, split: EvaluationSplit) -> dict[str, Any]:
-    """Of what set and data the rows speak: all that the ledger needs to run them again."""
-    distilled, origin = case.distilled, case.distilled.provenance
-    return {
-        "data": facts_of(case.longtail.manifest),
-        "tested_on": str(split),
-        "method": origin.method,
-        "labels": str(labels),
-        "seed": origin.seed,
-        "ipc": max(distilled.ipc),
-        "factor": distilled.decoding.factor,
-        "config": origin.config,
-        "source": origin.source,
-        "versions": origin.versions,
-        "storage_bytes": stored_bytes(distilled),
-        "images_sha256": tensor_sha256(distilled.images),
-    }
-
-
-def _write_records(folder: Path, case: Case, judged: RunRecord) -> None:
+def _write_records(folder: Path, measured: Measurement, judged: RunRecord) -> None:
     """Time, machine and commit, which differ between identical runs, apart from the rest."""
-    made = read_sidecar(case.path)
-    records = {"evaluate": asdict(judged), "distill": asdict(made) if made else None}
+    records = {"evaluate": asdict(judged), "distill": asdict(measured.making) if measured.making else None}
     outputs.write_json(folder / RECORDS, records, OUTPUTS[RECORDS])
 
 

@@ -17,7 +17,7 @@ from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.ledger.headline import headline_sheets
 from csdm_cli.ledger.matching import Comparison, compare
-from csdm_cli.ledger.measurements import read_findings
+from csdm_cli.ledger.measurements import read_measurements
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.row import TABLE_NAME, Row
 from csdm_cli.ledger.rows_from_runs import Scale, build_row, by_row
@@ -98,7 +98,7 @@ def add(
     if table is not None and not re.match(TABLE_NAME, table):
         raise UsageError(f"--table: got {table!r}, expected lower case letters, digits, dots and dashes")
     atomic.refuse_unwritable(results, "--results")
-    found = [one for path in places_of_results for one in read_findings(path, controls=controls)]
+    found = [one for path in places_of_results for one in read_measurements(path, controls=controls)]
     rows = [build_row(own, table, scale, typed_commands) for own in by_row(found)]
     if len({row.name for row in rows}) < len(rows):
         raise CsdmError("these runs differ in data or IPC: add them one at a time, or leave --table out")

@@ -8,7 +8,7 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,9 @@ from csdm_cli.data.store import LongTail, open_longtail
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import evaluate_full
+from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import MeanStd
-from csdm_cli.ledger.row import Code, Computing, Machine, Measured, Row
+from csdm_cli.ledger.row import Code, Computing, Measured, Row
 from csdm_cli.ledger.rows_from_runs import students_of
 from csdm_cli.ledger.store import find_row
 from csdm_cli.names import EvaluationSplit
@@ -58,7 +59,7 @@ def run(name: str, runtime: Runtime, *, results: Path, data_dir: Path | None, wo
             sets = [_full_data(row, params, longtail, runtime, device)]
         else:
             sets = [_one_set(row, params, longtail, runtime, folder, found.seed or 0) for found in row.sets]
-    again = replace(row, sets=tuple(sets), machine=Machine(**asdict(machine(device))), code=_code())
+    again = replace(row, sets=tuple(sets), machine=machine(device), code=_code())
     verdict = compare_rows(row, again)
     result = {
         "row": row.name,
@@ -165,7 +166,8 @@ def _one_set(
         params.evaluate, judging, chosen=everything, file=place, data=data, foreign=None, out=place / "evaluate"
     )
     rows = json.loads((place / "evaluate" / "details.json").read_bytes())["rows"]
-    return replace(row.sets[0], seed=seed, students=students_of(next(iter(rows.values())), row.data.counts))
+    found = Evaluation.from_dict(next(iter(rows.values())), row.groups)
+    return replace(row.sets[0], seed=seed, students=students_of(found))
 
 
 def _tuned_teachers(row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path) -> Path | None:
@@ -188,7 +190,7 @@ def _full_data(row: Row, params: config.Params, longtail: LongTail, runtime: Run
     named = {str(name): evaluation for name, evaluation in found.items()}
     if row.method not in named:
         raise CsdmError(f"{row.name}: no control on all images is called {row.method!r}")
-    return replace(row.sets[0], students=students_of(named[row.method].as_dict(), row.data.counts))
+    return replace(row.sets[0], students=students_of(named[row.method]))
 
 
 def _code() -> Code:

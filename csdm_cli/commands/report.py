@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.display.console import emit, note
+from csdm_cli.display.markdown import markdown_table
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import ControlName
@@ -162,11 +163,10 @@ def _table(sheet: Sheet) -> list[RenderableType]:
 
 
 def _markdown(sheet: Sheet) -> str:
-    header = [ROWS, *COLUMNS.values()]
-    lines = [f"### {markdown(sheet.title)}", "", f"| {' | '.join(header)} |", "|---" + "|---:" * len(COLUMNS) + "|"]
-    for name, scores in sheet.rows.items():
-        lines.append(f"| {markdown(name)} | {' | '.join(_cell(scores.get(column)) for column in COLUMNS)} |")
-    return "\n".join([*lines, "", FOOTNOTE + (f" {markdown(sheet.footnote)}." if sheet.footnote else ""), ""])
+    rows = [(name, *(_cell(scores.get(column)) for column in COLUMNS)) for name, scores in sheet.rows.items()]
+    table = markdown_table((ROWS, *COLUMNS.values()), rows)
+    footnote = FOOTNOTE + (f" {markdown(sheet.footnote)}." if sheet.footnote else "")
+    return f"### {markdown(sheet.title)}\n\n{table}\n\n{footnote}\n"
 
 
 def _cell(score: Mapping[str, Any] | None) -> str:

@@ -1,10 +1,11 @@
-"""Who takes part in a comparison: each method with its settings, in groups judged alike, each with its controls."""
+"""The entries of a comparison: each method with its settings, in groups judged alike, each with its controls."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from csdm_cli.data.store import LongTail
 from csdm_cli.errors import UsageError
@@ -16,7 +17,7 @@ from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, choose
-from csdm_cli.runs.judge import protocol_of, renamed
+from csdm_cli.runs.judge import described_protocol, protocol_of, renamed
 from csdm_cli.runs.labels import refuse_own_judges
 from csdm_cli.runs.teachers import network_spec
 from csdm_cli.settings import sections
@@ -28,11 +29,15 @@ CONTROLS = (ControlName.random.value, ControlName.tiled_random.value)
 
 @dataclass(frozen=True)
 class StudentProtocol:
-    """How students are taught and tested: rows that share it can be compared."""
+    """The training and testing of students: rows that share it can be compared."""
 
     protocol: Protocol
     spec: NetworkSpec
     numerics: Numerics = PLAIN
+
+    def described(self) -> dict[str, Any]:
+        """JSON values, as every row shows them."""
+        return described_protocol(self.protocol, self.spec, self.numerics)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from csdm_cli.artifacts.distilled import Distilled, stored_bytes
+from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import find_artifact, load_distilled
-from csdm_cli.artifacts.run_record import read_sidecar
+from csdm_cli.comparison.context import ComparisonContext
 from csdm_cli.comparison.entries import StudentProtocol
 from csdm_cli.comparison.tables import TableRow
-from csdm_cli.comparison.trials import Trial, TrialContext
 from csdm_cli.errors import UsageError
-from csdm_cli.runs.judge import judge, open_case
-from csdm_cli.storage.tensorfile import tensor_sha256
+from csdm_cli.runs.judge import open_case
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Finished:
 
     @property
     def name(self) -> str:
-        """Of its row: the method, and the folder it lies in."""
+        """The name of its row: the method, and the folder it lies in."""
         return f"{self.distilled.provenance.method}, {self.file.parent.name or self.file.stem}"
 
 
@@ -47,37 +45,13 @@ def read_finished(files: Sequence[Path], ipc: Sequence[int]) -> list[Finished]:
     return found
 
 
-def finished_row(one: Finished, arena: TrialContext, ground: StudentProtocol) -> TableRow:
+def finished_row(one: Finished, context: ComparisonContext, ground: StudentProtocol) -> TableRow:
     """Judge a set by the students of ``ground``.
 
     Raises:
         CsdmError: if it was distilled from other data than the comparison's.
     """
-    case = open_case(one.file, arena.longtail.folder)
-    origin, labels = one.distilled.provenance, one.distilled.default_labels
-    evaluation = judge(case, labels, arena.examiner(ground))
-    trial = Trial(
-        seed=origin.seed,
-        file=one.file,
-        run=str(origin.config.get("run", "")),
-        labels=labels,
-        factor=one.distilled.decoding.factor,
-        storage=stored_bytes(one.distilled),
-        images=tensor_sha256(one.distilled.images),
-        config=origin.config,
-        source=origin.source,
-        record=read_sidecar(one.file),
-        evaluation=evaluation,
-    )
-    return TableRow(
-        name=one.name,
-        method=origin.method,
-        control=False,
-        ground=ground,
-        evaluations=(evaluation,),
-        trials=(trial,),
-        labels=str(labels),
-        factor=trial.factor,
-        storage=trial.storage,
-        augment=(origin.config.get("distill") or {}).get("augment"),
-    )
+    case = open_case(one.file, context.longtail.folder)
+    found = context.judged(one.name, one.file, case.distilled, one.distilled.default_labels, ground)
+    augment = (found.config.get("distill") or {}).get("augment")
+    return TableRow(one.name, False, ground, (found,), augment)

@@ -61,9 +61,9 @@ def refuse_to_tune_on_test(settings: sections.Compare, params: sections.Params) 
         raise UsageError("--tune chooses settings, for which test images are not: add --split dev")
 
 
-def chosen(standing: Table, methods: Sequence[str], points: Sequence[Point]) -> dict[str, Any]:
+def chosen(item: Table, methods: Sequence[str], points: Sequence[Point]) -> dict[str, Any]:
     """Every method's trials with their accuracies in percent, the best first named, as JSON values."""
-    scores = {row.name: row.accuracy.students for row in standing.rows}
+    scores = {row.name: row.accuracy.students for row in item.rows}
     found: dict[str, Any] = {}
     for method in methods:
         trials = [_trial(point, scores.get(point.named(method))) for point in points]

@@ -1,4 +1,4 @@
-"""Where images come from, and the long-tailed set they become.
+"""The sources of images, and the long-tailed set they become.
 
 Read ``longtail`` (how many images a class keeps), ``split_off`` (a test set for a source without one), ``build``
 (from a source to a folder), ``store`` (that folder), ``holdout`` (the test set's only door, kept apart on purpose);

@@ -1,4 +1,4 @@
-"""How many images each class keeps, and which.
+"""The numbers of images that classes keep, and the choice of them.
 
 The exponential profile is the field's ``n_c = int(n_max * β^(-c/(C-1)))`` (Cui et al. 2019, "Class-balanced
 loss", as Cao et al. 2019 apply it to CIFAR): truncation toward zero, head first.

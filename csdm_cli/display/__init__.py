@@ -1,3 +1,3 @@
-"""What a person sees: ``console`` (notes and progress), ``tables``, ``streams`` (where it goes), ``pictures`` (PNG),
-``class_chart`` (bars of class sizes) and ``report_page`` (one HTML file).
+"""All that a person sees: ``console`` (notes, progress), ``tables`` (on a terminal), ``markdown`` (tables on a page),
+``streams`` (where it goes), ``pictures`` (PNG), ``class_chart`` (bars of class sizes), ``report_page`` (one HTML file).
 """

@@ -1,4 +1,4 @@
-"""What a person sees: results on stdout, everything else on stderr."""
+"""Output for a person: results on stdout, everything else on stderr."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ class Progress:
         return "  ".join(parts)
 
     def summary(self) -> str:
-        """What was done and how fast, over all steps of this process."""
+        """The number of steps of this process, and their rate."""
         done, seconds = self.step - self._start, self.elapsed
         rate = f", {_speed(done / seconds)}" if done and seconds > 0 else ""
         return f"{self.description}: {self.step}/{self.total} in {timedelta(seconds=round(seconds))}{rate}"

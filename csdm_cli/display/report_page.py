@@ -60,7 +60,7 @@ class Chart:
 
     @property
     def top(self) -> float:
-        """Where the axis ends, in %."""
+        """The end of the axis, in %."""
         most = max((bar.mean + (bar.half or 0.0) for bar in self.bars), default=100.0)
         return next((top for top in TOPS if top >= most), 100)
 

@@ -1,4 +1,4 @@
-"""What every result stands beside: random real images, the set's own initialisation, and the full training set."""
+"""The controls beside every result: random real images, the set's own initialisation, the full training set."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FULL = (ControlName.full_cross_entropy, ControlName.full_logit_adjustment, Contr
 
 @dataclass(frozen=True)
 class Selection:
-    """What a set takes from the training set, and which draw of it.
+    """The numbers that a set takes from the training set, and which draw of it.
 
     Attributes:
         ipc: stored images per class.

@@ -31,7 +31,7 @@ from csdm_cli.evaluation.scores import MeanStd, summarise
 
 
 class Form(StrEnum):
-    """Which accuracy is compared, and with which training on the real data."""
+    """The accuracy that is compared, and the training on the real data that it is compared with."""
 
     standard = "standard"
     balanced = "balanced"
@@ -40,7 +40,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True)
 class Accuracies:
-    """What one student of each row scored, as fractions.
+    """The accuracies of one student of each row, as fractions.
 
     Attributes:
         real: taught the whole training set with hard labels.

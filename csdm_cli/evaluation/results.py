@@ -1,7 +1,8 @@
-"""What students scored: one run per student, and the summary of several."""
+"""The students' results: one run per student, and the summary of several."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,12 +51,12 @@ class Evaluation:
 
     @property
     def scores(self) -> tuple[Scores, ...]:
-        """Of each student, after the last step."""
+        """Scores of each student, after the last step."""
         return tuple(Scores.of(run.confusion, self.groups) for run in self.students)
 
     @property
     def confusion(self) -> tuple[tuple[int, ...], ...]:
-        """Summed over the students."""
+        """Confusion matrix (C, C) summed over the students."""
         rows = zip(*(run.confusion for run in self.students), strict=True)
         return tuple(tuple(sum(column) for column in zip(*row, strict=True)) for row in rows)
 
@@ -92,3 +93,8 @@ class Evaluation:
             "groups": asdict(self.groups),
             "students": [asdict(run) for run in self.students],
         }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any], groups: ClassGroups) -> Evaluation:
+        """The inverse of :meth:`as_dict`, also after JSON; ``groups`` are those of the training set's classes."""
+        return cls(str(value["key"]), tuple(StudentRun.from_dict(run) for run in value["students"]), groups)

@@ -1,4 +1,4 @@
-"""What is reported of classifiers: accuracy overall, per class, of head, medium and tail, with mean and spread."""
+"""Scores of classifiers: accuracy overall, per class, of head, medium and tail, with mean and spread."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Scores:
 
     @classmethod
     def of(cls, confusion: Confusion, groups: ClassGroups) -> Scores:
-        """From a confusion matrix (C, C) with at least one image."""
+        """Scores from a confusion matrix (C, C) with at least one image."""
         totals = [sum(row) for row in confusion]
         right = [row[label] for label, row in enumerate(confusion)]
         per_class = tuple(hits / total if total else None for hits, total in zip(right, totals, strict=True))
@@ -85,7 +85,7 @@ class MeanStd:
     count: int
 
     def __str__(self) -> str:
-        """In percent, as tables print it."""
+        """Mean ± deviation in percent, as tables print it."""
         spread = "" if self.std is None else f" ± {100 * self.std:.1f}"
         return f"{100 * self.mean:.1f}{spread}"
 
@@ -114,7 +114,7 @@ class OverSets:
 
 
 def summarise_sets(values: Sequence[Sequence[float]]) -> OverSets:
-    """From one list of students' scores per set; none may be empty."""
+    """Mean and spread from one list of students' scores per set; none may be empty."""
     students = summarise(value for part in values for value in part)
     sets = summarise(statistics.fmean(part) for part in values)
     assert students is not None and sets is not None
@@ -136,14 +136,14 @@ CONFIDENCE = 0.95
 
 
 def half_width(found: MeanStd | None) -> float | None:
-    """Of the interval around the mean of values that are independent and about normal; None of fewer than two."""
+    """Half-width of the t-interval of a mean of independent, about normal values; None for fewer than two."""
     if found is None or found.std is None:
         return None
     return t_quantile(found.count - 1) * found.std / math.sqrt(found.count)
 
 
 def difference_half_width(first: MeanStd | None, second: MeanStd | None) -> float | None:
-    """Of the interval around the difference of two independent means; None if one has fewer than two values.
+    """Half-width of the interval of the difference of two independent means; None if one has fewer than two values.
 
     Welch's t-interval: the variances need not be equal; its degrees of freedom are Satterthwaite's.
     """

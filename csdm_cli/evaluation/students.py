@@ -42,7 +42,7 @@ SEAL = "sha256"  # of a kept result, in its file
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is the same for every set of a table.
+    """The training and testing of students, the same for every set of a table.
 
     Attributes:
         recipe: how students are trained.
@@ -78,7 +78,7 @@ def steps_on_all(asked: int | None, steps: int, batch: int, images: int) -> int:
 
 @dataclass(frozen=True)
 class Exam:
-    """What students learn from, and what they are tested on.
+    """The images that students learn from, and those that they are tested on.
 
     Attributes:
         examples: the training images of a set.
@@ -123,7 +123,7 @@ class Exam:
 
 @dataclass(frozen=True)
 class Examiner:
-    """How sets are judged: the same for every set of a table, so that its rows differ by the set alone.
+    """The judge of sets: the same for every set of a table, so that its rows differ by the set alone.
 
     Attributes:
         test: images to be tested on; their mean and std normalise the training images too.

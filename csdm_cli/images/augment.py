@@ -72,7 +72,7 @@ class _Warp:
     moves: Tensor | None
 
     def points(self) -> Tensor:
-        """Where each output pixel reads the input: (g, size, size, 2)."""
+        """The points at which output pixels read the input: (g, size, size, 2)."""
         return (self.across[:, :, None] + self.down[..., None]).permute(0, 2, 3, 1)
 
     def sampled(self, images: Tensor) -> Tensor:
@@ -142,7 +142,7 @@ class Augmentation:
 
     @classmethod
     def of(cls, theta: Theta, images: Tensor, *, dense: bool = False) -> Augmentation:
-        """For images like ``images`` (…, H, H): of that size and type, on that device."""
+        """The map for images like ``images`` (…, H, H): of that size and type, on that device."""
         size, device = images.shape[-1], images.device
         matrices = affine_matrices(theta, size, images.dtype)
         if theta.values.device.type == "cpu":
@@ -182,7 +182,7 @@ def _members(theta: Theta, matrices: Tensor) -> dict[Carried, list[int]]:
 def _kind(
     theta: Theta, matrices: Tensor, rows: Tensor | None, carried: Carried, size: int, device: torch.device
 ) -> _Kind:
-    """What the ``rows`` carry, all if None, as tensors on the device."""
+    """The values of the ``rows``, all if None, as tensors on the device."""
     if rows is not None:
         theta, matrices = theta.rows(rows), matrices[rows]
     coloured, warped, cut = carried
@@ -232,12 +232,12 @@ def affine_matrices(theta: Theta, size: int, dtype: torch.dtype = torch.float32)
 
 
 def _moves(matrices: Tensor) -> Tensor:
-    """Which of the maps (g, 2, 3) are not the identity: (g,)."""
+    """The mask (g,) of the maps (g, 2, 3) that are not the identity."""
     return (matrices != torch.eye(2, 3, dtype=matrices.dtype, device=matrices.device)).flatten(1).any(1)
 
 
 def _warp(matrices: Tensor, size: int, device: torch.device) -> _Warp:
-    """By broadcasting in place of ``affine_grid``, whose matrix product loses digits under TF32 or autocast."""
+    """The warp, by broadcasting: the matrix product of ``affine_grid`` loses digits under TF32 or autocast."""
     centred, moves = _centred(size, matrices), _moves(matrices)
     all_move = matrices.device.type == "cpu" and bool(moves.all())
     parts = (matrices[..., :1] * centred + matrices[..., 2:], matrices[..., 1:2] * centred)
@@ -257,7 +257,7 @@ def warp_matrices(theta: Theta, size: int, dtype: torch.dtype = torch.float32) -
 
 
 def _bilinear_weights(points: Tensor) -> Tensor:
-    """What each input pixel weighs at the points, in pixels from the centre: (g, H, H, 2) -> (g, H², H²).
+    """Weights of the input pixels at points in pixels from the centre: (g, H, H, 2) -> (g, H², H²).
 
     Bilinear interpolation weighs the input pixel at distance (dx, dy) by max(0, 1−|dx|)·max(0, 1−|dy|).
     """

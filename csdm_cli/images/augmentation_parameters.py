@@ -154,7 +154,7 @@ def _choices(strategy: Sequence[str], mode: str) -> tuple[str, ...]:
 
 
 def _active(choice: Tensor, operation: str, strategy: Sequence[str], choices: Sequence[str]) -> Tensor:
-    """Where ``operation`` occurs, of the shape of ``choice``."""
+    """The mask, in the shape of ``choice``, of where ``operation`` occurs."""
     if operation in choices:
         return choice == choices.index(operation)
     return torch.full_like(choice, operation in strategy, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""What synthetic images are before the first step."""
+"""The synthetic images before the first step."""
 
 from __future__ import annotations
 

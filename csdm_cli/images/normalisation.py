@@ -1,4 +1,4 @@
-"""From uint8 or unit-range pixels to what a network expects."""
+"""The map from uint8 or unit-range pixels to what a network expects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In what a row departs from the method's own paper, as far as csdm knows it: its preset, and what no option sets.
+"""Departures of a row from the method's own paper, as far as csdm knows it: its preset, and what no option sets.
 
 What makes a row smaller than the CSDM paper's, whose tables hold all values, is in ``matching.py``.
 """

@@ -1,4 +1,4 @@
-"""Which of our rows measures what a paper's value claims, and whether it was measured under the same settings.
+"""The pairing of papers' values with our rows, and whether both were measured under the same settings.
 
 "The same" reaches only as far as a paper prints its settings. For the CSDM paper these are the network, 10,000
 iterations and the class sizes; its kernel scale, α schedule, frequencies, teachers, label type and whether the best or
@@ -25,7 +25,7 @@ ARCHITECTURES = {"alexnet": "AlexNet", "vgg11": "VGG-11", "resnet18": "ResNet-18
 
 
 class MatchStatus(StrEnum):
-    """What became of a paper's value here."""
+    """The fate of a paper's value here."""
 
     measured = "measured"
     not_run = "not run yet"
@@ -70,7 +70,7 @@ def matches(paper: PaperValue, row: Row) -> bool:
 
 
 def scale_differences(row: Row) -> list[str]:
-    """What makes a row less than full scale."""
+    """The settings that make a row less than full scale."""
     found = []
     if row.network["name"] == "convnet" and row.network["width"] < WIDTH:
         found.append(f"width {row.network['width']}, not {WIDTH}")

@@ -1,75 +1,30 @@
-"""What evaluate and compare wrote, as findings: one per set and row."""
+"""Measurements from the files that evaluate and compare wrote: one per set and row."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from csdm_cli.artifacts.run_record import Machine, RunRecord
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import FULL, ControlName
-from csdm_cli.ledger.row import Code, Machine, RunCost
+from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
 from csdm_cli.ledger.sections import selection_section
+from csdm_cli.runs.measurement import TOLD, Measurement
 from csdm_cli.storage.bounded import parsed_json
+from csdm_cli.storage.keys import Commit
+
+_MACHINE = TypeAdapter(Machine)
+_RECORD: TypeAdapter[RunRecord | None] = TypeAdapter(RunRecord | None)
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One set of one row, as evaluate or compare tell of it.
-
-    Attributes:
-        subject: the row's name there.
-        method: None of all real images.
-        labels: that students were trained on.
-        ipc, factor: of the set.
-        facts: of the long-tailed set's manifest.
-        tested_on: ``test`` or ``dev``.
-        protocol: of the students, with their network.
-        origin: the set's provenance: settings of distill, description of the teachers, key of the run.
-        seed: of the set.
-        evaluation: of :class:`~csdm_cli.evaluation.results.Evaluation`, as JSON values.
-        storage_bytes, images_sha256: of the stored set.
-        making, judging: costs.
-        code, machine: what computed it, and where.
-    """
-
-    subject: str
-    method: str | None
-    labels: str
-    ipc: int
-    factor: int
-    facts: Mapping[str, Any]
-    tested_on: str
-    protocol: Mapping[str, Any]
-    origin: Mapping[str, Any]
-    seed: int | None
-    evaluation: Mapping[str, Any]
-    storage_bytes: int | None
-    images_sha256: str | None
-    making: RunCost
-    judging: RunCost
-    code: Code
-    machine: Machine
-
-    @property
-    def same(self) -> dict[str, Any]:
-        """What all sets of a row have in common."""
-        distill = {name: value for name, value in (self.origin.get("distill") or {}).items() if name != "seed"}
-        return {
-            "method": self.method,
-            "labels": self.labels,
-            "data": self.facts["fingerprints"],
-            "tested on": self.tested_on,
-            "protocol": self.protocol,
-            "settings": distill,
-            "numerics": self.origin.get("numerics"),
-            "teachers": self.origin.get("teachers"),
-        }
-
-
-def read_findings(path: Path, *, controls: bool) -> list[Measurement]:
-    """What a folder of evaluate tells, or a ``compare.json`` (or its folder).
+def read_measurements(path: Path, *, controls: bool) -> list[Measurement]:
+    """All measurements in a folder of evaluate, or in a ``compare.json`` (or its folder).
 
     Args:
         path: the folder or file.
@@ -91,95 +46,70 @@ def read_findings(path: Path, *, controls: bool) -> list[Measurement]:
 def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Measurement]:
     told, rows = value["measured"], value["rows"]
     records = parsed_json((folder / "evaluate.run.json").read_bytes())
-    judged, made = records["evaluate"], records["distill"]
-    own = next(iter(rows))
-    found = _finding(
-        told | {"protocol": value["protocol"]},
+    own, groups = next(iter(rows)), _groups(told)
+    judged = TypeAdapter(RunRecord).validate_python(records["evaluate"])
+    found = Measurement(
+        **{name: told[name] for name in TOLD},
+        protocol=value["protocol"],
         subject=own,
-        evaluation=rows[own],
-        making=_cost(made),
-        judging=_cost(judged),
-        code=_code(judged["code"], told["source"], told["versions"]),
-        machine=Machine(**judged["machine"]),
+        evaluation=Evaluation.from_dict(rows[own], groups),
+        making=_RECORD.validate_python(records["distill"]),
+        judging=judged,
+        code=judged.code,
+        machine=judged.machine,
     )
-    names = [str(name) for name in ControlName if controls and str(name) in rows and str(name) != own]
-    return [found, *(_control(found, name, rows[name]) for name in names)]
+    names = [name for name in ControlName if controls and name in rows and name != own]
+    return [found, *(_control(found, name, Evaluation.from_dict(rows[name], groups)) for name in names)]
 
 
-def _finding(told: Mapping[str, Any], **own: Any) -> Measurement:
-    """What evaluate and compare call by the same names, in ``told``, and what they tell each in their way."""
-    return Measurement(
-        method=told["method"],
-        labels=told["labels"],
-        ipc=told["ipc"],
-        factor=told["factor"],
-        facts=told["data"],
-        tested_on=told["tested_on"],
-        protocol=told["protocol"],
-        origin=told["config"],
-        seed=told["seed"],
-        storage_bytes=told["storage_bytes"],
-        images_sha256=told["images_sha256"],
-        **own,
-    )
-
-
-def _control(beside: Measurement, name: str, evaluation: Mapping[str, Any]) -> Measurement:
+def _control(beside: Measurement, name: ControlName, evaluation: Evaluation) -> Measurement:
     """A control in the table of another set: its selection has that set's seed."""
+    teachers = {"teachers": beside.config.get("teachers")}  # whose architecture is the students'
     plain = replace(
         beside,
-        subject=name,
+        subject=str(name),
         labels="hard",
+        config=teachers,
         evaluation=evaluation,
         storage_bytes=None,
         images_sha256=None,
-        making=RunCost(),
-        judging=RunCost(),
+        making=None,
+        judging=None,
     )
-    if name in list(FULL):
-        return replace(plain, method=None, seed=None, factor=1, origin=_without_set(beside.origin))
+    if name in FULL:
+        return replace(plain, method=None, seed=None, factor=1)
     factor = beside.factor if name == ControlName.tiled_random else 1
     distill = selection_section(name, beside.ipc, factor)
-    return replace(plain, method=name, factor=factor, origin=_without_set(beside.origin) | {"distill": distill})
-
-
-def _without_set(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """Only the teachers of a provenance, whose architecture is the students'."""
-    return {"teachers": origin.get("teachers")}
+    return replace(plain, method=str(name), factor=factor, config=teachers | {"distill": distill})
 
 
 def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Measurement]:
-    now = {name: value.get(name) for name in ("commit", "dirty", "source")}
-    machine = Machine(**value["machine"])
-    found = []
+    now = Commit(value["commit"], bool(value.get("dirty"))) if value.get("commit") else None
+    everywhere = {"source": value.get("source"), "versions": value["versions"]}
+    machine, found = _MACHINE.validate_python(value["machine"]), []
     for table in value["tables"].values():
+        groups = _groups(table)
         for row in table["rows"]:
             if row["control"] and not controls:
                 continue
-            subject = row["name"] if row["control"] else f"{row['name']} ({row['labels']} labels)"
-            sets = row["sets"] or [{"seed": None, "config": {}, "images_sha256": None, "record": None, **now}]
+            sets = row["sets"] or [{"seed": None, "config": {}, "images_sha256": None, "record": None}]
             distinct: dict[str | None, dict[str, Any]] = {}  # a method that draws nothing gives one set for all seeds
             for one in sets:
                 distinct.setdefault(one["images_sha256"], one)
             for one, evaluation in zip(distinct.values(), row["evaluations"], strict=True):
-                record = one["record"]
-                own = _finding(
-                    table | one | row,
-                    subject=subject,
-                    evaluation=evaluation,
-                    making=_cost(record),
-                    judging=RunCost(),
-                    code=_code((record or {}).get("code") or now, one.get("source") or "", value["versions"]),
+                told, making = everywhere | table | row | one, _RECORD.validate_python(one["record"])
+                own = Measurement(
+                    **{name: told[name] for name in TOLD} | {"source": told["source"] or ""},
+                    protocol=told["protocol"],
+                    subject=row["name"] if row["control"] else f"{row['name']} ({row['labels']} labels)",
+                    evaluation=Evaluation.from_dict(evaluation, groups),
+                    making=making,
+                    code=(making.code if making else None) or now,
                     machine=machine,
                 )
                 found.append(own)
     return found
 
 
-def _cost(record: Mapping[str, Any] | None) -> RunCost:
-    return RunCost(record["wall_seconds"], record["peak_memory_bytes"]) if record else RunCost()
-
-
-def _code(code: Mapping[str, Any] | None, source: str, versions: Mapping[str, str]) -> Code:
-    known = code or {"commit": None, "dirty": None}
-    return Code(known["commit"], known["dirty"], source, dict(versions))
+def _groups(told: Mapping[str, Any]) -> ClassGroups:
+    return group_of_classes(told["data"]["counts"])

@@ -1,4 +1,4 @@
-"""What papers print: the packaged table of claimed values, in csdm's own names where there are any."""
+"""The papers' values: the packaged table of claims, in csdm's own names where there are any."""
 
 from __future__ import annotations
 

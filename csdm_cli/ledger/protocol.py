@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Protocol(StrEnum):
-    """In the order of time."""
+    """The protocols that rows were measured under, in the order of time."""
 
     first = "2026-11"
     second = "2026-12"

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
+from csdm_cli.artifacts.run_record import Machine
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import ClassGroups, MeanStd, OverSets, group_of_classes, summarise_sets
 from csdm_cli.ledger.protocol import Protocol
@@ -41,7 +42,7 @@ class Student:
 
 @dataclass(frozen=True, config=STRICT)
 class RunCost:
-    """Of making a set, or of teaching and testing its students.
+    """Cost of making a set, or of teaching and testing its students.
 
     Attributes:
         wall_seconds: from start to end; None if it was not measured.
@@ -99,7 +100,7 @@ class Data:
 
 @dataclass(frozen=True, config=STRICT)
 class Code:
-    """What computed the row.
+    """The code that computed the row.
 
     Attributes:
         commit: of the checkout; None if csdm was not run from one.
@@ -112,17 +113,6 @@ class Code:
     dirty: bool | None
     source: str
     versions: dict[str, str]
-
-
-@dataclass(frozen=True, config=STRICT)
-class Machine:
-    """Where, as far as speed and rounding are concerned."""
-
-    processor: str
-    threads: int
-    gpu: str | None
-    system: str
-    python: str
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -194,7 +184,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The row's file is called so."""
+        """The name of the row's file."""
         words = "".join(letter if letter.isalnum() else " " for letter in self.subject.removesuffix(" labels)"))
         return "-".join([self.table, *words.lower().split()])
 
@@ -210,7 +200,7 @@ class Row:
 
     @property
     def best_on_test(self) -> OverSets:
-        """For curiosity."""
+        """The highest accuracy over a student's tests, for curiosity: never a result."""
         return self._over_sets(lambda student: student.best_on_test)
 
     def of_group(self, group: Literal["head", "medium", "tail"]) -> OverSets | None:
@@ -241,7 +231,7 @@ class Row:
 
     @property
     def students(self) -> tuple[Student, ...]:
-        """Of all sets."""
+        """The students of all sets."""
         return tuple(student for found in self.sets for student in found.students)
 
     def as_dict(self) -> dict[str, Any]:

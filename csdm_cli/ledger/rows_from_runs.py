@@ -8,17 +8,17 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
+from csdm_cli.artifacts.run_record import RunRecord
 from csdm_cli.errors import CsdmError
-from csdm_cli.evaluation.results import StudentRun
-from csdm_cli.evaluation.scores import Scores, group_of_classes
+from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.students import steps_on_all
 from csdm_cli.ledger.matching import scale_differences
-from csdm_cli.ledger.measurements import Measurement
 from csdm_cli.ledger.protocol import TODAY
-from csdm_cli.ledger.row import Computing, Data, Measured, Row, SectionName, Student
+from csdm_cli.ledger.row import Code, Computing, Data, Measured, Row, RunCost, SectionName, Student
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.names import LabelKind
 from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.measurement import Measurement
 from csdm_cli.settings.units import modern_sections
 from csdm_cli.training.recipe import Duration
 
@@ -41,20 +41,23 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
             of full ``scale``.
     """
     first = found[0]
+    if first.machine is None:
+        raise CsdmError(f"{first.subject}: nothing tells which machine measured it")
+    common = _in_common(first)
     for other in found[1:]:
-        if different := [name for name, value in first.same.items() if other.same[name] != value]:
+        if different := [name for name, value in _in_common(other).items() if common[name] != value]:
             raise CsdmError(f"the sets of seeds {first.seed} and {other.seed} differ in {', '.join(different)}")
-    if first.method is not None and not first.origin.get("distill"):
+    if first.method is not None and not first.config.get("distill"):
         raise CsdmError(f"{first.subject}: a set of another tool cannot be run again, so it cannot be a row")
-    network = (first.origin.get("teachers") or {}).get("spec") or first.protocol["network"]
+    network = (first.config.get("teachers") or {}).get("spec") or first.protocol["network"]
     sections: dict[SectionName, dict[str, Any]] = {
-        "make_lt": make_lt_section(first.facts),
-        "pretrain": pretrain_section(first.origin.get("teachers"), network),
-        "distill": dict(first.origin.get("distill") or selection_section("random", 1, 1)),
+        "make_lt": make_lt_section(first.data),
+        "pretrain": pretrain_section(first.config.get("teachers"), network),
+        "distill": dict(first.config.get("distill") or selection_section("random", 1, 1)),
         "evaluate": evaluate_section(_protocol(first), network, first.tested_on, first.labels),
     }
     width = f"-width{first.protocol['network']['width']}" if first.protocol["network"]["name"] == "convnet" else ""
-    named = f"{first.facts['dataset']}-lt{first.facts['imbalance']:g}-ipc{first.ipc}{width}"
+    named = f"{first.data['dataset']}-lt{first.data['imbalance']:g}-ipc{first.ipc}{width}"
     numerics = _numerics(first)
     row = Row(
         table=table or named,
@@ -66,12 +69,15 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
         scale="reduced",
         scale_text="unknown",
         commands=commands(
-            modern_sections(sections, len(first.facts["counts"])), str(first.facts["origin"]), len(found), numerics
+            modern_sections(sections, len(first.data["counts"])),
+            str(first.data["origin"]),
+            len(found),
+            numerics,
         ),
         config=sections,
         network=dict(first.protocol["network"]),
         data=_data(first),
-        code=first.code,
+        code=_code(first),
         machine=first.machine,
         sets=tuple(_measured(one) for one in sorted(found, key=lambda one: one.seed or 0)),
         numerics=numerics,
@@ -87,7 +93,7 @@ def by_row(found: Sequence[Measurement]) -> list[list[Measurement]]:
     """
     rows: dict[tuple[Any, ...], list[Measurement]] = {}
     for one in found:
-        own = rows.setdefault((one.subject, one.ipc, one.facts["fingerprints"]["train"], one.tested_on), [])
+        own = rows.setdefault((one.subject, one.ipc, one.data["fingerprints"]["train"], one.tested_on), [])
         if all(one.seed != other.seed for other in own):
             own.append(one)
     return list(rows.values())
@@ -98,7 +104,7 @@ def _protocol(one: Measurement) -> dict[str, Any]:
     told = dict(one.protocol)
     if one.method is not None or "full_steps" not in told:
         return told
-    images, batch = sum(one.facts["counts"]), told["recipe"]["batch"]
+    images, batch = sum(one.data["counts"]), told["recipe"]["batch"]
     return told | {"full_steps": steps_on_all(told["full_steps"], told["steps"], batch, images)}
 
 
@@ -125,15 +131,15 @@ def _scaled(row: Row, scale: Scale | None) -> Row:
 
 
 def _numerics(found: Measurement) -> dict[Computing, Numerics]:
-    """What teachers, distillation and students tell of theirs, unless they are plain."""
-    told: dict[Computing, Any] = {"distill": found.origin.get("numerics"), "evaluate": found.protocol.get("numerics")}
-    told["pretrain"] = (found.origin.get("teachers") or {}).get("numerics")
+    """Numerics of teachers, distillation and students, unless they are plain."""
+    told: dict[Computing, Any] = {"distill": found.config.get("numerics"), "evaluate": found.protocol.get("numerics")}
+    told["pretrain"] = (found.config.get("teachers") or {}).get("numerics")
     read = {part: TypeAdapter(Numerics).validate_python(value) for part, value in told.items() if value}
     return {part: own for part, own in read.items() if own != PLAIN}
 
 
 def _data(found: Measurement) -> Data:
-    facts = found.facts
+    facts = found.data
     return Data(
         dataset=facts["dataset"],
         imbalance=facts["imbalance"],
@@ -146,24 +152,43 @@ def _data(found: Measurement) -> Data:
     )
 
 
-def students_of(evaluation: Mapping[str, Any], counts: Sequence[int]) -> tuple[Student, ...]:
-    """The students of an :class:`~csdm_cli.evaluation.results.Evaluation`, given as JSON values."""
-    groups, students = group_of_classes(counts), []
-    for value in evaluation["students"]:
-        run = StudentRun.from_dict(value)
-        scores = Scores.of(run.confusion, groups)
-        students.append(Student(scores.accuracy, run.best_on_test, scores.per_class))
-    return tuple(students)
+def students_of(evaluation: Evaluation) -> tuple[Student, ...]:
+    """The students of an evaluation, as a row holds them."""
+    runs = zip(evaluation.students, evaluation.scores, strict=True)
+    return tuple(Student(scores.accuracy, run.best_on_test, scores.per_class) for run, scores in runs)
 
 
 def _measured(found: Measurement) -> Measured:
-    run_key = found.origin.get("run") if found.method else None
     return Measured(
         seed=found.seed,
-        students=students_of(found.evaluation, found.facts["counts"]),
+        students=students_of(found.evaluation),
         storage_bytes=found.storage_bytes,
         images_sha256=found.images_sha256,
-        run=run_key,
-        making=found.making,
-        judging=found.judging,
+        run=found.config.get("run") if found.method else None,
+        making=_cost(found.making),
+        judging=_cost(found.judging),
     )
+
+
+def _cost(record: RunRecord | None) -> RunCost:
+    return RunCost(record.wall_seconds, record.peak_memory_bytes) if record else RunCost()
+
+
+def _code(found: Measurement) -> Code:
+    commit, dirty = (found.code.commit, found.code.dirty) if found.code else (None, None)
+    return Code(commit, dirty, found.source, dict(found.versions))
+
+
+def _in_common(found: Measurement) -> dict[str, Any]:
+    """The facts that all sets of a row share, by a name for each."""
+    distill = {name: value for name, value in (found.config.get("distill") or {}).items() if name != "seed"}
+    return {
+        "method": found.method,
+        "labels": found.labels,
+        "data": found.data["fingerprints"],
+        "tested on": found.tested_on,
+        "protocol": found.protocol,
+        "settings": distill,
+        "numerics": found.config.get("numerics"),
+        "teachers": found.config.get("teachers"),
+    }

@@ -1,4 +1,4 @@
-"""From what a run tells of itself to the settings that repeat it, by section of params.yaml."""
+"""The settings that repeat a run, by section of params.yaml, from what it tells of itself."""
 
 from __future__ import annotations
 

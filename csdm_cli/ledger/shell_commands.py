@@ -24,7 +24,7 @@ def typed_commands(
     sets: int,
     numerics: Mapping[Computing, Numerics] = MappingProxyType({}),
 ) -> tuple[str, ...]:
-    """What a person types for the settings of a row, with ``SEED`` in the place of each set's.
+    """The commands that a person types for the settings of a row, with ``SEED`` in the place of each set's.
 
     Sets that no teacher looked at are made and judged by compare, which alone can name their students' network.
 
@@ -76,7 +76,7 @@ def _set(name: str, section: config.Section) -> list[str]:
 
 
 def _numerics_options(own: Numerics) -> list[str]:
-    """What asks for them."""
+    """The options that ask for them."""
     precision = [f"--precision {own.precision}"] if own.precision != PLAIN.precision else []
     switches = {"--channels-last": own.channels_last, "--compile": own.compiled}
     return precision + [flag for flag, on in switches.items() if on]

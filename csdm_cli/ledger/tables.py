@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, MatchStatus
 from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
 from csdm_cli.ledger.row import Row
-from csdm_cli.safe_text import markdown
 
 MARKED = re.compile(
     r"^(?P<start><!-- ledger: (?P<name>\S+(?: \S+)?) -->)\n.*?^(?P<end><!-- /ledger -->)", re.DOTALL | re.MULTILINE
@@ -47,10 +47,8 @@ class TextTable:
 
     def markdown(self) -> str:
         """As Markdown, figures to the right."""
-        lines = [_line(self.columns)]
-        lines.append("|" + "|".join("---" if column in TEXT_COLUMNS else "---:" for column in self.columns) + "|")
-        lines += [_line(row) for row in self.cells]
-        return "\n".join([*lines, *(["", self.footnote] if self.footnote else [])])
+        table = markdown_table(self.columns, self.cells, TEXT_COLUMNS)
+        return f"{table}\n\n{self.footnote}" if self.footnote else table
 
 
 def own_sheets(rows: Iterable[Row]) -> list[TextTable]:
@@ -62,7 +60,7 @@ def own_sheets(rows: Iterable[Row]) -> list[TextTable]:
 
 
 class Shown(StrEnum):
-    """Which of the papers' values: those measured here, csdm's own as well, or all."""
+    """The papers' values that are shown: those measured here, csdm's own as well, or all."""
 
     measured = "measured"
     own = "own"
@@ -101,7 +99,7 @@ def refreshed(text: str, sheets: Sequence[TextTable]) -> str:
 
 
 def _left_out(items: Sequence[Comparison]) -> list[str]:
-    """How many values are not shown, and why."""
+    """The number of values that are not shown, and why."""
     reasons = {why: sum(item.status in statuses for item in items) for why, statuses in LEFT_OUT.items()}
     told = ", ".join(f"{number} {why}" for why, number in reasons.items() if number)
     text = f"{len(items)} more values of the papers have no row here ({told}); `csdm ledger --all` lists them."
@@ -109,7 +107,7 @@ def _left_out(items: Sequence[Comparison]) -> list[str]:
 
 
 def counts_by_status(found: Sequence[Comparison]) -> dict[str, int]:
-    """How many of the papers' values are measured, not run, and so on."""
+    """The numbers of the papers' values that are measured, not run, and so on."""
     papers = {status: {item.paper for item in found if item.status is status} for status in MatchStatus}
     return {str(status): len(values) for status, values in papers.items()}
 
@@ -140,7 +138,7 @@ def scale_of(rows: Sequence[Row]) -> str:
 
 
 def _best_steps(rows: Sequence[Row]) -> list[str]:
-    """What choosing each student's step on the test images would claim, of rows tested more than once."""
+    """The claim that choosing each student's step on the test images would make, of rows tested more than once."""
     several = [row for row in rows if row.config["evaluate"]["test_points"] > 1]
     told = ", ".join(f"{row.subject} {row.best_on_test.students}" for row in several)
     return [f"Best step on the {rows[0].data.tested_on} images, which is not the result: {told}."] if told else []
@@ -164,7 +162,7 @@ def _own(row: Row, share: float | None) -> tuple[str, ...]:
 
 
 def stored(row: Row) -> str:
-    """What students were trained on: how many images, of how many cells."""
+    """The training images of students: how many, of how many cells."""
     if row.is_full_data:
         return f"all {sum(row.data.counts):,} images"
     per_class = f"{row.ipc} images per class"
@@ -197,7 +195,3 @@ def _beside(item: Comparison) -> tuple[str, ...]:
         "–" if row is None else row.protocol,
         item.settings if row is None else f"{row.scale}: {item.settings}",
     )
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(map(markdown, cells))} |"

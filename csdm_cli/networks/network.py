@@ -1,4 +1,4 @@
-"""What every network offers, and the registry that architectures enter by name."""
+"""The interface of every network, and the registry that architectures enter by name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(feature_dim, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the classifier sees: (N, channels, size, size) -> (N, D)."""
+        """The classifier's input: (N, channels, size, size) -> (N, D)."""
         maps: Tensor = self.encoder(images)
         if torch.compiler.is_compiling():
             # Tracing turns flatten into a view, by the order in memory it believes the maps to have. For a group norm

@@ -1,4 +1,4 @@
-"""How networks compute while images are distilled: precision, order of memory, compilation.
+"""The numerics of networks while images are distilled: precision, order of memory, compilation.
 
 Only the network is meant: its features come out in the type of its input, and spectra, losses, pixels and the
 optimiser stay in that type. :mod:`csdm_cli.training.tuned` has students and teachers compute so.
@@ -25,7 +25,7 @@ BACKEND = "inductor"
 
 @dataclass(frozen=True)
 class Numerics:
-    """What changes the rounding of a network's features, and their speed.
+    """The choices that change the rounding of a network's features, and their speed.
 
     Attributes:
         precision: fp32, as PyTorch does it (its convolutions on CUDA round their operands to TF32), or bf16 autocast.
@@ -44,7 +44,7 @@ class Numerics:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Of images and weights."""
+        """The order of images and weights in memory."""
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ AUTOMATIC = {"cpu": PLAIN, "cuda": PLAIN}
 def chosen(
     device: torch.device, precision: Precision | None, channels_last: bool | None, compiled: bool | None
 ) -> Numerics:
-    """What was asked for, and where nothing was, what the device does by itself."""
+    """The numerics asked for, and where nothing was, the device's own."""
     own = AUTOMATIC[device.type]
     return Numerics(
         own.precision if precision is None else precision,
@@ -112,7 +112,7 @@ class TunedNetwork(Network):
 
     @property
     def classifier(self) -> nn.Linear:  # type: ignore[override]
-        """Of features, in their type."""
+        """The classifier of features, in their type."""
         return self.network.classifier
 
     @property

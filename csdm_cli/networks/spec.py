@@ -1,4 +1,4 @@
-"""What a network is: every choice that fixes its architecture."""
+"""The specification of a network: every choice that fixes its architecture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which classes a rank distils."""
+"""The classes that a rank distils."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class ClassShare:
 
     @property
     def division(self) -> str:
-        """What all shares of one division into shares have in common, as part of a file's name."""
+        """The name of the division into shares, as part of a file's name."""
         return f"of-{self.world}-by-{self.chunk}"
 
     @property
     def name(self) -> str:
-        """Of this share, as part of a file's name."""
+        """The name of this share, as part of a file's name."""
         return f"rank-{self.rank}-{self.division}"
 
 

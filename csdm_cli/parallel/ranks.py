@@ -52,7 +52,7 @@ class Ranks:
         return self.rank == 0
 
     def agree(self, value: bool) -> bool:
-        """What rank 0 passed: for decisions that ranks could take differently, and must not."""
+        """The value that rank 0 passed: for decisions that ranks could take differently, and must not."""
         if self._store is None:
             return value
         topic = self._topic("agree")

@@ -51,7 +51,7 @@ def seat() -> Seat | None:
 
 
 def processes() -> int:
-    """How many processes the job has, on all machines."""
+    """The number of the job's processes, on all machines."""
     own = seat()
     return 1 if own is None else own.world
 

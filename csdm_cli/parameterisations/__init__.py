@@ -1,4 +1,4 @@
-"""What numbers of a distilled set are learned, how they become images, and what they weigh when they are stored.
+"""The learned numbers of a distilled set, the images they become, and their weight when they are stored.
 
 Read ``parameterisation`` first, which says what each offers; then ``pixels``, ``multi_formation`` (several images in a
 stored one), ``frequency`` (FreD), ``decomposition`` (NSD), ``pyramid``; ``stored`` finds the one that a file's

@@ -89,7 +89,7 @@ class Decomposition:
                 leaves["spectra"].mul_(scale.view([-1 if axis == other else 1 for other in range(len(AXES))]))
 
     def reach(self) -> dict[str, int]:
-        """From how many images each leaf's numbers collect gradient."""
+        """The number of images that each leaf's numbers collect gradient from."""
         return {"spectra": self.kernels} | dict.fromkeys(AXES, self.shape.classes * self.tensors)
 
     def stored(self, leaves: Leaves) -> Leaves:
@@ -132,7 +132,7 @@ def _product(spectra: Tensor, matrices: list[Tensor]) -> Tensor:
 
 
 def _cores(grouped: Tensor, matrices: list[Tensor]) -> Tensor:
-    """For kernels with orthonormal rows, the tensors of least squared error: (n, k, A, B, C) -> (n, a, b, c)."""
+    """The tensors of least squared error for kernels with orthonormal rows: (n, k, A, B, C) -> (n, a, b, c)."""
     summed: Tensor = torch.einsum("nkghw,kag,kbh,kcw->nabc", grouped, *matrices)
     return summed / grouped.shape[1]
 

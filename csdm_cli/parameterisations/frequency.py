@@ -83,7 +83,7 @@ class Frequency:
         return {"per_class": self.per_class, "kept": self.kept}
 
     def _positions(self, like: Tensor, first: int, last: int) -> Tensor:
-        """Where each class's coefficients stand in a flat grid: (classes, per_class, channels, kept), a view."""
+        """The positions of each class's coefficients in a flat grid: (classes, per_class, channels, kept), a view."""
         places = self.masks[first:last].flatten(1).nonzero()[:, 1].view(last - first, 1, 1, self.kept)
         return places.to(like.device).expand(-1, self.per_class, self.shape.channels, -1)
 

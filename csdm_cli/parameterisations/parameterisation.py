@@ -1,4 +1,4 @@
-"""What a parameterisation offers: learned numbers (leaves), the images they stand for, and their stored form."""
+"""The interface of a parameterisation: learned numbers (leaves), the images they stand for, their stored form."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Shape:
         return self.channels * self.size**2
 
     def ipc_equivalent(self, stored_bytes: int) -> float:
-        """How many 8-bit images per class have as many bytes."""
+        """The number of 8-bit images per class that have as many bytes."""
         return stored_bytes / (self.classes * self.pixels)
 
 
@@ -75,7 +75,7 @@ class Parameterisation(Protocol):
         ...
 
     def stored(self, leaves: Leaves) -> Leaves:
-        """What goes into the file, quantised; with whatever else decoding needs.
+        """The tensors that go into the file, quantised; with whatever else decoding needs.
 
         Raises:
             CsdmError: if a number is not finite, or too large for its stored form.

@@ -22,7 +22,7 @@ def described(parameterisation: Parameterisation) -> dict[str, Any]:
 
 
 def parameterisation_of(header: Mapping[str, Any], shape: Shape, stored: Leaves) -> Parameterisation:
-    """What :func:`described` gave as ``header``, beside the tensors that were stored.
+    """The parameterisation that :func:`described` gave as ``header``, from the tensors that were stored.
 
     Raises:
         CsdmError: if the kind is not known to this version.

@@ -1,4 +1,4 @@
-"""What an iteration costs: time, split by phase, and memory."""
+"""The costs of an iteration: time, split by phase, and memory."""
 
 from __future__ import annotations
 

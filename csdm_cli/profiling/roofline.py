@@ -29,7 +29,7 @@ AT_THE_ROOF, BELOW_THE_ROOF = "network at the attainable rate", "network, the re
 
 @dataclass(frozen=True)
 class Roof:
-    """What a device has been measured to do.
+    """The measured limits of a device.
 
     Attributes:
         flops_per_second: of the fastest matrix product or convolution.
@@ -66,17 +66,17 @@ class RooflinePoint:
 
     @property
     def share(self) -> float:
-        """Of the attainable rate, by the iteration; above 1 if the caches spare the memory much of the traffic."""
+        """The iteration's share of the attainable rate; above 1 if the caches spare the memory much of the traffic."""
         return self.work.flops / self.seconds / self.attainable
 
     @property
     def network_share(self) -> float:
-        """Of the attainable rate, by the network's own phases."""
+        """Share of the attainable rate, by the network's own phases."""
         own = sum(seconds for name, seconds in self.phases.items() if name in NETWORK_PHASES)
         return self.work.flops / own / self.attainable
 
     def parts(self) -> dict[str, float]:
-        """Where the time goes, as shares of the iteration: the network at the attainable rate, its rest, the phases."""
+        """The iteration's time by share: the network at the attainable rate, its rest, the phases."""
         whole = sum(self.phases.values())
         network = sum(self.phases[name] for name in NETWORK_PHASES) / whole
         ideal = min(self.share, network)
@@ -129,7 +129,7 @@ def _noise(shape: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> 
 
 
 def _bandwidth(device: torch.device) -> float:
-    """Of a copy (two arrays) and a triad a = b + s·c (three), as STREAM has them: what the arrays hold, moved once."""
+    """Bandwidth of a copy (two arrays) and a triad a = b + s·c (three), as STREAM has them: each array moved once."""
     size = ARRAY_BYTES[device.type]
     a, b, c = (torch.ones(size // 4, device=device) for _ in range(3))
     copy = _best_rate(lambda: a.copy_(b), 2 * size, device)

@@ -1,4 +1,4 @@
-"""What a step of a student's training costs, by phase."""
+"""The costs of a step of a student's training, by phase."""
 
 from __future__ import annotations
 

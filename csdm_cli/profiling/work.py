@@ -26,7 +26,7 @@ RESERVING = frozenset({aten.empty, aten.empty_like, aten.new_empty, aten._unsafe
 
 @dataclass(frozen=True)
 class Work:
-    """What a computation takes.
+    """The arithmetic and the traffic of a computation.
 
     Attributes:
         flops: floating-point operations of convolutions and matrix products.

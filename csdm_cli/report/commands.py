@@ -35,7 +35,7 @@ def commands_of(sets: Mapping[Path, Distilled], judged: Mapping[Path, Judged]) -
 
 
 def _typed(distilled: Distilled, judged: Judged) -> tuple[str, ...]:
-    """From data to accuracy; empty where the settings are of another version of csdm."""
+    """The commands from data to accuracy; none where the settings are of another version of csdm."""
     details, origin = judged.details, distilled.provenance.config
     try:
         facts, protocol = details["measured"]["data"], details["protocol"]

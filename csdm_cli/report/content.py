@@ -1,4 +1,4 @@
-"""What ``csdm report --html`` puts on its page, read from the files that other commands left."""
+"""The content of the page of ``csdm report --html``, read from the files that other commands left."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ GROUPS = {"accuracy": "all classes", "head": "head", "medium": "medium", "tail":
 
 @dataclass(frozen=True)
 class Found:
-    """What the named files and folders hold.
+    """The results in the named files and folders.
 
     Attributes:
         sets: distilled sets by file.
@@ -121,7 +121,7 @@ def _judged_set(folder: Path, judged: Judged) -> dict[Path, Distilled]:
 
 
 def _metrics(folder: Path) -> dict[str, Any] | None:
-    """What cross-arch or compare wrote to ``folder``: rows of scores, or tables of such rows."""
+    """The scores that cross-arch or compare wrote to ``folder``: rows, or tables of rows."""
     place = folder / "metrics.json"
     if not place.is_file():
         return None
@@ -256,7 +256,7 @@ def _confusion(folder: Path, judged: Judged, several: bool) -> Confusion | None:
 
 
 def _elsewhere(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
-    """Of cross-arch one chart; of compare one for each table."""
+    """The charts: one of cross-arch, one for each table of compare."""
     if all("accuracy" in row for row in metrics.values()):
         bars = []
         for name, row in metrics.items():

@@ -194,7 +194,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """What the system refuses, in words."""
+    """The system's refusal, in words."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How csdm knows a file as one of its own: by what is in it.
+"""The marks by which csdm knows a file as one of its own: what is in it.
 
 So it knows it after a move, a copy, a fresh clone or an emptied cache, and no record has to travel along. Where the
 format has room for it, csdm signs: the header of safetensors, a text chunk of PNG, the comment of a zip archive (npz
@@ -99,7 +99,7 @@ def _are_scores(value: Any) -> bool:
 
 
 def _are_metrics(value: dict[str, Any]) -> bool:
-    """Of one set (evaluate), by architecture (cross-arch), or by table and row (compare, where all rows may fail)."""
+    """Whether these are scores of one set (evaluate), by architecture (cross-arch), or by table and row (compare)."""
     tables = [*value.values()]
     rows = [row for table in tables if isinstance(table, dict) for row in table.values()]
     return (
@@ -110,7 +110,7 @@ def _are_metrics(value: dict[str, Any]) -> bool:
 
 
 def _are_accuracies(value: dict[str, Any]) -> bool:
-    """Of one set (evaluate), or of several by their names (cross-arch, compare)."""
+    """Whether these are accuracies of one set (evaluate), or of several by their names (cross-arch, compare)."""
     return _has(value, ("accuracy", "accuracy_std", "worst_class", "gap")) or value.keys() == {"accuracy_percent"}
 
 

@@ -10,7 +10,7 @@ ValueT = TypeVar("ValueT")
 
 
 class Recent(Generic[ValueT]):
-    """What was used last of the values that keys stand for; the others are made again when they are asked for."""
+    """The values that were used last, by key; the others are made again when they are asked for."""
 
     def __init__(self, room: int) -> None:
         """``room`` is for the sizes of all values together; the last one stays even if it alone is larger."""

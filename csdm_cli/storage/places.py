@@ -1,4 +1,4 @@
-"""Where caches and the tracking store live: under the main repository root, wherever a command runs."""
+"""The places of caches and of the tracking store: under the main repository root, wherever a command runs."""
 
 from __future__ import annotations
 
@@ -68,5 +68,5 @@ def sqlite_uri(path: Path) -> str:
 
 
 def runs_dir() -> Path:
-    """Where runs lie that are tracked in files: ``runs`` in the repository, else in the cache."""
+    """The folder of runs that are tracked in files: ``runs`` in the repository, else in the cache."""
     return (project_root() or cache_dir()) / "runs"

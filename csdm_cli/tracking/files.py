@@ -1,4 +1,4 @@
-"""What runs tracked in files share: a folder for each, with its settings, tags, tables and files."""
+"""Runs tracked in files: a folder for each, with its settings, tags, tables and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trackers share: a failure warns once and ends no run, and the time that all of it took is known."""
+"""The guard of all trackers: a failure warns once and ends no run, and the time that all of it took is known."""
 
 from __future__ import annotations
 
@@ -54,6 +54,6 @@ class Guard:
 
 
 def first_line(error: BaseException) -> str:
-    """What went wrong, without SQLAlchemy's remarks around it."""
+    """The error's first line, without SQLAlchemy's remarks around it."""
     lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("(raised as a result of")]
     return lines[0].strip() if lines else type(error).__name__

@@ -173,7 +173,7 @@ class MlflowTracker(Guard):
             self._client.log_inputs(self._run, models=[LoggedModelInput(model)])
 
     def _send_now_and_then(self) -> None:
-        """In a thread of its own, so that pages show a run that is at one long computation too."""
+        """The sender, in a thread of its own, so that pages show a run that is at one long computation too."""
         monitors = system_monitors()
         pause, next_look = FLUSH_SECONDS, time.monotonic()
         while not self._closing.wait(pause):

@@ -1,4 +1,4 @@
-"""Which process a tracked run belongs to, and whether that one is still alive."""
+"""The process that a tracked run belongs to, and whether that one is still alive."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Process:
 
     @property
     def tags(self) -> dict[str, str]:
-        """What a run carries of it."""
+        """The tags by which a run carries it."""
         return {HOST: self.host, PROCESS: f"{self.space}/{self.pid}/{self.started}"}
 
     def has_died(self) -> bool:

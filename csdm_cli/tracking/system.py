@@ -30,7 +30,7 @@ def system_monitors() -> list[BaseMetricsMonitor]:
 
 
 def system_metrics(monitors: Sequence[BaseMetricsMonitor]) -> dict[str, float]:
-    """Of the whole machine since the call before: ``system/cpu_utilization_percentage`` and the like."""
+    """Measures of the whole machine since the call before: ``system/cpu_utilization_percentage`` and the like."""
     found: dict[str, float] = {}
     for monitor in monitors:
         with suppress(Exception):

@@ -20,7 +20,7 @@ from csdm_cli.storage import places
 
 
 class RunStatus(StrEnum):
-    """How a run ended, in MLflow's words."""
+    """The end of a run, in MLflow's words."""
 
     finished = "FINISHED"
     failed = "FAILED"
@@ -28,7 +28,7 @@ class RunStatus(StrEnum):
 
 
 class Tracker(Protocol):
-    """What a command tells about its run. No call but the opening ever raises: tracking cannot end a run.
+    """The log of one run of a command. No call but the opening ever raises: tracking cannot end a run.
 
     Attributes:
         overhead_seconds: time spent inside this tracker so far, its opening included.
@@ -50,7 +50,7 @@ class Tracker(Protocol):
         """Several numbers at a step, measured ``at`` a time."""
 
     def headline(self, values: Mapping[str, SupportsFloat], made_by: str | None = None) -> None:
-        """What runs are compared by: given to this run, to the pipeline it is a stage of, and to its set's own run.
+        """Numbers to compare runs by: given to this run, to the pipeline it is a stage of, and to its set's own run.
 
         Args:
             values: numbers; accuracies in percent, as tables print them.
@@ -58,7 +58,7 @@ class Tracker(Protocol):
         """
 
     def tags(self, values: Mapping[str, Any]) -> None:
-        """What runs are found by."""
+        """The words that runs are found by."""
 
     def dataset(self, name: str, fingerprint: str, context: str, profile: Mapping[str, Any] | None = None) -> None:
         """A dataset the run read, e.g. in context ``training``; ``profile`` says what is in it."""

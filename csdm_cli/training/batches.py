@@ -1,4 +1,4 @@
-"""What a network learns from, step by step: every batch is a function of the seed and the step."""
+"""The batches a network learns from: every one is a function of the seed and the step."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from csdm_cli.training.recipe import Recipe
 
 @dataclass(frozen=True)
 class Examples:
-    """What to learn from.
+    """The images and targets to learn from.
 
     Attributes:
         images: (N, C, H, W) uint8, or floats in [0, 1], on the device where the network is trained.
@@ -44,7 +44,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What chance says about a step's batch.
+    """The random choices of a step's batch.
 
     Attributes:
         index: (n,) which images, on the CPU.
@@ -74,7 +74,7 @@ class Batches:
         return cutmix(augment(images, drawn.theta), targets, self._recipe.cutmix, drawn.rng)
 
     def drawn(self, step: int) -> Drawn:
-        """What decides a step's batch."""
+        """The random choices that decide a step's batch."""
         index, rng = self._index(step), generator(self._seed, "augment", step)
         return Drawn(index, draw(rng, len(index), self._strategy, self._recipe.augment_mode), rng)
 

@@ -19,7 +19,7 @@ CUDA_PIXELS = 1024 * 32 * 32
 
 
 def images_at_once(images: Tensor) -> int:
-    """How many of ``images`` (N, C, H, W) to compute together on their device.
+    """The number of ``images`` (N, C, H, W) to compute together on their device.
 
     A function of the device's kind and the image size alone, so that equal runs round alike.
     """

@@ -72,7 +72,7 @@ class TrainState:
 
 @dataclass(frozen=True)
 class Moment:
-    """What :func:`train` tells after a step.
+    """The state of :func:`train` after a step.
 
     Attributes:
         step: steps done so far.

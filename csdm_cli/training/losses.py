@@ -1,4 +1,4 @@
-"""What classifiers minimise on balanced and on long-tailed labels: one loss per image, from logits and targets.
+"""Losses of classifiers on balanced and on long-tailed labels: one value per image, from logits and targets.
 
 Two answers to a long tail of class priors π are kept apart, because they differ in more than a name:
 

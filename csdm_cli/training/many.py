@@ -32,7 +32,7 @@ MEMORY_SHARE = 0.5  # of a GPU's free memory that networks in training may take
 
 @dataclass(frozen=True)
 class JointMoment:
-    """What :func:`train_together` tells after a step.
+    """The state of :func:`train_together` after a step.
 
     Attributes:
         step: steps done so far.

@@ -1,4 +1,4 @@
-"""How a network is trained, as a value."""
+"""The recipe of a network's training, as a value."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DECAY, DECAY_AT = 0.2, (2 / 3, 5 / 6)  # of the schedule "steps": the field's (I
 
 @dataclass(frozen=True)
 class Duration:
-    """How long a network is trained: in passes over its images, or in optimiser steps; one of both is None.
+    """The length of a network's training, in passes over its images or in optimiser steps; one of both is None.
 
     What happens on the way happens after stages: epochs, or as many parts of equal length as the steps make epochs, at
     most :data:`STAGES`.
@@ -32,7 +32,7 @@ class Duration:
         return {-(-stage * self.steps // stages): stage for stage in range(1, stages + 1)}
 
     def as_dict(self) -> dict[str, int]:
-        """What was said, for a header or a key."""
+        """The length as it was given, for a header or a key."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
@@ -47,7 +47,7 @@ class Duration:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained.
+    """The recipe of a network's training.
 
     Attributes:
         optimizer: ``sgd`` (with momentum, Nesterov off) or ``adamw`` (which ignores ``momentum``).

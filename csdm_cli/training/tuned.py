@@ -28,7 +28,7 @@ Features = Callable[[Network, Tensor], Tensor]
 
 
 def in_training(network: Network, spec: NetworkSpec, numerics: Numerics) -> Network:
-    """What is to be trained in the place of ``network``, whose weights it has: itself, if ``numerics`` are plain.
+    """The network to train in the place of ``network``, whose weights it has: itself, if ``numerics`` are plain.
 
     Args:
         network: of ``spec``, on any device; its weights are put into the order of memory asked for.
@@ -46,7 +46,7 @@ def in_training(network: Network, spec: NetworkSpec, numerics: Numerics) -> Netw
 
 
 def in_test(network: Network, spec: NetworkSpec, numerics: Numerics) -> Network:
-    """What is to be tested in the place of ``network``: compiled where it was in training, and in float32.
+    """The network to test in the place of ``network``: compiled where it was in training, and in float32.
 
     A last batch of fewer images is filled up to the size of the others, so that one program serves all.
     """
@@ -61,7 +61,7 @@ def in_test(network: Network, spec: NetworkSpec, numerics: Numerics) -> Network:
 
 
 def identity(numerics: Numerics) -> dict[str, Any]:
-    """What a result depends on, as JSON values; nothing for plain ones."""
+    """The numerics that a result depends on, as JSON values; nothing for plain ones."""
     return {} if numerics == PLAIN else {"numerics": numerics.as_dict()}
 
 

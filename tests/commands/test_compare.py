@@ -175,8 +175,8 @@ def test_when_everything_fails_it_says_so(workplace, monkeypatch):
     def refuse(*_):
         raise CsdmError("no")
 
-    monkeypatch.setattr("csdm_cli.commands.compare.try_out", refuse)
-    monkeypatch.setattr("csdm_cli.commands.compare.evaluate_full", refuse)
+    monkeypatch.setattr("csdm_cli.comparison.measure.try_out", refuse)
+    monkeypatch.setattr("csdm_cli.comparison.measure.evaluate_full", refuse)
     result = run(*TINY, "--json", expect=None)
     assert result.exit_code == 1 and "5 of the rows failed: dm (no)" in result.stderr
     assert json.loads(result.stdout)["tables"][TABLE]["rows"] == []

@@ -1,4 +1,4 @@
-"""Where images come from: one module per kind of source."""
+"""The sources of images: one module per kind of source."""
 
 from __future__ import annotations
 

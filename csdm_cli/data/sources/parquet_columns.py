@@ -1,4 +1,4 @@
-"""Which columns of a parquet file hold images and labels, and what its metadata say of them.
+"""The columns of a parquet file that hold images and labels, and what its metadata say of them.
 
 Only bytes and numbers are images. A text might be a path, and a stranger's table that names this machine's own files
 would pull them into the data set: texts are refused, never opened.

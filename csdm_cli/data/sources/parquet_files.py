@@ -1,4 +1,4 @@
-"""Which parquet files of a folder make up which split."""
+"""The parquet files of a folder, by split."""
 
 from __future__ import annotations
 

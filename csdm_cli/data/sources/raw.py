@@ -1,4 +1,4 @@
-"""What every source hands over: labels at once, pixels only for the images that are asked for."""
+"""The form in which every source hands over: labels at once, pixels only of the images that are asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a source is read: what its files leave open, or say in another way than usual."""
+"""The reading of a source: what its files leave open, or say in another way than usual."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What form the images of a source get, from what their headers say."""
+"""The form that the images of a source get, from what their headers say."""
 
 from __future__ import annotations
 

@@ -1,0 +1,80 @@
+"""The context of a comparison: all that the tables of one long-tailed set share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.comparison.entries import StudentProtocol, ground_of
+from csdm_cli.data.store import LongTail
+from csdm_cli.evaluation.students import Examiner
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.networks.numerics import Numerics
+from csdm_cli.runs.distill import Options
+from csdm_cli.runs.judge import Case, examiner_for, judge
+from csdm_cli.runs.measurement import Measurement
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.settings import sections
+
+
+@dataclass(frozen=True)
+class ComparisonContext:
+    """All that the tables of one long-tailed set share.
+
+    Attributes:
+        settings: the comparison's own settings.
+        params: all other settings.
+        runtime: device, threads, tracking.
+        options: how distillation runs, which changes no result.
+        numerics: the students' precision, order of memory and compilation.
+        teachers: folder of the pool; None takes it from the cache, or trains it.
+        known: finished sets by run key.
+        parent: the comparison's own tracked run, if any.
+        longtail: the set that every row is made of.
+        test: the images that students are tested on, on the device.
+    """
+
+    settings: sections.Compare
+    params: sections.Params
+    runtime: Runtime
+    options: Options
+    numerics: Numerics
+    teachers: Path | None
+    known: dict[str, Path]
+    parent: str | None
+    longtail: LongTail
+    test: ImageSet
+
+    @property
+    def split(self) -> EvaluationSplit:
+        """The origin of ``test``."""
+        return split_of(self.settings, self.params)
+
+    def examiner(self, ground: StudentProtocol) -> Examiner:
+        """The judge of sets on ``ground``."""
+        return examiner_for(self.test, ground.spec, ground.protocol, ground.numerics, self.runtime)
+
+    def ground_of(self, params: sections.Params) -> StudentProtocol:
+        """The students that ``params`` ask for.
+
+        Raises:
+            CsdmError: if the teachers cannot be read.
+        """
+        return ground_of(params, self.longtail, self.teachers, self.numerics)
+
+    def judged(
+        self, name: str, file: Path, distilled: Distilled, labels: LabelKind, ground: StudentProtocol
+    ) -> Measurement:
+        """A set under the students of ``ground``: trained and tested now, unless that was done before."""
+        case = Case(file, distilled, self.longtail)
+        evaluation = judge(case, labels, self.examiner(ground))
+        return Measurement.of_case(
+            case, evaluation, subject=name, labels=labels, split=self.split, protocol=ground.described()
+        )
+
+
+def split_of(settings: sections.Compare, params: sections.Params) -> EvaluationSplit:
+    """The images that students are tested on: the comparison's choice, else that of ``evaluate``."""
+    return settings.split or params.evaluate.split

@@ -1,0 +1,151 @@
+"""One measurement: a training set, what it is and what it took, and what students that learnt from it alone scored.
+
+``csdm evaluate`` and ``csdm compare`` write it, ``csdm ledger add`` reads it from their files; all call its parts by
+the names of its attributes. A file of evaluate has :data:`TOLD` in one place; one of compare has data and split above
+the rows of a table, and what all sets of a row have in common beside the sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from csdm_cli.artifacts.distilled import stored_bytes
+from csdm_cli.artifacts.run_record import Machine, RunRecord, read_sidecar
+from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.runs.judge import Case
+from csdm_cli.runs.provenance import facts_of
+from csdm_cli.storage.keys import Commit
+from csdm_cli.storage.tensorfile import tensor_sha256
+
+SET = ("method", "labels", "seed", "ipc", "factor", "config", "source", "versions", "storage_bytes", "images_sha256")
+TOLD = ("data", "tested_on", *SET)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One training set and its students.
+
+    Attributes:
+        subject: the row's name in a table.
+        method: the name of what made the set; None for all real images.
+        labels: what students were trained on, hard or soft ones.
+        ipc: the most stored images of a class.
+        factor: cells per side of a stored image.
+        data: facts of the long-tailed set's manifest.
+        tested_on: ``test`` or ``dev``.
+        protocol: the students' training, network included, as JSON values.
+        config: the set's provenance: settings of distill, description of the teachers, key of the run.
+        seed: the set's own; None for all real images.
+        evaluation: the students' results.
+        storage_bytes: images and labels as stored, soft ones included; None of a control read from a file.
+        images_sha256: hash of the stored images; None for all real images.
+        source: hash of the code that made the set.
+        versions: csdm and torch that made the set.
+        file: the artifact; None of a set that is not in one, or not known to be.
+        making: the run that made the set; None if its record is lost, or nothing was made.
+        judging: the run that trained and tested the students; None if it was not timed by itself.
+        code: the checkout that computed it; None if csdm was not run from one, or as long as no file tells.
+        machine: where it was computed; None as long as no file tells.
+    """
+
+    subject: str
+    method: str | None
+    labels: str
+    ipc: int
+    factor: int
+    data: Mapping[str, Any]
+    tested_on: str
+    protocol: Mapping[str, Any]
+    config: Mapping[str, Any]
+    seed: int | None
+    evaluation: Evaluation
+    storage_bytes: int | None
+    images_sha256: str | None
+    source: str
+    versions: Mapping[str, str]
+    file: Path | None = None
+    making: RunRecord | None = None
+    judging: RunRecord | None = None
+    code: Commit | None = None
+    machine: Machine | None = None
+
+    @classmethod
+    def of_case(
+        cls,
+        case: Case,
+        evaluation: Evaluation,
+        *,
+        subject: str,
+        labels: LabelKind,
+        split: EvaluationSplit,
+        protocol: Mapping[str, Any],
+    ) -> Measurement:
+        """The set of ``case``, whose students scored ``evaluation`` on ``split``."""
+        distilled, origin = case.distilled, case.distilled.provenance
+        return cls(
+            subject=subject,
+            method=origin.method,
+            labels=str(labels),
+            ipc=max(distilled.ipc),
+            factor=distilled.decoding.factor,
+            data=facts_of(case.longtail.manifest),
+            tested_on=str(split),
+            protocol=protocol,
+            config=origin.config,
+            seed=origin.seed,
+            evaluation=evaluation,
+            storage_bytes=stored_bytes(distilled),
+            images_sha256=tensor_sha256(distilled.images),
+            source=origin.source,
+            versions=origin.versions,
+            file=case.path,
+            making=read_sidecar(case.path),
+        )
+
+    @classmethod
+    def of_all_images(
+        cls,
+        train: ImageSet,
+        evaluation: Evaluation,
+        *,
+        subject: str,
+        ipc: int,
+        data: Mapping[str, Any],
+        split: EvaluationSplit,
+        protocol: Mapping[str, Any],
+    ) -> Measurement:
+        """The whole long-tailed set ``train`` in a table of sets of ``ipc`` images: it has no seed, only students."""
+        return cls(
+            subject=subject,
+            method=None,
+            labels=str(LabelKind.hard),
+            ipc=ipc,
+            factor=1,
+            data=data,
+            tested_on=str(split),
+            protocol=protocol,
+            config={},
+            seed=None,
+            evaluation=evaluation,
+            storage_bytes=train.images.nbytes + train.labels.nbytes,
+            images_sha256=None,
+            source="",
+            versions={},
+        )
+
+    @property
+    def seconds(self) -> float | None:
+        """Time of the whole distillation; None if the record is lost or tells of a part only."""
+        if self.making is None:
+            return None
+        done, settings = self.making.iterations, self.config["distill"]
+        return self.making.wall_seconds if done in (None, 0, settings["iterations"]) else None
+
+    def told(self, names: Iterable[str] = TOLD) -> dict[str, Any]:
+        """The attributes called ``names``, as JSON values."""
+        return {name: getattr(self, name) for name in names}
