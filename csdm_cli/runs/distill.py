@@ -28,7 +28,7 @@ from csdm_cli.names import LabelKind
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs import turns
 from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import describe_share
+from csdm_cli.runs.choose import SettledOptimised, describe_share
 from csdm_cli.runs.labels import label
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
@@ -146,7 +146,8 @@ def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, 
         share = (result.overhead_seconds + tracker.overhead_seconds - tracker.startup_seconds) / seconds
         costs = {"seconds_per_iteration": seconds / result.iterations, "overhead_share": share}
         tracker.metrics(costs, task.settings.iterations)
-    asked = weight if ratio(task.settings.calibration or 0.0) is not None else None
+    assert isinstance(task.settings, SettledOptimised)
+    asked = weight if ratio(task.settings.calibration) is not None else None
     return Outcome(result.images, task.settings.factor, result.history, result.iterations, asked)
 
 
@@ -156,7 +157,7 @@ def _distil(
     """This rank's share, which at rank 0 becomes the whole, None at the others; the seconds of its loop, and the
     weight of calibration."""
     settings, pool, method = task.settings, task.pool, task.method
-    assert pool is not None and isinstance(method, OptimisedMethod)
+    assert pool is not None and isinstance(method, OptimisedMethod) and isinstance(settings, SettledOptimised)
     note(f"method: {method.summary}; {len(pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
     assembly = assemble(
         settings,
