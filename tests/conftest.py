@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,15 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}")
     monkeypatch.setenv("CSDM_TRACKING", "none")
     monkeypatch.setenv("COLUMNS", "200")  # messages are not wrapped in the middle of a phrase
+
+
+@pytest.fixture
+def aloud() -> Iterator[None]:
+    """Notes and progress are heard on stderr, as when a command runs; elsewhere the package is silent."""
+    from csdm_cli.display.console import aloud
+
+    with aloud():
+        yield
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from csdm_cli.settings import sections
 from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.training.recipe import Duration, Recipe
 
+pytestmark = pytest.mark.usefixtures("aloud")
+
 OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
 TINY = {"iterations": 3, "draws": 2, "frequencies": 16, "lr": 0.02, "real_batch": 4, "factor": 2}
 
