@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, get_type_hints
@@ -221,6 +222,12 @@ def refuse_idle_softening(settings: Settled, given: frozenset[str]) -> None:
             f"--prior-calibration {settings.prior_calibration} changes soft labels, but the labels are"
             f" {settings.labels}: add --labels soft"
         )
+
+
+def refuse_idle_numerics(chosen: Chosen, given: Sequence[str]) -> None:
+    """Raises: UsageError if options of how networks compute were ``given`` to a method that optimises nothing."""
+    if given and not isinstance(chosen.method, OptimisedMethod):
+        raise UsageError(f"{given[0]} has no effect on {chosen.settings.method}, which optimises nothing")
 
 
 def refuse_to_couple(settings: Settled, method: Method) -> None:

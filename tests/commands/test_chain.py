@@ -98,7 +98,7 @@ def test_quiet_leaves_results_alone(workplace):
 def test_a_finished_run_is_not_run_again(workplace, monkeypatch):
     first = run(*COMMANDS["distill"], "--json")
     before = contents(workplace / "out")
-    monkeypatch.setattr("csdm_cli.commands.distill.optimise", None)  # calling it would fail
+    monkeypatch.setattr("csdm_cli.runs.distill.optimise", None)  # calling it would fail
     again = run(*COMMANDS["distill"], "--json")
     assert "already holds this run" in again.stderr
     assert again.stdout == first.stdout and contents(workplace / "out") == before
