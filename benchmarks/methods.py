@@ -25,7 +25,7 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.runs.assemble import Assembly
-from csdm_cli.runs.choose import make_method, settled
+from csdm_cli.runs.choose import SettledOptimised, decided
 from csdm_cli.settings.sections import Distill
 
 EPOCHS = 8  # whose weights teachers keep, for the methods that look through them
@@ -57,7 +57,8 @@ def main() -> None:
 
 def _row(name: str, data: ImageSet, width: int, rounds: int, cache: Path) -> dict[str, Any]:
     own = Distill(method=name, draws=1, iterations=rounds + 1, real_batch=256)
-    way = settled(own, make_method(own))
+    way, _ = decided(own)
+    assert isinstance(way, SettledOptimised)
     same = own.model_copy(update={"method": "csdm", "real": way.real, "teacher_schedule": way.teacher_schedule})
     runs = {"own": _ready(own, data, width, cache), "csdm": _ready(same, data, width, cache)}
     steps = {label: iter(range(rounds + 1)) for label in runs}

@@ -15,7 +15,7 @@ from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.names import ImbalanceProfile
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.assemble import Assembly, assemble
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.choose import SettledOptimised, decided
 from csdm_cli.runs.teachers import network_spec, teacher_plan
 from csdm_cli.settings.sections import Distill, Pretrain
 from csdm_cli.teachers.pool import TeacherPool, train_pool
@@ -45,7 +45,7 @@ def set_up(
     settings: Distill, data: ImageSet, width: int, cache: Path, numerics: Numerics = PLAIN, *, epochs: int = 1
 ) -> Assembly:
     """A run with these teachers; builds its bank."""
-    method = make_method(settings)
-    assert isinstance(method, OptimisedMethod)
+    settled, method = decided(settings)
+    assert isinstance(settled, SettledOptimised) and isinstance(method, OptimisedMethod)
     pool = random_pool(width, data.images.device, cache, epochs)
-    return assemble(settings, method, data, pool, cache, quiet=True, numerics=numerics)
+    return assemble(settled, method, data, pool, cache, quiet=True, numerics=numerics)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,15 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # controls on all images learn for as long as students do: tests are not about how well
     monkeypatch.setattr("csdm_cli.evaluation.students.FULL_EPOCHS", 0)
     monkeypatch.setenv("COLUMNS", "200")  # messages are not wrapped in the middle of a phrase
+
+
+@pytest.fixture
+def aloud() -> Iterator[None]:
+    """Notes and progress are heard on stderr, as when a command runs; elsewhere the package is silent."""
+    from csdm_cli.display.console import aloud
+
+    with aloud():
+        yield
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from csdm_cli.display.console import aloud
 from csdm_cli.errors import MISTAKE, CsdmError, in_words
 from csdm_cli.parallel import seat
 from csdm_cli.safe_text import shown
@@ -26,7 +27,7 @@ class FriendlyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; print what a user can act on as ``error: ...`` and exit with its code."""
         try:
-            with interruptible():
+            with interruptible(), aloud():
                 _refuse_a_lost_folder()
                 return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from pathlib import Path
 
-from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.artifacts.grid import grid_path
-from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import LongTail, is_in
 from csdm_cli.display.console import emit, note
-from csdm_cli.errors import UsageError
-from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.parallel.ranks import joined
-from csdm_cli.runs import turns
-from csdm_cli.runs.choose import choose, refuse_to_couple
-from csdm_cli.runs.distill import ARTIFACTS, OUTPUTS, Options, _distil, _taken_over, carry_out, default_folder
+from csdm_cli.runs.choose import choose, refuse_idle_numerics, refuse_to_couple
+from csdm_cli.runs.distill import ARTIFACTS, OUTPUTS, MadeSet, Options, distil
 from csdm_cli.runs.labels import describe_calibration
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.task import is_done, prepare
 from csdm_cli.runs.tracked import run_name
 from csdm_cli.safe_text import markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import atomic, outputs
-from csdm_cli.tracking.tracker import NullTracker, open_tracker
+from csdm_cli.tracking.tracker import open_tracker
 
 
 def run(
@@ -44,9 +36,7 @@ def run(
     """Distil, write the artifact with its grid, loss curve and run record, and say where they are."""
     chosen = choose(params.model_copy(update={"distill": settings}), given)
     refuse_to_couple(chosen.settings, chosen.method)
-    if runtime.given_numerics and not isinstance(chosen.method, OptimisedMethod):
-        option = runtime.given_numerics[0]
-        raise UsageError(f"{option} has no effect on {chosen.settings.method}, which optimises nothing")
+    refuse_idle_numerics(chosen, runtime.given_numerics)
     device = runtime.apply()
     if out:
         outputs.claim_files(out, OUTPUTS)
@@ -59,21 +49,18 @@ def run(
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
     name = run_name(chosen.settings.model_dump(mode="json"))
     with (
-        sealed("distilling"),
         joined(device) as ranks,
         open_tracker(runtime.tracking, "distill", name=name, quiet=runtime.quiet) as tracker,
     ):
-        task = prepare(chosen, longtail, teachers, device, runtime)
-        target = (out or default_folder(task, ARTIFACTS)) / FILE_NAME
-        with turns.turn(task.key, target, quiet=runtime.quiet) if ranks.leads else nullcontext(False) as waited:
-            if ranks.agree(is_done(target, task.key) or (waited and _taken_over(task, target))):
-                note(f"{target} already holds this run: nothing to do", quiet=runtime.quiet)
-            elif ranks.leads:
-                carry_out(task, target, options, runtime, tracker, ranks)
-            else:
-                _distil(task, runtime, options, NullTracker(), ranks)
-    if ranks.leads:
-        _tell(target, load_distilled(target), longtail, runtime)
+        made = distil(
+            *(chosen, longtail, device, runtime, options),
+            teachers=teachers,
+            out=out,
+            tracker=tracker,
+            ranks=ranks,
+        )
+    if made is not None:
+        _tell(made, runtime)
 
 
 def _scarce(longtail: LongTail, ipc: int) -> str | None:
@@ -89,8 +76,9 @@ def _scarce(longtail: LongTail, ipc: int) -> str | None:
     )
 
 
-def _tell(target: Path, distilled: Distilled, longtail: LongTail, runtime: Runtime) -> None:
+def _tell(made: MadeSet, runtime: Runtime) -> None:
     """What came out, on stdout, and what to do with it."""
+    target, distilled, longtail = made.path, made.distilled, made.longtail
     result = {
         "file": str(target),
         "run": distilled.provenance.config["run"],

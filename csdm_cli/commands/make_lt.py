@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.data.build import build_longtail
-from csdm_cli.data.sources.vision import will_download
 from csdm_cli.data.store import (
     DATA_ROOT,
     FILES,
@@ -17,25 +14,22 @@ from csdm_cli.data.store import (
 )
 from csdm_cli.display.class_chart import count_chart
 from csdm_cli.display.console import emit, note
-from csdm_cli.runs.long_tail import _fingerprints, default_folder
+from csdm_cli.runs.long_tail import default_folder, make
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
-from csdm_cli.storage import outputs, places
+from csdm_cli.storage import outputs
 from csdm_cli.tracking.tracker import open_tracker
 
 
 def run(settings: sections.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
     """Write the long-tailed set to ``out`` and show its class sizes."""
     folder = out or default_folder(settings)
-    outputs.claim_folder(folder, FILES)
-    cache, before = places.cache_dir("datasets"), _fingerprints(folder)
-    if will_download(settings.dataset, settings.data_dir, cache):
-        note(f"downloading {settings.dataset} to {cache}, once", quiet=runtime.quiet)
+    outputs.claim_folder(folder, FILES)  # before anything is tracked
     described = {"make_lt": settings.model_dump(mode="json")}
     name = f"make-lt {folder.name}"
     with open_tracker(runtime.tracking, "make-lt", params=described, name=name, quiet=runtime.quiet) as tracker:
-        longtail = build_longtail(settings, folder, cache, partial(note, quiet=runtime.quiet))
-        manifest = longtail.manifest
+        made = make(settings, folder, quiet=runtime.quiet)
+        longtail, manifest = made.longtail, made.longtail.manifest
         tracker.tags({"dataset": manifest.dataset})
         for context, fingerprint in manifest.fingerprints.items():
             tracker.dataset(manifest.dataset, fingerprint, context)
@@ -46,7 +40,7 @@ def run(settings: sections.MakeLt, runtime: Runtime, *, out: Path | None) -> Non
         lambda: [count_chart(manifest.class_names, manifest.counts)],
         as_json=runtime.json,
     )
-    if before not in (None, manifest.fingerprints):
+    if made.replaced:
         note(f"warning: {folder} held other images, which are gone; --out DIR keeps sets apart")
     note("\n".join(_outcome(longtail)), quiet=runtime.quiet)
 

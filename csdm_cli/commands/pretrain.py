@@ -10,22 +10,16 @@ from rich.console import RenderableType
 from csdm_cli.data.holdout import sealed
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
-from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.scores import group_of_classes
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.teachers import train_teachers
+from csdm_cli.runs.teachers import refuse_idle_shape, train_teachers
 from csdm_cli.runs.tracked import tell_of_data, tell_of_teachers
 from csdm_cli.safe_text import markup
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
 from csdm_cli.teachers.pool import POOL_FILES, TeacherPool
 from csdm_cli.tracking.tracker import open_tracker
-
-# Options that shape some networks only (see ``networks/spec.py``); torchvision's have none of them.
-SHAPED_BY = {"convnet": {"width", "depth", "pooling", "norm"}, "vgg11": {"norm"}, "resnet18": {"norm"}}
-
-SHAPES = ("width", "depth", "pooling", "norm")
 
 
 def run(
@@ -41,9 +35,7 @@ def run(
     Raises:
         UsageError: if an option ``given`` on the command line has no effect on the network.
     """
-    for name in SHAPES:
-        if name in given and name not in SHAPED_BY.get(settings.network, set()):
-            raise UsageError(f"--{name} has no effect on {settings.network}")
+    refuse_idle_shape(settings, given)
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
     if out:

@@ -29,7 +29,7 @@ from csdm_cli.profiling.student_costs import measure_students
 from csdm_cli.profiling.trace import TIMELINE, chrome_trace
 from csdm_cli.profiling.work import Work, matching_work, training_work
 from csdm_cli.runs.assemble import Assembly, assemble
-from csdm_cli.runs.choose import make_method, settled
+from csdm_cli.runs.choose import SettledOptimised, choose
 from csdm_cli.runs.judge import protocol_of
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
@@ -116,10 +116,12 @@ def run(
     trace: Path | None = None,
 ) -> None:
     """Measure every IPC, print tables, and write figures and pictures to ``out`` and a timeline to ``trace``."""
-    method = make_method(params.distill)
-    if not isinstance(method, OptimisedMethod) or params.distill.engine is Engine.textbook:
+    chosen = choose(params)
+    method, distilling, params = chosen.method, chosen.settings, chosen.params
+    optimised = isinstance(method, OptimisedMethod) and isinstance(distilling, SettledOptimised)
+    if not optimised or distilling.engine is Engine.textbook:
         raise UsageError("profile measures the batched engine: give distill an optimised method and engine batched")
-    params = params.model_copy(update={"distill": settled(params.distill, method)})
+    assert isinstance(method, OptimisedMethod) and isinstance(distilling, SettledOptimised)
     device = runtime.apply()
     if out:
         outputs.claim_files(out, OUTPUTS)
@@ -136,7 +138,7 @@ def run(
         pool = find_teachers(teachers, params, longtail, train, device, runtime)
 
         def parts_of(ipc: int) -> Assembly:
-            wanted = params.distill.model_copy(update={"ipc": ipc, "iterations": settings.warmup + settings.iterations})
+            wanted = distilling.model_copy(update={"ipc": ipc, "iterations": settings.warmup + settings.iterations})
             tuning = runtime.numerics(device)
             return assemble(wanted, method, train, pool, places.cache_dir(), quiet=runtime.quiet, numerics=tuning)
 

@@ -1,4 +1,8 @@
-"""Output for a person: results on stdout, everything else on stderr."""
+"""Output for a person: results on stdout, everything else on stderr.
+
+Notes and progress are printed by nobody but who asked for them: the ``csdm`` command does, with :func:`aloud`, and so
+does a notebook that wants to hear of a run. Elsewhere the package is silent.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,24 @@ LINE_SECONDS = 10.0
 PIPE_COLUMNS = 160  # a table in a pipe is cut to its width: data would be lost at rich's 80
 
 
+Listener = Callable[[str], None]
+
 _mutes: list[None] = []
+_listeners: list[Listener] = []  # the innermost last
+
+
+def _on_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def aloud(listener: Listener = _on_stderr) -> Iterator[None]:
+    """Within the block ``listener`` hears all notes, and now and then a line of progress; stderr shows a bar too."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.pop()
 
 
 @contextmanager
@@ -40,9 +61,9 @@ def muted() -> Iterator[None]:
 
 
 def note(text: str, *, quiet: bool = False) -> None:
-    """One line for the person at the terminal, on stderr; nothing when ``quiet``."""
-    if not (quiet or _mutes):
-        print(shown_lines(text), file=sys.stderr, flush=True)
+    """One line for whoever listens (see :func:`aloud`); nothing when ``quiet``."""
+    if _listeners and not (quiet or _mutes):
+        _listeners[-1](shown_lines(text))
 
 
 def emit(value: Mapping[str, Any], render: Callable[[], Sequence[RenderableType]], *, as_json: bool) -> None:
@@ -183,10 +204,11 @@ def progress(description: str, total: int, *, start: int = 0, quiet: bool = Fals
 
     One progress is shown at a time: inside another one it stays silent.
     """
-    if quiet or _shown or _mutes:
+    if quiet or _shown or _mutes or not _listeners:
         yield Progress(description, total, start)
         return
-    show = _on_terminal if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else _as_lines
+    a_bar = _listeners[-1] is _on_stderr and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    show = _on_terminal if a_bar else _as_lines
     with show(description, total, start) as reporter:
         _shown.append(reporter)
         try:

@@ -27,9 +27,8 @@ from csdm_cli.names import Engine, RealMode
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parallel.ranks import ALONE, Ranks
-from csdm_cli.runs.choose import settled
+from csdm_cli.runs.choose import SettledOptimised
 from csdm_cli.seeds import derive_seed
-from csdm_cli.settings import sections
 from csdm_cli.settings.fields import ratio
 from csdm_cli.teachers.networks import TeacherNetworks, tuned, tuned_for_any_number
 from csdm_cli.teachers.pool import TeacherPool
@@ -60,7 +59,7 @@ class Assembly:
 
 
 def assemble(
-    settings: sections.Distill,
+    settings: SettledOptimised,
     method: OptimisedMethod,
     data: ImageSet,
     pool: TeacherPool,
@@ -79,7 +78,7 @@ def assemble(
     synthetic one does, in pieces of one shape.
     ``kept`` is asked for the weight that a ratio of calibration comes to, and given what measures it.
     """
-    device, settings = data.images.device, settled(settings, method)
+    device = data.images.device
     formation = Formation(data.classes, settings.ipc, settings.factor, data.size, data.mean, data.std)
     seen = data if settings.real is RealMode.fresh else None
     method.prepare(Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen))
@@ -92,7 +91,6 @@ def assemble(
     share = _share(ranks, formation, layout, device)
     seeing = tuned_for_any_number(bare, numerics)
     real = _real_side(settings, method, data, pool, seeing, cache, dtype, numerics, quiet, share)
-    assert settings.calibration is not None
     matching = Matching(method, formation, lens, 0.0, layout)
     start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)
     plan = PixelPlan(
@@ -112,14 +110,13 @@ def assemble(
 
 
 def _calibration(
-    settings: sections.Distill,
+    settings: SettledOptimised,
     matching: Matching,
     real: RealSide,
     pixels: Pixels,
     kept: Callable[[Callable[[], float]], float],
 ) -> float:
     """The weight that was given, or that the ratio asked for comes to with these pixels."""
-    assert settings.calibration is not None
     asked = ratio(settings.calibration)
     if asked is None:
         return float(settings.calibration)
@@ -127,7 +124,7 @@ def _calibration(
 
 
 def _real_side(
-    settings: sections.Distill,
+    settings: SettledOptimised,
     method: OptimisedMethod,
     data: ImageSet,
     pool: TeacherPool,
@@ -139,7 +136,6 @@ def _real_side(
     share: ClassShare | None,
 ) -> RealSide:
     request = method.request()
-    assert settings.teacher_schedule is not None
     plan = ViewPlan(
         teachers=len(lens),
         classes=data.classes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, get_type_hints
@@ -14,7 +15,7 @@ from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
 from csdm_cli.methods.matching.csdm import CsdmParameters
 from csdm_cli.methods.regularisers.composite import regularised
-from csdm_cli.names import Engine, LabelKind, RealMode
+from csdm_cli.names import Engine, LabelKind, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.settings import sections
@@ -105,19 +106,36 @@ def _refuse_loose_numbers(cls: MethodClass, settings: sections.Distill) -> None:
             raise UsageError(f"--option {name}={value}: expected {error.message()}") from None
 
 
-def settled(settings: sections.Distill, method: Method) -> sections.Distill:
+class Settled(sections.Distill):
+    """Settings of a distillation with nothing left open that its method reads."""
+
+    labels: LabelKind
+
+
+class SettledOptimised(Settled):
+    """Those of a method that optimises its images."""
+
+    calibration: float | str
+    teacher_schedule: TeacherSchedule
+    real: RealMode
+
+
+def settled(settings: sections.Distill, method: Method) -> Settled:
     """``settings`` with the method's own choice wherever the user left it open.
 
     Raises:
         UsageError: if a bank is asked for that cannot be.
     """
     chosen: dict[str, Any] = {"labels": settings.labels or method.default_labels}
+    kind: type[Settled] = Settled
     if isinstance(method, OptimisedMethod):
+        kind = SettledOptimised
         chosen["real"] = _real_side_of(settings, method)
         chosen["teacher_schedule"] = settings.teacher_schedule or method.default_schedule
         if settings.calibration is None:
             chosen["calibration"] = method.default_calibration
-    return settings.model_copy(update=chosen)
+    # All values were validated as those of Distill, and stay what they are.
+    return kind.model_construct(settings.model_fields_set | chosen.keys(), **(dict(settings) | chosen))
 
 
 def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealMode:
@@ -139,32 +157,44 @@ def _option(name: str) -> str:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A method and all settings, with nothing left open; no data yet."""
+    """A method and all settings, with nothing left open; no data yet.
+
+    Attributes:
+        settings: those of distillation, which ``params.distill`` is too.
+    """
 
     method: Method
+    settings: Settled
     params: sections.Params
-
-    @property
-    def settings(self) -> sections.Distill:
-        """Those of distillation."""
-        return self.params.distill
 
 
 def choose(params: sections.Params, given: frozenset[str] = frozenset()) -> Chosen:
     """The method of ``params.distill``, which is filled in with the method's own choices.
 
+    What follows trusts it: nothing is chosen or refused by the method a second time.
+
     Raises:
         UsageError: if a setting is wrong for the method, or one ``given`` on the command line has no effect on it.
     """
-    method = make_method(params.distill, given)
-    settings = settled(params.distill, method)
-    refuse_idle_softening(settings, given)
-    if isinstance(method, OptimisedMethod):
-        _refuse_the_other_real_side(settings, given)
-    return Chosen(method, params.model_copy(update={"distill": settings}))
+    settings, method = decided(params.distill, given)
+    return Chosen(method, settings, params.model_copy(update={"distill": settings}))
 
 
-def _refuse_the_other_real_side(settings: sections.Distill, given: frozenset[str]) -> None:
+def decided(settings: sections.Distill, given: frozenset[str] = frozenset()) -> tuple[Settled, Method]:
+    """The method of ``settings``, and ``settings`` with nothing left open.
+
+    Raises:
+        UsageError: as :func:`choose`.
+    """
+    method = make_method(settings, given)
+    found = settled(settings, method)
+    refuse_idle_softening(found, given)
+    if isinstance(found, SettledOptimised):
+        _refuse_the_other_real_side(found, given)
+    return found, method
+
+
+def _refuse_the_other_real_side(settings: SettledOptimised, given: frozenset[str]) -> None:
     """Raises: UsageError if a setting of the bank is ``given`` without one, or one of minibatches with it."""
     idle = "draws" if settings.real is RealMode.fresh else "real_batch"
     if idle in given:
@@ -178,7 +208,7 @@ def needs_teachers(method: Method) -> bool:
     return isinstance(method, OptimisedMethod) or method.needs_teachers
 
 
-def refuse_idle_softening(settings: sections.Distill, given: frozenset[str]) -> None:
+def refuse_idle_softening(settings: Settled, given: frozenset[str]) -> None:
     """Raises: UsageError if prior calibration is set, or a temperature ``given``, and the labels are hard."""
     if settings.labels is LabelKind.soft:
         return
@@ -194,7 +224,13 @@ def refuse_idle_softening(settings: sections.Distill, given: frozenset[str]) -> 
         )
 
 
-def refuse_to_couple(settings: sections.Distill, method: Method) -> None:
+def refuse_idle_numerics(chosen: Chosen, given: Sequence[str]) -> None:
+    """Raises: UsageError if options of how networks compute were ``given`` to a method that optimises nothing."""
+    if given and not isinstance(chosen.method, OptimisedMethod):
+        raise UsageError(f"{given[0]} has no effect on {chosen.settings.method}, which optimises nothing")
+
+
+def refuse_to_couple(settings: Settled, method: Method) -> None:
     """Raises: UsageError if torchrun started several processes, and each cannot distil classes of its own."""
     if seat.seat() is None:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,11 @@ import torch
 from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Decoding, Distilled, Provenance, stored_bytes
-from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, save_distilled
+from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, load_distilled, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.run_record import RunRecord, record_run, write_sidecar
+from csdm_cli.data.holdout import sealed
+from csdm_cli.data.store import LongTail
 from csdm_cli.device import peak_memory
 from csdm_cli.display import pictures
 from csdm_cli.display.console import note
@@ -28,17 +31,17 @@ from csdm_cli.names import LabelKind
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs import turns
 from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import describe_share
+from csdm_cli.runs.choose import Chosen, SettledOptimised, describe_share
 from csdm_cli.runs.labels import label
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.task import Task, is_done
+from csdm_cli.runs.task import Task, is_done, prepare
 from csdm_cli.runs.tracked import pretrain_settings, settings_read, tell_of_data, tell_of_teachers
 from csdm_cli.settings.fields import ratio
 from csdm_cli.settings.units import in_units
 from csdm_cli.storage import kinds, outputs, places
 from csdm_cli.tracking.losses import LossLog
-from csdm_cli.tracking.tracker import Tracker
+from csdm_cli.tracking.tracker import NullTracker, Tracker
 
 ARTIFACTS = Path("artifacts")
 
@@ -81,9 +84,58 @@ class Outcome:
 class Options:
     """How to run, which does not change the result."""
 
-    memory_budget: int | None
-    checkpoint_every: float
-    resume: bool
+    memory_budget: int | None = None
+    checkpoint_every: float = CHECKPOINT_SECONDS
+    resume: bool = True
+
+
+PLAINLY = Options()
+
+
+@dataclass(frozen=True)
+class MadeSet:
+    """A distilled set and where it is.
+
+    Attributes:
+        path: the artifact, with its grid, loss curve and run record beside it.
+        longtail: what it was distilled from.
+    """
+
+    path: Path
+    distilled: Distilled
+    longtail: LongTail
+
+
+def distil(
+    chosen: Chosen,
+    longtail: LongTail,
+    device: torch.device,
+    runtime: Runtime,
+    options: Options = PLAINLY,
+    *,
+    teachers: Path | None = None,
+    out: Path | None = None,
+    tracker: Tracker | None = None,
+    ranks: Ranks = ALONE,
+) -> MadeSet | None:
+    """The set of a run, made in ``out`` or a folder of its own in ``artifacts/`` unless it is there already.
+
+    Teachers that are missing are trained first. Rank 0 returns the set, the other ``ranks`` None.
+
+    Raises:
+        CsdmError: if data or teachers cannot be read, or files of others would be replaced.
+    """
+    with sealed("distilling"):
+        task = prepare(chosen, longtail, teachers, device, runtime)
+        target = (out or default_folder(task, ARTIFACTS)) / FILE_NAME
+        with turns.turn(task.key, target, quiet=runtime.quiet) if ranks.leads else nullcontext(False) as waited:
+            if ranks.agree(is_done(target, task.key) or (waited and _taken_over(task, target))):
+                note(f"{target} already holds this run: nothing to do", quiet=runtime.quiet)
+            elif ranks.leads:
+                carry_out(task, target, options, runtime, tracker or NullTracker(), ranks)
+            else:
+                _distil(task, runtime, options, NullTracker(), ranks)
+    return MadeSet(target, load_distilled(target), longtail) if ranks.leads else None
 
 
 def carry_out(
@@ -146,7 +198,8 @@ def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, 
         share = (result.overhead_seconds + tracker.overhead_seconds - tracker.startup_seconds) / seconds
         costs = {"seconds_per_iteration": seconds / result.iterations, "overhead_share": share}
         tracker.metrics(costs, task.settings.iterations)
-    asked = weight if ratio(task.settings.calibration or 0.0) is not None else None
+    assert isinstance(task.settings, SettledOptimised)
+    asked = weight if ratio(task.settings.calibration) is not None else None
     return Outcome(result.images, task.settings.factor, result.history, result.iterations, asked)
 
 
@@ -156,7 +209,7 @@ def _distil(
     """This rank's share, which at rank 0 becomes the whole, None at the others; the seconds of its loop, and the
     weight of calibration."""
     settings, pool, method = task.settings, task.pool, task.method
-    assert pool is not None and isinstance(method, OptimisedMethod)
+    assert pool is not None and isinstance(method, OptimisedMethod) and isinstance(settings, SettledOptimised)
     note(f"method: {method.summary}; {len(pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
     assembly = assemble(
         settings,

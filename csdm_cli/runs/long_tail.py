@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from csdm_cli.data.build import build_longtail, open_source
 from csdm_cli.data.sources import holds_images
+from csdm_cli.data.sources.vision import will_download
 from csdm_cli.data.store import (
     DATA_ROOT,
+    FILES,
     MANIFEST_FILE,
     LongTail,
     newest_longtail,
@@ -19,13 +22,40 @@ from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import ClassOrder, ImbalanceProfile, Source, Split
 from csdm_cli.settings import sections
-from csdm_cli.storage import places
+from csdm_cli.storage import outputs, places
 from csdm_cli.storage.keys import content_key
 
 READING = (
     *("classes", "channels", "background", "image_column", "label_column", "group_by"),
     *("train_list", "test_list"),
 )
+
+
+@dataclass(frozen=True)
+class MadeLongTail:
+    """A long-tailed set and what became of the folder.
+
+    Attributes:
+        replaced: whether it held other images, which are gone.
+    """
+
+    longtail: LongTail
+    replaced: bool
+
+
+def make(settings: sections.MakeLt, out: Path | None = None, *, quiet: bool = False) -> MadeLongTail:
+    """Write the set of ``settings`` to ``out``, or to the folder in ``data/`` that is named for them.
+
+    Raises:
+        UsageError, CsdmError: if it cannot be made, or would replace what csdm did not write.
+    """
+    folder, cache = out or default_folder(settings), places.cache_dir("datasets")
+    outputs.claim_folder(folder, FILES)
+    before = _fingerprints(folder)
+    if will_download(settings.dataset, settings.data_dir, cache):
+        note(f"downloading {settings.dataset} to {cache}, once", quiet=quiet)
+    longtail = build_longtail(settings, folder, cache, partial(note, quiet=quiet))
+    return MadeLongTail(longtail, before not in (None, longtail.manifest.fingerprints))
 
 
 def find_or_make(settings: sections.MakeLt, *, quiet: bool = False) -> LongTail:

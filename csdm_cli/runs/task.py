@@ -15,7 +15,7 @@ from csdm_cli.methods.contract import Method, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import SHARED_PARAMETERS, Chosen, needs_teachers
+from csdm_cli.runs.choose import SHARED_PARAMETERS, Chosen, Settled, needs_teachers
 from csdm_cli.runs.labels import judges_of
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers, network_spec
@@ -30,24 +30,21 @@ class Task:
     """A method's run on a long-tailed set.
 
     Attributes:
-        params: all settings; nothing of ``params.distill`` is left open.
+        settings: those of distillation, with nothing left open.
+        params: all settings.
         pool: the teachers, if method or labels need them.
         key: of everything that its result depends on.
         numerics: how the networks compute that an optimised method looks through.
     """
 
     method: Method
+    settings: Settled
     params: sections.Params
     longtail: LongTail
     pool: TeacherPool | None
     device: torch.device
     key: str
     numerics: Numerics = PLAIN
-
-    @property
-    def settings(self) -> sections.Distill:
-        """Those of distillation."""
-        return self.params.distill
 
     @property
     def spec(self) -> NetworkSpec:
@@ -72,12 +69,10 @@ def prepare(chosen: Chosen, longtail: LongTail, teachers: Path | None, device: t
         pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)
     numerics = runtime.numerics(device) if isinstance(method, OptimisedMethod) else PLAIN
     key = run_key(settings, method, longtail, pool, numerics)
-    return Task(method, chosen.params, longtail, pool, device, key, numerics)
+    return Task(method, settings, chosen.params, longtail, pool, device, key, numerics)
 
 
-def run_key(
-    settings: sections.Distill, method: Method, longtail: LongTail, pool: TeacherPool | None, numerics: Numerics
-) -> str:
+def run_key(settings: Settled, method: Method, longtail: LongTail, pool: TeacherPool | None, numerics: Numerics) -> str:
     """What a run's result depends on: settings, the method's parameters, data, teachers, numerics, code and torch."""
     described = {
         "settings": settings.model_dump(mode="json", exclude=set(SHARED_PARAMETERS | {"option"})),

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from csdm_cli.data.store import LongTail
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import TeacherSchedule
 from csdm_cli.networks import NetworkSpec
@@ -18,6 +18,18 @@ from csdm_cli.storage import places
 from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration, Recipe
+
+# Options that shape some networks only (see ``networks/spec.py``); torchvision's have none of them.
+SHAPED_BY = {"convnet": {"width", "depth", "pooling", "norm"}, "vgg11": {"norm"}, "resnet18": {"norm"}}
+
+SHAPES = ("width", "depth", "pooling", "norm")
+
+
+def refuse_idle_shape(settings: sections.Pretrain, given: frozenset[str]) -> None:
+    """Raises: UsageError if an option ``given`` by the user has no effect on the network."""
+    for name in SHAPES:
+        if name in given and name not in SHAPED_BY.get(settings.network, set()):
+            raise UsageError(f"--{name} has no effect on {settings.network}")
 
 
 def train_teachers(

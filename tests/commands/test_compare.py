@@ -214,7 +214,7 @@ def test_long_tailed_sets_are_made_once_and_each_has_a_table(workplace, monkeypa
     assert {(table["data"]["imbalance"], table["ipc"]) for table in tables.values()} == {(2, 1), (2, 2), (4, 1), (4, 2)}
     assert len(list(Path("data").glob("digits-lt*/manifest.json"))) == 2
     nothing_trains(monkeypatch)
-    monkeypatch.setattr("csdm_cli.commands.make_lt.build_longtail", None)  # calling it would fail
+    monkeypatch.setattr("csdm_cli.runs.long_tail.build_longtail", None)  # calling it would fail
     assert json.loads(run(*words).stdout)["tables"].keys() == tables.keys()
 
 

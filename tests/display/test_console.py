@@ -10,6 +10,8 @@ from rich.table import Table
 
 from csdm_cli.display import console
 
+pytestmark = pytest.mark.usefixtures("aloud")
+
 
 class Clock:
     """A clock that moves only when told to."""

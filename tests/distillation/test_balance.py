@@ -14,7 +14,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.choose import decided
 from csdm_cli.settings import sections
 from tests.methods.tiny_world import Pool, assembled
 
@@ -29,7 +29,7 @@ def world(folder, method: str, classes: int):
     accuracy = ((0.5,) * classes,) * 2
     pool = Pool(NetworkSpec("convnet", 4, 2, "instance", "avg", 1, 8, classes), train_accuracy=accuracy)
     chosen = sections.Distill(method=method, **SETTINGS | {"calibration": 0.7})
-    return pool, assemble(chosen, make_method(chosen), data, pool, folder, quiet=True, dtype=torch.float64)
+    return pool, assemble(*decided(chosen), data, pool, folder, quiet=True, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("classes", [4, 100])

@@ -32,6 +32,8 @@ from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
 from tests.tiny_pool import CSDM
 
+pytestmark = pytest.mark.usefixtures("aloud")
+
 CPU = torch.device("cpu")
 
 

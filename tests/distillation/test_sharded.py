@@ -16,10 +16,12 @@ from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.parallel.class_shares import share_of
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.choose import decided, make_method
 from csdm_cli.settings import sections
 from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.training.recipe import Duration, Recipe
+
+pytestmark = pytest.mark.usefixtures("aloud")
 
 OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
 TINY = {"iterations": 3, "draws": 2, "frequencies": 16, "lr": 0.02, "real_batch": 4, "factor": 2}
@@ -57,8 +59,8 @@ def pool9(uneven: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Teacher
 
 
 def distilled(settings, data, pool, folder, ranks=ALONE, budget=None) -> Distillation:
-    method = make_method(settings)
-    parts = assemble(settings, method, data, pool, folder, quiet=True, ranks=ranks, memory_budget=budget)
+    settled, method = decided(settings)
+    parts = assemble(settled, method, data, pool, folder, quiet=True, ranks=ranks, memory_budget=budget)
     checkpoint = Checkpoint(folder, "run", 1e9, parts.share)
     result = optimise(parts.pixels, method, parts.iterate, checkpoint, resume=False, quiet=True)
     return result if parts.share is None else collected(result, ranks)

@@ -16,7 +16,7 @@ from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.choose import decided
 from csdm_cli.runs.judge import protocol_of
 from csdm_cli.settings import sections
 from csdm_cli.settings.presets import COMMON
@@ -48,7 +48,7 @@ def test_the_set_is_better_than_its_start(world, name, tmp_path):
     common = COMMON.get(name, {}).get("distill", {})
     plain = {"method": name, "ipc": 1, "factor": 1, "initial": "real", "iterations": 150, "draws": 4}
     settings = sections.Distill.model_validate(plain | {"augment": AUGMENT, "real_batch": 64} | common)
-    parts = assemble(settings, make_method(settings), data, pool, folder, quiet=True)
+    parts = assemble(*decided(settings), data, pool, folder, quiet=True)
     start = to_uint8(parts.pixels.images.detach())
     found = optimise(parts.pixels, parts.method, parts.iterate, Checkpoint(tmp_path, "run", 1e9), quiet=True)
     examiner = Examiner(test, pool.spec, PROTOCOL, torch.device("cpu"), quiet=True)

@@ -21,7 +21,7 @@ from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.choose import decided, make_method
 from csdm_cli.settings import sections
 from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
 from csdm_cli.training.recipe import Duration, Recipe
@@ -87,11 +87,11 @@ def run(data, pool, tmp_path):
 
 
 def finish(settings: sections.Distill, data: ImageSet, pool: TeacherPool, folder, stop: int | None = None, resume=True):
-    method = make_method(settings)
+    settled, method = decided(settings)
     if isinstance(method, BuildingMethod):
         start = Building(data, settings.ipc, settings.factor, settings.seed, pool)
         return method.build(start).images, {}
-    parts = assemble(settings, method, data, pool, folder, quiet=True)
+    parts = assemble(settled, method, data, pool, folder, quiet=True)
 
     def iterate(step: int) -> dict[str, Tensor]:
         if step == stop:

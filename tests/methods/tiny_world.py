@@ -14,7 +14,7 @@ from csdm_cli.distillation.loop import Distillation, optimise
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble import Assembly, assemble
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.choose import decided
 from csdm_cli.settings import sections
 from tests.tiny_pool import UntrainedPool
 
@@ -46,7 +46,7 @@ def make_pool(norm: str = "instance") -> Pool:
 
 def assembled(folder, method: str, dtype=torch.float64, pool: Pool | None = None, **settings) -> Assembly:
     chosen = sections.Distill(method=method, **SETTINGS | settings)
-    return assemble(chosen, make_method(chosen), make_data(), pool or make_pool(), folder, quiet=True, dtype=dtype)
+    return assemble(*decided(chosen), make_data(), pool or make_pool(), folder, quiet=True, dtype=dtype)
 
 
 def gradient(parts: Assembly, step: int, layout: Chunking | None = None) -> tuple[float, Tensor]:

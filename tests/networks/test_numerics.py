@@ -16,7 +16,7 @@ from csdm_cli.names import Precision
 from csdm_cli.networks import numerics as numerics_module
 from csdm_cli.networks.numerics import PLAIN, Numerics, chosen
 from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.choose import decided
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 from csdm_cli.teachers.networks import TeacherNetworks, tuned
@@ -49,7 +49,7 @@ def looked_at(numerics: Numerics, dtype=torch.float32):
 def iterating(folder, numerics: Numerics, dtype=torch.float32, **settings):
     """A run on the tiny world."""
     own = sections.Distill(method="csdm", **SETTINGS | settings)
-    return assemble(own, make_method(own), make_data(), make_pool(), folder, quiet=True, dtype=dtype, numerics=numerics)
+    return assemble(*decided(own), make_data(), make_pool(), folder, quiet=True, dtype=dtype, numerics=numerics)
 
 
 @pytest.mark.parametrize("own", [BF16, LAST, Numerics(compiled=True), EVERY[-1]], ids=str)

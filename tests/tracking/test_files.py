@@ -11,6 +11,8 @@ from csdm_cli.names import Tracking
 from csdm_cli.storage import places
 from csdm_cli.tracking.tracker import open_tracker
 
+pytestmark = pytest.mark.usefixtures("aloud")
+
 
 @pytest.fixture
 def runs(tmp_path, monkeypatch):

@@ -19,6 +19,8 @@ from csdm_cli.tracking import mlflow, mlflow_store
 from csdm_cli.tracking.process import Process
 from csdm_cli.tracking.tracker import open_tracker
 
+pytestmark = pytest.mark.usefixtures("aloud")
+
 TRACK = "from csdm_cli.cli.app import main; main()"
 
 

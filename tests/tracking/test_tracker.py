@@ -15,6 +15,8 @@ from csdm_cli.tracking import mlflow
 from csdm_cli.tracking.mlflow import flatten, metric_name
 from csdm_cli.tracking.tracker import NullTracker, RunStatus, open_tracker, shown_uri
 
+pytestmark = pytest.mark.usefixtures("aloud")
+
 RUN = """
 from csdm_cli.names import Tracking
 from csdm_cli.tracking.tracker import open_tracker

@@ -17,7 +17,7 @@ from csdm_cli.methods.regularisers.composite import PREFIX, Regularised, regular
 from csdm_cli.methods.regularisers.composite import load as load_regulariser
 from csdm_cli.methods.regularisers.covariance import Covariance
 from csdm_cli.methods.statistics import Request
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.choose import decided, make_method
 from csdm_cli.runs.task import run_key
 from csdm_cli.settings.resolve import resolve
 from csdm_cli.settings.sections import Distill
@@ -154,5 +154,5 @@ def test_the_run_key_changes_with_the_regularisers():
     keys = set()
     for chosen in ([], ["covariance"], ["covariance=2"], ["constraint"]):
         settings = Distill(method="dm", regularizer=chosen)
-        keys.add(run_key(settings, make_method(settings), longtail, None, numerics))
+        keys.add(run_key(*decided(settings), longtail, None, numerics))
     assert len(keys) == 4

@@ -1,0 +1,198 @@
+"""Students trained on a distilled set alone, beside the protocol's controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.evaluation.controls import ControlName, best_full, evaluate_full, evaluate_selections
+from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.evaluation.scores import share_of_gap_closed
+from csdm_cli.evaluation.students import Protocol
+from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.networks import NetworkSpec, build
+from csdm_cli.networks.numerics import Numerics
+from csdm_cli.runs.fairness import FairnessReport, measure_fairness
+from csdm_cli.runs.judge import (
+    Case,
+    Foreign,
+    described_protocol,
+    examiner_for,
+    judge,
+    metrics_of,
+    open_case,
+    protocol_of,
+    with_recipe_of,
+)
+from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
+from csdm_cli.runs.measurement import Measurement
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.tracked import scores_of, tell_of_scores, tell_of_set
+from csdm_cli.settings import sections
+from csdm_cli.tracking.tracker import NullTracker, Tracker
+
+
+@dataclass(frozen=True)
+class EvaluationTask:
+    """An evaluation before it is done, with nothing left open.
+
+    Attributes:
+        settings: with the set's own recipe where the user left one open.
+        labels: what students learn from.
+        spec: their architecture.
+        numerics: how they compute.
+    """
+
+    case: Case
+    settings: sections.Evaluate
+    labels: LabelKind
+    spec: NetworkSpec
+    protocol: Protocol
+    device: torch.device
+    numerics: Numerics
+
+
+@dataclass(frozen=True)
+class EvaluatedSet:
+    """What students scored on a distilled set.
+
+    Attributes:
+        own: those of the set.
+        controls: those of the controls; none where they were not asked for.
+        fairness: None where it was not asked for.
+    """
+
+    task: EvaluationTask = field(repr=False)
+    own: Evaluation
+    controls: Mapping[ControlName, Evaluation] = field(default_factory=dict)
+    fairness: FairnessReport | None = None
+
+    @property
+    def distilled(self) -> Distilled:
+        """The set."""
+        return self.task.case.distilled
+
+    @property
+    def accuracy(self) -> float:
+        """Mean test accuracy of the students after their last step, as a fraction."""
+        return self.own.accuracy.mean
+
+    @property
+    def best_full_control(self) -> ControlName | None:
+        """The best of the controls on all real images; None without controls."""
+        return best_full(self.controls) if self.controls else None
+
+    @property
+    def share_of_gap_closed(self) -> float | None:
+        """(set - random) / (best full-data control - random); None without controls, or where there is no gap."""
+        if self.best_full_control is None:
+            return None
+        random, best = self.controls[ControlName.random], self.controls[self.best_full_control]
+        return share_of_gap_closed(self.accuracy, random.accuracy.mean, best.accuracy.mean)
+
+    def rows(self) -> dict[str, Evaluation]:
+        """By name, in the order of the table: the set's students first."""
+        beside = {str(control): self.controls[control] for control in ControlName if control in self.controls}
+        return {f"{self.distilled.provenance.method} ({self.task.labels} labels)": self.own} | beside
+
+    def metrics(self) -> dict[str, Any]:
+        """JSON values in percent: the set's scores at the top, the controls' below, and the share of the gap."""
+        found = metrics_of(self.own)
+        if self.controls:
+            found["controls"] = {str(name): metrics_of(evaluation) for name, evaluation in self.controls.items()}
+            found["best_full_control"] = str(self.best_full_control)
+            found["share_of_gap_closed"] = self.share_of_gap_closed
+        found |= {"method": self.distilled.provenance.method, "labels": str(self.task.labels)}
+        found["split"] = str(self.task.settings.split)
+        return found | ({"fairness": self.fairness.as_dict()} if self.fairness is not None else {})
+
+    def details(self) -> dict[str, Any]:
+        """All that is known of every student, and of what set and data, as JSON values."""
+        own, beside = self.rows(), self.fairness.extra if self.fairness is not None else {}
+        measured = Measurement.of_case(
+            self.task.case,
+            self.own,
+            subject=next(iter(own)),
+            labels=self.task.labels,
+            split=self.task.settings.split,
+            protocol=described_protocol(self.task.protocol, self.task.spec, self.task.numerics),
+        )
+        return {
+            "protocol": measured.protocol,
+            "class_names": self.distilled.dataset.class_names,
+            "rows": {name: evaluation.as_dict() for name, evaluation in (own | dict(beside)).items()},
+            "measured": measured.told(),
+        }
+
+
+def prepare_evaluation(
+    settings: sections.Evaluate,
+    runtime: Runtime,
+    *,
+    chosen: frozenset[str],
+    file: Path | None,
+    data: Path | None,
+    foreign: Foreign | None = None,
+) -> EvaluationTask:
+    """Find the set and its long-tailed set, and decide how it is judged.
+
+    ``chosen`` are the fields of ``settings`` that the user set; the set's own recipe fills in the others.
+
+    Raises:
+        UsageError: if the labels cannot be judged on this split, or the network cannot take these images.
+        CsdmError: if something is missing or damaged.
+    """
+    device = runtime.apply()
+    numerics = runtime.student_numerics(device)
+    case = open_case(file, data, foreign)
+    settings = with_recipe_of(settings, case.distilled, chosen)
+    labels = settings.labels or case.distilled.default_labels
+    refuse_own_judges(labels, measured_on(case.distilled), settings.split)
+    if settings.fairness and labels is LabelKind.soft:
+        refuse_unknown_teachers(case.distilled)
+    spec = case.spec(settings.network)
+    build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
+    return EvaluationTask(case, settings, labels, spec, protocol_of(settings), device, numerics)
+
+
+def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = None) -> EvaluatedSet:
+    """Train and test students on the set, and on what it is compared with."""
+    tracker, case, settings = tracker or NullTracker(), task.case, task.settings
+    tracker.tags({"labels": task.labels, "split": settings.split})
+    test = case.images_of(settings.split).to(task.device)
+    tell_of_set(tracker, case.distilled, case.longtail, settings.split)
+    examiner = examiner_for(test, task.spec, task.protocol, task.numerics, runtime)
+    own = judge(case, task.labels, examiner)
+    tell_of_scores(tracker, own, case.distilled, settings.split)
+    if not settings.controls:
+        return EvaluatedSet(task, own)
+    train = case.longtail.train().to(task.device)
+    controls: dict[ControlName, Evaluation] = {}
+    for measure in (partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)):
+        measured = measure(examiner)
+        tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
+        controls |= measured
+    if not settings.fairness:
+        return EvaluatedSet(task, own, controls)
+    weight = settings.fairness_weight
+    fairness = measure_fairness(case, task.labels, own, controls, train, examiner, weight, runtime)
+    return EvaluatedSet(task, own, controls, fairness)
+
+
+def tell_of_evaluation(found: EvaluatedSet, tracker: Tracker) -> None:
+    """What is known in the end, beside the scores."""
+    if (share := found.share_of_gap_closed) is not None:
+        log = tracker.headline if found.task.settings.split is EvaluationSplit.test else tracker.metrics
+        log({"share_of_gap_closed": share})
+    if found.fairness is not None:
+        tracker.metrics(found.fairness.metrics())
+
+
+def _of_control(name: ControlName) -> str:
+    return f"control/{str(name).replace(',', '')}"
