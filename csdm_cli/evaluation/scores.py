@@ -157,6 +157,20 @@ def difference_half_width(first: MeanStd | None, second: MeanStd | None) -> floa
     return t_quantile(freedom) * math.sqrt(variance)
 
 
+def paired_half_width(differences: Sequence[float], comparisons: int = 1) -> float | None:
+    """Half-width of the t-interval of a mean of paired differences; None for fewer than two.
+
+    Args:
+        differences: one per pair.
+        comparisons: how many such intervals are to hold together, by Bonferroni's correction.
+    """
+    found = summarise(differences)
+    if found is None or found.std is None:
+        return None
+    confidence = 1 - (1 - CONFIDENCE) / comparisons
+    return t_quantile(found.count - 1, confidence) * found.std / math.sqrt(found.count)
+
+
 def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:
     """The t that Student's distribution with ``freedom`` degrees of freedom keeps ±t around with ``confidence``."""
     from scipy.stats import t

@@ -1,10 +1,10 @@
-"""The headline: what csdm achieves in one table of the ledger, beside the controls and dm, and by which commands."""
+"""The headline: what csdm achieves in one table of the ledger, beside rivals and controls, and by which commands."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from csdm_cli.evaluation.scores import difference_half_width, half_width
+from csdm_cli.evaluation.scores import difference_half_width, half_width, paired_half_width
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.rows_from_runs import Commands
@@ -13,7 +13,6 @@ from csdm_cli.safe_text import shown as shown_text
 from csdm_cli.settings.units import modern_row
 
 OWN = "csdm"
-BESIDE_IT = (OWN, "dm")
 PREFIX = "headline "
 INTERVAL, AHEAD = "95 % interval of the mean", "csdm is ahead by"
 COLUMNS = (*OURS[:3], INTERVAL, *GROUPS, "gap closed", AHEAD, "sets × students")
@@ -34,11 +33,12 @@ def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[TextTable]:
 
 
 def _headline(name: str, rows: Sequence[Row], commands: Commands) -> TextTable:
-    shown = [row for row in in_order(rows) if is_control(row) or row.method in BESIDE_IT]
+    shown = in_order(rows)
     made = [row for row in shown if not is_control(row)]
     notes = (
-        f"{scale_of(made)} ± is the standard deviation over sets, or over students of all real images; both intervals"
-        f" are Student's t at 95 %. {SHARED}",
+        f"{scale_of(made)} ± is the standard deviation over sets, or over students of all real images; intervals are"
+        f' Student\'s t at 95 %. "{AHEAD}": mean difference of sets of equal seeds with its paired interval'
+        f"{_together(made)}; beside all real images Welch's. {SHARED}",
         footnote(row.protocol for row in shown),
         "These commands measure it, SEED being that of each set; evaluate prints the controls too:",
     )
@@ -62,16 +62,33 @@ def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _ahead(row: Row, rows: Sequence[Row]) -> str:
-    """csdm's mean less the row's, in points, with Welch's interval; under the same labels."""
+    """csdm's mean less the row's, in points, with its interval; under the same labels.
+
+    Sets of equal seeds begin alike, so they are compared pair by pair; what has other seeds, by Welch's interval.
+    """
     own = [other for other in rows if (other.method, other.labels, other.protocol) == (OWN, row.labels, row.protocol)]
     if row.method == OWN or not own:
         return "–"
     best = max(own, key=lambda other: other.spread.mean)
-    reach = difference_half_width(best.independent, row.independent)
+    ours, theirs = best.by_seed, row.by_seed
+    if ours.keys() == theirs.keys():
+        several = 1 if is_control(row) else len(_rivals(rows))
+        reach = paired_half_width([ours[seed] - theirs[seed] for seed in ours], several)
+    else:
+        reach = difference_half_width(best.independent, row.independent)
     told = f"{100 * (best.spread.mean - row.spread.mean):+.1f}"
     told = told if reach is None else f"{told} ± {100 * reach:.1f}"
     # real images chosen at random have neither weights to tune nor too few steps
     return told if is_control(row) and not row.is_full_data else marked(told, row.protocol)
+
+
+def _rivals(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if not is_control(row) and row.method != OWN]
+
+
+def _together(rows: Sequence[Row]) -> str:
+    several = len(_rivals(rows))
+    return f", corrected for {several} methods by Bonferroni" if several > 1 else ""
 
 
 def _typed(rows: Sequence[Row], commands: Commands) -> str:

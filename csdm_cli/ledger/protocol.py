@@ -20,7 +20,7 @@ class Protocol(StrEnum):
 TODAY = Protocol.second
 MEANING = {
     Protocol.first: "untrained controls, calibration in absolute units",
-    Protocol.second: "calibration as a sum over classes",
+    Protocol.second: "trained controls, calibration in units of gradients where it was tuned",
 }
 CORRECTED = frozenset({Protocol.first})  # whose comparisons were withdrawn
 # of all protocols so far

@@ -230,6 +230,11 @@ class Row:
         return found.sets if found.sets.count > 1 else None
 
     @property
+    def by_seed(self) -> dict[int | None, float]:
+        """Mean accuracy of each set's students, by the set's seed."""
+        return {one.seed: statistics.fmean(student.accuracy for student in one.students) for one in self.sets}
+
+    @property
     def students(self) -> tuple[Student, ...]:
         """The students of all sets."""
         return tuple(student for found in self.sets for student in found.students)
