@@ -26,6 +26,7 @@ TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for
 README = TEXTS["README.md"]
 MARKED = {name: marks for name, text in TEXTS.items() if (marks := re.findall(r"^<!-- ledger: (.+) -->$", text, re.M))}
 COSTS = ROOT / "results" / "engine-cpu.json"
+PLACES_TO_BE = {".csdm/", "variance.py"}  # the cache, and the method that a page adds
 
 
 def commands() -> dict[str, list[str]]:
@@ -54,15 +55,22 @@ def test_commands_and_options_exist(words):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_files_and_pictures_exist(name):
-    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", TEXTS[name]):
+    for target in re.findall(r"(?:\]\(|src=\")((?!http)[^)#\"]+)", TEXTS[name]):
         assert ((ROOT / name).parent / target).exists(), target
 
 
-def test_rooms_exist():
-    rooms = re.findall(r"`csdm_cli/([\w/]+(?:\.py|/))`", README)
-    assert rooms
-    for room in rooms:
-        assert (ROOT / "csdm_cli" / room).exists(), room
+@pytest.mark.parametrize("name", TEXTS)
+def test_places_exist(name):
+    """In the repository, or a room of the package."""
+    named = set(re.findall(r"`(?:python )?([\w./-]+(?:\.py|/))[` ]", TEXTS[name])) - PLACES_TO_BE
+    for place in named:
+        assert any((start / place).exists() for start in (ROOT, ROOT / "csdm_cli", ROOT / "benchmarks/study")), place
+    assert len(named) > 20 or name != "README.md"
+
+
+def test_every_page_is_in_the_index():
+    index = README.split("## Index")[1]
+    assert set(re.findall(r"\]\((docs/[\w-]+\.md)\)", index)) == {name for name in TEXTS if name != "README.md"}
 
 
 def test_costs_are_those_measured():
