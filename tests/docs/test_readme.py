@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import typer
 
+from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.cli.app import app
 from csdm_cli.commands.ledger import document_sheets
 from csdm_cli.commands.ledger_repeat import settings_of
@@ -103,6 +107,17 @@ def test_the_readme_has_one_table_of_the_ledger_and_says_what_was_corrected():
 def test_every_protocol_is_explained():
     told = re.findall(r"^\| `(\S+)` \|", TEXTS["docs/ledger.md"], re.M)
     assert told == list(Protocol)
+
+
+def test_the_example_for_notebooks_runs(workplace):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    shutil.copytree("set", "artifacts/distilled")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    distilled = load_distilled(workplace / "set")
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (distilled.dataset.mean, distilled.dataset.std))
+    assert torch.allclose(names["images"] * std + mean, distilled.decoded(), atol=1e-6)
+    assert names["targets"].shape[0] == sum(len(images) for images, _ in names["batches"]) == len(names["images"])
 
 
 def test_the_readme_is_short():
