@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import typer
 
+from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.cli.app import app
 from csdm_cli.commands.ledger import document_sheets
 from csdm_cli.commands.ledger_repeat import settings_of
@@ -26,6 +30,7 @@ TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for
 README = TEXTS["README.md"]
 MARKED = {name: marks for name, text in TEXTS.items() if (marks := re.findall(r"^<!-- ledger: (.+) -->$", text, re.M))}
 COSTS = ROOT / "results" / "engine-cpu.json"
+PLACES_TO_BE = {".csdm/", "variance.py"}  # the cache, and the method that a page adds
 
 
 def commands() -> dict[str, list[str]]:
@@ -54,15 +59,22 @@ def test_commands_and_options_exist(words):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_files_and_pictures_exist(name):
-    for target in re.findall(r"\]\(((?!http)[^)#]+)\)", TEXTS[name]):
+    for target in re.findall(r"(?:\]\(|src=\")((?!http)[^)#\"]+)", TEXTS[name]):
         assert ((ROOT / name).parent / target).exists(), target
 
 
-def test_rooms_exist():
-    rooms = re.findall(r"`csdm_cli/([\w/]+(?:\.py|/))`", README)
-    assert rooms
-    for room in rooms:
-        assert (ROOT / "csdm_cli" / room).exists(), room
+@pytest.mark.parametrize("name", TEXTS)
+def test_places_exist(name):
+    """In the repository, or a room of the package."""
+    named = set(re.findall(r"`(?:python )?([\w./-]+(?:\.py|/))[` ]", TEXTS[name])) - PLACES_TO_BE
+    for place in named:
+        assert any((start / place).exists() for start in (ROOT, ROOT / "csdm_cli", ROOT / "benchmarks/study")), place
+    assert len(named) > 20 or name != "README.md"
+
+
+def test_every_page_is_in_the_index():
+    index = README.split("## Index")[1]
+    assert set(re.findall(r"\]\((docs/[\w-]+\.md)\)", index)) == {name for name in TEXTS if name != "README.md"}
 
 
 def test_costs_are_those_measured():
@@ -95,6 +107,17 @@ def test_the_readme_has_one_table_of_the_ledger_and_says_what_was_corrected():
 def test_every_protocol_is_explained():
     told = re.findall(r"^\| `(\S+)` \|", TEXTS["docs/ledger.md"], re.M)
     assert told == list(Protocol)
+
+
+def test_the_example_for_notebooks_runs(workplace):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    shutil.copytree("set", "artifacts/distilled")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    distilled = load_distilled(workplace / "set")
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (distilled.dataset.mean, distilled.dataset.std))
+    assert torch.allclose(names["images"] * std + mean, distilled.decoded(), atol=1e-6)
+    assert names["targets"].shape[0] == sum(len(images) for images, _ in names["batches"]) == len(names["images"])
 
 
 def test_the_readme_is_short():
