@@ -1,3 +1,26 @@
-"""csdm: distil long-tailed image datasets by matching class-wise spectral distributions."""
+"""csdm: distil long-tailed image datasets by matching class-wise spectral distributions.
 
+The Python door is ``make_long_tail``, ``train_teachers``, ``distill``, ``evaluate`` and ``load``: what the commands do,
+as functions that print nothing and return their results. They are loaded at first use, so that the import is instant.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from csdm_cli.runs.door import distill, evaluate, load, make_long_tail, train_teachers
+
+__all__ = ["__version__", "distill", "evaluate", "load", "make_long_tail", "train_teachers"]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(import_module("csdm_cli.runs.door"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -57,7 +57,7 @@ def room(module: str, below: str = "csdm_cli") -> str:
 
 def arrows_up(order: tuple[str, ...], below: str) -> list[str]:
     """Imports from a room to one above it."""
-    inside = [module for module in MODULES if module == below or module.startswith(f"{below}.")]
+    inside = [module for module in MODULES if (module == below != "csdm_cli") or module.startswith(f"{below}.")]
     return [
         f"{module} imports {other}"
         for module in inside

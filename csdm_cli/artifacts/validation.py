@@ -76,7 +76,8 @@ def _network(network: Any, distilled: Distilled, rules: type[BaseModel]) -> str 
     if not isinstance(network, dict) or not isinstance(network.get("name"), str):
         return f"a network of its own that is not allowed: {shown(network, 80)}"
     shape = {name: network[name] for name in ("channels", "size", "classes") if name in network}
-    own = {"network" if name == "name" else name: value for name, value in network.items() if name not in shape}
+    beside = {*shape, "source"}  # a hash, of a network of the maker's own
+    own = {"network" if name == "name" else name: value for name, value in network.items() if name not in beside}
     if problem := _refused(rules, own):
         return f"a network of its own that is not allowed: {problem}"
     data = distilled.dataset

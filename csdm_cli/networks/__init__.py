@@ -2,7 +2,7 @@
 
 ``spec`` (every choice that fixes an architecture), ``network`` (the interface and the registry), ``layers``,
 ``numerics`` (precision, order of memory, compilation); then one file per architecture: ``convnet``, ``alexnet``,
-``vgg``, ``resnet``, ``torchvision_models``.
+``vgg``, ``resnet``, ``torchvision_models``; and ``own``, a network of the user's own.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from csdm_cli.networks import convnet as _convnet  # noqa: F401
 from csdm_cli.networks import resnet as _resnet  # noqa: F401
 from csdm_cli.networks import vgg as _vgg  # noqa: F401
 from csdm_cli.networks.network import NETWORKS, Network, network
+from csdm_cli.networks.own import is_own, own_network
 from csdm_cli.networks.spec import NetworkSpec, default_depth
 from csdm_cli.networks.torchvision_models import torchvision_network
 
@@ -29,7 +30,7 @@ def build(spec: NetworkSpec, seed: int) -> Network:
     Raises:
         UsageError: unknown name, or an architecture that cannot take these images.
     """
-    builder = NETWORKS.get(spec.name, torchvision_network)
+    builder = own_network if is_own(spec.name) else NETWORKS.get(spec.name, torchvision_network)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed CUDA too
         return builder(spec)

@@ -26,7 +26,8 @@ class NetworkSpec:
     without that choice ignore it, so that one spec can be carried over to another architecture by its name.
 
     Attributes:
-        name: one of ``names.NetworkName``, or a torchvision classifier; ``torchvision:NAME`` where both have it.
+        name: one of ``names.NetworkName``, or a torchvision classifier; ``torchvision:NAME`` where both have it; or a
+            network of the user's own, ``module:function``.
         width: channels of each convnet layer.
         depth: blocks of the convnet; None becomes :func:`default_depth` of the size.
         norm: one of ``names.Norm``.
@@ -34,6 +35,7 @@ class NetworkSpec:
         channels: 1 or 3.
         size: height and width of the images in pixels.
         classes: logits.
+        source: hash of the file that defines a network of the user's own (see ``own``); None of the others.
     """
 
     name: str
@@ -44,6 +46,7 @@ class NetworkSpec:
     channels: int = 3
     size: int = 32
     classes: int = 10
+    source: str | None = None
 
     def __post_init__(self) -> None:
         if self.depth is None:
@@ -56,4 +59,5 @@ class NetworkSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``NetworkSpec(**spec.as_dict())`` equals ``spec``."""
-        return asdict(self)
+        found = asdict(self)
+        return found if self.source else {name: value for name, value in found.items() if name != "source"}

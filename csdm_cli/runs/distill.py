@@ -40,6 +40,7 @@ from csdm_cli.runs.tracked import pretrain_settings, settings_read, tell_of_data
 from csdm_cli.settings.fields import ratio
 from csdm_cli.settings.units import in_units
 from csdm_cli.storage import kinds, outputs, places
+from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.tracking.losses import LossLog
 from csdm_cli.tracking.tracker import NullTracker, Tracker
 
@@ -113,7 +114,7 @@ def distil(
     runtime: Runtime,
     options: Options = PLAINLY,
     *,
-    teachers: Path | None = None,
+    teachers: TeacherPool | Path | None = None,
     out: Path | None = None,
     tracker: Tracker | None = None,
     ranks: Ranks = ALONE,

@@ -26,6 +26,7 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.networks.own import is_own, source_of
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup
@@ -114,7 +115,10 @@ def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
 
 def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
     """``own``, or the architecture called ``name`` for the same images."""
-    return own if name is None else NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name)}))
+    if name is None:
+        return own
+    source = source_of(name) if is_own(name) else None
+    return NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name), "source": source}))
 
 
 def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None) -> Case:

@@ -57,7 +57,9 @@ class Task:
         )
 
 
-def prepare(chosen: Chosen, longtail: LongTail, teachers: Path | None, device: torch.device, runtime: Runtime) -> Task:
+def prepare(
+    chosen: Chosen, longtail: LongTail, teachers: TeacherPool | Path | None, device: torch.device, runtime: Runtime
+) -> Task:
     """Find the teachers, or train those that are missing, and name the run.
 
     Raises:

@@ -12,6 +12,7 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.networks.own import is_own, source_of
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
@@ -86,29 +87,31 @@ def duration_of(settings: sections.Pretrain) -> Duration:
 
 
 def find_teachers(
-    folder: Path | None,
+    given: TeacherPool | Path | None,
     params: sections.Params,
     longtail: LongTail,
     train: ImageSet,
     device: torch.device,
     runtime: Runtime,
 ) -> TeacherPool:
-    """The teachers in ``folder``, or those that the ``pretrain`` section describes, trained if missing.
+    """The teachers ``given``, or in that folder, or those that the ``pretrain`` section describes, trained if missing.
 
     Where the ``distill`` section looks through the teachers' epochs, they keep them without being told.
 
     Raises:
-        CsdmError: if the teachers in ``folder`` are damaged, do not fit the long-tailed set, or kept no epochs.
+        CsdmError: if the teachers are damaged, do not fit the long-tailed set, or kept no epochs.
     """
     by_epoch = params.distill.teacher_schedule is TeacherSchedule.trajectory
-    if folder is None:
+    if given is None:
         wanted = params.pretrain.model_copy(update={"trajectory": params.pretrain.trajectory or by_epoch})
         return train_teachers(wanted, train, device, runtime)
-    pool = TeacherPool.open(folder)
+    pool = given if isinstance(given, TeacherPool) else TeacherPool.open(given)
+    if is_own(params.pretrain.network):
+        source_of(params.pretrain.network)  # named by the user, so that the pool may be of it
     check_pool(pool, longtail)
     if by_epoch and not pool.trajectory:
         raise CsdmError(
-            f"--teacher-schedule trajectory: the teachers in {folder} kept no weights of their epochs;"
+            f"--teacher-schedule trajectory: the teachers in {pool.paths[0].parent} kept no weights of their epochs;"
             " make them with csdm pretrain --trajectory, or leave --teachers out"
         )
     return pool
@@ -128,6 +131,6 @@ def check_pool(pool: TeacherPool, longtail: LongTail) -> None:
 
 def network_spec(settings: sections.Pretrain, channels: int, size: int, classes: int) -> NetworkSpec:
     """The architecture that ``settings`` ask for, for such images."""
-    return NetworkSpec(
-        settings.network, settings.width, settings.depth, settings.norm, settings.pooling, channels, size, classes
-    )
+    shape = (settings.width, settings.depth, settings.norm, settings.pooling)
+    source = source_of(settings.network) if is_own(settings.network) else None
+    return NetworkSpec(settings.network, *shape, channels, size, classes, source)

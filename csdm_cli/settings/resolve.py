@@ -50,10 +50,7 @@ def load_params(path: Path) -> Params:
         UsageError: if there is no such file, it is not YAML, or its settings are wrong; all wrong keys and
             values are named at once.
     """
-    try:
-        return Params.model_validate(_without_foreign(read_yaml(path)))
-    except ValidationError as error:
-        raise UsageError(messages.report(str(path), messages.in_params(error, Params))) from None
+    return _validated(_without_foreign(read_yaml(path)), str(path))
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -103,17 +100,17 @@ def section_name(section: type[Section]) -> str:
 
 def resolve(
     section: type[SectionT],
-    params_path: Path | None,
+    given_params: Path | Mapping[str, Any] | None,
     overrides: Mapping[str, Any],
     preset: Preset | None = None,
 ) -> Resolved[SectionT]:
-    """Settings of one command: defaults < ``preset`` < ``params_path`` (if given) < ``overrides`` of the command line.
+    """Settings of one command: defaults < ``preset`` < ``given_params`` (a file or its content) < ``overrides`` of the command line.
 
     Raises:
         UsageError: if the file or an override is wrong; overrides are named as the options they came from.
     """
     name = section_name(section)
-    params = load_params(params_path) if params_path else Params()
+    params = _params(given_params)
     given = getattr(params, name).model_dump(exclude_unset=True)
     try:
         own = section.model_validate(overlaid(given, overrides))
@@ -125,11 +122,24 @@ def resolve(
         below, whole = whole, with_preset(whole, preset)
         own = getattr(whole, name)
         origin.append(f"preset {preset} ({', '.join(_changed(below, whole)) or 'nothing left to set'})")
-    if params_path:
-        origin.append(str(params_path))
+    if given_params:
+        origin.append(str(given_params) if isinstance(given_params, Path) else "params")
     if overrides:
         origin.append(f"command line ({', '.join(sorted(overrides))})")
     return Resolved(own, whole, frozenset(overrides), "settings: " + " < ".join(origin))
+
+
+def _params(given: Path | Mapping[str, Any] | None) -> Params:
+    if isinstance(given, Path):
+        return load_params(given)
+    return _validated(dict(given or {}), "params")
+
+
+def _validated(values: Mapping[str, Any], where: str) -> Params:
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(messages.report(where, messages.in_params(error, Params))) from None
 
 
 def with_preset(params: Params, preset: Preset) -> Params:
@@ -152,10 +162,7 @@ def with_values(params: Params, values: Mapping[str, Any], where: str) -> Params
 
 
 def _joined(params: Params, below: Mapping[str, Any], above: Mapping[str, Any], where: str) -> Params:
-    try:
-        return Params.model_validate(overlaid(below, params.model_dump(exclude_unset=True), above))
-    except ValidationError as error:
-        raise UsageError(messages.report(where, messages.in_params(error, Params))) from None
+    return _validated(overlaid(below, params.model_dump(exclude_unset=True), above), where)
 
 
 def _changed(before: Params, after: Params) -> list[str]:

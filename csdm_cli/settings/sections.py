@@ -160,7 +160,7 @@ class Pretrain(Section):
     network: str = Field(
         "convnet",
         min_length=1,
-        description="convnet, alexnet, vgg11, resnet18 or a torchvision classifier",
+        description="convnet, alexnet, vgg11, resnet18, a torchvision classifier, or your own as module:function",
         examples=list(names.NetworkName),
     )
     width: Width = Field(128, description="channels of the convnet's layers")
