@@ -36,7 +36,7 @@ from csdm_cli.names import Engine, TeacherSchedule
 from csdm_cli.runs.assemble import Assembly
 from csdm_cli.runs.choose import make_method
 from csdm_cli.settings.sections import Distill
-from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.teachers.networks import PoolNetworks
 from csdm_cli.teachers.views import PooledViews, ViewPlan
 from csdm_cli.training.inference import images_at_once
 
@@ -103,7 +103,7 @@ def floor(assembly: Assembly, at_once: int | None) -> Callable[[], None]:
     """Forward and input-gradient backward of one iteration's images: all in one batch, or in pieces."""
     shape = assembly.formation
     images = torch.rand(shape.decoded, len(shape.mean), shape.size, shape.size, device=assembly.pixels.images.device)
-    network = assembly.lens.final(0)
+    network = assembly.networks.final(0)
 
     def run() -> None:
         for piece in images.split(at_once or len(images)):
@@ -179,17 +179,17 @@ def bank_row(bench: Bench) -> Row:
     assert isinstance(method, OptimisedMethod)
     operations = parse_strategy(settings.augment)
     plan = ViewPlan(1, data.classes, operations, settings.augment_mode, TeacherSchedule.final, 1, seed=0)
-    views, lens = PooledViews(plan, DRAWS), TeacherNetworks(pool, bench.device, torch.float32)
+    views, networks = PooledViews(plan, DRAWS), PoolNetworks(pool, bench.device, torch.float32)
     folders = (bench.cache / f"measured-{number}" for number in range(10**9))
 
     def build() -> None:
-        build_bank(next(folders), data, views, DRAWS, method.request(), lens, torch.float32, quiet=True)
+        build_bank(next(folders), data, views, DRAWS, method.request(), networks, torch.float32, quiet=True)
 
     def plain() -> None:
         for view in views.views:
             for label in range(data.classes):
                 for piece in data.of_class(label).split(images_at_once(data.images)):
-                    view_features(lens.final(0), piece.float() / 255, data, view.theta, label)
+                    view_features(networks.final(0), piece.float() / 255, data, view.theta, label)
 
     times = bench.times({"bank": build, "plain passes": plain}, rounds=1)
     what = f"bank / passes over the real set, {DRAWS} views of a teacher"

@@ -36,7 +36,7 @@ from csdm_cli.runs.choose import make_method
 from csdm_cli.runs.judge import protocol_of
 from csdm_cli.runs.teachers import teacher_plan
 from csdm_cli.settings.sections import Distill, Evaluate, Pretrain
-from csdm_cli.teachers.networks import TeacherNetworks, tuned_for_any_number
+from csdm_cli.teachers.networks import PoolNetworks, tuned_for_any_number
 from csdm_cli.teachers.views import PooledViews, ViewPlan
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import train
@@ -66,15 +66,15 @@ def view_run(numerics: Numerics, data: ImageSet, width: int, cache: Path) -> Cal
     """The statistics of all real images under one view, with csdm's frequencies, as the bank has them computed."""
     device, settings = data.images.device, Distill()
     pool = random_pool(width, device, cache)
-    lens = tuned_for_any_number(TeacherNetworks(pool, device, torch.float32, numerics.memory_format), numerics)
+    networks = tuned_for_any_number(PoolNetworks(pool, device, torch.float32, numerics.memory_format), numerics)
     strategy = parse_strategy(settings.augment)
     plan = ViewPlan(len(pool), data.classes, strategy, settings.augment_mode, TeacherSchedule.final, 1, seed=0)
     view, request = PooledViews(plan, draws=1).at(0), make_method(settings).request()
-    network = lens.at(view.teacher, view.point)
+    network = networks.at(view.teacher, view.stage)
     frequencies = draw_frequencies(request.spectrum, network, view, 1.0, device, torch.float32)
-    sight = ViewedNetwork(network, view, lens.channels, frequencies)
+    viewed = ViewedNetwork(network, view, networks.channels, frequencies)
     images = [data.of_class(label) for label in range(data.classes)]
-    return lambda: class_statistics(sight, data, images, request, torch.float32)
+    return lambda: class_statistics(viewed, data, images, request, torch.float32)
 
 
 def measured(

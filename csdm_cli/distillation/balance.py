@@ -11,37 +11,26 @@ import math
 import torch
 from torch import Tensor
 
-from csdm_cli.distillation.layout import Chunking, Formation
 from csdm_cli.distillation.real_side import RealSide, Target
 from csdm_cli.distillation.step import Matching, Output
 from csdm_cli.errors import CsdmError
-from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.methods.regularisers.composite import PREFIX
-from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.methods.regularisers.weighted import PREFIX
 
 CALIBRATION = "calibration"
 STEPS = 3  # whose views are looked through, or as many as the run has
 
 
 class _Part(Matching):
-    """Of the loss with calibration 1, calibration alone or the matching alone: without verdicts and regularisers."""
+    """A part of the loss: calibration alone, with weight 1, or matching alone: no cross-entropy and no regulariser."""
 
-    def __init__(
-        self,
-        method: OptimisedMethod,
-        formation: Formation,
-        lens: TeacherNetworks,
-        layout: Chunking,
-        *,
-        calibration: bool,
-    ) -> None:
-        super().__init__(method, formation, lens, float(calibration), layout)
+    def __init__(self, whole: Matching, *, calibration: bool) -> None:
+        super().__init__(whole.method, whole.formation, whole.networks, float(calibration), whole.layout, whole.extra)
         self._alone = calibration
 
     def _wanted(self, name: str) -> bool:
         if self._alone:
             return name == CALIBRATION
-        return name not in self.method.verdicts and not name.startswith(PREFIX)
+        return name not in self.method.classification_terms and not name.startswith(PREFIX)
 
     def terms(
         self, outputs: dict[Output, Tensor], target: Target, step: int, first: int, last: int
@@ -67,23 +56,22 @@ def weight_of(ratio: float, matching: Matching, real: RealSide, images: Tensor, 
     """
     if ratio == 0:
         return 0.0
-    shared = (matching.method, matching.formation, matching.lens, matching.layout)
     norms = []
     for calibration in (False, True):
-        part = _Part(*shared, calibration=calibration)
+        part = _Part(matching, calibration=calibration)
         looks = range(max(1, min(STEPS, steps)))
         norms.append(sum(_norm(part, real, images, step) for step in looks) / len(looks))
-    own, verdict = norms
-    if not (0 < own < math.inf and 0 < verdict < math.inf):
+    own, calibrating = norms
+    if not (0 < own < math.inf and 0 < calibrating < math.inf):
         raise CsdmError(
             f"--calibration {ratio:g}x cannot be measured: at the start the matching's gradient has the norm {own:g},"
-            f" calibration's {verdict:g}; give a number"
+            f" calibration's {calibrating:g}; give a number"
         )
-    return ratio * own / verdict
+    return ratio * own / calibrating
 
 
 def _norm(part: _Part, real: RealSide, images: Tensor, step: int) -> float:
-    """Of the gradient of a step's loss, in float64."""
+    """Length of the gradient of a step's loss in the images (C·ipc, channels, h, w), in float64."""
     start = images.detach().clone().requires_grad_(True)
     part.backward(start, real.at(step), step)
     return 0.0 if start.grad is None else float(torch.linalg.vector_norm(start.grad, dtype=torch.float64))

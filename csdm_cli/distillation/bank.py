@@ -32,7 +32,7 @@ from csdm_cli.parallel.shared_work import do_unclaimed
 from csdm_cli.spectral.characteristic import Ecf
 from csdm_cli.storage import tensorfile
 from csdm_cli.storage.keys import content_key, source_hash
-from csdm_cli.storage.lru import Recent
+from csdm_cli.storage.lru import LruCache
 from csdm_cli.storage.rooms import BANK
 from csdm_cli.teachers.networks import TeacherNetworks
 from csdm_cli.teachers.views import PooledViews, View
@@ -70,14 +70,14 @@ class BankedRealSide:
         folder: Path,
         views: PooledViews,
         request: Request,
-        lens: TeacherNetworks,
+        networks: TeacherNetworks,
         dtype: torch.dtype,
         revise: Revision = as_measured,
     ) -> None:
         self._folder, self._views, self._request = folder, views, request
-        self._lens, self._dtype, self._revise = lens, dtype, revise
-        self._statistics = Recent[ClassStatistics](MEMORY)
-        self._frequencies = Recent[Tensor](MEMORY)
+        self._networks, self._dtype, self._revise = networks, dtype, revise
+        self._statistics = LruCache[ClassStatistics](MEMORY)
+        self._frequencies = LruCache[Tensor](MEMORY)
         self._checksums: dict[int, int] = {}  # of the entries read so far
         self._drawn: set[int] = set()
 
@@ -93,7 +93,7 @@ class BankedRealSide:
         return Target(view, statistics, frequencies)
 
     def _read(self, view: View) -> ClassStatistics:
-        device = next(self._lens.at(view.teacher, view.point).parameters()).device
+        device = next(self._networks.at(view.teacher, view.stage).parameters()).device
         first = view.index not in self._checksums
         try:
             tensors, header = _load(entry_path(self._folder, view), verify=first)
@@ -114,7 +114,7 @@ class BankedRealSide:
         return self._revise(measured)
 
     def _draw(self, view: View, length: float) -> Tensor:
-        network = self._lens.at(view.teacher, view.point)
+        network = self._networks.at(view.teacher, view.stage)
         device = next(network.parameters()).device
         frequencies = draw_frequencies(self._request.spectrum, network, view, length, device, self._dtype)
         assert frequencies is not None
@@ -141,7 +141,7 @@ def build_bank(
     views: PooledViews,
     steps: int,
     request: Request,
-    lens: TeacherNetworks,
+    networks: TeacherNetworks,
     dtype: torch.dtype,
     *,
     quiet: bool = False,
@@ -162,11 +162,11 @@ def build_bank(
 
         def build(view: View) -> None:
             if not _whole(entry_path(folder, view)):  # another process may have built it meanwhile
-                network, place = lens.at(view.teacher, view.point), (view.teacher, view.point)
-                if place not in lengths:
-                    lengths[place] = measure_length(network, data, request, dtype)
-                sight = ViewedNetwork(network, view, lens.channels, None, lengths[place].stretch)
-                _build_entry(folder, data, sight, request, lengths[place].pooled, dtype)
+                network, stage = networks.at(view.teacher, view.stage), (view.teacher, view.stage)
+                if stage not in lengths:
+                    lengths[stage] = measure_length(network, data, request, dtype)
+                viewed = ViewedNetwork(network, view, networks.channels, None, lengths[stage].stretch)
+                _build_entry(folder, data, viewed, request, lengths[stage].pooled, dtype)
             task.update(next(done))
 
         do_unclaimed(missing, lambda view: [folder / f"lock-{view.index:04d}"], build)
@@ -209,14 +209,14 @@ def _whole(path: Path) -> bool:
 
 
 def _build_entry(
-    folder: Path, data: ImageSet, sight: ViewedNetwork, request: Request, length: float, dtype: torch.dtype
+    folder: Path, data: ImageSet, viewed: ViewedNetwork, request: Request, length: float, dtype: torch.dtype
 ) -> None:
-    frequencies = draw_frequencies(request.spectrum, sight.network, sight.view, length, data.images.device, dtype)
+    frequencies = draw_frequencies(request.spectrum, viewed.network, viewed.view, length, data.images.device, dtype)
     whole = [data.of_class(label) for label in range(data.classes)]
-    statistics = class_statistics(replace(sight, frequencies=frequencies), data, whole, request, dtype)
+    statistics = class_statistics(replace(viewed, frequencies=frequencies), data, whole, request, dtype)
     tensors = {"mean": statistics.mean, "unit_mean": statistics.unit_mean, "stretch": statistics.stretch}
     if statistics.ecf is not None:
         tensors |= {"re": statistics.ecf.re, "im": statistics.ecf.im}
     tensors |= {SUMMARY + name: value for name, value in statistics.summaries.items()}
     header = {"length": length, "checksum": 0 if frequencies is None else checksum(frequencies)}
-    tensorfile.save(entry_path(folder, sight.view), {k: v for k, v in tensors.items() if v is not None}, header)
+    tensorfile.save(entry_path(folder, viewed.view), {k: v for k, v in tensors.items() if v is not None}, header)

@@ -67,7 +67,7 @@ class FreshRealSide:
     def __init__(
         self,
         data: ImageSet,
-        lens: TeacherNetworks,
+        networks: TeacherNetworks,
         views: Views,
         request: Request,
         batch: int,
@@ -76,7 +76,7 @@ class FreshRealSide:
         own: range | None = None,
         revise: Revision = as_measured,
     ) -> None:
-        self._data, self._lens, self._views, self._request = data, lens, views, request
+        self._data, self._networks, self._views, self._request = data, networks, views, request
         self._batch, self._seed, self._dtype = batch, seed, dtype
         self._own = range(data.classes) if own is None else own
         self._revise = revise
@@ -85,15 +85,15 @@ class FreshRealSide:
     def at(self, step: int) -> Target:
         """A view of its own, and the statistics of a minibatch of each class under it."""
         view = self._views.at(step)
-        network = self._lens.at(view.teacher, view.point)
+        network = self._networks.at(view.teacher, view.stage)
         rng = generator(self._seed, "minibatch", step)
         picked = [self._pick(label, rng) for label in range(self._data.classes)]
         length = self._length(network, view)
         frequencies = draw_frequencies(
             self._request.spectrum, network, view, length.pooled, self._data.images.device, self._dtype
         )
-        sight = ViewedNetwork(network, view, self._lens.channels, frequencies, length.stretch)
-        statistics = class_statistics(sight, self._data, picked, self._request, self._dtype)
+        viewed = ViewedNetwork(network, view, self._networks.channels, frequencies, length.stretch)
+        statistics = class_statistics(viewed, self._data, picked, self._request, self._dtype)
         return Target(view, self._revise(replace(statistics, length=length.pooled)), frequencies)
 
     def _pick(self, label: int, rng: torch.Generator) -> Tensor:
@@ -102,10 +102,10 @@ class FreshRealSide:
         return images[to_device(chosen, images.device)]
 
     def _length(self, network: Network, view: View) -> KernelLength:
-        place = (view.teacher, view.point)
-        if place not in self._lengths:
-            self._lengths[place] = measure_length(network, self._data, self._request, self._dtype)
-        return self._lengths[place]
+        stage = (view.teacher, view.stage)
+        if stage not in self._lengths:
+            self._lengths[stage] = measure_length(network, self._data, self._request, self._dtype)
+        return self._lengths[stage]
 
 
 def draw_frequencies(
@@ -211,24 +211,24 @@ class ViewedNetwork:
 
 
 def class_statistics(
-    sight: ViewedNetwork, data: ImageSet, images: Sequence[Tensor], request: Request, dtype: torch.dtype
+    viewed: ViewedNetwork, data: ImageSet, images: Sequence[Tensor], request: Request, dtype: torch.dtype
 ) -> ClassStatistics:
     """Statistics of ``images`` (one uint8 tensor per class), each class seen through its row of the view's θ.
 
     One streaming pass: few images' activations exist at a time. Sums are float64.
     """
     device = data.images.device
-    classes, dim = len(images), sight.network.feature_dim
+    classes, dim = len(images), viewed.network.feature_dim
     means = torch.zeros(2, classes, dim, dtype=torch.float64, device=device)
-    ecf_sum = None if sight.frequencies is None else EcfSum(sight.frequencies, classes)
+    ecf_sum = None if viewed.frequencies is None else EcfSum(viewed.frequencies, classes)
     whole: list[Tensor] = []
     summaries: dict[str, list[Tensor]] = {summary.name: [] for summary in request.summaries}
     for label, of_class in enumerate(images):
         parts = []
         for block in of_class.split(max(BLOCK, images_at_once(of_class))):
             pieces = block.split(images_at_once(block))
-            theta = sight.view.theta
-            seen = [view_features(sight.network, _as_float(piece, dtype), data, theta, label) for piece in pieces]
+            theta = viewed.view.theta
+            seen = [view_features(viewed.network, _as_float(piece, dtype), data, theta, label) for piece in pieces]
             features = torch.cat(seen)
             if request.mean:
                 means[0, label] += features.sum(0, dtype=torch.float64)
@@ -236,12 +236,12 @@ def class_statistics(
                 means[1, label] += normalize(features).sum(0, dtype=torch.float64)
             if ecf_sum is not None:
                 unit = normalize(features)
-                ecf_sum.add(unit if sight.stretch is None else unit * sight.stretch[label], label)
+                ecf_sum.add(unit if viewed.stretch is None else unit * viewed.stretch[label], label)
             if request.features or request.summaries:
                 parts.append(features)
         for summary in request.summaries:
-            seed = derive_seed(sight.view.frequency_seed, "summary", label)
-            summaries[summary.name].append(summary.of(torch.cat(parts), sight.channels, seed))
+            seed = derive_seed(viewed.view.frequency_seed, "summary", label)
+            summaries[summary.name].append(summary.of(torch.cat(parts), viewed.channels, seed))
         if request.features:
             whole.append(torch.cat(parts))
     counts = to_device(torch.tensor([len(part) for part in images], dtype=torch.float64), device)
@@ -253,7 +253,7 @@ def class_statistics(
         summaries={name: torch.stack(values) for name, values in summaries.items()},
         features=whole if request.features else None,
         counts=[len(part) for part in images],
-        stretch=sight.stretch,
+        stretch=viewed.stretch,
     )
 
 

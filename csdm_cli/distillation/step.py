@@ -7,6 +7,7 @@ gradient on those features, then the network again in pieces with that gradient.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -20,14 +21,15 @@ from csdm_cli.images.augment import Augmentation, Theta
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.regularisers.weighted import WeightedTerm, loss_terms
 from csdm_cli.methods.statistics import Batch
-from csdm_cli.storage.lru import Recent
+from csdm_cli.storage.lru import LruCache
 from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.training.inference import images_at_once
 
 FEATURES: Literal["features"] = "features"
 
-# What a pass gives: features, or the logits under a place's weights.
+# What a pass gives: features, or the logits under a stage's weights.
 Output = Literal["features"] | TeacherStage
 
 # Views' augmentations kept on the device, some kilobytes each.
@@ -35,20 +37,33 @@ AUGMENTATIONS = 512
 
 
 class Matching:
-    """The loss of a method plus ``calibration`` times the teachers' cross-entropy, each a sum over all classes.
+    """The loss of a method, ``extra`` terms, and ``calibration`` times the teachers' cross-entropy.
 
-    The cross-entropy of a class is the mean over its decoded images.
+    Each is a sum over all classes; the cross-entropy of a class is the mean over its decoded images.
+
+    In the shapes below there are C classes, c of them in a chunk, with ipc stored images (channels, h, w) each, from
+    which per_class images (channels, H, W) are decoded; D is the length of a feature vector.
     """
 
     def __init__(
-        self, method: OptimisedMethod, formation: Formation, lens: TeacherNetworks, calibration: float, layout: Chunking
+        self,
+        method: OptimisedMethod,
+        formation: Formation,
+        networks: TeacherNetworks,
+        calibration: float,
+        layout: Chunking,
+        extra: Sequence[WeightedTerm] = (),
     ) -> None:
-        self.method, self.formation, self.lens = method, formation, lens
-        self.calibration, self.layout = calibration, layout
-        self._augmentations = Recent[tuple[Theta, Augmentation]](AUGMENTATIONS)
+        self.method, self.formation, self.networks = method, formation, networks
+        self.calibration, self.layout, self.extra = calibration, layout, tuple(extra)
+        self._augmentations = LruCache[tuple[Theta, Augmentation]](AUGMENTATIONS)
 
     def backward(self, images: Tensor, target: Target, step: int) -> dict[str, Tensor]:
-        """Add the gradient of the step's loss to ``images.grad``; returns the named terms, detached."""
+        """Add the gradient of the step's loss to the ``grad`` of images (C·ipc, channels, h, w).
+
+        Returns:
+            the named terms, detached scalars.
+        """
         totals: dict[str, Tensor] = {}
         for first in range(0, self.formation.classes, self.layout.classes):
             last = min(first + self.layout.classes, self.formation.classes)
@@ -58,7 +73,7 @@ class Matching:
         return totals
 
     def backward_chunk(self, images: Tensor, target: Target, step: int, first: int, last: int) -> dict[str, Tensor]:
-        """As :meth:`backward`, for the ``images`` of the classes ``first`` … ``last``-1, which are one chunk."""
+        """As :meth:`backward`, for the classes ``first`` … ``last``-1, one chunk: images (c·ipc, channels, h, w)."""
         if self.layout.images < self.formation.ipc:
             terms = self._backward_in_pieces(images, target, step, first, last)
         else:
@@ -68,9 +83,12 @@ class Matching:
         return {name: value.detach() for name, value in terms.items()}
 
     def see(self, images: Tensor, theta: Theta, first: int) -> Tensor:
-        """Stored images of classes from ``first`` on -> decoded, normalised and augmented."""
+        """Stored images of classes from ``first`` on -> decoded, normalised and augmented.
+
+        (c·ipc, channels, h, w) -> (c·per_class, channels, H, W); of one class also a piece of it.
+        """
         shape = self.formation
-        decoded = decode(images, shape.factor, shape.size)
+        decoded = decode(images, shape.factor, shape.size)  # (c·per_class, channels, H, W), as the next
         seen = normalise(decoded, shape.mean, shape.std)
         classes = max(1, len(images) // shape.ipc)  # or a piece of one
         return self._augmentation(theta, first, first + classes, seen)(seen)
@@ -86,51 +104,51 @@ class Matching:
         return self._augmentations.get((id(theta), first, last), work_out, lambda pair: 1)[1]
 
     def outputs(self, target: Target, seen: Tensor) -> dict[Output, Tensor]:
-        """Features under the view's weights, and logits under every place that counts."""
-        here = (target.view.teacher, target.view.point)
+        """Features under the view's weights, and logits under those of every stage that judges.
+
+        (c·per_class, channels, H, W) -> (c·per_class, D), and (c·per_class, C) each.
+        """
+        here = (target.view.teacher, target.view.stage)
         # In pieces that fit the processor's cache, each with a graph of its own: twice as fast on a CPU.
         pieces = seen.split(images_at_once(seen))
-        network = self.lens.at(*here)
-        features = torch.cat([network.features(piece) for piece in pieces])
+        network = self.networks.at(*here)
+        features = torch.cat([network.features(piece) for piece in pieces])  # (c·per_class, D)
         outputs: dict[Output, Tensor] = {FEATURES: features}
-        for place in self._judges(target):
-            judge = self.lens.at(*place)
-            same = place == here
-            outputs[place] = judge.classifier(features) if same else torch.cat([judge(piece) for piece in pieces])
+        for stage in self._judging_stages(target):
+            judge, same = self.networks.at(*stage), stage == here
+            outputs[stage] = judge.classifier(features) if same else torch.cat([judge(piece) for piece in pieces])
         return outputs
 
     def terms(
         self, outputs: dict[Output, Tensor], target: Target, step: int, first: int, last: int
     ) -> dict[str, Tensor]:
-        """The named loss terms of classes ``first`` … ``last``-1 from what :meth:`outputs` gave of them."""
-        judge = self.method.judge(target.view)
-        logits = None if judge is None else outputs[judge]
-        batch = self._batch(outputs[FEATURES], logits, target, first, last)
-        terms = self.method.losses(batch, step)
+        """The named loss terms of classes ``first`` … ``last``-1 from what :meth:`outputs` gave of them: scalars."""
+        batch = self._batch(outputs[FEATURES], target, first, last)
+        terms = loss_terms(self.method, self.extra, batch, step, outputs.__getitem__)
         if self.calibration != 0:
             share = self.calibration / self.formation.per_class
-            logits = outputs[target.view.teacher, "final"]
+            logits = outputs[target.view.teacher, "final"]  # (c·per_class, C)
             terms["calibration"] = share * cross_entropy(logits, batch.labels, reduction="sum")
         return terms
 
     @torch.no_grad()
     def after_move(self, images: Tensor, target: Target, step: int) -> None:
-        """Show the method the images again, after they moved."""
+        """Show the method the images (C·ipc, channels, h, w) again, after they moved."""
         for first in range(0, self.formation.classes, self.layout.classes):
             last = min(first + self.layout.classes, self.formation.classes)
             own = images[first * self.formation.ipc : last * self.formation.ipc]
-            network = self.lens.at(target.view.teacher, target.view.point)
+            network = self.networks.at(target.view.teacher, target.view.stage)
             seen = [self.see(piece, target.view.theta, first) for piece in self._pieces(own)]
-            features = torch.cat(
-                [network.features(part) for piece in seen for part in piece.split(images_at_once(piece))]
-            )
-            self.method.after_move(self._batch(features, None, target, first, last), step)
+            parts = [part for piece in seen for part in piece.split(images_at_once(piece))]
+            features = torch.cat([network.features(part) for part in parts])  # (c·per_class, D)
+            self.method.after_move(self._batch(features, target, first, last), step)
 
     def _pieces(self, images: Tensor) -> tuple[Tensor, ...]:
         """A chunk as it is, or what of one class fits the budget."""
         return images.split(self.layout.images) if self.layout.images < self.formation.ipc else (images,)
 
-    def _batch(self, features: Tensor, logits: Tensor | None, target: Target, first: int, last: int) -> Batch:
+    def _batch(self, features: Tensor, target: Target, first: int, last: int) -> Batch:
+        """The chunk as the method meets it, without logits: features (c·per_class, D)."""
         return Batch(
             first,
             last,
@@ -138,30 +156,31 @@ class Matching:
             features,
             target.statistics.of(first, last),
             target.frequencies,
-            logits=logits,
-            channels=self.lens.channels,
+            channels=self.networks.channels,
             view=target.view,
         )
 
-    def _judges(self, target: Target) -> list[TeacherStage]:
-        """Whose logits the step needs: the calibrating teacher's and the method's own choice, each once."""
+    def _judging_stages(self, target: Target) -> list[TeacherStage]:
+        """Whose logits the step needs, each once: the calibrating teacher's, the method's choice and the terms'."""
         final: TeacherStage = (target.view.teacher, "final")
-        places = [final] if self.calibration != 0 else []
-        judge = self.method.judge(target.view)
-        return places if judge is None or judge in places else [*places, judge]
+        judges = [self.method.judge(target.view), *(term.regulariser.judge(target.view) for term in self.extra)]
+        wanted = [final] if self.calibration != 0 else []
+        return list(dict.fromkeys([*wanted, *(judge for judge in judges if judge is not None)]))
 
     def _backward_in_pieces(
         self, images: Tensor, target: Target, step: int, first: int, last: int
     ) -> dict[str, Tensor]:
-        pieces = self._pieces(images)
+        """As :meth:`backward_chunk` for one class larger than the budget: images (ipc, channels, h, w)."""
+        pieces = self._pieces(images)  # (at most layout.images, channels, h, w) each
         theta = target.view.theta
         with torch.no_grad():
             passes = [self.outputs(target, self.see(piece, theta, first)) for piece in pieces]
-        rows = [len(one[FEATURES]) for one in passes]
+        rows = [len(one[FEATURES]) for one in passes]  # decoded images of each piece, per_class in all
         joined = {output: torch.cat([one[output] for one in passes]).requires_grad_(True) for output in passes[0]}
         terms = self.terms(joined, target, step, first, last)
         _sum(terms).backward()
         gradients = {output: value.grad.split(rows) for output, value in joined.items() if value.grad is not None}
+        # of every output (rows of a piece, D or C), piece after piece
         for i, piece in enumerate(pieces):
             again = self.outputs(target, self.see(piece, theta, first))
             torch.autograd.backward([again[output] for output in gradients], [g[i] for g in gradients.values()])
@@ -169,7 +188,11 @@ class Matching:
 
 
 def batched_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: int) -> dict[str, Tensor]:
-    """One optimiser step for all classes at once; returns the loss terms."""
+    """One optimiser step for all classes at once, of ``pixels.images`` (C·ipc, channels, h, w).
+
+    Returns:
+        the named loss terms, scalars.
+    """
     target = real.at(step)
     terms = matching.backward(pixels.images, target, step)
     pixels.step(step)

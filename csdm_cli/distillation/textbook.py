@@ -6,6 +6,8 @@ after its calibration pass. The batched engine replaces all of it; nothing else 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -17,8 +19,9 @@ from csdm_cli.images.augment import augment
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.regularisers.weighted import WeightedTerm, loss_terms
 from csdm_cli.methods.statistics import Batch
-from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.teachers.views import View
 
 
@@ -26,35 +29,42 @@ def textbook_iteration(
     pixels: Pixels,
     method: OptimisedMethod,
     formation: Formation,
-    lens: TeacherNetworks,
+    networks: TeacherNetworks,
     real: RealSide,
     calibration: float,
     step: int,
+    extra: Sequence[WeightedTerm] = (),
 ) -> dict[str, Tensor]:
-    """One iteration over all classes; returns the loss terms, each summed over classes."""
+    """One iteration over all classes, of ``pixels.images`` (C·ipc, channels, h, w).
+
+    Returns:
+        the named loss terms, each summed over classes: scalars.
+    """
     totals: dict[str, Tensor] = {}
     target = real.at(step)
     for label in range(formation.classes):
         rows = slice(label * formation.ipc, (label + 1) * formation.ipc)
-        seen = _see(pixels.images[rows], target.view, formation, label)
-        judge = method.judge(target.view)
+        seen = _see(pixels.images[rows], target.view, formation, label)  # (per_class, channels, H, W)
         batch = Batch(
             label,
             label + 1,
             formation.per_class,
-            lens.at(target.view.teacher, target.view.point).features(seen),
+            networks.at(target.view.teacher, target.view.stage).features(seen),
             target.statistics.of(label, label + 1),
             target.frequencies,
-            logits=None if judge is None else lens.at(*judge)(seen),
-            channels=lens.channels,
+            channels=networks.channels,
             view=target.view,
         )
-        terms = method.losses(batch, step)
+
+        def logits_of(judge: TeacherStage, seen: Tensor = seen) -> Tensor:
+            return networks.at(*judge)(seen)  # type: ignore[no-any-return]
+
+        terms = loss_terms(method, extra, batch, step, logits_of)
         total = torch.stack(list(terms.values())).sum()
         total.backward()
         pixels.step(step)
         if calibration > 0:
-            logits = lens.final(target.view.teacher)(_see(pixels.images[rows], target.view, formation, label))
+            logits = networks.final(target.view.teacher)(_see(pixels.images[rows], target.view, formation, label))
             labels = torch.full((len(logits),), label, device=logits.device)
             terms["calibration"] = calibration * cross_entropy(logits, labels)
             terms["calibration"].backward()

@@ -278,8 +278,8 @@ def _teach_and_test(exam: Exam, examiner: Examiner, numbers: Sequence[int], titl
                     tests[number][moment.step] = _test(network, exam)
 
         training_seeds = [derive_seed(seed, "training") for seed in seeds.values()]
-        lesson = (trained, exam.examples, protocol.recipe, protocol.steps, training_seeds)
-        train_together(*lesson, loss=loss, on_step=after)
+        arguments = (trained, exam.examples, protocol.recipe, protocol.steps, training_seeds)
+        train_together(*arguments, loss=loss, on_step=after)
     if not protocol.steps:
         tests = {number: {0: _test(network, exam)} for number, network in tested.items()}
     return {number: _runs(number, found, len(exam.shifts)) for number, found in tests.items()}

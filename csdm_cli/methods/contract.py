@@ -84,8 +84,8 @@ class OptimisedMethod(Described, ABC):
         default_schedule: which of the teachers' weights it looks through unless the user says.
         class_separable: whether its loss is a sum of functions of one class each (under its parameters).
         pools_real: whether :meth:`revise` makes a class's real statistics from other classes' too.
-        verdicts: terms of its own that match nothing but let a network classify the images, as calibration does;
-            ``--calibration 1x`` is relative to the gradient of the others.
+        classification_terms: terms of its own that match nothing but let a network classify the images, as
+            calibration does; ``--calibration 1x`` is relative to the gradient of the others.
     """
 
     default_calibration: ClassVar[float] = 0.0
@@ -93,7 +93,7 @@ class OptimisedMethod(Described, ABC):
     class_separable: bool = True
     pools_real: bool = False
     needs_moved_images: bool = False
-    verdicts: frozenset[str] = frozenset()
+    classification_terms: frozenset[str] = frozenset()
 
     def __init__(self, parameters: Any) -> None:
         self.parameters = parameters
@@ -117,7 +117,7 @@ class OptimisedMethod(Described, ABC):
         """
         return statistics
 
-    def lens(self, shared: TeacherNetworks) -> TeacherNetworks:
+    def networks(self, shared: TeacherNetworks) -> TeacherNetworks:
         """The networks to look through: the teachers, or a method's own. Called after :meth:`prepare`."""
         return shared
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from csdm_cli.names import NetworkName
 from csdm_cli.networks.layers import require_size
-from csdm_cli.networks.network import Network, network
+from csdm_cli.networks.network import EncoderNetwork, Network, network
 from csdm_cli.networks.spec import NetworkSpec
 
 
@@ -33,4 +33,4 @@ def alexnet(spec: NetworkSpec) -> Network:
         nn.ReLU(),
         nn.MaxPool2d(2),
     )
-    return Network(encoder, 192 * (spec.size // 8) ** 2, spec.classes)
+    return EncoderNetwork(encoder, 192 * (spec.size // 8) ** 2, spec.classes)

@@ -6,7 +6,7 @@ from torch import nn
 
 from csdm_cli.names import NetworkName
 from csdm_cli.networks.layers import norm_layers, require_size
-from csdm_cli.networks.network import Network, network
+from csdm_cli.networks.network import EncoderNetwork, Network, network
 from csdm_cli.networks.spec import NetworkSpec
 
 POOLING = {"avg": nn.AvgPool2d, "max": nn.MaxPool2d}
@@ -32,4 +32,4 @@ def convnet(spec: NetworkSpec) -> Network:
             layers.append(POOLING[spec.pooling](2))
         channels = spec.width
     side = spec.size // 2**depth if pooled else spec.size
-    return Network(nn.Sequential(*layers), spec.width * side**2, spec.classes)
+    return EncoderNetwork(nn.Sequential(*layers), spec.width * side**2, spec.classes)

@@ -12,18 +12,18 @@ from csdm_cli.networks.spec import NetworkSpec
 
 
 class Network(nn.Module):
-    """An encoder and a linear classifier on its flattened output.
+    """The interface of all networks: an encoder, and a linear classifier on its flattened output.
 
-    Args:
+    A class and no protocol, for training, hooks and compilation want a module. It has no constructor of its own:
+    :class:`EncoderNetwork` is a network with weights, others compute with the weights of another.
+
+    Attributes:
         encoder: maps (N, channels, size, size) to (N, D) or to maps that flatten to it.
-        feature_dim: D.
-        classes: logits.
+        classifier: of features: (N, D) to (N, classes).
     """
 
-    def __init__(self, encoder: nn.Module, feature_dim: int, classes: int) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.classifier = nn.Linear(feature_dim, classes)
+    encoder: nn.Module
+    classifier: nn.Linear
 
     def features(self, images: Tensor) -> Tensor:
         """The classifier's input: (N, channels, size, size) -> (N, D)."""
@@ -48,6 +48,21 @@ class Network(nn.Module):
     def couples_samples(self) -> bool:
         """Whether training mode lets the images of a batch influence each other (any batch normalisation)."""
         return any(isinstance(module, _BatchNorm) for module in self.modules())
+
+
+class EncoderNetwork(Network):
+    """A network with weights of its own.
+
+    Args:
+        encoder: maps (N, channels, size, size) to (N, D) or to maps that flatten to it.
+        feature_dim: D.
+        classes: logits.
+    """
+
+    def __init__(self, encoder: nn.Module, feature_dim: int, classes: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classifier = nn.Linear(feature_dim, classes)
 
 
 Builder = Callable[[NetworkSpec], Network]

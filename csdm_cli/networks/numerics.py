@@ -92,7 +92,7 @@ class TunedNetwork(Network):
     """A network whose features are computed as some :class:`Numerics` say; its weights are those of the other."""
 
     def __init__(self, network: Network, features: Callable[[Network, Tensor], Tensor]) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.network = network
         self._features = features
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from csdm_cli.names import NetworkName
 from csdm_cli.networks.layers import norm_layers, require_size
-from csdm_cli.networks.network import Network, network
+from csdm_cli.networks.network import EncoderNetwork, Network, network
 from csdm_cli.networks.spec import NetworkSpec
 
 WIDTHS = (64, 128, 256, 512)
@@ -57,4 +57,4 @@ def resnet18(spec: NetworkSpec) -> Network:
             layers.append(BasicBlock(channels, width, stride, spec.norm))
             channels = width
     layers.append(nn.AdaptiveAvgPool2d(1))
-    return Network(nn.Sequential(*layers), channels, spec.classes)
+    return EncoderNetwork(nn.Sequential(*layers), channels, spec.classes)

@@ -10,7 +10,7 @@ from torch import nn
 
 from csdm_cli.errors import UsageError
 from csdm_cli.names import NetworkName
-from csdm_cli.networks.network import Network
+from csdm_cli.networks.network import EncoderNetwork, Network
 from csdm_cli.networks.spec import NetworkSpec
 
 PREFIX = "torchvision:"
@@ -34,7 +34,7 @@ def torchvision_network(spec: NetworkSpec) -> Network:
         raise UsageError(
             f"torchvision's {name} cannot take {spec.size}x{spec.size} images ({reason}): use another size or network"
         ) from error
-    return Network(model, feature_dim, spec.classes)
+    return EncoderNetwork(model, feature_dim, spec.classes)
 
 
 def _require_known(name: str) -> None:

@@ -6,7 +6,7 @@ from torch import nn
 
 from csdm_cli.names import NetworkName
 from csdm_cli.networks.layers import norm_layers, require_size
-from csdm_cli.networks.network import Network, network
+from csdm_cli.networks.network import EncoderNetwork, Network, network
 from csdm_cli.networks.spec import NetworkSpec
 
 STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
@@ -28,4 +28,4 @@ def vgg11(spec: NetworkSpec) -> Network:
             channels = width
         layers.append(nn.MaxPool2d(2))
     side = spec.size // 2 ** len(STAGES)
-    return Network(nn.Sequential(*layers), channels * side**2, spec.classes)
+    return EncoderNetwork(nn.Sequential(*layers), channels * side**2, spec.classes)

@@ -121,12 +121,12 @@ def phased_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: i
             leaf = _cut(seen)
             outputs = matching.outputs(target, leaf)
         with clock.phase("spectral"):
-            leaves = {sight: _cut(value) for sight, value in outputs.items()}
+            leaves = {output: _cut(value) for output, value in outputs.items()}
             terms = matching.terms(leaves, target, step, first, last)
             torch.stack(list(terms.values())).sum().backward()
         with clock.phase(BACKWARD):
-            reached = {sight: own.grad for sight, own in leaves.items() if own.grad is not None}
-            torch.autograd.backward([outputs[sight] for sight in reached], list(reached.values()))
+            reached = {output: own.grad for output, own in leaves.items() if own.grad is not None}
+            torch.autograd.backward([outputs[output] for output in reached], list(reached.values()))
         with clock.phase("augmentation"):
             seen.backward(leaf.grad)
     with clock.phase("optimiser"):

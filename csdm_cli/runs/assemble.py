@@ -23,6 +23,8 @@ from csdm_cli.images.augment import parse_strategy
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
 from csdm_cli.methods.contract import Context, OptimisedMethod
+from csdm_cli.methods.regularisers.weighted import joined_request, refuse_other_features, weighted_terms
+from csdm_cli.methods.statistics import Request
 from csdm_cli.names import Engine, RealMode
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.parallel.class_shares import ClassShare
@@ -30,7 +32,7 @@ from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.choose import SettledOptimised
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings.fields import ratio
-from csdm_cli.teachers.networks import TeacherNetworks, tuned, tuned_for_any_number
+from csdm_cli.teachers.networks import PoolNetworks, TeacherNetworks, tuned, tuned_for_any_number
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
 
@@ -46,7 +48,7 @@ class Assembly:
     method: OptimisedMethod
     formation: Formation
     pixels: Pixels
-    lens: TeacherNetworks
+    networks: TeacherNetworks
     real: RealSide
     matching: Matching
     iterate: Callable[[int], dict[str, Tensor]]
@@ -81,17 +83,24 @@ def assemble(
     device = data.images.device
     formation = Formation(data.classes, settings.ipc, settings.factor, data.size, data.mean, data.std)
     seen = data if settings.real is RealMode.fresh else None
-    method.prepare(Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen))
-    bare = method.lens(TeacherNetworks(pool, device, dtype, numerics.memory_format))
-    lens = tuned(bare, numerics)
+    context = Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen)
+    method.prepare(context)
+    extra = weighted_terms(settings.regularizer)
+    for term in extra:
+        term.regulariser.prepare(context)
+    shared = PoolNetworks(pool, device, dtype, numerics.memory_format)
+    bare = method.networks(shared)
+    refuse_other_features(extra, bare, shared)
+    networks = tuned(bare, numerics)
     per_image = activation_bytes(
         tuned(bare, numerics.eager).final(0), (data.channels, data.size, data.size), device, dtype
     )
     layout = _layout(formation, per_image, memory_budget, device)
     share = _share(ranks, formation, layout, device)
     seeing = tuned_for_any_number(bare, numerics)
-    real = _real_side(settings, method, data, pool, seeing, cache, dtype, numerics, quiet, share)
-    matching = Matching(method, formation, lens, 0.0, layout)
+    request = joined_request(method, extra)
+    real = _real_side(settings, method, request, data, pool, seeing, cache, dtype, numerics, quiet, share)
+    matching = Matching(method, formation, networks, 0.0, layout, extra)
     start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)
     plan = PixelPlan(
         *(settings.optimizer, settings.lr, settings.schedule, settings.iterations),
@@ -105,8 +114,9 @@ def assemble(
     if share is not None:
         iterate = partial(shared_iteration, pixels, share, matching, real)
     if settings.engine is Engine.textbook:
-        iterate = partial(textbook_iteration, pixels, method, formation, lens, real, matching.calibration)
-    return Assembly(method, formation, pixels, lens, real, matching, iterate, share)
+        whole = (pixels, method, formation, networks, real, matching.calibration)
+        iterate = partial(textbook_iteration, *whole, extra=extra)
+    return Assembly(method, formation, pixels, networks, real, matching, iterate, share)
 
 
 def _calibration(
@@ -126,18 +136,19 @@ def _calibration(
 def _real_side(
     settings: SettledOptimised,
     method: OptimisedMethod,
+    request: Request,
     data: ImageSet,
     pool: TeacherPool,
-    lens: TeacherNetworks,
+    networks: TeacherNetworks,
     cache: Path,
     dtype: torch.dtype,
     numerics: Numerics,
     quiet: bool,
     share: ClassShare | None,
 ) -> RealSide:
-    request = method.request()
+    """Statistics of the real classes, banked or of fresh minibatches, as the settings say."""
     plan = ViewPlan(
-        teachers=len(lens),
+        teachers=len(networks),
         classes=data.classes,
         augment=parse_strategy(settings.augment),
         augment_mode=settings.augment_mode,
@@ -149,11 +160,11 @@ def _real_side(
     if settings.real is RealMode.fresh:
         own = None if share is None or method.pools_real else range(share.first, share.last)
         fresh, batch = FreshViews(plan), settings.real_batch
-        return FreshRealSide(data, lens, fresh, request, batch, settings.seed, dtype, own, method.revise)
+        return FreshRealSide(data, networks, fresh, request, batch, settings.seed, dtype, own, method.revise)
     views = PooledViews(plan, settings.draws)
     described: dict[str, Any] = asdict(plan) | {"draws": settings.draws}
     device = data.images.device.type
     bank = BankPlan(data.fingerprint(), pool.key, described, request, device, str(dtype), numerics.as_dict())
     folder = cache / "bank" / bank.key
-    build_bank(folder, data, views, settings.iterations, request, lens, dtype, quiet=quiet)
-    return BankedRealSide(folder, views, request, lens, dtype, method.revise)
+    build_bank(folder, data, views, settings.iterations, request, networks, dtype, quiet=quiet)
+    return BankedRealSide(folder, views, request, networks, dtype, method.revise)

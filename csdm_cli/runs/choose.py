@@ -14,7 +14,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
 from csdm_cli.methods.matching.csdm import CsdmParameters
-from csdm_cli.methods.regularisers.composite import regularised
+from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
 from csdm_cli.names import Engine, LabelKind, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
@@ -63,7 +63,9 @@ def make_method(settings: sections.Distill, given: frozenset[str] = frozenset())
     for name in sorted((given | set(settings.option)) & method.idle_options()):
         asked = f"--option {name}" if name in settings.option else _option(name)
         raise UsageError(f"{asked} has no effect with the other options of {settings.method}")
-    return regularised(method, settings.regularizer) if isinstance(method, OptimisedMethod) else method
+    if isinstance(method, OptimisedMethod):
+        refuse_second_judge(method, weighted_terms(settings.regularizer))
+    return method
 
 
 def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
@@ -146,9 +148,10 @@ def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealMo
         if method.needs_moved_images:
             raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen moves all at once")
         return RealMode.fresh
-    if settings.real is RealMode.bank and not method.bankable:
+    can_bank = bankable(method, weighted_terms(settings.regularizer))
+    if settings.real is RealMode.bank and not can_bank:
         raise UsageError(f"--real bank: {settings.method} as chosen needs real images every step; use --real fresh")
-    return settings.real or (RealMode.bank if method.bankable else RealMode.fresh)
+    return settings.real or (RealMode.bank if can_bank else RealMode.fresh)
 
 
 def _option(name: str) -> str:

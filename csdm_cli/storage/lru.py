@@ -1,4 +1,8 @@
-"""Values used lately, kept as far as there is room."""
+"""Values used lately, kept as far as there is room.
+
+cachetools keeps no value that is larger than its room, and would make it again at every look: statistics or
+frequencies of one huge view would be read or drawn again in every step. Here the last value stays in any case.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,8 @@ from typing import Generic, TypeVar
 ValueT = TypeVar("ValueT")
 
 
-class Recent(Generic[ValueT]):
-    """The values that were used last, by key; the others are made again when they are asked for."""
+class LruCache(Generic[ValueT]):
+    """The values used last; the others are made again when they are asked for."""
 
     def __init__(self, room: int) -> None:
         """``room`` is for the sizes of all values together; the last one stays even if it alone is larger."""

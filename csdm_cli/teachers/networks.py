@@ -1,16 +1,18 @@
-"""Networks that take on the weights of one teacher after another."""
+"""The networks that matching looks through: their interface, and networks that take on teachers' weights in turn."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.network import Network
 from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by
-from csdm_cli.storage.lru import Recent
+from csdm_cli.storage.lru import LruCache
 from csdm_cli.teachers.pool import Stage, TeacherPool
 from csdm_cli.training.inference import filled
 
@@ -20,15 +22,37 @@ TeacherStage = tuple[int, Stage]
 # Bytes of weights kept on the device: a pool's views come again and again.
 WEIGHTS = 256 * 2**20
 
-# Networks kept: a step looks through one place, may judge through another, and calibrates with the trained weights.
+# Networks kept: a step looks through one stage, may judge through another, and calibrates with the trained weights.
 KEPT = 3
 
 
-class TeacherNetworks:
+class TeacherNetworks(Protocol):
+    """Networks of one architecture, by teacher and stage of its training.
+
+    Attributes:
+        channels: of the maps that features are flattened from.
+    """
+
+    channels: int
+
+    def __len__(self) -> int:
+        """How many teachers there are."""
+        ...
+
+    def at(self, teacher: int, stage: Stage) -> Network:
+        """The network of ``teacher`` at ``stage``, in evaluation mode; valid until others are asked for."""
+        ...
+
+    def final(self, teacher: int) -> Network:
+        """The network with the trained weights of ``teacher``."""
+        return self.at(teacher, "final")
+
+
+class PoolNetworks(TeacherNetworks):
     """Frozen networks on the device that take on a teacher's weights by copying them in.
 
     The modules and their parameters stay the same objects from step to step, and none of them asks for a
-    gradient: a backward pass reaches the images only. The ``KEPT`` places used last keep their weights.
+    gradient: a backward pass reaches the images only. The ``KEPT`` stages used last keep their weights.
     """
 
     def __init__(
@@ -40,48 +64,42 @@ class TeacherNetworks:
     ) -> None:
         self._pool, self._device, self._dtype, self._format = pool, device, dtype, memory_format
         self._networks: OrderedDict[TeacherStage, Network] = OrderedDict()
-        self._kept = Recent[dict[str, Tensor]](WEIGHTS)
-        self.channels = self._map_channels()
+        self._kept = LruCache[dict[str, Tensor]](WEIGHTS)
+        self.channels = map_channels(self.final(0), pool.spec)
 
     def __len__(self) -> int:
         return len(self._pool)
 
-    def at(self, teacher: int, point: Stage) -> Network:
-        """The network with the weights of ``teacher`` at ``point`` of its schedule."""
-        place = (teacher, point)
-        if place not in self._networks:
+    def at(self, teacher: int, stage: Stage) -> Network:
+        """The network with the weights of ``teacher`` at ``stage`` of its training."""
+        key = (teacher, stage)
+        if key not in self._networks:
             network = self._module() if len(self._networks) < KEPT else self._networks.popitem(last=False)[1]
-            network.load_state_dict(self._weights(place))
-            self._networks[place] = network
-        self._networks.move_to_end(place)
-        return self._networks[place]
+            network.load_state_dict(self._weights(key))
+            self._networks[key] = network
+        self._networks.move_to_end(key)
+        return self._networks[key]
 
-    def final(self, teacher: int) -> Network:
-        """The network with the trained weights of ``teacher``."""
-        return self.at(teacher, "final")
-
-    def _weights(self, place: TeacherStage) -> dict[str, Tensor]:
+    def _weights(self, key: TeacherStage) -> dict[str, Tensor]:
         def read() -> dict[str, Tensor]:
-            return {name: value.to(self._device) for name, value in self._pool.weights(*place).items()}
+            return {name: value.to(self._device) for name, value in self._pool.weights(*key).items()}
 
-        return self._kept.get(place, read, lambda weights: sum(value.nbytes for value in weights.values()))
+        return self._kept.get(key, read, lambda weights: sum(value.nbytes for value in weights.values()))
 
     def _module(self) -> Network:
         network = self._pool.network(0).eval().requires_grad_(False)
         return network.to(self._device, self._dtype).to(memory_format=self._format)
 
-    @torch.no_grad()
-    def _map_channels(self) -> int:
-        """Channels of the maps that features are flattened from."""
-        spec = self._pool.spec
-        network = self.final(0)
-        return int(
-            network.encoder(torch.zeros(1, spec.channels, spec.size, spec.size).to(network.classifier.weight)).shape[1]
-        )
+
+@torch.no_grad()
+def map_channels(network: Network, spec: NetworkSpec) -> int:
+    """Channels of the maps that the features of ``network``, of architecture ``spec``, are flattened from."""
+    blank = torch.zeros(1, spec.channels, spec.size, spec.size).to(network.classifier.weight)
+    return int(network.encoder(blank).shape[1])
 
 
 class TunedTeacherNetworks(TeacherNetworks):
-    """The networks of another lens, each as a :class:`TunedNetwork`."""
+    """Others' networks, each as a :class:`TunedNetwork`."""
 
     def __init__(self, shared: TeacherNetworks, features: Callable[[Network, Tensor], Tensor]) -> None:
         self._shared, self.channels = shared, shared.channels
@@ -90,16 +108,18 @@ class TunedTeacherNetworks(TeacherNetworks):
     def __len__(self) -> int:
         return len(self._shared)
 
-    def at(self, teacher: int, point: Stage) -> Network:
-        """The network that the other lens gives, computing so."""
-        return TunedNetwork(self._shared.at(teacher, point), self._features)
+    def at(self, teacher: int, stage: Stage) -> Network:
+        """The network that the others give, computing so."""
+        return TunedNetwork(self._shared.at(teacher, stage), self._features)
 
 
-def tuned(lens: TeacherNetworks, numerics: Numerics) -> TeacherNetworks:
-    """``lens`` with its networks computing so."""
-    return lens if numerics == PLAIN else TunedTeacherNetworks(lens, features_by(numerics))
+def tuned(networks: TeacherNetworks, numerics: Numerics) -> TeacherNetworks:
+    """``networks`` computing so."""
+    return networks if numerics == PLAIN else TunedTeacherNetworks(networks, features_by(numerics))
 
 
-def tuned_for_any_number(lens: TeacherNetworks, numerics: Numerics) -> TeacherNetworks:
+def tuned_for_any_number(networks: TeacherNetworks, numerics: Numerics) -> TeacherNetworks:
     """As :func:`tuned`, for as many images as there happen to be: one program serves all of them."""
-    return TunedTeacherNetworks(lens, filled(features_by(numerics))) if numerics.compiled else tuned(lens, numerics)
+    if not numerics.compiled:
+        return tuned(networks, numerics)
+    return TunedTeacherNetworks(networks, filled(features_by(numerics)))

@@ -115,15 +115,15 @@ class TeacherPool:
         shared |= {name: first[name] for name in ("steps", "numerics") if name in first}
         return shared | {"teachers": len(self), "key": self.key}
 
-    def weights(self, teacher: int, point: Stage = "final") -> dict[str, Tensor]:
+    def weights(self, teacher: int, stage: Stage = "final") -> dict[str, Tensor]:
         """A state dict on the CPU.
 
         Raises:
             CsdmError: if that epoch was not kept, or the file is damaged.
         """
-        if point == "final":
+        if stage == "final":
             return self._read(teacher, FINAL)
-        kind, value = point
+        kind, value = stage
         if kind == "interpolate":
             initial, final = self._read(teacher, INITIAL), self._read(teacher, FINAL)
             return {name: _between(initial[name], final[name], value) for name in final}
@@ -133,11 +133,11 @@ class TeacherPool:
             raise CsdmError(f"the teachers have no epoch {value}: they were trained for {self.epochs}")
         return self._read(teacher, EPOCH.format(value) if value else INITIAL)
 
-    def network(self, teacher: int, point: Stage = "final") -> Network:
+    def network(self, teacher: int, stage: Stage = "final") -> Network:
         """A frozen network in evaluation mode, on the CPU, with these weights."""
         network = build(self.spec, seed=0)
         try:
-            network.load_state_dict(self.weights(teacher, point))
+            network.load_state_dict(self.weights(teacher, stage))
         except RuntimeError as error:
             raise CsdmError(f"{self.paths[teacher]} holds no {self.spec.name}: run csdm pretrain again") from error
         return network.eval().requires_grad_(False)
@@ -255,30 +255,30 @@ def train_pool(
         CsdmError: if training diverges or a class has no image.
     """
     loss = TeacherLoss(plan.loss)
-    lesson = TeachingPlan(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics)
+    teaching = TeachingPlan(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics)
     example = build(spec, seed=0)
-    tuning = lesson.tuning
+    tuning = teaching.tuning
     together = not tuning and stands_together(parallel, example, torch.device(device))
     fixed = _identity(data, spec, plan, torch.device(device), together) | tuning
     folder = cache / "teachers" / content_key(fixed)
     folder.mkdir(parents=True, exist_ok=True)
-    pupils = [_pupil(number, plan, folder, fixed) for number in range(plan.teachers)]
-    missing = [pupil.number for pupil in pupils if not _whole(pupil, plan, example)]
+    teachers = [_in_training(number, plan, folder, fixed) for number in range(plan.teachers)]
+    missing = [teacher.number for teacher in teachers if not _whole(teacher, plan, example)]
     if missing:
         note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.duration} each", quiet=quiet)
 
     def train(group: list[int]) -> None:
-        left = [pupils[number] for number in group if not _whole(pupils[number], plan, example)]
-        for pupil in left:
-            if pupil.path.exists():
-                note(f"warning: {pupil.path} is damaged; this teacher is trained again")
+        left = [teachers[number] for number in group if not _whole(teachers[number], plan, example)]
+        for teacher in left:
+            if teacher.path.exists():
+                note(f"warning: {teacher.path} is damaged; this teacher is trained again")
         if left:
-            title = f"teacher {counted([pupil.number for pupil in left], plan.teachers)}"
-            teach(lesson, left, title=title, quiet=quiet, checkpoint_every=checkpoint_every, on_epoch=on_epoch)
+            title = f"teacher {counted([teacher.number for teacher in left], plan.teachers)}"
+            teach(teaching, left, title=title, quiet=quiet, checkpoint_every=checkpoint_every, on_epoch=on_epoch)
 
-    groups = groups_of(missing, example, lesson.examples, plan.recipe.batch, together=together)
-    do_unclaimed(groups, lambda group: [pupils[number].path.with_suffix(".lock") for number in group], train)
-    return TeacherPool.of_files([pupil.path for pupil in pupils])
+    groups = groups_of(missing, example, teaching.examples, plan.recipe.batch, together=together)
+    do_unclaimed(groups, lambda group: [teachers[number].path.with_suffix(".lock") for number in group], train)
+    return TeacherPool.of_files([teacher.path for teacher in teachers])
 
 
 def file_name(number: int) -> str:
@@ -286,7 +286,7 @@ def file_name(number: int) -> str:
     return f"teacher-{number:02d}.safetensors"
 
 
-def _pupil(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, Any]) -> TeacherInTraining:
+def _in_training(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, Any]) -> TeacherInTraining:
     header = fixed | {"kind": "teacher", "number": number}
     return TeacherInTraining(number, derive_seed(plan.seed, "teacher", number), folder / file_name(number), header)
 
@@ -312,24 +312,24 @@ def _identity(
     } | ({"steps": plan.duration.steps} if plan.duration.steps else {})
 
 
-def _whole(pupil: TeacherInTraining, plan: TeacherPlan, example: Network) -> bool:
+def _whole(teacher: TeacherInTraining, plan: TeacherPlan, example: Network) -> bool:
     """Whether a teacher is there, undamaged and the one it should be; else it is trained again."""
     try:
-        tensors, header = tensorfile.load(pupil.path)
+        tensors, header = tensorfile.load(teacher.path)
     except CsdmError:
         return False
     stages = [
         INITIAL,
         FINAL,
-        *(EPOCH.format(epoch) for epoch in range(1, pupil.header["epochs"] + 1) if plan.trajectory),
+        *(EPOCH.format(epoch) for epoch in range(1, teacher.header["epochs"] + 1) if plan.trajectory),
     ]
     shapes = {stage + name: value.shape for stage in stages for name, value in example.state_dict().items()}
-    own, scores = {name: header.get(name) for name in pupil.header}, header.get("train_accuracy")
+    own, scores = {name: header.get(name) for name in teacher.header}, header.get("train_accuracy")
     return (
         {name: value.shape for name, value in tensors.items()} == shapes
-        and seal.digest(own) == seal.digest(pupil.header)
+        and seal.digest(own) == seal.digest(teacher.header)
         and isinstance(scores, list)
-        and len(scores) == pupil.header["spec"]["classes"]
+        and len(scores) == teacher.header["spec"]["classes"]
         and all(isinstance(score, float) and 0 <= score <= 1 for score in scores)
     )
 

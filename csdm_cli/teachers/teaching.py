@@ -57,7 +57,7 @@ class TeachingPlan:
 
     def in_training(self, network: Network) -> Network:
         """What is to be trained in the place of ``network``, whose weights it has."""
-        # not above: numerics know of lenses, and these of teachers
+        # not above: numerics know of the teachers' networks, and these of teachers
         from csdm_cli.networks.numerics import PLAIN
         from csdm_cli.training.tuned import in_training
 
@@ -104,60 +104,60 @@ class TeacherInTraining:
 
 
 def teach(
-    lesson: TeachingPlan,
-    pupils: Sequence[TeacherInTraining],
+    plan: TeachingPlan,
+    teachers: Sequence[TeacherInTraining],
     *,
     title: str,
     quiet: bool,
     checkpoint_every: float,
     on_epoch: Callable[[int, int, float], None] | None,
 ) -> None:
-    """Train the pupils at once and write each to its file; those of a killed run go on where they were.
+    """Train ``teachers`` at once and write each to its file; those of a killed run go on where they were.
 
-    Pupils that were killed after different steps are trained one group after another.
+    Teachers that were killed after different steps are trained one group after another.
 
     Raises:
         CsdmError: if training diverges or a class has no image.
     """
     by_step: dict[int, list[_Training]] = {}
-    for pupil in pupils:
-        desk = _Training(lesson, pupil, checkpoint_every)
-        by_step.setdefault(desk.start.step if desk.start else 0, []).append(desk)
+    for teacher in teachers:
+        run = _Training(plan, teacher, checkpoint_every)
+        by_step.setdefault(run.start.step if run.start else 0, []).append(run)
     for step, group in by_step.items():
-        _teach(lesson, group, step, title, quiet, on_epoch)
-        for desk in group:
-            desk.finish(lesson)
+        _teach(plan, group, step, title, quiet, on_epoch)
+        for run in group:
+            run.finish(plan)
 
 
 class _Training:
-    """A pupil's network and notebook.
+    """A teacher's network, and how far its training is.
 
     Attributes:
         start: where a killed run was.
     """
 
-    def __init__(self, lesson: TeachingPlan, pupil: TeacherInTraining, checkpoint_every: float) -> None:
-        self.pupil = pupil
-        self.network = build(lesson.spec, derive_seed(pupil.seed, "weights"))
+    def __init__(self, plan: TeachingPlan, teacher: TeacherInTraining, checkpoint_every: float) -> None:
+        self.teacher = teacher
+        self.network = build(plan.spec, derive_seed(teacher.seed, "weights"))
         self._initial = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
-        self.network.to(lesson.data.images.device)
-        self.notebook = _Progress(pupil.path.with_suffix(".partial"), checkpoint_every)
-        self.start = self.notebook.read(self.network, max(lesson.ends, default=0))
+        self.network.to(plan.data.images.device)
+        self.progress = _Progress(teacher.path.with_suffix(".partial"), checkpoint_every)
+        self.start = self.progress.read(self.network, max(plan.ends, default=0))
 
-    def finish(self, lesson: TeachingPlan) -> None:
+    def finish(self, plan: TeachingPlan) -> None:
         """Write the teacher's file."""
-        final = lesson.snapshot(self.network)
+        final = plan.snapshot(self.network)
         self.network.load_state_dict(final)
         weights = {INITIAL: self._initial, FINAL: final}
-        weights |= {EPOCH.format(epoch): kept for epoch, kept in self.notebook.epochs.items()}
+        weights |= {EPOCH.format(epoch): kept for epoch, kept in self.progress.epochs.items()}
         tensors = {prefix + name: value for prefix, kept in weights.items() for name, value in kept.items()}
-        accuracy = {"train_accuracy": _accuracy_per_class(self.network, lesson.data)}
-        tensorfile.save(self.pupil.path, tensors, self.pupil.header | accuracy)
-        self.notebook.remove()
+        accuracy = {"train_accuracy": _accuracy_per_class(self.network, plan.data)}
+        tensorfile.save(self.teacher.path, tensors, self.teacher.header | accuracy)
+        self.progress.remove()
 
 
 def _teach(
-    lesson: TeachingPlan,
+    plan: TeachingPlan,
     group: Sequence[_Training],
     done: int,
     title: str,
@@ -165,34 +165,34 @@ def _teach(
     on_epoch: Callable[[int, int, float], None] | None,
 ) -> None:
     """Train the networks of ``group``, which all are after ``done`` steps."""
-    data, steps = lesson.data, max(lesson.ends)
-    loss = balanced_softmax(data.counts) if lesson.loss is TeacherLoss.balanced_softmax else cross_entropy
-    starts = [desk.start for desk in group if desk.start is not None]
+    data, steps = plan.data, max(plan.ends)
+    loss = balanced_softmax(data.counts) if plan.loss is TeacherLoss.balanced_softmax else cross_entropy
+    starts = [run.start for run in group if run.start is not None]
     with progress(title, steps, start=done, quiet=quiet) as task:
 
         def after(moment: JointMoment) -> None:
             task.update(moment.step, loss=moment.losses.mean())
-            epoch = lesson.ends.get(moment.step)
+            epoch = plan.ends.get(moment.step)
             if epoch is None:
                 return
-            if lesson.trajectory:
+            if plan.trajectory:
                 moment.bring_up_to_date()
-                for desk in group:
-                    desk.notebook.epochs[epoch] = lesson.snapshot(desk.network)
-            if any(desk.notebook.is_due for desk in group):
-                for desk, state in zip(group, moment.states(), strict=True):
-                    desk.notebook.write(state)
+                for run in group:
+                    run.progress.epochs[epoch] = plan.snapshot(run.network)
+            if any(run.progress.is_due for run in group):
+                for run, state in zip(group, moment.states(), strict=True):
+                    run.progress.write(state)
             if on_epoch is not None:
-                for desk, value in zip(group, moment.losses.tolist(), strict=True):
-                    on_epoch(desk.pupil.number, epoch, value)
+                for run, value in zip(group, moment.losses.tolist(), strict=True):
+                    on_epoch(run.teacher.number, epoch, value)
 
-        networks = [lesson.in_training(desk.network) for desk in group]
-        seeds = [_training_seed(desk.pupil) for desk in group]
-        train_together(networks, lesson.examples, lesson.recipe, steps, seeds, loss=loss, starts=starts, on_step=after)
+        networks = [plan.in_training(run.network) for run in group]
+        seeds = [_training_seed(run.teacher) for run in group]
+        train_together(networks, plan.examples, plan.recipe, steps, seeds, loss=loss, starts=starts, on_step=after)
 
 
-def _training_seed(pupil: TeacherInTraining) -> int:
-    return derive_seed(pupil.seed, "training")
+def _training_seed(teacher: TeacherInTraining) -> int:
+    return derive_seed(teacher.seed, "training")
 
 
 class _Progress:

@@ -27,14 +27,14 @@ class View:
     Attributes:
         index: position in the pool, or the step for a view that is used once.
         teacher: which teacher of the pool.
-        point: which of its weights.
+        stage: which of its weights.
         theta: augmentation, one row per class, shared by the class's real and synthetic images.
         frequency_seed: seed of the frequencies ω.
     """
 
     index: int
     teacher: int
-    point: Stage
+    stage: Stage
     theta: Theta
     frequency_seed: int
 
@@ -80,7 +80,7 @@ class PooledViews:
             View(
                 index=i,
                 teacher=i % plan.teachers,
-                point=_point(plan, (int(ranks[i]) + 0.5) / count),
+                stage=_stage(plan, (int(ranks[i]) + 0.5) / count),
                 theta=theta,
                 frequency_seed=plan.frequency_seed(i),
             )
@@ -113,14 +113,14 @@ class FreshViews:
         return View(
             index=step,
             teacher=teacher,
-            point=_point(plan, position),
+            stage=_stage(plan, position),
             theta=draw(rng, plan.classes, plan.augment, plan.augment_mode),
             frequency_seed=plan.frequency_seed(step),
         )
 
 
-def _point(plan: ViewPlan, position: float) -> Stage:
-    """The point of the schedule at ``position`` in [0, 1)."""
+def _stage(plan: ViewPlan, position: float) -> Stage:
+    """The stage of the schedule at ``position`` in [0, 1)."""
     if plan.schedule is TeacherSchedule.interpolate:
         return ("interpolate", position)
     if plan.schedule is TeacherSchedule.trajectory:

@@ -18,7 +18,7 @@ from csdm_cli.methods.statistics import Request, Spectrum
 from csdm_cli.names import AugmentMode, KernelName, TeacherSchedule
 from csdm_cli.spectral.kernels import median_distance
 from csdm_cli.storage import tensorfile
-from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.teachers.networks import PoolNetworks
 from csdm_cli.teachers.views import PooledViews, ViewPlan
 
 CPU = torch.device("cpu")
@@ -26,8 +26,8 @@ REQUEST = Request(mean=True, unit_mean=True, spectrum=Spectrum(KernelName.rbf, 1
 
 
 @pytest.fixture
-def lens(pool):
-    return TeacherNetworks(pool, CPU, torch.float64)
+def networks(pool):
+    return PoolNetworks(pool, CPU, torch.float64)
 
 
 @pytest.fixture
@@ -36,16 +36,16 @@ def views(data):
     return PooledViews(plan, draws=2)
 
 
-def fill(folder, data, views, lens, steps=4):
-    build_bank(folder, data, views, steps, REQUEST, lens, torch.float64, quiet=True)
-    return BankedRealSide(folder, views, REQUEST, lens, torch.float64)
+def fill(folder, data, views, networks, steps=4):
+    build_bank(folder, data, views, steps, REQUEST, networks, torch.float64, quiet=True)
+    return BankedRealSide(folder, views, REQUEST, networks, torch.float64)
 
 
-def test_statistics_are_those_of_the_whole_classes(tmp_path, data, lens, views):
-    real = fill(tmp_path, data, views, lens)
+def test_statistics_are_those_of_the_whole_classes(tmp_path, data, networks, views):
+    real = fill(tmp_path, data, views, networks)
     for step in range(4):
         target = real.at(step)
-        network = lens.final(target.view.teacher)
+        network = networks.final(target.view.teacher)
         for label in range(data.classes):
             images = data.of_class(label).double() / 255
             features = view_features(network, images, data, target.view.theta, label)
@@ -57,8 +57,8 @@ def test_statistics_are_those_of_the_whole_classes(tmp_path, data, lens, views):
             torch.testing.assert_close(target.statistics.ecf.im[label], phi.imag)
 
 
-def test_kernel_length_is_a_multiple_of_the_median_distance(data, lens):
-    network = lens.final(0)
+def test_kernel_length_is_a_multiple_of_the_median_distance(data, networks):
+    network = networks.final(0)
     images = (data.images.double() / 255 - torch.tensor(data.mean).double().view(3, 1, 1)) / torch.tensor(
         data.std
     ).double().view(3, 1, 1)
@@ -68,16 +68,16 @@ def test_kernel_length_is_a_multiple_of_the_median_distance(data, lens):
     )
 
 
-def test_only_the_views_that_are_visited_are_built(tmp_path, data, lens, views):
-    fill(tmp_path, data, views, lens, steps=1)
+def test_only_the_views_that_are_visited_are_built(tmp_path, data, networks, views):
+    fill(tmp_path, data, views, networks, steps=1)
     assert len(list(tmp_path.glob("view-*.safetensors"))) == 1
-    fill(tmp_path, data, views, lens, steps=100)
+    fill(tmp_path, data, views, networks, steps=100)
     assert len(list(tmp_path.glob("view-*.safetensors"))) == 4
 
 
-def test_a_build_goes_on_where_it_was_killed(tmp_path, data, lens, views, monkeypatch):
+def test_a_build_goes_on_where_it_was_killed(tmp_path, data, networks, views, monkeypatch):
     whole = tmp_path / "whole"
-    fill(whole, data, views, lens)
+    fill(whole, data, views, networks)
     save, saved = tensorfile.save, []
 
     def die_at_the_third(path, *rest):
@@ -88,20 +88,20 @@ def test_a_build_goes_on_where_it_was_killed(tmp_path, data, lens, views, monkey
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(bank_module.tensorfile, "save", die_at_the_third)
-        fill(tmp_path / "killed", data, views, lens)
-    fill(tmp_path / "killed", data, views, lens)
+        fill(tmp_path / "killed", data, views, networks)
+    fill(tmp_path / "killed", data, views, networks)
     for path in whole.glob("view-*"):
         assert path.read_bytes() == (tmp_path / "killed" / path.name).read_bytes()
 
 
-def test_the_real_side_keeps_no_real_image(tmp_path, data, lens, views):
+def test_the_real_side_keeps_no_real_image(tmp_path, data, networks, views):
     marked = replace(data, images=data.images.clone())
     place = marked.images.data_ptr()
-    real = fill(tmp_path, marked, views, lens)
+    real = fill(tmp_path, marked, views, networks)
     real.at(0)
     del marked
     gc.collect()
-    reachable, seen = [real, lens], set()
+    reachable, seen = [real, networks], set()
     while reachable:
         thing = reachable.pop()
         if id(thing) in seen or isinstance(thing, type) or (callable(thing) and not hasattr(thing, "__self__")):
@@ -112,18 +112,18 @@ def test_the_real_side_keeps_no_real_image(tmp_path, data, lens, views):
         reachable += [referent for referent in gc.get_referents(thing) if not isinstance(referent, type(gc))]
 
 
-def test_least_recently_used_entries_are_read_again(tmp_path, data, lens, views, monkeypatch):
-    real = fill(tmp_path, data, views, lens)
+def test_least_recently_used_entries_are_read_again(tmp_path, data, networks, views, monkeypatch):
+    real = fill(tmp_path, data, views, networks)
     before = [real.at(step).statistics.ecf.re.clone() for step in range(4)]
     monkeypatch.setattr(bank_module, "MEMORY", 1)
-    small = BankedRealSide(tmp_path, views, REQUEST, lens, torch.float64)
+    small = BankedRealSide(tmp_path, views, REQUEST, networks, torch.float64)
     for _ in range(2):
         for step in range(4):
             assert torch.equal(small.at(step).statistics.ecf.re, before[step])
 
 
-def test_frequencies_that_come_out_differently_are_refused(tmp_path, data, lens, views):
-    real = fill(tmp_path, data, views, lens)
+def test_frequencies_that_come_out_differently_are_refused(tmp_path, data, networks, views):
+    real = fill(tmp_path, data, views, networks)
     path = entry_path(tmp_path, views.at(0))
     tensors, header = tensorfile.load(path)
     tensorfile.save(path, tensors, {**header, "checksum": header["checksum"] + 1})
@@ -131,15 +131,15 @@ def test_frequencies_that_come_out_differently_are_refused(tmp_path, data, lens,
         real.at(0)
 
 
-def test_a_damaged_entry_is_one_clear_error(tmp_path, data, lens, views):
-    real = fill(tmp_path, data, views, lens)
+def test_a_damaged_entry_is_one_clear_error(tmp_path, data, networks, views):
+    real = fill(tmp_path, data, views, networks)
     path = entry_path(tmp_path, views.at(0))
     damaged = bytearray(path.read_bytes())
     damaged[-3] ^= 1
     path.write_bytes(bytes(damaged))
     with pytest.raises(CsdmError, match=r"damaged.*run the same command again"):
         real.at(0)
-    fill(tmp_path, data, views, lens)
+    fill(tmp_path, data, views, networks)
     assert real.at(0).statistics.ecf is not None
 
 
@@ -156,9 +156,9 @@ def test_the_key_follows_everything_a_bank_holds():
     assert len({plan.key, *(each.key for each in other)}) == 7
 
 
-def test_fresh_minibatches_of_whole_classes_equal_the_bank(tmp_path, data, lens, views):
-    banked = fill(tmp_path, data, views, lens)
-    fresh = FreshRealSide(data, lens, views, REQUEST, batch=1000, seed=0, dtype=torch.float64)
+def test_fresh_minibatches_of_whole_classes_equal_the_bank(tmp_path, data, networks, views):
+    banked = fill(tmp_path, data, views, networks)
+    fresh = FreshRealSide(data, networks, views, REQUEST, batch=1000, seed=0, dtype=torch.float64)
     for step in range(3):
         one, other = banked.at(step), fresh.at(step)
         torch.testing.assert_close(one.frequencies, other.frequencies)
@@ -166,8 +166,8 @@ def test_fresh_minibatches_of_whole_classes_equal_the_bank(tmp_path, data, lens,
         torch.testing.assert_close(one.statistics.mean, other.statistics.mean)
 
 
-def test_fresh_minibatches_have_the_size_asked_for(data, lens, views):
+def test_fresh_minibatches_have_the_size_asked_for(data, networks, views):
     request = Request(features=True)
-    target = FreshRealSide(data, lens, views, request, batch=4, seed=0, dtype=torch.float64).at(0)
+    target = FreshRealSide(data, networks, views, request, batch=4, seed=0, dtype=torch.float64).at(0)
     assert [len(features) for features in target.statistics.features] == [4, 4, 3]
     assert target.frequencies is None and target.statistics.length > 0

@@ -28,7 +28,7 @@ from csdm_cli.names import (
     TeacherSchedule,
 )
 from csdm_cli.parallel.interruption import held_back
-from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.teachers.networks import PoolNetworks
 from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
 from tests.tiny_pool import CSDM
 
@@ -42,19 +42,19 @@ def new_run(data, pool, folder, optimizer=PixelOptimizer.adam, iterations=7, met
     own = load(method)(CSDM if method == "csdm" else NoParameters())
     own.prepare(Context(data.counts, CPU, torch.float32))
     formation = Formation(data.classes, 2, 2, data.size, data.mean, data.std)
-    lens = TeacherNetworks(pool, CPU, torch.float32)
+    networks = PoolNetworks(pool, CPU, torch.float32)
     plan = ViewPlan(2, data.classes, ("crop",), AugmentMode.single, TeacherSchedule.final, 1, seed=1)
     if textbook:
-        real = FreshRealSide(data, lens, FreshViews(plan), own.request(), 4, 0, torch.float32)
+        real = FreshRealSide(data, networks, FreshViews(plan), own.request(), 4, 0, torch.float32)
     else:
         views = PooledViews(plan, draws=2)
-        build_bank(folder, data, views, iterations, own.request(), lens, torch.float32, quiet=True)
-        real = BankedRealSide(folder, views, own.request(), lens, torch.float32)
+        build_bank(folder, data, views, iterations, own.request(), networks, torch.float32, quiet=True)
+        real = BankedRealSide(folder, views, own.request(), networks, torch.float32)
     start = initial_images(data, 2, 2, Initial.mix, seed=0)
     pixels = Pixels(start, PixelPlan(optimizer, 0.02, Schedule.cosine, iterations))
     if textbook:
-        return pixels, own, partial(textbook_iteration, pixels, own, formation, lens, real, 1 / 3)
-    matching = Matching(own, formation, lens, 1.0, Chunking(3, 2))
+        return pixels, own, partial(textbook_iteration, pixels, own, formation, networks, real, 1 / 3)
+    matching = Matching(own, formation, networks, 1.0, Chunking(3, 2))
     return pixels, own, partial(batched_iteration, pixels, matching, real)
 
 

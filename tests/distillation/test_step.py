@@ -21,7 +21,7 @@ from csdm_cli.names import (
     TeacherSchedule,
 )
 from csdm_cli.spectral.weights import alphas
-from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.teachers.networks import PoolNetworks
 from csdm_cli.teachers.views import PooledViews, ViewPlan
 from tests.reference.distillation import csdm_loss
 from tests.tiny_pool import CSDM
@@ -32,17 +32,17 @@ STRATEGY = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
 @pytest.fixture
 def world(data, pool, tmp_path):
-    """Formation, lens, banked real side and starting images, in float64."""
+    """Formation, networks, banked real side and starting images, in float64."""
     formation = Formation(data.classes, 2, 2, data.size, data.mean, data.std)
-    lens = TeacherNetworks(pool, CPU, torch.float64)
+    networks = PoolNetworks(pool, CPU, torch.float64)
     plan = ViewPlan(2, data.classes, STRATEGY, AugmentMode.single, TeacherSchedule.final, 10, seed=3)
     views = PooledViews(plan, draws=3)
     method = load("csdm")(CSDM)
     method.prepare(Context(data.counts, CPU, torch.float64))
-    build_bank(tmp_path, data, views, 6, method.request(), lens, torch.float64, quiet=True)
-    real = BankedRealSide(tmp_path, views, method.request(), lens, torch.float64)
+    build_bank(tmp_path, data, views, 6, method.request(), networks, torch.float64, quiet=True)
+    real = BankedRealSide(tmp_path, views, method.request(), networks, torch.float64)
     images = initial_images(data, 2, 2, Initial.mix, seed=0, dtype=torch.float64).requires_grad_(True)
-    return formation, lens, real, method, images
+    return formation, networks, real, method, images
 
 
 def gradient(matching: Matching, images, target, step):
@@ -53,12 +53,12 @@ def gradient(matching: Matching, images, target, step):
 
 @pytest.mark.parametrize("layout", [Chunking(3, 2), Chunking(2, 2), Chunking(1, 2), Chunking(1, 1)])
 def test_engine_equals_the_reference_in_any_chunking(world, data, layout):
-    formation, lens, real, method, images = world
-    matching = Matching(method, formation, lens, 0.5, layout)
+    formation, networks, real, method, images = world
+    matching = Matching(method, formation, networks, 0.5, layout)
     for step in range(6):
         target = real.at(step)
         terms, grad = gradient(matching, images, target, step)
-        network = lens.final(target.view.teacher)
+        network = networks.final(target.view.teacher)
         alpha = alphas(data.counts, AlphaSchedule.log_count, CSDM.alpha_head, CSDM.alpha_tail).double()
         stored = images.detach().clone().requires_grad_(True)
         loss = csdm_loss(network, stored, data, formation, target.view.theta, target.frequencies, alpha, 0.5)
@@ -71,17 +71,17 @@ def test_engine_equals_the_reference_in_any_chunking(world, data, layout):
 @pytest.mark.parametrize("schedule", [TeacherSchedule.interpolate, TeacherSchedule.trajectory])
 def test_calibration_uses_final_weights_under_every_schedule(data, pool, schedule, tmp_path):
     formation = Formation(data.classes, 2, 1, data.size, data.mean, data.std)
-    lens = TeacherNetworks(pool, CPU, torch.float64)
+    networks = PoolNetworks(pool, CPU, torch.float64)
     views = PooledViews(ViewPlan(2, data.classes, (), AugmentMode.single, schedule, 10, seed=3), draws=2)
     method = load("csdm")(CSDM)
     method.prepare(Context(data.counts, CPU, torch.float64))
-    build_bank(tmp_path, data, views, 4, method.request(), lens, torch.float64, quiet=True)
-    real = BankedRealSide(tmp_path, views, method.request(), lens, torch.float64)
+    build_bank(tmp_path, data, views, 4, method.request(), networks, torch.float64, quiet=True)
+    real = BankedRealSide(tmp_path, views, method.request(), networks, torch.float64)
     images = initial_images(data, 2, 1, Initial.real, seed=0, dtype=torch.float64).requires_grad_(True)
     one = partial(gradient, images=images, target=real.at(1), step=1)
-    with_both = one(Matching(method, formation, lens, 2.0, Chunking(3, 2)))[1]
-    matching_only = one(Matching(method, formation, lens, 0.0, Chunking(3, 2)))[1]
-    network = lens.final(real.at(1).view.teacher)
+    with_both = one(Matching(method, formation, networks, 2.0, Chunking(3, 2)))[1]
+    matching_only = one(Matching(method, formation, networks, 0.0, Chunking(3, 2)))[1]
+    network = networks.final(real.at(1).view.teacher)
     centre, spread = (torch.tensor(v, dtype=torch.float64).view(1, -1, 1, 1) for v in (data.mean, data.std))
     logits = network((images - centre) / spread)
     labels = torch.arange(3).repeat_interleave(2)

@@ -18,7 +18,7 @@ from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.cli.app import app
 from csdm_cli.commands.methods import outline
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.regularisers import composite, regulariser_names
+from csdm_cli.methods.regularisers import regulariser_names, weighted
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "methods.md"
@@ -55,7 +55,7 @@ def test_the_table_is_what_methods_lists():
 
 
 def test_every_regulariser_is_told_with_its_weight():
-    found = [(name, composite.load(name)) for name in regulariser_names()]
+    found = [(name, weighted.load(name)) for name in regulariser_names()]
     lines = [f"| `{name}` | {own.summary} | {own.default_weight:g} | {own.source} |" for name, own in found]
     assert "\n".join(lines) in PAGE.read_text(encoding="utf-8")
 

@@ -19,7 +19,7 @@ from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.choose import decided
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
-from csdm_cli.teachers.networks import TeacherNetworks, tuned
+from csdm_cli.teachers.networks import PoolNetworks, tuned
 from tests.methods.tiny_world import SETTINGS, make_data, make_pool
 
 CPU = torch.device("cpu")
@@ -38,9 +38,9 @@ def traced(monkeypatch):
 
 def looked_at(numerics: Numerics, dtype=torch.float32):
     """Features of some images, their gradient in these, and logits."""
-    lens = tuned(TeacherNetworks(make_pool(), CPU, dtype, numerics.memory_format), numerics)
+    networks = tuned(PoolNetworks(make_pool(), CPU, dtype, numerics.memory_format), numerics)
     images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
-    network = lens.at(0, "final")
+    network = networks.at(0, "final")
     features, logits = network.features(images), network(images)
     (gradient,) = torch.autograd.grad(features.square().sum(), images)
     return features.detach(), gradient, logits.detach()
@@ -83,8 +83,8 @@ def test_the_real_side_is_computed_in_pieces_of_one_shape(traced, tmp_path):
 
 
 def test_plain_numerics_are_no_layer_in_between():
-    lens = TeacherNetworks(make_pool(), CPU, torch.float32)
-    assert tuned(lens, PLAIN) is lens and chosen(CPU, None, None, None) == PLAIN
+    networks = PoolNetworks(make_pool(), CPU, torch.float32)
+    assert tuned(networks, PLAIN) is networks and chosen(CPU, None, None, None) == PLAIN
 
 
 def test_spectra_losses_and_pixels_stay_in_float32(tmp_path):
@@ -141,7 +141,7 @@ def test_devices_choose_and_options_override():
 
 def test_without_a_compiler_there_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    network = tuned(TeacherNetworks(make_pool(), CPU, torch.float32), Numerics(compiled=True)).at(0, "final")
+    network = tuned(PoolNetworks(make_pool(), CPU, torch.float32), Numerics(compiled=True)).at(0, "final")
     nothing = {"force_disable_caches": True, "cpp.cxx": ("/nowhere/c++",)}
     with torch._inductor.config.patch(nothing), pytest.raises(CsdmError) as error:
         network.features(torch.rand(3, 3, 8, 8, requires_grad=True))

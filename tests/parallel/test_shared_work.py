@@ -19,7 +19,7 @@ from csdm_cli.methods.contract import Context
 from csdm_cli.methods.statistics import ClassStatistics
 from csdm_cli.names import AugmentMode, PixelOptimizer
 from csdm_cli.spectral.characteristic import Ecf
-from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.teachers.networks import PoolNetworks
 from csdm_cli.training.batches import Batches, Examples
 from csdm_cli.training.recipe import Recipe
 from tests.methods.tiny_world import COUNTS, LAYOUTS, assembled, make_pool
@@ -73,7 +73,7 @@ def on_meta(folder, method, layout=LAYOUTS[0], **settings):
     pool = make_pool()
     own = parts.method
     own.prepare(Context(COUNTS, META, torch.float32, parts.formation.per_class, 0, pool))
-    matching = Matching(own, parts.formation, own.lens(TeacherNetworks(pool, META, torch.float32)), 1.0, layout)
+    matching = Matching(own, parts.formation, own.networks(PoolNetworks(pool, META, torch.float32)), 1.0, layout)
     pixels, real = Pixels(parts.pixels.images.to(META), parts.pixels.plan), MetaRealSide(parts.real)
     return lambda step: batched_iteration(pixels, matching, real, step)
 

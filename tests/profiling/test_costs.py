@@ -15,7 +15,7 @@ WHOLE = Chunking(3, 2)
 
 def matching_of(iterate, layout=WHOLE) -> Matching:
     own = iterate.args[1]
-    return Matching(own.method, own.formation, own.lens, own.calibration, layout)
+    return Matching(own.method, own.formation, own.networks, own.calibration, layout, own.extra)
 
 
 def test_phases_cut_apart_move_the_pixels_alike(data, pool, tmp_path):

@@ -24,7 +24,7 @@ def test_a_round_visits_every_view_once_in_an_order_of_its_own():
 def test_pool_is_balanced_over_teachers_and_stratified_over_weights():
     views = PooledViews(PLAN, draws=4).views
     assert Counter(view.teacher for view in views) == {0: 4, 1: 4, 2: 4}
-    shares = sorted(view.point[1] for view in views)
+    shares = sorted(view.stage[1] for view in views)
     assert shares == pytest.approx([(i + 0.5) / 12 for i in range(12)])
     for label in range(4):
         drawn = Counter(next(iter(view.theta.rows([label]).operations), "none") for view in views)
@@ -40,7 +40,7 @@ def test_steps_do_not_depend_on_what_was_asked_before():
     fresh, again = FreshViews(PLAN), FreshViews(PLAN)
     for step in range(5):
         fresh.at(step)
-    assert fresh.at(3).point == again.at(3).point
+    assert fresh.at(3).stage == again.at(3).stage
     assert torch.equal(fresh.at(3).theta.values, again.at(3).theta.values)
     assert fresh.at(3).frequency_seed != fresh.at(4).frequency_seed
 
@@ -55,6 +55,6 @@ def test_views_share_their_frequencies_only_if_told_to():
 
 def test_trajectory_points_are_all_epochs_from_the_untrained_network_on():
     plan = replace(PLAN, schedule=TeacherSchedule.trajectory)
-    points = {view.point for view in PooledViews(plan, 11).views}
+    points = {view.stage for view in PooledViews(plan, 11).views}
     assert points == {("epoch", epoch) for epoch in range(10)} | {"final"}
-    assert {FreshViews(plan).at(step).point for step in range(200)} == points
+    assert {FreshViews(plan).at(step).stage for step in range(200)} == points

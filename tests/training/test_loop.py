@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.networks import Network, NetworkSpec, build
+from csdm_cli.networks import NetworkSpec, build
+from csdm_cli.networks.network import EncoderNetwork
 from csdm_cli.training import inference, loop
 from csdm_cli.training.batches import Batches, Examples
 from csdm_cli.training.inference import images_at_once, predict
@@ -85,7 +86,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(recipe: Recipe):
 
 
 def test_dropout_draws_from_the_seed():
-    class Dropping(Network):
+    class Dropping(EncoderNetwork):
         def __init__(self) -> None:
             super().__init__(nn.Sequential(nn.Flatten(), nn.Dropout(0.5)), 3 * 64, 3)
 

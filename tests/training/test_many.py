@@ -12,6 +12,7 @@ from torch import nn
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import NetworkName, Norm, Parallel, Pooling
 from csdm_cli.networks import Network, NetworkSpec, build
+from csdm_cli.networks.network import EncoderNetwork
 from csdm_cli.training import loop, many
 from csdm_cli.training.batches import Batches, Examples
 from csdm_cli.training.loop import train
@@ -166,7 +167,7 @@ def test_unknown_layers_are_not_put_side_by_side():
             return maps - maps.mean(1, keepdim=True)
 
     def with_layer(layer: nn.Module) -> Network:
-        return Network(nn.Sequential(nn.Conv2d(3, 4, 3), layer), 4 * 36, 3)
+        return EncoderNetwork(nn.Sequential(nn.Conv2d(3, 4, 3), layer), 4 * 36, 3)
 
     assert can_stand_side_by_side(with_layer(nn.ReLU()))
     for layer in (nn.Dropout(), nn.Softmax(1), nn.LayerNorm([4, 6, 6]), Mixing()):
@@ -175,7 +176,7 @@ def test_unknown_layers_are_not_put_side_by_side():
 
 
 def test_when_networks_are_trained_together():
-    able, unable = build(CONVNET, 0), Network(nn.Sequential(nn.Dropout()), 3 * 64, 3)
+    able, unable = build(CONVNET, 0), EncoderNetwork(nn.Sequential(nn.Dropout()), 3 * 64, 3)
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert stands_together(Parallel.auto, able, cuda) and not stands_together(Parallel.auto, able, cpu)
     assert stands_together(Parallel.together, able, cpu) and not stands_together(Parallel.in_turn, able, cuda)
@@ -189,7 +190,7 @@ def test_when_networks_are_trained_together():
 
 def test_memory_of_a_step():
     """One convolution, a ReLU and a classifier of 4-byte numbers: 2 images of 4 x 6 x 6 maps, 3 logits."""
-    network = Network(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), 4 * 36, 3)
+    network = EncoderNetwork(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), 4 * 36, 3)
     outputs, parameters = 2 * (2 * 4 * 36 + 3), 4 * 27 + 4 + 3 * 144 + 3
     assert training_bytes(network, (2, 3, 8, 8)) == 4 * (2 * outputs + 4 * parameters)
 

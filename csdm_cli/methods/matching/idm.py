@@ -18,7 +18,7 @@ from csdm_cli.methods.statistics import Batch, Request
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed, generator
-from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
+from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage, map_channels
 from csdm_cli.teachers.pool import Stage
 from csdm_cli.teachers.views import View
 from csdm_cli.training.inference import images_at_once
@@ -69,7 +69,7 @@ class Idm(OptimisedMethod):
     summary = "matching of class means, cross-entropy weighed by accuracy"
     source = "Zhao et al., CVPR 2023, arXiv 2307.09742"
     cost = "as dm (bank); with a pool also pool_trained·pool_steps training steps of 256 real images per iteration"
-    verdicts = frozenset({"cross_entropy"})
+    classification_terms = frozenset({"cross_entropy"})
     departures = (
         "looks through the teachers; its own pool of networks is --option pool=100; one step for all classes; λ belongs"
         " to features of 2,048 numbers, and weighs more beside shorter ones; pixels are clamped to [0, 1]"
@@ -105,14 +105,11 @@ class Idm(OptimisedMethod):
             shares = torch.tensor(context.counts, dtype=torch.float64) / sum(context.counts)
             self._accuracies = 100 * torch.tensor(context.pool.train_accuracy, dtype=torch.float64) @ shares
 
-    def lens(self, shared: TeacherNetworks) -> TeacherNetworks:
-        if self._own is None:
-            return shared
-        self._own.channels = shared.channels
-        return self._own
+    def networks(self, shared: TeacherNetworks) -> TeacherNetworks:
+        return shared if self._own is None else self._own
 
     def judge(self, view: View) -> TeacherStage | None:
-        return (view.teacher, view.point) if self.parameters.ce_weight else None
+        return (view.teacher, view.stage) if self.parameters.ce_weight else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         terms = {"mean": batch.distance_of_means()}
@@ -192,13 +189,12 @@ class _Member:
 
 
 class _Pool(TeacherNetworks):
-    """The paper's queue of networks, which learn while images are distilled, as the lens to look through.
+    """The paper's queue of networks, which learn while images are distilled, as the networks to look through.
 
     What is random in an iteration follows from the seed and the iteration's number.
     """
 
     def __init__(self, parameters: IdmParameters, spec: NetworkSpec, context: Context) -> None:
-        # Lens's own state is that of teachers; a pool shares its interface alone
         assert context.data is not None
         self._parameters, self._spec = parameters, spec
         self._device, self._dtype = context.device, context.dtype
@@ -206,11 +202,12 @@ class _Pool(TeacherNetworks):
         self._images: ImageSet = context.data
         self._labels = context.data.labels
         self._members = [self._born(number) for number in range(min(START, parameters.pool))]
+        self.channels = map_channels(self._members[0].network, spec)
 
     def __len__(self) -> int:
         return TICKETS
 
-    def at(self, teacher: int, point: Stage) -> Network:
+    def at(self, teacher: int, stage: Stage) -> Network:
         """The network of the member who holds this ticket now; it has no other weights."""
         return self._holder(teacher).network
 

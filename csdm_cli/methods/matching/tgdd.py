@@ -42,7 +42,7 @@ class Tgdd(OptimisedMethod):
     summary = "matching of class means along the teachers' training, classes kept apart"
     source = "Ran et al., AAAI 2026, arXiv 2512.02469"
     cost = "up to twice dm: the constraint takes the synthetic images through a second network (bank)"
-    verdicts = frozenset({"constraint"})
+    classification_terms = frozenset({"constraint"})
     departures = "one step for all classes and all decoded images (the paper: a step per class, 200 images at most)"
     parameters: TgddParameters
 

@@ -114,7 +114,7 @@ class Wmdd(OptimisedMethod):
         self._weight = (PAPER_BATCH_NORM if asked is None else asked) if self._layers else 0.0
         self._support = Support(context.per_class, network.feature_dim if network else None, context.seed)
 
-    def lens(self, shared: TeacherNetworks) -> TeacherNetworks:
+    def networks(self, shared: TeacherNetworks) -> TeacherNetworks:
         return WatchingTeacherNetworks(shared) if self._weight > 0 else shared
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
@@ -160,7 +160,7 @@ class WatchingNetwork(Network):
     """
 
     def __init__(self, network: Network) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.encoder = network.encoder
         self.classifier = _LeadingLinear(network.classifier)
         self._dim, self._norms = network.feature_dim, norm_layers(network)
@@ -203,7 +203,7 @@ class _LeadingLinear(nn.Linear):
 
 
 class WatchingTeacherNetworks(TeacherNetworks):
-    """The networks of another lens, each as a :class:`WatchingNetwork`."""
+    """Others' networks, each as a :class:`WatchingNetwork`."""
 
     def __init__(self, shared: TeacherNetworks) -> None:
         self._shared, self.channels = shared, shared.channels
@@ -212,8 +212,8 @@ class WatchingTeacherNetworks(TeacherNetworks):
     def __len__(self) -> int:
         return len(self._shared)
 
-    def at(self, teacher: int, point: Stage) -> Network:
-        network = self._shared.at(teacher, point)
+    def at(self, teacher: int, stage: Stage) -> Network:
+        network = self._shared.at(teacher, stage)
         if network not in self._watching:
             self._watching[network] = WatchingNetwork(network)
         return self._watching[network]

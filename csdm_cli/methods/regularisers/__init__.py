@@ -1,6 +1,6 @@
 """Terms that any optimised method can take: one file per regulariser, named like it.
 
-``base`` (what one is), ``composite`` (a method with some), ``centralization``, ``constraint``, ``covariance``.
+``base`` (what one is), ``centralization``, ``constraint``, ``covariance``, ``weighted`` (the terms of a run).
 
 Names and weights are read without importing anything heavy, so that help and validation are instant.
 """
@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-_NOT_REGULARISERS = {"__init__", "base", "composite"}
+_NOT_REGULARISERS = {"__init__", "base", "weighted"}
 
 
 @dataclass(frozen=True)

@@ -43,20 +43,20 @@ class LaterSnapshot:
     seed: int = 0
 
     def of(self, view: View) -> TeacherStage:
-        """The teacher of ``view`` and the point of its weights; the last epoch goes by the name ``final``."""
-        if view.point == "final":
+        """The teacher of ``view`` and the stage of its weights; the last epoch goes by the name ``final``."""
+        if view.stage == "final":
             return view.teacher, "final"
-        kind, value = view.point
-        point: Stage
+        kind, value = view.stage
+        stage: Stage
         share = float(torch.rand((), generator=generator(self.seed, "judge", view.index), dtype=torch.float64))
         if kind == "interpolate":
             reach = min(value + (self.interval - 1) / max(self.epochs, 1), 1.0)
-            point = ("interpolate", value + share * (reach - value))
+            stage = ("interpolate", value + share * (reach - value))
         else:
             first, last = int(value), min(int(value) + self.interval - 1, self.epochs)
             epoch = first + int(share * (last - first + 1))
-            point = "final" if epoch >= self.epochs else ("epoch", epoch)
-        return view.teacher, point
+            stage = "final" if epoch >= self.epochs else ("epoch", epoch)
+        return view.teacher, stage
 
 
 def judged_cross_entropy(batch: Batch) -> Tensor:

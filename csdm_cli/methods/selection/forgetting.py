@@ -52,8 +52,8 @@ class Forgetting(SelectionMethod):
         own, data, pool = self.parameters, start.data, start.pool
         assert pool is not None
         recipe = Recipe(**pool.description["recipe"])
-        lesson = TeachingPlan(data, pool.spec, Duration(epochs=own.epochs), own.loss, recipe, trajectory=False)
-        right = learning_history(lesson, derive_seed(start.seed, "forgetting"), quiet=start.quiet)
+        plan = TeachingPlan(data, pool.spec, Duration(epochs=own.epochs), own.loss, recipe, trajectory=False)
+        right = learning_history(plan, derive_seed(start.seed, "forgetting"), quiet=start.quiet)
 
         def rule(label: int, count: int) -> Tensor:
             visits = right[:, data.offsets[label] : data.offsets[label + 1]]

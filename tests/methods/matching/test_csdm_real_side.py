@@ -14,7 +14,7 @@ from csdm_cli.names import KernelName
 from csdm_cli.runs.choose import make_method
 from csdm_cli.settings.sections import Distill
 from csdm_cli.spectral.distance import class_distance
-from csdm_cli.teachers.networks import TeacherNetworks
+from csdm_cli.teachers.networks import PoolNetworks
 from tests.methods.tiny_world import LAYOUTS, assembled, gradient, make_data, make_pool
 from tests.reference.distillation import csdm_loss, stretches
 
@@ -35,7 +35,7 @@ def test_engine_equals_the_reference_in_any_chunking(tmp_path, monkeypatch, opti
     data = make_data()
     for step in range(3):
         target = parts.real.at(step)
-        network = parts.lens.final(target.view.teacher)
+        network = parts.networks.final(target.view.teacher)
         stored = parts.pixels.images.detach().clone().requires_grad_(True)
         loss = csdm_loss(
             network,
@@ -88,6 +88,6 @@ def test_a_class_of_one_image_keeps_the_common_length():
     data = make_data()
     single = replace(data, images=data.images[:16], counts=(9, 6, 1))
     request = Request(spectrum=Spectrum(KernelName.rbf, 1.5, 2.0, 4, adaptive=True))
-    network = TeacherNetworks(make_pool(), torch.device("cpu"), torch.float64).final(0)
+    network = PoolNetworks(make_pool(), torch.device("cpu"), torch.float64).final(0)
     stretch = class_stretch(network, single, request, 1.0, torch.float64)
     assert stretch[2] == 1 and (stretch[:2] != 1).all()

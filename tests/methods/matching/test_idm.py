@@ -144,9 +144,11 @@ def test_accuracies_begin_anew_when_the_meter_is_reset(tmp_path):
 
 def test_every_member_is_looked_through_equally_often(tmp_path):
     parts = assembled(tmp_path, "idm", option={"pool": 5})
-    lens, drawn = parts.lens, {}
+    networks, drawn = parts.networks, {}
     for step in range(300):
-        network = lens.at(int(torch.randint(len(lens), (), generator=torch.Generator().manual_seed(step))), "final")
+        network = networks.at(
+            int(torch.randint(len(networks), (), generator=torch.Generator().manual_seed(step))), "final"
+        )
         drawn[id(network)] = drawn.get(id(network), 0) + 1
     assert len(drawn) == 3 and min(drawn.values()) > 70
     assert len({parts.real.at(step).view.teacher for step in range(20)}) == 20
@@ -162,7 +164,7 @@ def test_members_learn_by_plain_sgd_and_their_accuracy_counts_every_batch(tmp_pa
     images, labels = normalise(data.images.double() / 255, data.mean, data.std), data.labels
     for place in range(3):
         assert int(before[f"pool.{place}.seen"]) == int(before[f"pool.{place}.right"]) == 0
-        network = parts.lens._members[place].network.double()
+        network = parts.networks._members[place].network.double()
         names = dict(network.named_parameters())
         own = {name: before[f"pool.{place}.network.{name}"].clone().requires_grad_(True) for name in names}
         speed = {name: torch.zeros_like(value) for name, value in own.items()}
@@ -177,15 +179,15 @@ def test_members_learn_by_plain_sgd_and_their_accuracy_counts_every_batch(tmp_pa
         for name, value in own.items():
             torch.testing.assert_close(after[f"pool.{place}.network.{name}"], value.detach(), rtol=0, atol=1e-9)
         assert int(after[f"pool.{place}.right"]) == right and int(after[f"pool.{place}.seen"]) == 3 * sum(COUNTS)
-        ticket = place * len(parts.lens) // 3 + 1
-        assert float(parts.lens.accuracy(ticket)) == pytest.approx(100 * right / (3 * sum(COUNTS)))
+        ticket = place * len(parts.networks) // 3 + 1
+        assert float(parts.networks.accuracy(ticket)) == pytest.approx(100 * right / (3 * sum(COUNTS)))
 
 
 @pytest.mark.parametrize("norm", ["instance", "batch"])
 def test_a_pool_leaves_no_gradient_and_no_training_mode_behind(tmp_path, norm):
     parts = assembled(tmp_path, "idm", option=POOL, pool=make_pool(norm))
     finished(parts, tmp_path)
-    for member in parts.lens._members:
+    for member in parts.networks._members:
         assert not member.network.training
         assert all(p.grad is None and not p.requires_grad for p in member.network.parameters())
 
@@ -198,13 +200,13 @@ def test_a_run_with_a_pool_resumes_to_the_same_bytes(tmp_path, stop):
 def test_members_with_dropout_follow_from_the_seed_alone(tmp_path):
     def learnt(elsewhere: int) -> torch.Tensor:
         parts = assembled(tmp_path, "idm", option=POOL)
-        for member in parts.lens._members:
+        for member in parts.networks._members:
             member.network.encoder.append(torch.nn.Dropout(0.5))
         torch.manual_seed(elsewhere)
         before = torch.get_rng_state()
         parts.method.after_step(0)
         assert torch.equal(torch.get_rng_state(), before)
-        weights = [member.network.classifier.weight.flatten() for member in parts.lens._members]
+        weights = [member.network.classifier.weight.flatten() for member in parts.networks._members]
         return torch.cat(weights).detach()
 
     assert torch.equal(learnt(1), learnt(2))

@@ -142,7 +142,7 @@ def test_the_sampling_networks_turn_is_after_the_images_moved(tmp_path, monkeypa
     assert not torch.equal(parts.pixels.images, before)
     target = parts.real.at(0)
     shown = parts.matching.see(parts.pixels.images.detach(), target.view.theta, 0)
-    expected = parts.lens.at(target.view.teacher, target.view.point).features(shown)
+    expected = parts.networks.at(target.view.teacher, target.view.stage).features(shown)
     torch.testing.assert_close(torch.cat(seen), expected)
 
 

@@ -26,9 +26,9 @@ def test_loss_and_gradient_are_the_formulas_in_any_chunking(tmp_path, constraint
     for step in range(6):
         view = parts.real.at(step).view
         judge = parts.method.judge(view) or (view.teacher, "final")
-        points.add((view.point, judge[1]))
+        points.add((view.stage, judge[1]))
         stored = parts.pixels.images.detach().clone().requires_grad_(True)
-        networks = [parts.lens.at(*place) for place in ((view.teacher, view.point), judge)]
+        networks = [parts.networks.at(*place) for place in ((view.teacher, view.stage), judge)]
         expected = oracle.loss(*networks, stored, make_data(), parts.formation, view.theta, constraint)
         expected.backward()
         for layout in [None, *LAYOUTS]:
@@ -53,7 +53,7 @@ def test_the_stages_are_all_epochs_and_each_is_judged_by_one_shortly_after(tmp_p
     for step in range(22):
         view = parts.real.at(step).view
         teacher, point = parts.method.judge(view)
-        epoch, later = (EPOCHS if p == "final" else p[1] for p in (view.point, point))
+        epoch, later = (EPOCHS if p == "final" else p[1] for p in (view.stage, point))
         assert teacher == view.teacher
         assert later in oracle.allowed_snapshots(epoch, 3, EPOCHS)
         seen.setdefault(epoch, set()).add(later)

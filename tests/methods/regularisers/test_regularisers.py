@@ -10,12 +10,11 @@ import torch
 
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load
-from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.methods.regularisers import RegulariserChoice, parse, parse_all, regulariser_names
 from csdm_cli.methods.regularisers.centralization import Centralization
-from csdm_cli.methods.regularisers.composite import PREFIX, Regularised, regularised
-from csdm_cli.methods.regularisers.composite import load as load_regulariser
 from csdm_cli.methods.regularisers.covariance import Covariance
+from csdm_cli.methods.regularisers.weighted import PREFIX, bankable, weighted_terms
+from csdm_cli.methods.regularisers.weighted import load as load_regulariser
 from csdm_cli.methods.statistics import Request
 from csdm_cli.runs.choose import decided, make_method
 from csdm_cli.runs.task import run_key
@@ -116,16 +115,16 @@ def test_gradient_is_the_same_in_any_chunking(tmp_path, schedule):
             torch.testing.assert_close(found, whole, rtol=0, atol=1e-9)
 
 
-def test_a_method_keeps_what_it_is_with_regularisers():
+def test_a_method_is_the_same_beside_regularisers():
     for name in ("csdm", "dm", "dsdm", "tgdd", "wmdd"):
         base, whole = make_method(Distill(method=name)), make_method(Distill(method=name, regularizer=["covariance"]))
-        assert isinstance(whole, Regularised) and whole.parameters == base.parameters
-        assert whole.bankable == base.bankable and whole.idle_options() == base.idle_options()
-        for attribute in ("default_calibration", "default_schedule", "default_labels", "class_separable", "departures"):
-            assert getattr(whole, attribute) == getattr(base, attribute)
-        assert base.summary in whole.summary and "covariance" in whole.summary
-    base = make_method(Distill(method="dm"))
-    assert isinstance(base, OptimisedMethod) and regularised(base, []) is base
+        assert type(whole) is type(base) and whole.parameters == base.parameters
+        assert bankable(whole, weighted_terms(["covariance"])) == base.bankable
+    assert weighted_terms([]) == ()
+    asked = [(term.label, term.weight) for term in weighted_terms(ALL)]
+    assert asked == [(PREFIX + "centralization", 0.3), (PREFIX + "covariance", 0.7), (PREFIX + "constraint", 0.2)]
+    (default,) = weighted_terms(["centralization"])
+    assert default.weight == Centralization.default_weight
 
 
 def test_a_run_with_regularisers_resumes_to_the_same_bytes(tmp_path):

@@ -16,13 +16,13 @@ from csdm_cli.training.loop import Moment, train
 from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
 
 
-def learning_history(lesson: TeachingPlan, seed: int, *, quiet: bool = True) -> Tensor:
+def learning_history(plan: TeachingPlan, seed: int, *, quiet: bool = True) -> Tensor:
     """Train one network and note after every epoch which of its training images it gets right.
 
     Images are judged as they are, without augmentation, all by the same weights.
 
     Args:
-        lesson: what is learnt, and how.
+        plan: what is learnt, and how.
         seed: of the weights and the training.
         quiet: show no progress.
 
@@ -32,24 +32,22 @@ def learning_history(lesson: TeachingPlan, seed: int, *, quiet: bool = True) -> 
     Raises:
         CsdmError: if training diverges or a class has no image.
     """
-    data = lesson.data
-    network = build(lesson.spec, derive_seed(seed, "weights")).to(data.images.device)
+    data = plan.data
+    network = build(plan.spec, derive_seed(seed, "weights")).to(data.images.device)
     prior = log_prior(data.counts).to(network.classifier.weight)
-    lowered = prior if lesson.loss is TeacherLoss.logit_adjustment else torch.zeros_like(prior)
-    loss = balanced_softmax(data.counts) if lesson.loss is TeacherLoss.balanced_softmax else cross_entropy
+    lowered = prior if plan.loss is TeacherLoss.logit_adjustment else torch.zeros_like(prior)
+    loss = balanced_softmax(data.counts) if plan.loss is TeacherLoss.balanced_softmax else cross_entropy
     right: list[Tensor] = []
-    with progress("learning history", max(lesson.ends), quiet=quiet) as task:
+    with progress("learning history", max(plan.ends), quiet=quiet) as task:
 
         def after(moment: Moment) -> None:
             task.update(moment.step, loss=moment.loss)
-            if moment.step in lesson.ends:
+            if moment.step in plan.ends:
                 logits = predict(moment.network, data.images, data.mean, data.std) - lowered
                 right.append((logits.argmax(1) == data.labels).cpu())
 
         examples = Examples(data.images, data.labels, data.mean, data.std)
-        train(
-            network, examples, lesson.recipe, max(lesson.ends), derive_seed(seed, "training"), loss=loss, on_step=after
-        )
+        train(network, examples, plan.recipe, max(plan.ends), derive_seed(seed, "training"), loss=loss, on_step=after)
     return torch.stack(right)
 
 
