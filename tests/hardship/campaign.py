@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -60,6 +60,12 @@ def seeds(whole: int, few: int) -> list[Any]:
         pytest.param(seed, marks=[] if number < few else [pytest.mark.slow], id=f"seed{seed}")
         for number, seed in ((number, FIRST_SEED + number) for number in numbers)
     ]
+
+
+def turn(seed: int, names: Iterable[str]) -> str:
+    """The name whose turn it is: all come as often as the others."""
+    all_names = list(names)
+    return all_names[seed % len(all_names)]
 
 
 def append(path: Path, record: Record) -> None:
