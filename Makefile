@@ -17,7 +17,7 @@ test: install
 	pytest -n auto -m "not slow"
 
 slow: install
-	pytest -m slow
+	pytest -m slow --ignore tests/hardship
 
 # Some thousand trials of hard use, under 20 minutes on two idle cores; stopped and called again, it goes on.
 hardship: install

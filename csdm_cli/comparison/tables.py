@@ -19,7 +19,7 @@ from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import OverSets, summarise_sets
 from csdm_cli.runs.judge import described_protocol
 from csdm_cli.runs.provenance import facts_of
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import markup, shown
 
 SCORES = ("accuracy", "head", "medium", "tail", "worst_class", "best_on_test")
 SHOWN = ("head", "medium", "tail")
@@ -158,10 +158,10 @@ def as_csv(standings: Sequence[Table]) -> str:
 def _flat(standing: Table, row: TableRow) -> dict[str, Any]:
     manifest, recipe = standing.longtail.manifest, row.ground.protocol.recipe
     line: dict[str, Any] = {
-        "dataset": manifest.dataset,
+        "dataset": shown(manifest.dataset),
         "imbalance": manifest.imbalance,
         "ipc": standing.ipc,
-        "row": row.name,
+        "row": shown(row.name),
         "control": row.control,
         "sets": len(row.evaluations) if row.trials else None,
         "students": sum(len(evaluation.students) for evaluation in row.evaluations),
