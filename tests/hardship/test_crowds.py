@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_world import litter
-from tests.commands.processes import _run, start
+from tests.commands.processes import PATIENCE, _run, start
 from tests.hardship.campaign import seeds, turn
 from tests.hardship.commands import ALL, told_in_one_line
 
@@ -31,7 +31,7 @@ def together(there: Path, cache: Path, calls: list[list[str]], chance: random.Ra
             running.append(start(_run, words, there, cache, None, 0, log, environment))
             time.sleep(chance.choice((0, 0, 0.02, 0.2)))
         for process in running:
-            process.join(110)
+            process.join(PATIENCE)
         codes, texts = [process.exitcode for process in running], [log.read_text() for log in places]
     assert set(codes) <= {0, 1, 2}, (codes, texts)
     for code, text in zip(codes, texts, strict=True):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_world import break_writes, litter, run
-from tests.commands.processes import start
+from tests.commands.processes import PATIENCE, start
 from tests.hardship.campaign import seeds, turn
 from tests.hardship.commands import ALL, told_in_one_line
 
@@ -127,7 +127,7 @@ def apart(
     """``csdm WORDS`` in a process of its own; its exit code and what it said."""
     handle, log = tempfile.mkstemp()
     process = start(_run, folder, cache, words, limit, user, log)
-    process.join(110)
+    process.join(PATIENCE)
     assert process.exitcode is not None, "the process hangs"
     text = Path(log).read_text()
     os.close(handle)
