@@ -7,7 +7,7 @@ export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: repro test test-lowest test-newest slow lint install versions lock clean
+.PHONY: repro test hardship test-lowest test-newest slow lint install versions lock clean
 
 repro: install
 	dvc repro
@@ -17,7 +17,11 @@ test: install
 	pytest -n auto -m "not slow"
 
 slow: install
-	pytest -m slow
+	pytest -m slow --ignore tests/hardship
+
+# Some thousand trials of hard use, under 20 minutes on two idle cores; stopped and called again, it goes on.
+hardship: install
+	python -m tests.hardship -n 2
 
 lint: install
 	ruff check .

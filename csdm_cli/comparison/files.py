@@ -17,6 +17,7 @@ from csdm_cli.comparison.tables import Table, TableRow, scores_of_students
 from csdm_cli.display import pictures
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.provenance import facts_of
+from csdm_cli.safe_text import shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.storage.keys import source_hash
@@ -89,10 +90,10 @@ def as_csv(found: Sequence[Table]) -> str:
 def _flat(item: Table, row: TableRow) -> dict[str, Any]:
     manifest, recipe = item.longtail.manifest, row.ground.protocol.recipe
     line: dict[str, Any] = {
-        "dataset": manifest.dataset,
+        "dataset": shown(manifest.dataset),
         "imbalance": manifest.imbalance,
         "ipc": item.ipc,
-        "row": row.name,
+        "row": shown(row.name),
         "control": row.control,
         "sets": row.distinct,
         "students": sum(len(evaluation.students) for evaluation in row.evaluations),

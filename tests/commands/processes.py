@@ -26,6 +26,8 @@ SLOW = [
 ]
 PRELOADED = ["csdm_cli.cli.app", *(f"csdm_cli.commands.{name}" for name in COMMANDS), *SLOW]
 
+PATIENCE = 600  # seconds, on however busy a machine
+
 
 @dataclass(frozen=True)
 class Moment:
@@ -61,7 +63,7 @@ def csdm_until(
         process.join(moment.number / 100)
         if process.exitcode is None:
             os.kill(process.pid, number)
-    process.join(120)
+    process.join(PATIENCE)
     assert process.exitcode is not None, "the process hangs"
     text = log.read_text() if log.exists() else ""
     log.unlink(missing_ok=True)

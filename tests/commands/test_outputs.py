@@ -50,8 +50,24 @@ READERS = {  # of a folder of rows, and of a document that they change between m
     "ledger --into": ["ledger", "--results", "rows", "--into", "OUT/page.md"],
     "ledger run --results": ["ledger", "run", "none", "--results", "OUT"],
 }
-INPUTS = {"data", "data_dir", "file", "folders", "images", "labels_file", "params", "teachers"}
-TO_FOLDERS = ("export --out (imagefolder)",)  # ddranking, which takes no digits, goes the same way
+INPUTS = {
+    "data",
+    "data_dir",
+    "evaluation",
+    "file",
+    "files",
+    "finished",
+    "folders",
+    "images",
+    "labels_file",
+    "params",
+    "teachers",
+}
+NOT_REPLACED = (
+    "export --out (imagefolder)",
+    "import --out",
+    "merge --out",
+)  # ddranking, which takes no digits, goes the same way
 
 
 def commands(group: typer.Typer, before: str = "") -> Iterator[tuple[str, Callable[..., object]]]:
@@ -137,12 +153,12 @@ def test_foreign_files_of_the_same_names_stay_as_they_are(place, tmp_path, optio
     target = tmp_path / "target"
     foreign = {name: put_foreign(target / name) for name in (*names, "mine/deeper/thesis.txt")}
     result = run(*aimed(WRITERS[option], target), expect=None)
-    refused = (2, "exists") if option in TO_FOLDERS else (1, "move it away, or choose another --")
+    refused = (2, "exists") if option in NOT_REPLACED else (1, "move it away, or choose another --")
     fails(result, *refused)
     assert files_in(target) == foreign
 
 
-@pytest.mark.parametrize("option", [name for name in WRITERS if name not in TO_FOLDERS])
+@pytest.mark.parametrize("option", [name for name in WRITERS if name not in NOT_REPLACED])
 def test_each_of_its_files_is_guarded(place, tmp_path, option):
     """A single foreign file among nothing, and among the command's own older output."""
     names = files_in(clean(place, option))
@@ -161,7 +177,7 @@ def test_each_of_its_files_is_guarded(place, tmp_path, option):
                 assert files_in(target) == before, "refused before anything is written"
 
 
-@pytest.mark.parametrize("option", [name for name in WRITERS if name not in TO_FOLDERS])
+@pytest.mark.parametrize("option", [name for name in WRITERS if name not in NOT_REPLACED])
 def test_an_older_output_of_its_own_is_replaced(place, tmp_path, option):
     target = tmp_path / "target"
     shutil.copytree(clean(place, option), target)
@@ -170,6 +186,13 @@ def test_an_older_output_of_its_own_is_replaced(place, tmp_path, option):
     after, before = files_in(target), files_in(clean(place, option))
     assert after.keys() == before.keys()
     assert option not in other or after != before
+
+
+@pytest.mark.parametrize("option", ["import --out", "merge --out"])
+def test_a_foreign_picture_is_told_before_a_set_is_written(place, tmp_path, option):
+    foreign = put_foreign(tmp_path / "grid.png")
+    fails(run(*aimed(WRITERS[option], tmp_path), expect=None), 1, "'grid.png'", "move it away")
+    assert files_in(tmp_path) == {"grid.png": foreign}
 
 
 @pytest.mark.parametrize("option", READERS)

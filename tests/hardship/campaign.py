@@ -12,7 +12,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -62,6 +62,12 @@ def seeds(whole: int, few: int) -> list[Any]:
     ]
 
 
+def turn(seed: int, names: Iterable[str]) -> str:
+    """The name whose turn it is: all come as often as the others."""
+    all_names = list(names)
+    return all_names[seed % len(all_names)]
+
+
 def append(path: Path, record: Record) -> None:
     """Add a line, in one piece."""
     with path.open("a", encoding="utf-8") as file:
@@ -90,8 +96,8 @@ def prepare(path: Path) -> None:
         path.write_text(head + "\n", encoding="utf-8")
 
 
-def summary(found: list[Record]) -> dict[str, Any]:
-    """Counts by kind, and what is needed to repeat them."""
+def summary(found: list[Record], *, whole: bool) -> dict[str, Any]:
+    """Counts by kind, whether these are all trials of the campaign, and what is needed to repeat them."""
     counts = {kind: {"trials": 0, "right": 0, "wrong": 0} for kind in KINDS}
     for record in found:
         own = counts[record.kind]
@@ -101,7 +107,9 @@ def summary(found: list[Record]) -> dict[str, Any]:
     return {
         "counts": counts,
         "wrong": sorted(record.trial for record in found if not record.right),
+        "whole": whole,
         "first_seed": FIRST_SEED,
+        "times": TIMES,
         "seconds_of_trials": round(sum(record.seconds for record in found)),
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _git("rev-parse", "--short=12", "HEAD"),
@@ -118,7 +126,12 @@ def table(counted: dict[str, Any]) -> str:
     lines.append(f"| all | | {total['trials']:,} | {total['right']:,} | {total['wrong']:,} |")
     versions = counted["versions"]
     told = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "mlflow", "pyarrow", "pillow"))
-    lines += ["", f"{counted['date']}, commit {counted['commit']}, first seed {counted['first_seed']}; {told}.", ""]
+    size = f"{counted['times']:g} times the usual number of seeds" + ("" if counted["whole"] else ", interrupted")
+    lines += [
+        "",
+        f"{counted['date']}, commit {counted['commit']}, from seed {counted['first_seed']}, {size}; {told}.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -136,14 +149,14 @@ def main(words: list[str]) -> int:
     pytest_words = ["-m", "slow or not slow", "-p", "no:cacheprovider", "tests/hardship", *words]
     environment = os.environ | {VARIABLE: str(LOG)}
     code = subprocess.call([sys.executable, "-m", "pytest", *pytest_words], cwd=REPOSITORY, env=environment)
-    if code not in (0, 1, 5):  # 5: nothing was left to do
+    whole = code in (0, 1, 5)  # 5: nothing was left to do
+    if not whole:
         print("interrupted: the same command goes on where it was", file=sys.stderr)
-        return code
-    counted = summary(records(LOG))
+    counted = summary(records(LOG), whole=whole)
     SUMMARY.write_text(json.dumps(counted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8"), counted), encoding="utf-8")
     print(table(counted), f"{time.monotonic() - began:.0f} s here; {SUMMARY}", *counted["wrong"], sep="\n")
-    return int(bool(counted["wrong"]))
+    return int(bool(counted["wrong"]) or not whole)
 
 
 def _code() -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands.processes import PATIENCE
 from tests.hardship.campaign import REPOSITORY, seeds
 from tests.hardship.commands import ALL, is_harmless
 
@@ -61,7 +62,7 @@ def csdm(folder: Path, words: list[str], streams: str, environment: dict[str, st
     command = shlex.join([sys.executable, "-m", "csdm_cli", *words])
     script = f"{{ {command}; echo $? > .code; }} {streams}"
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, timeout=110, check=False
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, timeout=PATIENCE, check=False
     )
     return int((folder / ".code").read_text()), done.stderr.decode("utf-8", "replace")
 
