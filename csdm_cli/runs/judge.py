@@ -194,8 +194,11 @@ def newest_artifact(root: Path = Path("artifacts")) -> Path:
 
 def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
+    from pydantic import TypeAdapter
+
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
-    return settings.model_copy(update=own)
+    kinds = {name: TypeAdapter(sections.Evaluate.model_fields[name].annotation) for name in own}
+    return settings.model_copy(update={name: kinds[name].validate_python(value) for name, value in own.items()})
 
 
 def protocol_of(settings: sections.Evaluate) -> Protocol:

@@ -21,7 +21,7 @@ from tests.tiny_pool import UntrainedPool
 COUNTS = (9, 6, 3)
 EPOCHS = 10
 SETTINGS = {"ipc": 2, "factor": 2, "draws": 2, "frequencies": 12, "real_batch": 4, "iterations": 6, "lr": 0.02}
-LAYOUTS = [Chunking(2, 2), Chunking(1, 2), Chunking(1, 1)]
+LAYOUTS = [Chunking(3, 2), Chunking(2, 2), Chunking(1, 2), Chunking(1, 1)]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,21 @@ def gradient(parts: Assembly, step: int, layout: Chunking | None = None) -> tupl
     terms = parts.matching.backward(images, parts.real.at(step), step)
     found, images.grad = images.grad.clone(), None
     return float(sum(terms.values())), found
+
+
+def check_chunking(parts: Assembly, step: int, *, rtol: float = 0, atol: float = 1e-9) -> None:
+    """Loss and gradient of a step are the same however classes are chunked and their images cut into pieces."""
+    loss, whole = gradient(parts, step)
+    assert whole.abs().max() > 1e3 * atol, "nothing to compare"
+    check_layouts(parts, step, loss, whole, rtol=rtol, atol=atol)
+
+
+def check_layouts(parts: Assembly, step: int, loss: float, whole: Tensor, *, rtol: float = 0, atol: float) -> None:
+    """In every layout, ``loss`` and the gradient ``whole``, of the images' shape."""
+    for layout in LAYOUTS:
+        value, found = gradient(parts, step, layout)
+        assert value == pytest.approx(loss, rel=1e-9, abs=1e-9)
+        torch.testing.assert_close(found, whole, rtol=rtol, atol=atol)
 
 
 def finished(parts: Assembly, folder, stop: int | None = None) -> Distillation:
