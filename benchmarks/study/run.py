@@ -2,8 +2,8 @@
 
 An arm is a factor and a name in arms.yaml, or in another file of that form (`--arms`, `--results`). Its sets are
 distilled and judged by csdm as its commands do it, one after another; what is done stays, so the same command goes on
-after an interruption, and several processes share the work. An arm's scores are written to results/study/FACTOR/NAME.json when
-its last set is judged.
+after an interruption, and several processes share the work. An arm's scores are written to
+results/study/FACTOR/NAME.json when its last set is judged.
 """
 
 from __future__ import annotations

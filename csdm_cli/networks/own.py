@@ -215,7 +215,8 @@ def _text_of(network: Any) -> str:
     methods = [inspect.getsource(part) for part in vars(network).values() if inspect.isfunction(part)]
     if not methods:
         raise OSError("a class without methods of its own")
-    plain = {name: part for name, part in vars(network).items() if isinstance(part, (bool, int, float, str, tuple))}
+    own = {name: part for name, part in vars(network).items() if not name.startswith("__")}
+    plain = {name: part for name, part in own.items() if isinstance(part, (bool, int, float, str, tuple))}
     return "\n".join([repr(network.__bases__), repr(sorted(plain.items(), key=repr)), *methods])
 
 

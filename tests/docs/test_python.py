@@ -28,7 +28,8 @@ def test_the_page_s_snippets_run_one_after_another(capfd):
     exec(compile(code, "<page>", "exec"), names)
     told = capfd.readouterr()
     assert told.err == "" and len(told.out.splitlines()) == 1 + len(names["found"].rows())
-    assert names["own"].spec.name == "python:Small" and names["seen"].task.spec == names["own"].spec
+    teacher, student = names["own"].spec, names["seen"].task.spec
+    assert teacher.name == student.name == "python:Small" and teacher.source == student.source
     assert len(names["images"]) == len(names["labels"]) == len(names["dataset"]) == 10 * 4
 
 
