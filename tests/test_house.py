@@ -57,11 +57,11 @@ def room(module: str, below: str = "csdm_cli") -> str:
 
 def arrows_up(order: tuple[str, ...], below: str) -> list[str]:
     """Imports from a room to one above it."""
-    inside = [module for module in MODULES if (module == below != "csdm_cli") or module.startswith(f"{below}.")]
+    inside = [module for module in MODULES if module == below or module.startswith(f"{below}.")]
     return [
         f"{module} imports {other}"
         for module in inside
-        for other in imports(module, for_types=True)
+        for other in imports(module, for_types=module != "csdm_cli")  # whose types are those of its door, far above
         if other in inside and order.index(room(other, below)) < order.index(room(module, below))
     ]
 

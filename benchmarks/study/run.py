@@ -1,16 +1,15 @@
 """Run the arms of the study that are missing: `python benchmarks/study/run.py --data DEV_SET [FACTOR ...]`.
 
 An arm is a factor and a name in arms.yaml, or in another file of that form (`--arms`, `--results`). Its sets are
-distilled and judged by csdm's own commands, one after another; what is done stays, so the same command goes on after an
-interruption, and several processes share the work. An arm's scores are written to results/study/FACTOR/NAME.json when
-its last set is judged.
+distilled and judged by csdm as its commands do it, one after another; what is done stays, so the same command goes on
+after an interruption, and several processes share the work. An arm's scores are written to
+results/study/FACTOR/NAME.json when its last set is judged.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import io
 import json
 import re
 from collections.abc import Iterator
@@ -21,8 +20,8 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from csdm_cli.artifacts.run_record import machine
-from csdm_cli.cli.app import app
+import csdm_cli
+from csdm_cli.artifacts.run_record import machine, read_sidecar
 from csdm_cli.settings.presets import overlaid
 from csdm_cli.settings.resolve import read_yaml
 from csdm_cli.settings.units import in_units
@@ -103,22 +102,17 @@ def _is_done(arm: Arm) -> bool:
 
 def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     """Distil and judge the arm's sets, and write their scores."""
-    pool = () if teachers is None else ("--teachers", teachers)
     folder = work / content_key(arm.settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    sections = dict(arm.settings)
-    numerics, params = sections.pop("numerics"), folder / "params.yaml"
-    params.write_text(json.dumps(sections), encoding="utf-8")  # which is YAML too
-    computing = ("--precision", numerics["precision"], "--compile" if numerics["compile"] else "--no-compile")
+    own = {name: values for name, values in arm.settings.items() if name != "numerics"}
+    computing = arm.settings["numerics"]
     sets = []
     for seed in range(arm.seeds):
-        out = folder / str(seed)
-        shared = ("--params", params, *computing, "--quiet", "--tracking", "none")
-        csdm("distill", data, *shared, *pool, "--seed", seed, "--out", out)
-        told = csdm("evaluate", out, "--data", data, *shared, "--no-controls", "--json", "--out", out / "scores")
-        scores = {name: json.loads(told)[name]["mean"] for name in SCORES}
-        record = json.loads((out / "distilled.run.json").read_bytes())
-        sets.append({"seed": seed, **scores, "seconds": record["wall_seconds"]})
+        made = csdm_cli.distill(data, teachers=teachers, out=folder / str(seed), params=own, seed=seed, **computing)
+        judged = csdm_cli.evaluate(made, **own["evaluate"], controls=False, **computing).metrics()
+        scores = {name: judged[name]["mean"] for name in SCORES}
+        record = read_sidecar(made.path)
+        assert record is not None
+        sets.append({"seed": seed, **scores, "seconds": record.wall_seconds})
         print(f"{arm.factor}/{arm.name}, seed {seed}: {scores['accuracy']:.1f}", flush=True)
     code = revision()
     found = {
@@ -132,19 +126,6 @@ def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     }
     arm.file.parent.mkdir(parents=True, exist_ok=True)
     arm.file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-
-
-def csdm(*arguments: object) -> str:
-    """What a command prints; this process runs it.
-
-    Raises:
-        SystemExit: if it fails.
-    """
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        code = app([str(argument) for argument in arguments], standalone_mode=False)
-    if code:
-        raise SystemExit(code)
-    return printed.getvalue()
 
 
 if __name__ == "__main__":

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,20 +12,21 @@ from pydantic import ValidationError
 
 from csdm_cli import __version__
 from csdm_cli.artifacts.run_record import machine
-from csdm_cli.commands import distill, evaluate, make_lt
-from csdm_cli.data.store import LongTail, open_longtail
+from csdm_cli.data.store import LongTail
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import evaluate_full
-from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import MeanStd
 from csdm_cli.ledger.row import Code, Computing, Measured, Row
 from csdm_cli.ledger.rows_from_runs import students_of
 from csdm_cli.ledger.store import find_row
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.networks import NetworkSpec
-from csdm_cli.runs.distill import CHECKPOINT_SECONDS
+from csdm_cli.runs.choose import choose
+from csdm_cli.runs.distill import distil
+from csdm_cli.runs.evaluate import evaluate, prepare_evaluation
 from csdm_cli.runs.judge import examiner_for, images_of, protocol_of
+from csdm_cli.runs.long_tail import make
 from csdm_cli.runs.runtime import Device, Runtime
 from csdm_cli.runs.teachers import train_teachers
 from csdm_cli.settings import messages
@@ -38,6 +34,7 @@ from csdm_cli.settings import sections as config
 from csdm_cli.settings.units import modern_row
 from csdm_cli.storage import atomic, places
 from csdm_cli.storage.keys import revision, source_hash
+from csdm_cli.teachers.pool import TeacherPool
 
 
 def run(name: str, runtime: Runtime, *, results: Path, data_dir: Path | None, work: Path | None) -> None:
@@ -52,13 +49,12 @@ def run(name: str, runtime: Runtime, *, results: Path, data_dir: Path | None, wo
     params, folder = settings_of(row, data_dir), work or places.cache_dir("ledger", row.name)
     atomic.refuse_unwritable(folder)
     note(f"repeating {row.name} in {folder}: {row.scale_text}", quiet=runtime.quiet)
-    with _tables_aside(quiet=runtime.quiet):
-        longtail = _data(row, params, runtime, folder)
-        device = runtime.apply()
-        if row.is_full_data:
-            sets = [_full_data(row, params, longtail, runtime, device)]
-        else:
-            sets = [_one_set(row, params, longtail, runtime, folder, found.seed or 0) for found in row.sets]
+    longtail = _data(row, params, runtime, folder)
+    device = runtime.apply()
+    if row.is_full_data:
+        sets = [_full_data(row, params, longtail, runtime, device)]
+    else:
+        sets = [_one_set(row, params, longtail, runtime, folder, found.seed or 0) for found in row.sets]
     again = replace(row, sets=tuple(sets), machine=machine(device), code=_code())
     verdict = compare_rows(row, again)
     result = {
@@ -129,8 +125,7 @@ def newer_settings(row: Row, params: config.Params) -> list[str]:
 
 
 def _data(row: Row, params: config.Params, runtime: Runtime, folder: Path) -> LongTail:
-    make_lt.run(params.make_lt, runtime, out=folder / "data")
-    longtail = open_longtail(folder / "data")
+    longtail = make(params.make_lt, folder / "data", quiet=runtime.quiet).longtail
     for part in ("train", "test"):
         if longtail.manifest.fingerprints[part] != row.data.fingerprints[part]:
             coding = {True: "JPEG-coded", False: "not JPEG-coded", None: "of unknown coding"}
@@ -145,40 +140,32 @@ def _one_set(
     row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path, seed: int
 ) -> Measured:
     """Distil and evaluate the set of ``seed``; teachers come from the cache, or are trained."""
-    settings = params.distill.model_copy(update={"seed": seed})
-    params = params.model_copy(update={"distill": settings})
-    place, data = folder / f"set-{seed}", longtail.folder
-    distill.run(
-        settings,
-        computing_like(runtime, row, "distill"),
-        params=params,
-        given=frozenset(),
-        data=data,
+    seeded = params.model_copy(update={"distill": params.distill.model_copy(update={"seed": seed})})
+    distilling, judging = (computing_like(runtime, row, part) for part in ("distill", "evaluate"))
+    made = distil(
+        choose(seeded),
+        longtail,
+        distilling.apply(),
+        distilling,
         teachers=_tuned_teachers(row, params, longtail, runtime, folder),
-        out=place,
-        memory_budget=None,
-        checkpoint_every=CHECKPOINT_SECONDS,
-        resume=True,
+        out=folder / f"set-{seed}",
     )
+    assert made is not None  # one process
     everything = frozenset(config.Evaluate.model_fields)
-    judging = computing_like(runtime, row, "evaluate")
-    evaluate.run(
-        params.evaluate, judging, chosen=everything, file=place, data=data, foreign=None, out=place / "evaluate"
-    )
-    rows = json.loads((place / "evaluate" / "details.json").read_bytes())["rows"]
-    found = Evaluation.from_dict(next(iter(rows.values())), row.groups)
-    return replace(row.sets[0], seed=seed, students=students_of(found))
+    task = prepare_evaluation(params.evaluate, judging, chosen=everything, file=made.path, data=longtail.folder)
+    own = evaluate(task, judging).own
+    return replace(row.sets[0], seed=seed, students=students_of(own))
 
 
-def _tuned_teachers(row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path) -> Path | None:
+def _tuned_teachers(
+    row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path
+) -> TeacherPool | None:
     """Teachers that were not trained plainly, which distill would do; None if they were."""
     if "pretrain" not in row.numerics:
         return None
     own = computing_like(runtime, row, "pretrain")
     device = own.apply()
-    pool = train_teachers(params.pretrain, longtail.train(), device, own, numerics=own.student_numerics(device))
-    pool.export(folder / "teachers")
-    return folder / "teachers"
+    return train_teachers(params.pretrain, longtail.train(), device, own, numerics=own.student_numerics(device))
 
 
 def _full_data(row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, device: torch.device) -> Measured:
@@ -197,13 +184,6 @@ def _code() -> Code:
     found = revision()
     versions = {"csdm": __version__, "torch": str(torch.__version__)}
     return Code(found.commit if found else None, found.dirty if found else None, source_hash(), versions)
-
-
-@contextmanager
-def _tables_aside(*, quiet: bool) -> Iterator[None]:
-    """What the commands print as their results goes to stderr: stdout is for the verdict."""
-    with redirect_stdout(io.StringIO() if quiet else sys.stderr):
-        yield
 
 
 @dataclass(frozen=True)

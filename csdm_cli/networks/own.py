@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from csdm_cli.errors import UsageError, in_words
+from csdm_cli.errors import UsageError
 from csdm_cli.networks.network import Network
 from csdm_cli.networks.spec import NetworkSpec
 
@@ -62,7 +62,7 @@ def name_of(network: object) -> str:
     if place.isidentifier() and getattr(home, place, None) is network and _file_of(home):
         return f"{module}:{place}"
     try:
-        digest = _digest(inspect.getsource(network).encode())
+        digest = _digest(_text_of(network).encode())
     except (OSError, TypeError):
         raise UsageError(
             f"network: the source of {place or network!r} cannot be read, so that its results could not be told from"
@@ -93,13 +93,13 @@ def own_network(spec: NetworkSpec) -> Network:
     """The network that the user's function makes for the images of ``spec``, split at its classifier.
 
     Raises:
-        UsageError: if nobody named it here, there is no such function any more, its source is another than the spec's, or what it returns
-            is no classifier of such images.
+        UsageError: if nobody named it here, there is no such function any more, its source is another than the
+            spec's, or what it returns is no classifier of such images.
     """
     if spec.name not in _named and not spec.name.startswith(PREFIX):
         raise UsageError(
-            f"{spec.name} is a network of its maker's own, and a file does not choose what code is run here: if you trust"
-            f" that code, name it as well, with --network {spec.name} or pretrain.network in --params"
+            f"{spec.name} is a network of its maker's own, and a file does not choose what code is run here: if you"
+            f" trust that code, name it as well, with --network {spec.name} or pretrain.network in --params"
         )
     if spec.source != source_of(spec.name):
         raise UsageError(
@@ -201,6 +201,25 @@ def _object(name: str) -> tuple[Factory, str]:
     return _given[name]
 
 
+def _text_of(network: Any) -> str:
+    """Source of a function, or of a class: of a notebook's class Python knows the text of its methods only.
+
+    Raises:
+        OSError, TypeError: if it cannot be read.
+    """
+    try:
+        return inspect.getsource(network)
+    except (OSError, TypeError):
+        if not inspect.isclass(network):
+            raise
+    methods = [inspect.getsource(part) for part in vars(network).values() if inspect.isfunction(part)]
+    if not methods:
+        raise OSError("a class without methods of its own")
+    own = {name: part for name, part in vars(network).items() if not name.startswith("__")}
+    plain = {name: part for name, part in own.items() if isinstance(part, (bool, int, float, str, tuple))}
+    return "\n".join([repr(network.__bases__), repr(sorted(plain.items(), key=repr)), *methods])
+
+
 def _file_of(module: Any) -> Path | None:
     file = getattr(module, "__file__", None)
     return Path(file) if file and file.endswith(".py") and Path(file).is_file() else None
@@ -211,5 +230,5 @@ def _digest(source: bytes) -> str:
 
 
 def _reason(error: Exception) -> str:
-    text = in_words(error, ()) or str(error)
+    text = str(error)
     return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

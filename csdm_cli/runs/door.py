@@ -42,7 +42,9 @@ from csdm_cli.teachers.pool import POOL_FILES, TeacherPool
 Listener = Callable[[str], None]
 PathLike = str | Path
 RUNNING = {  # how a run computes, beside the settings: device, threads, deterministic, parallel, precision ...
-    field.name: field for field in fields(Runtime) if field.name not in ("tracking", "json", "quiet")
+    "compile" if field.name == "compiled" else field.name: field
+    for field in fields(Runtime)
+    if field.name not in ("tracking", "json", "quiet")
 }
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
@@ -55,7 +57,9 @@ def _with_settings_of(section: type[sections.Section]) -> Callable[[Callable[P, 
         own = inspect.signature(function)
         parameters = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
         named = {one.name for one in parameters}
-        shown = {name: (field.default, field.annotation) for name, field in section.model_fields.items()}
+        shown: dict[str, tuple[Any, Any]] = {
+            name: (field.default, field.annotation) for name, field in section.model_fields.items()
+        }
         if section is not sections.MakeLt:
             shown |= {name: (field.default, field.type) for name, field in RUNNING.items()}
         parameters += [
@@ -231,8 +235,8 @@ def evaluate(
         network: the students', as in :func:`train_teachers`; None is the set's own.
         quiet: print nothing.
         progress: gets every note, and now and then a line of progress.
-        settings: the options of ``csdm evaluate``, those of how it runs (``device``, ``threads`` ...) among them; what is
-            left out of the students' recipe is as the set says.
+        settings: the options of ``csdm evaluate``, those of how it runs (``device``, ``threads`` ...) among them; what
+            is left out of the students' recipe is as the set says.
 
     Raises:
         UsageError: if a setting is wrong.
@@ -313,7 +317,7 @@ def _heard(quiet: bool, progress: Listener | None) -> Iterator[None]:
 
 def _runtime(settings: dict[str, Any]) -> Runtime:
     """How a run of the door's computes, taken out of ``settings``; it is never tracked."""
-    given = {name: settings.pop(name) for name in RUNNING if name in settings}
+    given = {field.name: settings.pop(name) for name, field in RUNNING.items() if name in settings}
     try:
         return TypeAdapter(Runtime).validate_python(given | {"tracking": Tracking.none})
     except ValidationError as error:

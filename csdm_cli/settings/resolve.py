@@ -104,7 +104,9 @@ def resolve(
     overrides: Mapping[str, Any],
     preset: Preset | None = None,
 ) -> Resolved[SectionT]:
-    """Settings of one command: defaults < ``preset`` < ``given_params`` (a file or its content) < ``overrides`` of the command line.
+    """Settings of one command: defaults < ``preset`` < ``given_params``, a file or its content < ``overrides``.
+
+    The last are of the command line, or of a call in Python.
 
     Raises:
         UsageError: if the file or an override is wrong; overrides are named as the options they came from.

@@ -1,0 +1,104 @@
+"""The Python door: the commands' runs, settings and refusals, without a word unless asked."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import csdm_cli
+from csdm_cli.errors import UsageError
+from csdm_cli.settings import sections
+from tests.command_world import COMMANDS, PARAMS, contents, run
+
+TINY = {"ipc": 1, "iterations": 2, "draws": 1, "frequencies": 8, "augment": "crop_scale"}
+
+
+def test_the_import_brings_nothing_heavy():
+    code = "import csdm_cli, sys; print([name for name in ('torch', 'pydantic', 'typer') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        csdm_cli.nothing  # noqa: B018
+    assert {"distill", "load"} <= set(dir(csdm_cli))
+
+
+def test_a_command_and_a_call_make_the_same_bytes(workplace):
+    from ruamel.yaml import YAML
+
+    params = YAML(typ="safe").load(PARAMS)
+    run(*COMMANDS["distill"])
+    made = csdm_cli.distill("data", teachers="teachers", out="own", params=params)
+    there = contents(workplace / "out" / "set")
+    assert made.path == Path("own/distilled.safetensors")
+    assert contents(workplace / "own") == there and there
+    judged = run("evaluate", "own", "--data", "data", "--no-controls", "--json").stdout
+    found = csdm_cli.evaluate(made, **params["evaluate"], controls=False)
+    assert found.metrics() == json.loads(judged)
+
+
+def test_signatures_show_the_options():
+    for function, section in ((csdm_cli.distill, sections.Distill), (csdm_cli.make_long_tail, sections.MakeLt)):
+        assert set(section.model_fields) <= set(inspect.signature(function).parameters)
+    assert inspect.signature(csdm_cli.distill).parameters["ipc"].default == sections.Distill().ipc
+    assert {"device", "compile"} <= set(inspect.signature(csdm_cli.evaluate).parameters)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kernel": "nope"}, "--kernel: got .nope., expected one of rbf"),
+        ({"method": "dm", "kernel": "rbf"}, "--kernel belongs to --method csdm; dm does not read it"),
+        ({"method": "random", "precision": "bf16"}, "--precision has no effect on random"),
+        ({"device": "nowhere"}, "device: input should be"),
+        ({"preset": "mine"}, "preset 'mine': choose one of common, paper"),
+        ({"params": {"pretrain": {"width": "wide"}}}, "params: pretrain.width"),
+        ({"no_such": 1}, "no_such|no-such"),
+    ],
+)
+def test_what_a_command_refuses_a_call_refuses(settings, words):
+    with pytest.raises(UsageError, match=words):
+        csdm_cli.distill("data", **settings)
+
+
+def test_it_tells_whoever_asks(workplace, capfd):
+    lines: list[str] = []
+    csdm_cli.distill("data", teachers="teachers", out="one", **TINY, progress=lines.append)
+    assert capfd.readouterr() == ("", "") and any("teachers; real side" in line for line in lines)
+    csdm_cli.distill("data", teachers="teachers", out="one", **TINY, quiet=False)
+    assert "already holds this run" in capfd.readouterr().err
+
+
+def test_a_set_is_loaded_as_students_see_it(workplace):
+    loaded = csdm_cli.load("set")
+    distilled = loaded.distilled
+    images, labels = loaded.tensors()
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (distilled.dataset.mean, distilled.dataset.std))
+    torch.testing.assert_close(images * std + mean, distilled.decoded())
+    assert torch.equal(labels, distilled.decoded_labels()) and labels.dtype == torch.int64
+    plain, _ = loaded.tensors(normalised=False)
+    assert torch.equal(plain, distilled.decoded())
+    dataset = loaded.dataset()
+    assert len(dataset) == len(images)
+    assert torch.equal(dataset[3][0], images[3]) and dataset[3][1] == labels[3]
+    with pytest.raises(csdm_cli_error(), match="no soft labels"):
+        loaded.dataset("soft")
+
+
+def test_soft_labels_are_the_probabilities_of_the_decoded_images(workplace):
+    made = csdm_cli.distill("data", teachers="teachers", out="soft", **TINY, labels="soft")
+    _, targets = csdm_cli.load(made.path).tensors()
+    assert targets.shape == (10 * 4, 10) and torch.equal(targets, made.distilled.soft_labels.probabilities)
+    _, hard = csdm_cli.load(made.path).tensors("hard")
+    assert torch.equal(hard, made.distilled.decoded_labels())
+
+
+def csdm_cli_error() -> type[Exception]:
+    from csdm_cli.errors import CsdmError
+
+    return CsdmError
