@@ -165,9 +165,9 @@ def optimise(
     for step in range(done, steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, steps)
-        images, targets = batch_at(step)
+        images, targets = batch_at(step)  # (n, R·channels, H, W) and (n, …, C), R networks side by side
         with own_randomness(images.device, derive_seed(seed, "network", step)):
-            value = _backward(network, images.to(network.classifier.weight.dtype), targets, loss)
+            value = _backward(network, images.to(network.classifier.weight.dtype), targets, loss)  # () or (R,)
         optimizer.step()
         if on_step is not None:
             on_step(Moment(step + 1, value, network, partial(TrainState.capture, step + 1, network, optimizer)))
@@ -181,13 +181,22 @@ def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> 
     """Leave the mean loss's gradient in the parameters; exact up to rounding in parts, where no layer couples samples.
 
     Parts that stay in the processor's cache take half the time (see :mod:`csdm_cli.training.inference`).
+
+    Args:
+        network: one, or R side by side.
+        images: (n, channels, H, W), or (n, R·channels, H, W).
+        targets: (n, C), or (n, R, C): probabilities of C classes.
+        loss: one value per image, (n,) or (n, R).
+
+    Returns:
+        the mean loss, () or (R,), detached.
     """
     network.zero_grad(set_to_none=True)
     whole = network.couples_samples or images.device.type != "cpu"
     size = len(images) if whole else max(1, images_at_once(images) // targets[0, ..., 0].numel())
     total = torch.zeros(targets.shape[1:-1], device=images.device, dtype=images.dtype)
     for part, wanted in zip(torch.split(images, size), torch.split(targets, size), strict=True):
-        value = loss(network(part), wanted).sum(0) / len(images)
+        value = loss(network(part), wanted).sum(0) / len(images)  # of logits (m, C) or (m, R, C): () or (R,)
         value.backward(torch.ones_like(value))
         total += value.detach()
     return total
