@@ -19,9 +19,9 @@ from csdm_cli.comparison.entries import (
     StudentProtocol,
     controls_for,
     enter,
-    ground_of,
     named_for,
     refuse_unread,
+    student_protocol_of,
 )
 from csdm_cli.comparison.finished import Finished, finished_row, read_finished
 from csdm_cli.comparison.tables import Table, TableRow
@@ -168,18 +168,20 @@ def _standing(longtail: LongTail, ipc: int, contest: ComparisonContext) -> Table
     rows, controls = [], []
     for entry in entries:
         rows += _rows(entry, arena, settings.seeds, failed)
-    grounds = list(dict.fromkeys(entry.ground for entry in entries)) or [_ground(params, longtail, contest)]
+    student_protocols = list(dict.fromkeys(entry.student_protocol for entry in entries)) or [
+        _student_protocol(params, longtail, contest)
+    ]
     for one in contest.finished:
         if max(one.distilled.ipc) == ipc:
-            row = _guarded(one.name, failed, partial(finished_row, one, arena, grounds[0]))
+            row = _guarded(one.name, failed, partial(finished_row, one, arena, student_protocols[0]))
             rows += [row] if row else []
-    for ground in grounds:
-        own = [entry for entry in entries if entry.ground == ground]
-        beside = controls_for(own, ipc, settings, params, ground)
-        suffix = f", as {own[0].name}" if len(grounds) > 1 else ""
+    for student_protocol in student_protocols:
+        own = [entry for entry in entries if entry.student_protocol == student_protocol]
+        beside = controls_for(own, ipc, settings, params, student_protocol)
+        suffix = f", as {own[0].name}" if len(student_protocols) > 1 else ""
         for entry in named_for(beside, suffix):
             controls += _rows(entry, arena, settings.seeds, failed)
-        controls += _full_rows(arena, ground, suffix, failed)
+        controls += _full_rows(arena, student_protocol, suffix, failed)
     return Table(longtail, ipc, str(split), tuple(_with_shares([*rows, *controls])), failed)
 
 
@@ -190,11 +192,11 @@ def _tuned(settings: sections.Compare) -> list[str]:
 
 def _entry(method: str, point: Point, ipc: int, arena: TrialContext, contest: ComparisonContext) -> Entry:
     own = enter(method, ipc, contest.settings, point.on(contest.params))
-    return Entry(point.named(method), own, _ground(own.params, arena.longtail, contest), control=False)
+    return Entry(point.named(method), own, _student_protocol(own.params, arena.longtail, contest), control=False)
 
 
-def _ground(params: sections.Params, longtail: LongTail, contest: ComparisonContext) -> StudentProtocol:
-    return ground_of(params, longtail, contest.teachers, contest.numerics)
+def _student_protocol(params: sections.Params, longtail: LongTail, contest: ComparisonContext) -> StudentProtocol:
+    return student_protocol_of(params, longtail, contest.teachers, contest.numerics)
 
 
 def _rows(entry: Entry, arena: TrialContext, seeds: int, failed: dict[str, str]) -> list[TableRow]:
@@ -212,7 +214,7 @@ def _rows(entry: Entry, arena: TrialContext, seeds: int, failed: dict[str, str])
             name=entry.name,
             method=entry.chosen.settings.method,
             control=entry.control,
-            ground=entry.ground,
+            student_protocol=entry.student_protocol,
             evaluations=tuple({trial.evaluation.key: trial.evaluation for trial in trials}.values()),
             trials=tuple(trials),
             labels=str(trials[0].labels),
@@ -223,22 +225,24 @@ def _rows(entry: Entry, arena: TrialContext, seeds: int, failed: dict[str, str])
     ]
 
 
-def _full_rows(arena: TrialContext, ground: StudentProtocol, suffix: str, failed: dict[str, str]) -> list[TableRow]:
+def _full_rows(
+    arena: TrialContext, student_protocol: StudentProtocol, suffix: str, failed: dict[str, str]
+) -> list[TableRow]:
     """The full long-tailed set: it has no seed, only students."""
     train = arena.longtail.train().to(arena.test.images.device)
-    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, arena.examiner(ground)))
+    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, arena.examiner(student_protocol)))
     storage = train.images.nbytes + train.labels.nbytes
     return [
-        TableRow(f"{name}{suffix}", None, True, ground, (evaluation,), (), "hard", 1, storage, None)
+        TableRow(f"{name}{suffix}", None, True, student_protocol, (evaluation,), (), "hard", 1, storage, None)
         for name, evaluation in (found or {}).items()
     ]
 
 
 def _with_shares(rows: Sequence[TableRow]) -> list[TableRow]:
-    """Every row with its share of the gap between the controls of its own ground."""
+    """Every row with its share of the gap between the controls of its own protocol."""
     done = []
     for row in rows:
-        beside = [other for other in rows if other.control and other.ground == row.ground]
+        beside = [other for other in rows if other.control and other.student_protocol == row.student_protocol]
         random = [other.accuracy.students.mean for other in beside if other.method == ControlName.random]
         full = [other.accuracy.students.mean for other in beside if other.method is None]
         share = None

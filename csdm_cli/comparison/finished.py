@@ -47,15 +47,15 @@ def read_finished(files: Sequence[Path], ipc: Sequence[int]) -> list[Finished]:
     return found
 
 
-def finished_row(one: Finished, arena: TrialContext, ground: StudentProtocol) -> TableRow:
-    """Judge a set by the students of ``ground``.
+def finished_row(one: Finished, arena: TrialContext, student_protocol: StudentProtocol) -> TableRow:
+    """Judge a set by the students of ``student_protocol``.
 
     Raises:
         CsdmError: if it was distilled from other data than the comparison's.
     """
     case = open_case(one.file, arena.longtail.folder)
     origin, labels = one.distilled.provenance, one.distilled.default_labels
-    evaluation = judge(case, labels, arena.examiner(ground))
+    evaluation = judge(case, labels, arena.examiner(student_protocol))
     trial = Trial(
         seed=origin.seed,
         file=one.file,
@@ -73,7 +73,7 @@ def finished_row(one: Finished, arena: TrialContext, ground: StudentProtocol) ->
         name=one.name,
         method=origin.method,
         control=False,
-        ground=ground,
+        student_protocol=student_protocol,
         evaluations=(evaluation,),
         trials=(trial,),
         labels=str(labels),

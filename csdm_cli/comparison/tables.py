@@ -33,17 +33,17 @@ class TableRow:
         name: what students were trained on.
         method: its name; None for the full set.
         control: whether it stands in every table.
-        ground: how students were taught.
+        student_protocol: how students were taught.
         evaluations: one per set that differs from the others, or one alone for the full set.
         trials: the sets; empty for the full set.
         labels, factor, storage, augment: of the sets; ``augment`` is what they were distilled under, if anything.
-        share: of the gap between random images and the best full-data control of the same ground.
+        share: of the gap between random images and the best full-data control of the same protocol.
     """
 
     name: str
     method: str | None
     control: bool
-    ground: StudentProtocol
+    student_protocol: StudentProtocol
     evaluations: tuple[Evaluation, ...]
     trials: tuple[Trial, ...]
     labels: str
@@ -131,11 +131,12 @@ def _caption(standing: Table) -> str:
         "time: of distilling one set, without its teachers; memory: of the process then.",
         "storage: images and labels as stored. factor²: training images in each of them.",
     ]
-    for number, ground in enumerate(dict.fromkeys(row.ground for row in standing.rows), 1):
+    for number, student_protocol in enumerate(dict.fromkeys(row.student_protocol for row in standing.rows), 1):
         owner = "Students" if number == 1 else "Others"
-        recipe, spec = ground.protocol.recipe, ground.spec
+        protocol, spec = student_protocol.protocol, student_protocol.spec
+        recipe = protocol.recipe
         lines.append(
-            f"{owner}: {spec.name} of width {spec.width}, {ground.protocol.steps} steps of {recipe.optimizer},"
+            f"{owner}: {spec.name} of width {spec.width}, {protocol.steps} steps of {recipe.optimizer},"
             f" lr {recipe.lr:g},\n  cutmix {recipe.cutmix:g}, augmentation {recipe.augment} ({recipe.augment_mode})."
         )
     augmentations = sorted({row.augment for row in standing.rows if row.augment})
@@ -156,7 +157,7 @@ def as_csv(standings: Sequence[Table]) -> str:
 
 
 def _flat(standing: Table, row: TableRow) -> dict[str, Any]:
-    manifest, recipe = standing.longtail.manifest, row.ground.protocol.recipe
+    manifest, recipe = standing.longtail.manifest, row.student_protocol.protocol.recipe
     line: dict[str, Any] = {
         "dataset": manifest.dataset,
         "imbalance": manifest.imbalance,
@@ -178,8 +179,8 @@ def _flat(standing: Table, row: TableRow) -> dict[str, Any]:
         "factor": row.factor,
         "distilled_under": row.augment,
         "students_augment": recipe.augment,
-        "students_steps": row.ground.protocol.steps,
-        "network": f"{row.ground.spec.name}-{row.ground.spec.width}",
+        "students_steps": row.student_protocol.protocol.steps,
+        "network": f"{row.student_protocol.spec.name}-{row.student_protocol.spec.width}",
         "split": standing.split,
         "train_fingerprint": manifest.fingerprints["train"],
     }
@@ -237,7 +238,9 @@ def _full(row: TableRow) -> dict[str, Any]:
         "factor": row.factor,
         "storage_bytes": row.storage,
         "distilled_under": row.augment,
-        "protocol": described_protocol(row.ground.protocol, row.ground.spec, row.ground.numerics),
+        "protocol": described_protocol(
+            row.student_protocol.protocol, row.student_protocol.spec, row.student_protocol.numerics
+        ),
         "scores": scores,
         "accuracy_per_set": per_set,
         "share_of_gap_closed": row.share,

@@ -52,9 +52,11 @@ class TrialContext:
     parent: str | None
     split: EvaluationSplit = EvaluationSplit.test
 
-    def examiner(self, ground: StudentProtocol) -> Examiner:
-        """Who judges on ``ground``."""
-        return examiner_for(self.test, ground.spec, ground.protocol, ground.numerics, self.runtime)
+    def examiner(self, student_protocol: StudentProtocol) -> Examiner:
+        """Who judges by ``student_protocol``."""
+        return examiner_for(
+            self.test, student_protocol.spec, student_protocol.protocol, student_protocol.numerics, self.runtime
+        )
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ def try_out(entry: Entry, seed: int, arena: TrialContext) -> Trial:
             task = prepare(chosen, arena.longtail, arena.teachers, arena.test.images.device, runtime)
             file, distilled = _obtain(task, arena, tracker)
         labels = (None if entry.control else task.params.evaluate.labels) or distilled.default_labels
-        evaluation = judge(Case(file, distilled, arena.longtail), labels, arena.examiner(entry.ground))
+        evaluation = judge(Case(file, distilled, arena.longtail), labels, arena.examiner(entry.student_protocol))
         _log(tracker, task, distilled, evaluation, labels, arena)
     return Trial(
         seed=seed,

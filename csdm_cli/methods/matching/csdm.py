@@ -122,9 +122,8 @@ class Csdm(OptimisedMethod):
         features = normalize(batch.features)  # (c·per_class, D)
         if batch.real.ecf is not None:
             assert batch.frequencies is not None
-            synthetic = ecf(
-                batch.at_own_length(features), batch.frequencies, [batch.per_class] * batch.classes
-            )  # (c, K)
+            sizes = [batch.per_class] * batch.classes
+            synthetic = ecf(batch.at_own_length(features), batch.frequencies, sizes)  # (c, K)
             alpha = self.alpha[batch.first : batch.last]  # (c,), as the next
             distance = class_distance(batch.real.ecf, synthetic, alpha, root=p.distance is Distance.root)
             if p.even_phase:
