@@ -14,13 +14,11 @@ from csdm_cli.display.console import emit
 from csdm_cli.display.tables import facts_table, texts_table
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import MethodClass, OptimisedMethod, parameter_names
-from csdm_cli.runs.choose import OPTIMISED_ONLY, SHARED_PARAMETERS
+from csdm_cli.methods.contract import MethodClass, OptimisedMethod
+from csdm_cli.runs.choose import reads
 from csdm_cli.settings import sections
-from csdm_cli.settings.fields import known_method
+from csdm_cli.settings.fields import Reader, known_method
 from csdm_cli.settings.presets import COMMON
-
-EVERYONE = frozenset({"ipc", "labels", "temperature", "prior_calibration", "seed"})
 
 
 def run(name: str | None, ipc: int, *, as_json: bool) -> None:
@@ -84,14 +82,9 @@ def own_parameters(cls: MethodClass) -> dict[str, dict[str, Any]]:
 
 def shared_options(cls: MethodClass) -> list[str]:
     """The options of ``csdm distill`` that it reads, in the order of their help."""
-    read = EVERYONE | parameter_names(cls)
-    if issubclass(cls, OptimisedMethod):
-        read |= OPTIMISED_ONLY | {"factor"}
-    elif cls.reads_factor:
-        read |= {"factor"}
-    known = [name for name in sections.Distill.model_fields if name not in {"method", "option"}]
-    unread = SHARED_PARAMETERS - parameter_names(cls)
-    return [f"--{name.replace('_', '-')}" for name in known if name in read - unread]
+    choosing = sections.Distill.names_read_by(Reader.chooser)
+    known = [name for name in sections.Distill.model_fields if name not in choosing and reads(cls, name)]
+    return [f"--{name.replace('_', '-')}" for name in known]
 
 
 def _kind(hint: Any) -> str:

@@ -213,29 +213,36 @@ class ViewedNetwork:
 def class_statistics(
     viewed: ViewedNetwork, data: ImageSet, images: Sequence[Tensor], request: Request, dtype: torch.dtype
 ) -> ClassStatistics:
-    """Statistics of ``images`` (one uint8 tensor per class), each class seen through its row of the view's θ.
+    """Statistics of ``images``, each class seen through its row of the view's θ.
 
     One streaming pass: few images' activations exist at a time. Sums are float64.
+
+    Args:
+        viewed: the network with its view, its frequencies (K, D) and stretch (C,).
+        data: whose normalisation and device it is.
+        images: C classes' uint8 images, (n_c, channels, H, W) each.
+        request: which statistics.
+        dtype: of features and results.
     """
     device = data.images.device
     classes, dim = len(images), viewed.network.feature_dim
-    means = torch.zeros(2, classes, dim, dtype=torch.float64, device=device)
+    means = torch.zeros(2, classes, dim, dtype=torch.float64, device=device)  # (2, C, D)
     ecf_sum = None if viewed.frequencies is None else EcfSum(viewed.frequencies, classes)
-    whole: list[Tensor] = []
-    summaries: dict[str, list[Tensor]] = {summary.name: [] for summary in request.summaries}
+    whole: list[Tensor] = []  # of each class (n_c, D)
+    summaries: dict[str, list[Tensor]] = {summary.name: [] for summary in request.summaries}  # (…) each
     for label, of_class in enumerate(images):
         parts = []
         for block in of_class.split(max(BLOCK, images_at_once(of_class))):
-            pieces = block.split(images_at_once(block))
+            pieces = block.split(images_at_once(block))  # (m, channels, H, W) each
             theta = viewed.view.theta
             seen = [view_features(viewed.network, _as_float(piece, dtype), data, theta, label) for piece in pieces]
-            features = torch.cat(seen)
+            features = torch.cat(seen)  # (b, D), of a block of b images
             if request.mean:
                 means[0, label] += features.sum(0, dtype=torch.float64)
             if request.unit_mean:
                 means[1, label] += normalize(features).sum(0, dtype=torch.float64)
             if ecf_sum is not None:
-                unit = normalize(features)
+                unit = normalize(features)  # (b, D)
                 ecf_sum.add(unit if viewed.stretch is None else unit * viewed.stretch[label], label)
             if request.features or request.summaries:
                 parts.append(features)
@@ -244,8 +251,8 @@ def class_statistics(
             summaries[summary.name].append(summary.of(torch.cat(parts), viewed.channels, seed))
         if request.features:
             whole.append(torch.cat(parts))
-    counts = to_device(torch.tensor([len(part) for part in images], dtype=torch.float64), device)
-    means = (means / counts.view(1, -1, 1)).to(dtype)
+    counts = to_device(torch.tensor([len(part) for part in images], dtype=torch.float64), device)  # (C,)
+    means = (means / counts.view(1, -1, 1)).to(dtype)  # (2, C, D)
     return ClassStatistics(
         mean=means[0] if request.mean else None,
         unit_mean=means[1] if request.unit_mean else None,

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from csdm_cli.errors import UsageError
 from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.methods.contract import Method, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import choose, make_method, needs_teachers, settled
+from csdm_cli.runs.choose import choose, make_method, needs_teachers, settled, without_effect
 from csdm_cli.runs.long_tail import default_folder
 from csdm_cli.settings import sections as config
 
@@ -108,12 +107,10 @@ def _given(section: config.Section, without: set[str] | None = None) -> list[str
 def _without_idle(settings: config.Distill) -> config.Distill:
     """``settings`` without what a method refuses to be told, and without what it would choose itself."""
     defaults = config.Distill(method=settings.method, option=settings.option)
-    for name in type(settings).model_fields:
-        try:
-            choose(config.Params().model_copy(update={"distill": settings}), frozenset({name}))
-        except UsageError:
-            settings = settings.model_copy(update={name: getattr(defaults, name)})
-    for name in ("labels", "real", "teacher_schedule", "calibration"):
+    idle = without_effect(choose(config.Params().model_copy(update={"distill": settings})))
+    settings = settings.model_copy(update={name: getattr(defaults, name) for name in idle})
+    left_open = [name for name, field in type(settings).model_fields.items() if field.default is None]
+    for name in left_open:
         chosen = settled(settings.model_copy(update={name: None}), make_method(settings))
         if getattr(chosen, name) == getattr(settings, name):
             settings = settings.model_copy(update={name: None})

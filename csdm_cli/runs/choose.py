@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
@@ -13,36 +13,14 @@ from pydantic_core import PydanticCustomError
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
-from csdm_cli.methods.matching.csdm import CsdmParameters
 from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
 from csdm_cli.names import Engine, LabelKind, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.settings import sections
-from csdm_cli.settings.fields import is_number, refuse_loose_number
+from csdm_cli.settings.fields import Reader, is_number, reader_of, refuse_loose_number
 
 MOST_OF_OWN = 1e9  # the size of a method's own parameters
-
-# Settings that are parameters of some methods, csdm foremost, and mean nothing to the others.
-SHARED_PARAMETERS = frozenset(field.name for field in fields(CsdmParameters)) & set(sections.Distill.model_fields)
-
-# Settings that only optimised methods read.
-OPTIMISED_ONLY = frozenset(
-    {
-        *(
-            "initial",
-            "iterations",
-            "optimizer",
-            "lr",
-            "schedule",
-            "weight_decay",
-            "average",
-            "calibration",
-            "teacher_schedule",
-        ),
-        *("regularizer", "augment", "augment_mode", "real", "draws", "real_batch", "engine"),
-    }
-)
 
 
 def make_method(settings: sections.Distill, given: frozenset[str] = frozenset()) -> Method:
@@ -54,18 +32,56 @@ def make_method(settings: sections.Distill, given: frozenset[str] = frozenset())
     """
     cls = load(settings.method)
     method = cls(method_parameters(cls, settings))
-    for name in sorted(given):
-        if name in SHARED_PARAMETERS and name not in parameter_names(cls):
-            owner = next(other for other in method_names() if name in parameter_names(load(other)))
-            raise UsageError(f"{_option(name)} belongs to --method {owner}; {settings.method} does not read it")
-        if name in OPTIMISED_ONLY and not isinstance(method, OptimisedMethod):
-            raise UsageError(f"{_option(name)} has no effect on {settings.method}, which optimises nothing")
-    for name in sorted((given | set(settings.option)) & method.idle_options()):
-        asked = f"--option {name}" if name in settings.option else _option(name)
-        raise UsageError(f"{asked} has no effect with the other options of {settings.method}")
+    idle = unread(settings.method) | _idle(settings, method)
+    for name in sorted(given | set(settings.option)):
+        if name in idle:
+            raise UsageError(idle[name])
     if isinstance(method, OptimisedMethod):
         refuse_second_judge(method, weighted_terms(settings.regularizer))
     return method
+
+
+def reads(cls: MethodClass, name: str) -> bool:
+    """Whether a method looks at the setting ``name`` of distill at all."""
+    reader = reader_of(sections.Distill.model_fields[name])
+    if reader is Reader.owner:
+        return name in parameter_names(cls)
+    if reader is Reader.optimised:
+        return issubclass(cls, OptimisedMethod)
+    if reader is Reader.decoding:
+        return issubclass(cls, OptimisedMethod) or cls.reads_factor
+    return True
+
+
+def unread(method: str) -> dict[str, str]:
+    """The settings of distill that ``method`` does not look at, and what is said to whoever asks for them."""
+    cls = load(method)
+    found = {}
+    for name in sections.Distill.names_read_by(Reader.owner):
+        if not reads(cls, name):
+            owner = next(other for other in method_names() if name in parameter_names(load(other)))
+            found[name] = f"{_option(name)} belongs to --method {owner}; {method} does not read it"
+    for name in sections.Distill.names_read_by(Reader.optimised):
+        if not reads(cls, name):
+            found[name] = f"{_option(name)} has no effect on {method}, which optimises nothing"
+    return found
+
+
+def _idle(settings: sections.Distill, method: Method) -> dict[str, str]:
+    """Settings and parameters without effect beside the others, and what is said to whoever asks for them."""
+    asked = {name: f"--option {name}" if name in settings.option else _option(name) for name in method.idle_options()}
+    return {name: f"{text} has no effect with the other options of {settings.method}" for name, text in asked.items()}
+
+
+def without_effect(chosen: Chosen) -> frozenset[str]:
+    """The settings of distill that change nothing: whoever asks for one of them is refused."""
+    settings, method = chosen.settings, chosen.method
+    found = {*unread(settings.method), *_idle(settings, method)} & set(sections.Distill.model_fields)
+    if settings.labels is not LabelKind.soft:
+        found.add("temperature")
+    if isinstance(method, OptimisedMethod):
+        found.add(_idle_of_real_side(settings))
+    return frozenset(found)
 
 
 def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
@@ -199,11 +215,16 @@ def decided(settings: sections.Distill, given: frozenset[str] = frozenset()) -> 
 
 def _refuse_the_other_real_side(settings: SettledOptimised, given: frozenset[str]) -> None:
     """Raises: UsageError if a setting of the bank is ``given`` without one, or one of minibatches with it."""
-    idle = "draws" if settings.real is RealMode.fresh else "real_batch"
+    idle = _idle_of_real_side(settings)
     if idle in given:
         raise UsageError(
             f"--{idle.replace('_', '-')} has no effect: the real side of {settings.method} as chosen is {settings.real}"
         )
+
+
+def _idle_of_real_side(settings: sections.Distill) -> str:
+    """The setting that belongs to the real side that was not chosen."""
+    return "draws" if settings.real is RealMode.fresh else "real_batch"
 
 
 def needs_teachers(method: Method) -> bool:

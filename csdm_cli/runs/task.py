@@ -15,11 +15,12 @@ from csdm_cli.methods.contract import Method, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import SHARED_PARAMETERS, Chosen, Settled, needs_teachers
+from csdm_cli.runs.choose import Chosen, Settled, needs_teachers
 from csdm_cli.runs.labels import judges_of
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers, network_spec
 from csdm_cli.settings import sections
+from csdm_cli.settings.fields import Reader
 from csdm_cli.storage.keys import content_key, source_hash
 from csdm_cli.storage.rooms import DISTILLED
 from csdm_cli.teachers.pool import TeacherPool
@@ -76,8 +77,9 @@ def prepare(
 
 def run_key(settings: Settled, method: Method, longtail: LongTail, pool: TeacherPool | None, numerics: Numerics) -> str:
     """What a run's result depends on: settings, the method's parameters, data, teachers, numerics, code and torch."""
+    parameters = settings.names_read_by(Reader.owner) | {"option"}  # which stand below, as the method took them
     described = {
-        "settings": settings.model_dump(mode="json", exclude=set(SHARED_PARAMETERS | {"option"})),
+        "settings": settings.model_dump(mode="json", exclude=set(parameters)),
         "parameters": asdict(method.parameters),
         "data": longtail.manifest.fingerprints["train"],
         "teachers": pool.key if pool else None,

@@ -10,10 +10,8 @@ from typing import Any
 from csdm_cli.artifacts.distilled import Distilled, stored_bytes
 from csdm_cli.data.store import LongTail, Manifest
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.methods import load
-from csdm_cli.methods.contract import OptimisedMethod, parameter_names
 from csdm_cli.names import EvaluationSplit
-from csdm_cli.runs.choose import OPTIMISED_ONLY, SHARED_PARAMETERS
+from csdm_cli.runs.choose import unread
 from csdm_cli.runs.judge import metrics_of
 from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.tracking.tracker import Tracker
@@ -32,10 +30,7 @@ def run_name(settings: Settings, before: str = "") -> str:
 def settings_read(settings: Settings) -> dict[str, Any]:
     """Without those that mean nothing to the method, so that no kernel is shown for a method that has none."""
     with suppress(Exception):  # a method of another tool, or of another version of csdm
-        cls = load(settings["method"])
-        idle = SHARED_PARAMETERS - parameter_names(cls)
-        if not issubclass(cls, OptimisedMethod):
-            idle |= OPTIMISED_ONLY
+        idle = unread(settings["method"])
         return {name: value for name, value in settings.items() if name not in idle}
     return dict(settings)
 

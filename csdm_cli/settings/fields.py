@@ -5,15 +5,38 @@ from __future__ import annotations
 import math
 import re
 from difflib import get_close_matches
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from csdm_cli import names
 from csdm_cli.methods import method_names
 from csdm_cli.methods.regularisers import parse, parse_all
+
+
+class Reader(StrEnum):
+    """Who reads a setting of ``distill``; without one every method does."""
+
+    optimised = "optimised"  # methods that optimise their images
+    decoding = "decoding"  # methods that can put several images into a stored one
+    owner = "owner"  # methods that have a parameter of the setting's name
+    chooser = "chooser"  # whoever chooses the method and its own parameters
+
+
+def read_by(reader: Reader) -> dict[str, JsonValue]:
+    """A field's ``json_schema_extra`` that names who reads it."""
+    return {"reader": str(reader)}
+
+
+def reader_of(field: FieldInfo) -> Reader | None:
+    """Who reads a setting; None: every method."""
+    extra = field.json_schema_extra
+    return Reader(str(extra["reader"])) if isinstance(extra, dict) and "reader" in extra else None
+
 
 # Upper bounds are far above what anybody needs, and far below what stops a machine before anything is checked.
 Positive = Annotated[int, Field(ge=1, le=10**6)]

@@ -87,14 +87,6 @@ class Moment:
     state: Callable[[], TrainState]
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """The steps done, and the loss of the last one's batch (NaN if there was none); the mean of several networks'."""
-
-    steps: int
-    loss: float
-
-
 def train(
     network: Network,
     examples: Examples,
@@ -105,7 +97,7 @@ def train(
     loss: Loss = cross_entropy,
     start: TrainState | None = None,
     on_step: Callable[[Moment], None] | None = None,
-) -> TrainResult:
+) -> None:
     """Train ``network`` in place for ``steps`` optimiser steps, or for what is left of them after ``start``.
 
     Every step takes ``min(batch, N)`` images: shuffles of all N follow one another, and the batches are cut from
@@ -126,7 +118,7 @@ def train(
         CsdmError: if the training diverged.
     """
     batches = Batches(examples, recipe, seed, network.classifier.out_features)
-    return optimise(network, batches.at, recipe, steps, seed, loss=loss, start=start, on_step=on_step)
+    optimise(network, batches.at, recipe, steps, seed, loss=loss, start=start, on_step=on_step)
 
 
 def optimise(
@@ -139,7 +131,7 @@ def optimise(
     loss: Loss = cross_entropy,
     start: TrainState | None = None,
     on_step: Callable[[Moment], None] | None = None,
-) -> TrainResult:
+) -> None:
     """:func:`train` on any batches.
 
     Args:
@@ -165,29 +157,37 @@ def optimise(
     for step in range(done, steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, steps)
-        images, targets = batch_at(step)
+        images, targets = batch_at(step)  # (n, R·channels, H, W) and (n, …, C), R networks side by side
         with own_randomness(images.device, derive_seed(seed, "network", step)):
-            value = _backward(network, images.to(network.classifier.weight.dtype), targets, loss)
+            value = _backward(network, images.to(network.classifier.weight.dtype), targets, loss)  # () or (R,)
         optimizer.step()
         if on_step is not None:
             on_step(Moment(step + 1, value, network, partial(TrainState.capture, step + 1, network, optimizer)))
     last = float(value.mean())
     if done < steps and not math.isfinite(last):
         raise CsdmError(f"training diverged: the loss is {last} after {steps} steps; lower the learning rate")
-    return TrainResult(steps, last)
 
 
 def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     """Leave the mean loss's gradient in the parameters; exact up to rounding in parts, where no layer couples samples.
 
     Parts that stay in the processor's cache take half the time (see :mod:`csdm_cli.training.inference`).
+
+    Args:
+        network: one, or R side by side.
+        images: (n, channels, H, W), or (n, R·channels, H, W).
+        targets: (n, C), or (n, R, C): probabilities of C classes.
+        loss: one value per image, (n,) or (n, R).
+
+    Returns:
+        the mean loss, () or (R,), detached.
     """
     network.zero_grad(set_to_none=True)
     whole = network.couples_samples or images.device.type != "cpu"
     size = len(images) if whole else max(1, images_at_once(images) // targets[0, ..., 0].numel())
     total = torch.zeros(targets.shape[1:-1], device=images.device, dtype=images.dtype)
     for part, wanted in zip(torch.split(images, size), torch.split(targets, size), strict=True):
-        value = loss(network(part), wanted).sum(0) / len(images)
+        value = loss(network(part), wanted).sum(0) / len(images)  # of logits (m, C) or (m, R, C): () or (R,)
         value.backward(torch.ones_like(value))
         total += value.detach()
     return total

@@ -119,11 +119,12 @@ class Csdm(OptimisedMethod):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         p = self.parameters
-        features = normalize(batch.features)
+        features = normalize(batch.features)  # (c·per_class, D)
         if batch.real.ecf is not None:
             assert batch.frequencies is not None
-            synthetic = ecf(batch.at_own_length(features), batch.frequencies, [batch.per_class] * batch.classes)
-            alpha = self.alpha[batch.first : batch.last]
+            sizes = [batch.per_class] * batch.classes
+            synthetic = ecf(batch.at_own_length(features), batch.frequencies, sizes)  # (c, K)
+            alpha = self.alpha[batch.first : batch.last]  # (c,), as the next
             distance = class_distance(batch.real.ecf, synthetic, alpha, root=p.distance is Distance.root)
             if p.even_phase:
                 weight = 2 - 2 * alpha  # of the phase, beside ½
@@ -132,7 +133,7 @@ class Csdm(OptimisedMethod):
         if batch.real.unit_mean is not None:
             return {"mean": (batch.class_means(features) - batch.real.unit_mean).square().sum()}
         assert batch.real.features is not None
-        real = [normalize(own) for own in batch.real.features]
+        real = [normalize(own) for own in batch.real.features]  # (n_c, D) each
         pairs = zip(real, features.split(batch.per_class), strict=True)
         distances = [biased_mmd2(one, own, p.kernel, p.scale * batch.real.length, self.shape) for one, own in pairs]
         return {"mmd": sum(distances[1:], start=distances[0])}

@@ -37,4 +37,4 @@ class Dm(OptimisedMethod):
         return Request(mean=True)
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        return {"mean": batch.distance_of_means()}
+        return {"mean": batch.distance_of_means()}  # of (c, D) means: a scalar

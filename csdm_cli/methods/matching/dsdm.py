@@ -73,14 +73,14 @@ class Dsdm(OptimisedMethod):
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         p, dim = self.parameters, batch.features.shape[1]
         assert batch.real.mean is not None
-        prototypes = batch.class_means(batch.features)
+        prototypes = batch.class_means(batch.features)  # (c, d)
         terms = {"mean": (prototypes - batch.real.mean).square().sum()}
         if p.covariance > 0:
             terms["covariance"] = p.covariance / dim * self._covariances(batch)
         if p.history > 0:
             self._remember(prototypes.detach(), batch)
             if self._history is not None and step >= p.history_start:
-                past = self._history[batch.first : batch.last]
+                past = self._history[batch.first : batch.last]  # (c, d)
                 terms["history"] = p.history / dim * (prototypes - past).square().sum()
         return terms
 
@@ -109,7 +109,7 @@ class Dsdm(OptimisedMethod):
 
     def _covariances(self, batch: Batch) -> Tensor:
         assert batch.real.features is not None
-        pairs = zip(batch.real.features, batch.by_class(batch.features), strict=True)
+        pairs = zip(batch.real.features, batch.by_class(batch.features), strict=True)  # (n_c, d) and (per_class, d)
         own = [covariance_distance(real, synthetic) for real, synthetic in pairs]
         return torch.stack(own).sum()
 

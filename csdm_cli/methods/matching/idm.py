@@ -112,9 +112,10 @@ class Idm(OptimisedMethod):
         return (view.teacher, view.stage) if self.parameters.ce_weight else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        terms = {"mean": batch.distance_of_means()}
+        terms = {"mean": batch.distance_of_means()}  # every term is a scalar
         if self.parameters.ce_weight:
             assert batch.logits is not None and batch.view is not None
+            # of logits (c·per_class, C) and labels (c·per_class,)
             entropy = cross_entropy(batch.logits, batch.labels, reduction="sum") / batch.per_class
             terms["cross_entropy"] = self.parameters.ce_weight * self._accuracy(batch.view.teacher) * entropy
         return terms

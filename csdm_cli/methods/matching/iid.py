@@ -57,7 +57,7 @@ class Iid(OptimisedMethod):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         p = self.parameters
-        terms = {"mean": batch.distance_of_means()}
+        terms = {"mean": batch.distance_of_means()}  # of (c, D) means; every term is a scalar
         if p.centralization > 0:
             terms["centralization"] = p.centralization * scatter(batch, p.exponent)
         if p.covariance > 0:

@@ -95,8 +95,8 @@ class M3d(OptimisedMethod):
         p = self.parameters
         terms = {"mmd": self._mmd(batch)}
         if p.second > 0 or p.third > 0:
-            own = central_moments(batch.by_class(batch.features))
-            distances = moment_distances(own, batch.real.summaries[CentralMoments.name]).sum(0)
+            own = central_moments(batch.by_class(batch.features))  # (c, 2, D)
+            distances = moment_distances(own, batch.real.summaries[CentralMoments.name]).sum(0)  # (2,)
             weighted = {"second": p.second * distances[0], "third": p.third * distances[1]}
             terms |= {name: term for name, term in weighted.items() if getattr(p, name) > 0}
         return terms
@@ -111,7 +111,7 @@ class M3d(OptimisedMethod):
         if p.kernel is KernelName.linear:
             return batch.distance_of_means()
         assert batch.real.features is not None
-        pairs = zip(batch.real.features, batch.by_class(batch.features), strict=True)
+        pairs = zip(batch.real.features, batch.by_class(batch.features), strict=True)  # (n_c, D) and (per_class, D)
         if p.kernel is KernelName.polynomial:
             return torch.stack([biased_mmd2(real, own, p.kernel, 1.0, self.degree) for real, own in pairs]).sum()
         return torch.stack([self._gaussian(real, own) for real, own in pairs]).sum()

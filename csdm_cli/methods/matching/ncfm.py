@@ -140,14 +140,15 @@ class Ncfm(OptimisedMethod):
         """The discrepancy at frequencies (K, D) of ψ, from the real images themselves."""
         assert batch.real.features is not None
         parts = batch.real.features
-        real = ecf(normalize(torch.cat(list(parts))), frequencies, [len(part) for part in parts])
+        real = ecf(normalize(torch.cat(list(parts))), frequencies, [len(part) for part in parts])  # (c, K)
         return self._discrepancy(batch, real, frequencies)
 
     def _discrepancy(self, batch: Batch, real: Ecf, frequencies: Tensor) -> Tensor:
+        """Summed over classes, a scalar, from the real side's (c, K) at frequencies (K, D)."""
         p = self.parameters
-        synthetic = ecf(normalize(batch.features), frequencies, [batch.per_class] * batch.classes)
+        synthetic = ecf(normalize(batch.features), frequencies, [batch.per_class] * batch.classes)  # (c, K)
         alpha = synthetic.re.new_full((batch.classes,), p.amplitude / (p.amplitude + p.phase))
-        distance = class_distance(real, synthetic, alpha, root=True)
+        distance = class_distance(real, synthetic, alpha, root=True)  # (c,)
         return p.weight * math.sqrt(p.amplitude + p.phase) * distance.sum()
 
 

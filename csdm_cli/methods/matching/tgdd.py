@@ -66,7 +66,7 @@ class Tgdd(OptimisedMethod):
         return self._rule.of(view) if self.parameters.constraint else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        terms = {"mean": batch.distance_of_means()}
+        terms = {"mean": batch.distance_of_means()}  # of (c, D) means; every term is a scalar
         if self.parameters.constraint:
             terms["constraint"] = self.parameters.constraint * judged_cross_entropy(batch)
         return terms

@@ -118,15 +118,16 @@ class Wmdd(OptimisedMethod):
         return WatchingTeacherNetworks(shared) if self._weight > 0 else shared
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
-        features = batch.by_class(batch.features)[:, :, : self._support.dim]
+        features = batch.by_class(batch.features)[:, :, : self._support.dim]  # (c, per_class, D), as the next
         support = batch.real.summaries[Support.name]
-        distances = torch.linalg.vector_norm(features - support, dim=(1, 2))
+        distances = torch.linalg.vector_norm(features - support, dim=(1, 2))  # (c,)
         terms = {"barycentre": distances.sum() / self._divisor}
         if self._weight > 0:
             assert batch.real.mean is not None and self._support.dim is not None
             extra = slice(self._support.dim, None)
+            # (c, 2·channels of all layers) each
             own, real = batch.class_means(batch.features)[:, extra], batch.real.mean[:, extra]
-            distance = statistics_distance(own, real, self._layers)
+            distance = statistics_distance(own, real, self._layers)  # (c,)
             terms["batch_norm"] = self._weight * distance.sum() / self._divisor
         return terms
 

@@ -1,0 +1,58 @@
+"""Who reads which setting of distill: told by the fields, and true of every method."""
+
+from __future__ import annotations
+
+import pytest
+
+from csdm_cli.errors import UsageError
+from csdm_cli.methods import load, method_names
+from csdm_cli.methods.contract import OptimisedMethod, parameter_names
+from csdm_cli.runs.choose import choose, reads, without_effect
+from csdm_cli.settings.fields import Reader
+from csdm_cli.settings.sections import Distill, Params
+
+SETTINGS = [
+    {},
+    {"kernel": "linear"},
+    {"alpha_schedule": "constant"},
+    {"labels": "soft"},
+    {"real": "fresh"},
+    {"teacher_schedule": "final"},
+]
+
+
+def test_a_parameter_among_the_settings_is_told_to_be_its_owners():
+    shared = {name for method in method_names() for name in parameter_names(load(method))} & set(Distill.model_fields)
+    assert Distill.names_read_by(Reader.owner) == shared
+    assert Distill.names_read_by(Reader.chooser) == {"method", "option"}
+    assert Distill.names_read_by(None) == {"ipc", "labels", "temperature", "prior_calibration", "seed"}
+
+
+def test_what_a_method_reads():
+    for name in method_names():
+        cls = load(name)
+        optimises = issubclass(cls, OptimisedMethod)
+        assert reads(cls, "seed") and reads(cls, "iterations") == optimises
+        assert reads(cls, "factor") == (optimises or cls.reads_factor)
+        assert reads(cls, "kernel") == (name in {"csdm", "m3d"})
+        assert reads(cls, "frequencies") == (name in {"csdm", "ncfm"})
+
+
+@pytest.mark.parametrize("method", ["csdm", "dm", "m3d", "ncfm", "idm", "random", "herding"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_settings_without_effect_are_exactly_those_that_are_refused(method, settings):
+    params = Params(distill=Distill(method=method, **settings))
+    try:
+        chosen = choose(params)
+    except UsageError:
+        pytest.skip("these do not go together")
+
+    def refused(name: str) -> bool:
+        try:
+            choose(params, frozenset({name}))
+        except UsageError as error:
+            assert name.replace("_", "-") in str(error)
+            return True
+        return False
+
+    assert without_effect(chosen) == {name for name in Distill.model_fields if refused(name)}
