@@ -266,6 +266,3 @@ _MATRICES: dict[KernelName, Matrix] = {
 
 SHIFT_INVARIANT = frozenset(_SAMPLERS)
 """Kernels with a spectral measure: those that frequencies can be drawn for."""
-
-UNIVERSAL = frozenset({KernelName.rbf, KernelName.laplace, KernelName.matern, KernelName.rational_quadratic})
-"""Kernels whose MMD is zero between equal distributions only."""

@@ -87,14 +87,6 @@ class Moment:
     state: Callable[[], TrainState]
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """The steps done, and the loss of the last one's batch (NaN if there was none); the mean of several networks'."""
-
-    steps: int
-    loss: float
-
-
 def train(
     network: Network,
     examples: Examples,
@@ -105,7 +97,7 @@ def train(
     loss: Loss = cross_entropy,
     start: TrainState | None = None,
     on_step: Callable[[Moment], None] | None = None,
-) -> TrainResult:
+) -> None:
     """Train ``network`` in place for ``steps`` optimiser steps, or for what is left of them after ``start``.
 
     Every step takes ``min(batch, N)`` images: shuffles of all N follow one another, and the batches are cut from
@@ -126,7 +118,7 @@ def train(
         CsdmError: if the training diverged.
     """
     batches = Batches(examples, recipe, seed, network.classifier.out_features)
-    return optimise(network, batches.at, recipe, steps, seed, loss=loss, start=start, on_step=on_step)
+    optimise(network, batches.at, recipe, steps, seed, loss=loss, start=start, on_step=on_step)
 
 
 def optimise(
@@ -139,7 +131,7 @@ def optimise(
     loss: Loss = cross_entropy,
     start: TrainState | None = None,
     on_step: Callable[[Moment], None] | None = None,
-) -> TrainResult:
+) -> None:
     """:func:`train` on any batches.
 
     Args:
@@ -174,7 +166,6 @@ def optimise(
     last = float(value.mean())
     if done < steps and not math.isfinite(last):
         raise CsdmError(f"training diverged: the loss is {last} after {steps} steps; lower the learning rate")
-    return TrainResult(steps, last)
 
 
 def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
