@@ -47,13 +47,13 @@ class Entry:
     Attributes:
         name: of the row: the method's, more if there are several of it.
         chosen: the method and its settings, for seed 0.
-        ground: how its sets are judged.
+        student_protocol: how its sets are judged.
         control: whether it stands there whatever is compared.
     """
 
     name: str
     chosen: Chosen
-    ground: StudentProtocol
+    student_protocol: StudentProtocol
     control: bool
 
     def with_seed(self, seed: int) -> Chosen:
@@ -90,7 +90,7 @@ def enter(method: str, ipc: int, chosen: sections.Compare, params: sections.Para
     return found
 
 
-def ground_of(
+def student_protocol_of(
     params: sections.Params, longtail: LongTail, teachers: Path | None, numerics: Numerics = PLAIN
 ) -> StudentProtocol:
     """The students that ``params`` ask for: their architecture is the teachers' unless ``evaluate`` names another.
@@ -106,14 +106,18 @@ def ground_of(
 
 
 def controls_for(
-    entries: Iterable[Entry], ipc: int, chosen: sections.Compare, params: sections.Params, ground: StudentProtocol
+    entries: Iterable[Entry],
+    ipc: int,
+    chosen: sections.Compare,
+    params: sections.Params,
+    student_protocol: StudentProtocol,
 ) -> list[Entry]:
-    """Random and tiled-random for the entries on one ``ground``, the latter at every factor they have."""
+    """Random and tiled-random for the entries on one protocol, the latter at every factor they have."""
     own = list(entries)
     settings = [entry.chosen.settings for entry in own if isinstance(entry.chosen.method, OptimisedMethod)]
     factors = sorted({item.factor for item in settings} or {params.distill.factor})
     plain = enter(CONTROLS[0], ipc, chosen, params)
-    found = [Entry(CONTROLS[0], plain, ground, control=True)]
+    found = [Entry(CONTROLS[0], plain, student_protocol, control=True)]
     for factor in factors:
         if factor == 1:
             continue  # random images as they are, which stand there
@@ -121,7 +125,7 @@ def controls_for(
         at_factor = tiled.settings.model_copy(update={"factor": factor})
         name = CONTROLS[1] if len(factors) == 1 else f"{CONTROLS[1]}, factor {factor}"
         made = choose(tiled.params.model_copy(update={"distill": at_factor}))
-        found.append(Entry(name, made, ground, control=True))
+        found.append(Entry(name, made, student_protocol, control=True))
     return found
 
 

@@ -26,15 +26,15 @@ class TableRow:
     Attributes:
         name: of the training sets, all made alike.
         control: whether it stands in every table.
-        ground: how students were taught.
+        student_protocol: how students were taught.
         measured: the sets, or the one full set; they differ by their seeds alone.
         augment: the augmentation that the sets were distilled under, if any.
-        share: closed share of the gap between random images and the best full-data control of the same ground.
+        share: closed share of the gap between random images and the best full-data control of the same protocol.
     """
 
     name: str
     control: bool
-    ground: StudentProtocol
+    student_protocol: StudentProtocol
     measured: tuple[Measurement, ...]
     augment: str | None
     share: float | None = None
@@ -153,11 +153,11 @@ def _caption(item: Table) -> str:
         "time: of distilling one set, without its teachers; memory: of the process then.",
         "storage: images and labels as stored. factor²: training images in each of them.",
     ]
-    for number, ground in enumerate(dict.fromkeys(row.ground for row in item.rows), 1):
+    for number, student_protocol in enumerate(dict.fromkeys(row.student_protocol for row in item.rows), 1):
         owner = "Students" if number == 1 else "Others"
-        recipe, spec = ground.protocol.recipe, ground.spec
+        recipe, spec = student_protocol.protocol.recipe, student_protocol.spec
         lines.append(
-            f"{owner}: {spec.name} of width {spec.width}, {ground.protocol.steps} steps of {recipe.optimizer},"
+            f"{owner}: {spec.name} of width {spec.width}, {student_protocol.protocol.steps} steps of {recipe.optimizer},"
             f" lr {recipe.lr:g},\n  cutmix {recipe.cutmix:g}, augmentation {recipe.augment} ({recipe.augment_mode})."
         )
     augmentations = sorted({row.augment for row in item.rows if row.augment})
