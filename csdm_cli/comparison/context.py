@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.comparison.entries import StudentProtocol, ground_of
+from csdm_cli.comparison.entries import StudentProtocol, student_protocol_of
 from csdm_cli.data.store import LongTail
 from csdm_cli.evaluation.students import Examiner
 from csdm_cli.images.image_set import ImageSet
@@ -52,26 +52,28 @@ class ComparisonContext:
         """The origin of ``test``."""
         return split_of(self.settings, self.params)
 
-    def examiner(self, ground: StudentProtocol) -> Examiner:
-        """The judge of sets on ``ground``."""
-        return examiner_for(self.test, ground.spec, ground.protocol, ground.numerics, self.runtime)
+    def examiner(self, student_protocol: StudentProtocol) -> Examiner:
+        """The judge of sets on ``student_protocol``."""
+        return examiner_for(
+            self.test, student_protocol.spec, student_protocol.protocol, student_protocol.numerics, self.runtime
+        )
 
-    def ground_of(self, params: sections.Params) -> StudentProtocol:
+    def student_protocol_of(self, params: sections.Params) -> StudentProtocol:
         """The students that ``params`` ask for.
 
         Raises:
             CsdmError: if the teachers cannot be read.
         """
-        return ground_of(params, self.longtail, self.teachers, self.numerics)
+        return student_protocol_of(params, self.longtail, self.teachers, self.numerics)
 
     def judged(
-        self, name: str, file: Path, distilled: Distilled, labels: LabelKind, ground: StudentProtocol
+        self, name: str, file: Path, distilled: Distilled, labels: LabelKind, student_protocol: StudentProtocol
     ) -> Measurement:
-        """A set under the students of ``ground``: trained and tested now, unless that was done before."""
+        """A set under the students of ``student_protocol``: trained and tested now, unless that was done before."""
         case = Case(file, distilled, self.longtail)
-        evaluation = judge(case, labels, self.examiner(ground))
+        evaluation = judge(case, labels, self.examiner(student_protocol))
         return Measurement.of_case(
-            case, evaluation, subject=name, labels=labels, split=self.split, protocol=ground.described()
+            case, evaluation, subject=name, labels=labels, split=self.split, protocol=student_protocol.described()
         )
 
 

@@ -88,7 +88,7 @@ def as_csv(found: Sequence[Table]) -> str:
 
 
 def _flat(item: Table, row: TableRow) -> dict[str, Any]:
-    manifest, recipe = item.longtail.manifest, row.ground.protocol.recipe
+    manifest, recipe = item.longtail.manifest, row.student_protocol.protocol.recipe
     line: dict[str, Any] = {
         "dataset": shown(manifest.dataset),
         "imbalance": manifest.imbalance,
@@ -110,8 +110,8 @@ def _flat(item: Table, row: TableRow) -> dict[str, Any]:
         "factor": row.factor,
         "distilled_under": row.augment,
         "students_augment": recipe.augment,
-        "students_steps": row.ground.protocol.steps,
-        "network": f"{row.ground.spec.name}-{row.ground.spec.width}",
+        "students_steps": row.student_protocol.protocol.steps,
+        "network": f"{row.student_protocol.spec.name}-{row.student_protocol.spec.width}",
         "split": item.split,
         "train_fingerprint": manifest.fingerprints["train"],
     }
@@ -169,7 +169,7 @@ def _full(row: TableRow) -> dict[str, Any]:
         "factor": row.factor,
         "storage_bytes": row.storage,
         "distilled_under": row.augment,
-        "protocol": row.ground.described(),
+        "protocol": row.student_protocol.described(),
         "scores": scores,
         "accuracy_per_set": per_set,
         "share_of_gap_closed": row.share,

@@ -98,24 +98,26 @@ def _table(ipc: int, context: ComparisonContext, points: Sequence[Point], finish
     rows, controls = [], []
     for entry in entries:
         rows += _rows(entry, context, failed)
-    grounds = list(dict.fromkeys(entry.ground for entry in entries)) or [context.ground_of(params)]
+    student_protocols = list(dict.fromkeys(entry.student_protocol for entry in entries)) or [
+        context.student_protocol_of(params)
+    ]
     for one in finished:
         if max(one.distilled.ipc) == ipc:
-            row = _guarded(one.name, failed, partial(finished_row, one, context, grounds[0]))
+            row = _guarded(one.name, failed, partial(finished_row, one, context, student_protocols[0]))
             rows += [row] if row else []
-    for ground in grounds:
-        own = [entry for entry in entries if entry.ground == ground]
-        beside = controls_for(own, ipc, settings, params, ground)
-        suffix = f", as {own[0].name}" if len(grounds) > 1 else ""
+    for student_protocol in student_protocols:
+        own = [entry for entry in entries if entry.student_protocol == student_protocol]
+        beside = controls_for(own, ipc, settings, params, student_protocol)
+        suffix = f", as {own[0].name}" if len(student_protocols) > 1 else ""
         for entry in named_for(beside, suffix):
             controls += _rows(entry, context, failed)
-        controls += _full_rows(ipc, context, ground, suffix, failed)
+        controls += _full_rows(ipc, context, student_protocol, suffix, failed)
     return Table(context.longtail, ipc, str(context.split), tuple(_with_shares([*rows, *controls])), failed)
 
 
 def _entry(method: str, point: Point, ipc: int, context: ComparisonContext) -> Entry:
     own = enter(method, ipc, context.settings, point.on(context.params))
-    return Entry(point.named(method), own, context.ground_of(own.params), control=False)
+    return Entry(point.named(method), own, context.student_protocol_of(own.params), control=False)
 
 
 def _rows(entry: Entry, context: ComparisonContext, failed: dict[str, str]) -> list[TableRow]:
@@ -129,15 +131,15 @@ def _rows(entry: Entry, context: ComparisonContext, failed: dict[str, str]) -> l
             return []
         measured.append(one)
     augment = entry.chosen.settings.augment if isinstance(entry.chosen.method, OptimisedMethod) else None
-    return [TableRow(entry.name, entry.control, entry.ground, tuple(measured), augment)]
+    return [TableRow(entry.name, entry.control, entry.student_protocol, tuple(measured), augment)]
 
 
 def _full_rows(
-    ipc: int, context: ComparisonContext, ground: StudentProtocol, suffix: str, failed: dict[str, str]
+    ipc: int, context: ComparisonContext, student_protocol: StudentProtocol, suffix: str, failed: dict[str, str]
 ) -> list[TableRow]:
     """The full long-tailed set, one row per answer to the long tail."""
     train = context.longtail.train().to(context.test.images.device)
-    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, context.examiner(ground)))
+    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, context.examiner(student_protocol)))
     rows = []
     for control, evaluation in (found or {}).items():
         name = f"{control}{suffix}"
@@ -148,17 +150,17 @@ def _full_rows(
             ipc=ipc,
             data=facts_of(context.longtail.manifest),
             split=context.split,
-            protocol=ground.described(),
+            protocol=student_protocol.described(),
         )
-        rows.append(TableRow(name, True, ground, (one,), None))
+        rows.append(TableRow(name, True, student_protocol, (one,), None))
     return rows
 
 
 def _with_shares(rows: Sequence[TableRow]) -> list[TableRow]:
-    """Every row with its share of the gap between the controls of its own ground."""
+    """Every row with its share of the gap between the controls of its own protocol."""
     done = []
     for row in rows:
-        beside = [other for other in rows if other.control and other.ground == row.ground]
+        beside = [other for other in rows if other.control and other.student_protocol == row.student_protocol]
         random = [other.accuracy.students.mean for other in beside if other.method == ControlName.random]
         full = [other.accuracy.students.mean for other in beside if other.method is None]
         share = None

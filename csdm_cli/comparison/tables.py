@@ -26,15 +26,15 @@ class TableRow:
     Attributes:
         name: of the training sets, all made alike.
         control: whether it stands in every table.
-        ground: how students were taught.
+        student_protocol: how students were taught.
         measured: the sets, or the one full set; they differ by their seeds alone.
         augment: the augmentation that the sets were distilled under, if any.
-        share: closed share of the gap between random images and the best full-data control of the same ground.
+        share: closed share of the gap between random images and the best full-data control of the same protocol.
     """
 
     name: str
     control: bool
-    ground: StudentProtocol
+    student_protocol: StudentProtocol
     measured: tuple[Measurement, ...]
     augment: str | None
     share: float | None = None
@@ -153,7 +153,7 @@ def _caption(item: Table) -> str:
         "time: of distilling one set, without its teachers; memory: of the process then.",
         "storage: images and labels as stored. factor²: training images in each of them.",
     ]
-    for number, ground in enumerate(dict.fromkeys(row.ground for row in item.rows), 1):
+    for number, student_protocol in enumerate(dict.fromkeys(row.student_protocol for row in item.rows), 1):
         owner = "Students" if number == 1 else "Others"
         protocol, spec = student_protocol.protocol, student_protocol.spec
         recipe = protocol.recipe

@@ -19,7 +19,6 @@ from csdm_cli.images.augmentation_parameters import (
     Theta,
     draw,
     draw_stratified,
-    identity,
     parse_strategy,
 )
 
@@ -32,9 +31,7 @@ __all__ = [
     "cutmix",
     "draw",
     "draw_stratified",
-    "identity",
     "parse_strategy",
-    "warp_matrices",
 ]
 
 COLOUR = ("brightness", "saturation", "contrast")
@@ -248,12 +245,6 @@ def _warp(matrices: Tensor, size: int, device: torch.device) -> _Warp:
 def _centred(size: int, like: Tensor) -> Tensor:
     """Pixel positions relative to the centre: (size,), exact whole or half numbers."""
     return torch.arange(size, device=like.device, dtype=like.dtype) - (size - 1) / 2
-
-
-def warp_matrices(theta: Theta, size: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The warp of each row as a linear map of flattened images: (G, size², size²), output pixel by input pixel."""
-    matrices = affine_matrices(theta, size, dtype)
-    return _bilinear_weights(_warp(matrices, size, matrices.device).points())
 
 
 def _bilinear_weights(points: Tensor) -> Tensor:

@@ -94,21 +94,6 @@ class Theta:
         """The same on ``device``; the host waits only for what comes back to it."""
         return replace(self, values=to_device(self.values, device))
 
-    def to_tensor(self) -> Tensor:
-        """(G, len(PARAMETERS)), which :meth:`from_tensor` reads."""
-        return self.values
-
-    @classmethod
-    def from_tensor(cls, values: Tensor) -> Theta:
-        """The inverse of :meth:`to_tensor`; waits for the device to see which operations occur."""
-        assert values.ndim == 2 and values.shape[1] == len(PARAMETERS)
-        return cls(values, _carried(values.cpu()))
-
-
-def identity(groups: int, device: torch.device | str = "cpu") -> Theta:
-    """θ that leaves ``groups`` rows of images as they are."""
-    return Theta(_identity_row(torch.device(device)).expand(groups, -1), frozenset())
-
 
 def draw(generator: torch.Generator, groups: int, strategy: Sequence[str], mode: str) -> Theta:
     """Independent rows of θ, on the generator's device.

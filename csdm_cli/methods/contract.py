@@ -166,11 +166,22 @@ class Building:
 
 
 @dataclass(frozen=True)
-class Built:
-    """Images (C·ipc, channels, size, size) in [0, 1], class after class, and their factor."""
+class Outcome:
+    """The images that a method made, at once or step by step.
+
+    Attributes:
+        images: (C·ipc, channels, size, size) in [0, 1], class after class, as they are stored.
+        factor: cells per side of each.
+        history: every loss term at every step, each (steps,); none of images made at once.
+        iterations: optimiser steps that this process ran; fewer than all after a resume.
+        calibration: the weight that a ratio came to; None where a number was given.
+    """
 
     images: Tensor
     factor: int
+    history: Mapping[str, Tensor] = field(default_factory=dict)
+    iterations: int = 0
+    calibration: float | None = None
 
 
 class BuildingMethod(Described, ABC):
@@ -188,7 +199,7 @@ class BuildingMethod(Described, ABC):
         self.parameters = parameters
 
     @abstractmethod
-    def build(self, start: Building) -> Built:
+    def build(self, start: Building) -> Outcome:
         """Make the images."""
 
 

@@ -62,17 +62,6 @@ class Ranks:
         self._await([topic])
         return self._hear(topic) == "1"
 
-    def meet(self) -> None:
-        """Wait until every rank is here.
-
-        Raises:
-            CsdmError: if one of them died, or cannot be reached.
-        """
-        if self._store is not None:
-            topic = self._topic("meet")
-            self._say(f"{topic}/{self.rank}", "here")
-            self._await([f"{topic}/{rank}" for rank in range(self.world)])
-
     def gather(self, own: Tensor) -> list[Tensor] | None:
         """Every rank's tensor, by rank, at rank 0; None at the others. Shapes may differ, types may not.
 

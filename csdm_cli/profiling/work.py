@@ -1,8 +1,8 @@
 """The arithmetic and the traffic of a network, counted operation by operation without computing anything.
 
 A multiplication and an addition are two floating-point operations; those of convolutions and matrix products are
-counted. The traffic is that of a plain execution: every operation reads its operands and writes its results once.
-Execution that fuses operations, or keeps their operands in a cache, moves less through memory.
+counted, by torch's own counter. The traffic is that of a plain execution: every operation reads its operands and
+writes its results once. Execution that fuses operations, or keeps their operands in a cache, moves less through memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import FlopCounterMode
 
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
@@ -63,9 +63,9 @@ def training_work(spec: NetworkSpec, images: int, at_once: int, dtype: torch.dty
 
 def count_work(run: Callable[[], object]) -> Work:
     """The work of whatever ``run`` does with tensors, which may be on the meta device."""
-    with _Count() as count:
+    with FlopCounterMode(display=False) as operations, _Traffic() as traffic:
         run()
-    return Work(count.flops, count.bytes)
+    return Work(operations.get_total_flops(), traffic.bytes)
 
 
 def _in_pieces(
@@ -83,19 +83,16 @@ def _in_pieces(
     return total
 
 
-class _Count(TorchDispatchMode):
-    """Adds up what every operation below autograd takes."""
+class _Traffic(TorchDispatchMode):
+    """The bytes that every operation below autograd reads and writes, which no library counts without running it."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.flops = 0
         self.bytes = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result = func(*args, **kwargs)
-        if func._overloadpacket in flop_registry:
-            self.flops += int(flop_registry[func._overloadpacket](*args, **kwargs, out_val=result))
         if _moves_data(func):
             operands = {id(tensor): tensor for tensor in _tensors((_read(func, args), kwargs))}
             self.bytes += sum(tensor.nbytes for tensor in (*operands.values(), *_tensors(result)))

@@ -26,7 +26,7 @@ from csdm_cli.distillation.checkpoint import Checkpoint, kept_number
 from csdm_cli.distillation.loop import Distillation, optimise
 from csdm_cli.distillation.sharded import collected
 from csdm_cli.images.initial import to_uint8
-from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod
+from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod, Outcome
 from csdm_cli.names import LabelKind
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs import turns
@@ -63,22 +63,6 @@ OUTPUTS = {
 }
 
 CHECKPOINT_SECONDS = 60.0  # between checkpoints, where nobody says
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a method made: stored images in [0, 1], their factor, and the loss terms of every step.
-
-    Attributes:
-        iterations: that this process ran; fewer than all after a resume.
-        calibration: the weight that a ratio came to; None where a number was given.
-    """
-
-    images: Tensor
-    factor: int
-    history: dict[str, Tensor]
-    iterations: int
-    calibration: float | None = None
 
 
 @dataclass(frozen=True)
@@ -188,8 +172,7 @@ def default_folder(task: Task, root: Path) -> Path:
 def _build(method: BuildingMethod, task: Task, runtime: Runtime) -> Outcome:
     settings, data = task.settings, task.longtail.train().to(task.device)
     start = Building(data, settings.ipc, settings.factor, settings.seed, task.pool, runtime.quiet)
-    built = method.build(start)
-    return Outcome(built.images, built.factor, {}, 0)
+    return method.build(start)
 
 
 def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks) -> Outcome:

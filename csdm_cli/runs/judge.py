@@ -194,11 +194,9 @@ def newest_artifact(root: Path = Path("artifacts")) -> Path:
 
 def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
-    from pydantic import TypeAdapter
-
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
-    kinds = {name: TypeAdapter(sections.Evaluate.model_fields[name].annotation) for name in own}
-    return settings.model_copy(update={name: kinds[name].validate_python(value) for name, value in own.items()})
+    kept = {name: getattr(settings, name) for name in sections.Evaluate.model_fields}
+    return sections.Evaluate.model_validate(kept | own)
 
 
 def protocol_of(settings: sections.Evaluate) -> Protocol:

@@ -45,12 +45,6 @@ def sdd(real: Ecf, synthetic: Ecf) -> Tensor:
     return ((synthetic.re - real.re).square() + (synthetic.im - real.im).square()).mean(1)
 
 
-def amplitude_phase(real: Ecf, synthetic: Ecf, eps: float = EPSILON) -> tuple[Tensor, Tensor]:
-    """The amplitude and the phase part of |Δφ|², each non-negative and of shape (C, K)."""
-    squared, amplitude = _parts(real, synthetic, eps)
-    return amplitude, (squared - amplitude).clamp(min=0)
-
-
 def _parts(real: Ecf, synthetic: Ecf, eps: float) -> tuple[Tensor, Tensor]:
     """|Δφ|² and (|φ_P| - |φ_Q|)², each (C, K).
 

@@ -133,9 +133,9 @@ def test_the_tables_of_made_up_scores(page):
     deviation = np.sqrt((left**2).sum() / 6)
     half = scipy.stats.t.ppf(0.975, 6) * deviation * np.sqrt(2 / 3)
     text = page.read_text(encoding="utf-8")
-    assert f"| trajectory | 3 | 51.0 | +4.0 ± {half:.1f} | better * | +4.0 | +4.0 | +4.0 | 61 |" in text
+    assert f"| trajectory | 3 | 51.0 | +4.0 ± {half:.1f} | better \\* | +4.0 | +4.0 | +4.0 | 61 |" in text
     assert f"| 40 epochs | 3 | 47.0 | 0.0 ± {half:.1f} | none | 0.0 | 0.0 | 0.0 | 61 |" in text
-    assert f"| laplace | 3 | 42.0 | −5.0 ± {half:.1f} | worse * | −5.0 | −5.0 | −5.0 | 61 |" in text
+    assert f"| laplace | 3 | 42.0 | −5.0 ± {half:.1f} | worse \\* | −5.0 | −5.0 | −5.0 | 61 |" in text
     assert re.search(r"^\* kernel: .*matern", text, re.MULTILINE) and "| 3 | 47.0 | 47.0 | 47.0 | 47.0 | 61 |" in text
     assert f"seed is {deviation:.2f} points, with 6 degrees of freedom" in text
     assert "3 arms were compared with base at 5 % each, so about 0.2" in text and "2 differ, 2 of them" in text

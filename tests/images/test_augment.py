@@ -7,17 +7,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from csdm_cli.images.augment import (
     Augmentation,
+    _bilinear_weights,
     _kind,
+    _warp,
     affine_matrices,
     augment,
     cutmix,
     draw,
-    identity,
     parse_strategy,
-    warp_matrices,
 )
 from csdm_cli.images.augmentation_parameters import COLUMN, PARAMETERS, Theta
 from tests.reference.augment import augment_one
+from tests.reference.theta import identity, theta_with
 
 ALL = parse_strategy("color_crop_cutout_flip_scale_rotate")
 
@@ -53,7 +54,13 @@ def theta_of(*settings):
     for row, setting in enumerate(settings):
         for name, value in setting.items():
             values[row, COLUMN[name]] = value
-    return Theta.from_tensor(values)
+    return theta_with(values)
+
+
+def warp_matrices(theta, size, dtype=torch.float32):
+    """The warp of each row as a linear map of flattened images: (G, size², size²), output pixel by input pixel."""
+    matrices = affine_matrices(theta, size, dtype)
+    return _bilinear_weights(_warp(matrices, size, matrices.device).points())
 
 
 def settings_of(theta):
@@ -67,7 +74,7 @@ def everything():
         draw(generator(seed), 4, (name,), "single").values for seed, name in enumerate(("crop", "scale", "rotate"))
     ]
     neutral = identity(4).values
-    return Theta.from_tensor(colour + sum(warp - neutral for warp in warps))
+    return theta_with(colour + sum(warp - neutral for warp in warps))
 
 
 THETAS = {
@@ -197,7 +204,7 @@ def test_crop_reaches_every_shift_equally_often():
     shares = (torch.arange(900) + 0.5) / 450 - 1
     theta = identity(900).values.clone()
     theta[:, COLUMN["shift_x"]] = shares
-    steps = affine_matrices(Theta.from_tensor(theta), 32)[:, 0, 2]
+    steps = affine_matrices(theta_with(theta), 32)[:, 0, 2]
     values, counts = steps.unique(return_counts=True)
     assert values.tolist() == list(range(-4, 5)) and set(counts.tolist()) == {100}
 

@@ -50,18 +50,6 @@ def test_all_ranks_do_what_rank_0_decided():
     assert together(3, call) == [[True, False, True]] * 3
 
 
-def test_nobody_passes_a_meeting_before_everybody_is_there():
-    arrived = []
-
-    def call(ranks):
-        time.sleep(0.1 * ranks.rank)
-        arrived.append(ranks.rank)
-        ranks.meet()
-        return len(arrived)
-
-    assert together(3, call) == [3, 3, 3]
-
-
 def test_a_rank_that_falls_silent_is_named():
     def call(ranks):
         if ranks.rank == 1:
@@ -70,7 +58,7 @@ def test_a_rank_that_falls_silent_is_named():
         beating = threading.Thread(target=ranks.beat, args=(ended,))
         beating.start()
         with pytest.raises(CsdmError, match="rank 1 of 3 has not been heard of") as caught:
-            ranks.meet()
+            ranks.gather(torch.zeros(1))
         ended.set()
         beating.join()
         return str(caught.value)
@@ -85,14 +73,13 @@ def test_a_store_that_is_gone_is_one_line():
             raise dist.DistNetworkError("connection reset\nby peer")
 
     with pytest.raises(CsdmError, match="lost contact") as caught:
-        Ranks(1, 2, Broken()).meet()
+        Ranks(1, 2, Broken()).agree(True)
     assert "\n" not in str(caught.value)
 
 
 def test_alone_everything_is_at_once():
     own = torch.arange(3)
     assert ALONE.leads and ALONE.agree(True) and not ALONE.agree(False)
-    ALONE.meet()
     (same,) = ALONE.gather(own)
     assert same is own
 

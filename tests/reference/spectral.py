@@ -6,7 +6,11 @@ import cmath
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
+
+from csdm_cli.spectral import distance
+from csdm_cli.spectral.characteristic import Ecf
 
 
 def characteristic_function(features: Tensor, frequencies: Tensor) -> list[complex]:
@@ -80,3 +84,11 @@ def sdd(real: list[complex], synthetic: list[complex]) -> float:
 def cfd(real: list[complex], synthetic: list[complex]) -> float:
     """mean_k |φ_P - φ_Q| of one class."""
     return math.fsum(abs(p - q) for p, q in zip(real, synthetic, strict=True)) / len(real)
+
+
+def amplitude_phase(real: Ecf, synthetic: Ecf) -> tuple[Tensor, Tensor]:
+    """The parts of csdm's own distance at every frequency, each (C, K): its ends in α, every frequency a class."""
+    apart = [Ecf(*(part.reshape(-1, 1) for part in (ecf.re, ecf.im))) for ecf in (real, synthetic)]
+    ends = (torch.full((synthetic.re.numel(),), alpha) for alpha in (1.0, 0.0))
+    amplitude, phase = (distance.class_distance(*apart, alpha=alpha).reshape(synthetic.re.shape) for alpha in ends)
+    return amplitude, phase

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from csdm_cli.names import KernelName
 from csdm_cli.seeds import generator
 from csdm_cli.spectral.characteristic import EPSILON, Ecf, ecf
-from csdm_cli.spectral.distance import amplitude_phase, class_distance, sdd
+from csdm_cli.spectral.distance import class_distance, sdd
 from csdm_cli.spectral.kernels import sample_frequencies
 from csdm_cli.spectral.mmd import biased_mmd2
 from tests.reference import mmd as reference_mmd
 from tests.reference import spectral as reference
+from tests.reference.spectral import amplitude_phase
 
 COUNTS = [5, 3]
 ALPHA = torch.tensor([0.7, 0.2], dtype=torch.float64)

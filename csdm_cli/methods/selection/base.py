@@ -13,7 +13,7 @@ from torch import Tensor
 
 from csdm_cli.images.initial import shifted
 from csdm_cli.images.multi_formation import encode_mix
-from csdm_cli.methods.contract import Building, BuildingMethod, Built, option
+from csdm_cli.methods.contract import Building, BuildingMethod, Outcome, option
 from csdm_cli.seeds import generator
 
 
@@ -36,7 +36,7 @@ class SelectionMethod(BuildingMethod):
     def rule(self, start: Building) -> Rule:
         """How images are picked; what it needs for all classes is computed here."""
 
-    def build(self, start: Building) -> Built:
+    def build(self, start: Building) -> Outcome:
         """Pick, and store."""
         return selected(start, self.parameters.tiled, self.rule(start))
 
@@ -45,7 +45,7 @@ class SelectionMethod(BuildingMethod):
 Rule = Callable[[int, int], Tensor]
 
 
-def selected(start: Building, tiled: bool, rule: Rule) -> Built:
+def selected(start: Building, tiled: bool, rule: Rule) -> Outcome:
     """What ``rule`` picks of every class: real images as they are, or ``tiled`` at the factor.
 
     A class with fewer images than needed is used in rounds, each in the rule's order; from the second round on every
@@ -58,7 +58,7 @@ def selected(start: Building, tiled: bool, rule: Rule) -> Built:
         picks = rule(label, min(wanted, count))
         images = start.data.of_class(label)[picks.to(start.data.images.device)]
         chosen.append(repeated(images, wanted, generator(start.seed, "repeats", label)))
-    return Built(encode_mix(torch.cat(chosen).float() / 255, factor, start.data.size), factor)
+    return Outcome(encode_mix(torch.cat(chosen).float() / 255, factor, start.data.size), factor)
 
 
 def repeated(images: Tensor, wanted: int, rng: torch.Generator) -> Tensor:

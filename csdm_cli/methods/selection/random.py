@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from csdm_cli.images.initial import initial_images
-from csdm_cli.methods.contract import Building, BuildingMethod, Built, NoParameters
+from csdm_cli.methods.contract import Building, BuildingMethod, NoParameters, Outcome
 from csdm_cli.names import Initial
 
 
@@ -18,5 +18,5 @@ class Random(BuildingMethod):
     def idle_options(self) -> frozenset[str]:
         return frozenset({"factor"})
 
-    def build(self, start: Building) -> Built:
-        return Built(initial_images(start.data, start.ipc, 1, Initial.real, start.seed), factor=1)
+    def build(self, start: Building) -> Outcome:
+        return Outcome(initial_images(start.data, start.ipc, 1, Initial.real, start.seed), factor=1)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from csdm_cli.errors import UsageError
 from csdm_cli.images.multi_formation import cell_side, decode, encode_mix
-from csdm_cli.methods.contract import Building, BuildingMethod, Built, option
+from csdm_cli.methods.contract import Building, BuildingMethod, Outcome, option
 from csdm_cli.methods.selection.base import Looking
 from csdm_cli.methods.selection.rules.crops import best_crops, cut, draw_boxes
 from csdm_cli.methods.selection.rules.observers import Observers
@@ -68,13 +68,13 @@ class Rded(BuildingMethod):
             | {"cutmix": 1.0},
         }
 
-    def build(self, start: Building) -> Built:
+    def build(self, start: Building) -> Outcome:
         """Raises: UsageError if a frame is asked for around patches as large as images."""
         if self.parameters.seen == "padded" and cell_side(start.data.size, start.factor) == start.data.size:
             raise UsageError("--option seen=padded has no effect at --factor 1: a patch fills the image")
         observers = Observers.of(start.pool, self.parameters.observers, start.data)
         patches = torch.cat([self._patches(start, observers, label) for label in range(start.data.classes)])
-        return Built(encode_mix(patches, start.factor, start.data.size), start.factor)
+        return Outcome(encode_mix(patches, start.factor, start.data.size), start.factor)
 
     def _patches(self, start: Building, observers: Observers, label: int) -> Tensor:
         """The most realistic crops of a class: (ipc·factor², C, side, side)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from csdm_cli.images.initial import initial_images
-from csdm_cli.methods.contract import Building, BuildingMethod, Built, NoParameters
+from csdm_cli.methods.contract import Building, BuildingMethod, NoParameters, Outcome
 from csdm_cli.names import Initial
 
 
@@ -16,5 +16,7 @@ class TiledRandom(BuildingMethod):
     cost = "none"
     reads_factor = True
 
-    def build(self, start: Building) -> Built:
-        return Built(initial_images(start.data, start.ipc, start.factor, Initial.mix, start.seed), factor=start.factor)
+    def build(self, start: Building) -> Outcome:
+        return Outcome(
+            initial_images(start.data, start.ipc, start.factor, Initial.mix, start.seed), factor=start.factor
+        )

@@ -19,11 +19,11 @@ from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.runs.choose import make_method
 from csdm_cli.settings.sections import Distill
 from csdm_cli.spectral.characteristic import ecf
-from csdm_cli.spectral.distance import amplitude_phase
 from csdm_cli.spectral.kernels import SHIFT_INVARIANT, median_distance
 from csdm_cli.spectral.weights import alphas
 from tests.reference.mmd import biased_mmd2
 from tests.reference.mmd import kernel as kernel_by_hand
+from tests.reference.spectral import amplitude_phase
 
 DEFAULT = CsdmParameters(
     KernelName.rbf, 1.5, 1.0, 24, FrequencyRule.monte_carlo, True, Distance.squared, AlphaSchedule.log_count, 0.7, 0.3

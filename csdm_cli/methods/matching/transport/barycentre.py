@@ -4,6 +4,12 @@ Of a single measure the barycentre on k support points is the k points nearest t
 free-support alternation (Cuturi and Doucet 2014, "Fast computation of Wasserstein barycenters", algorithm 2):
 the optimal plan to the present support, then every support point to the mean of the mass it receives. With the
 plan exact this is k-means in which all clusters weigh the same.
+
+POT has the same alternation with plans by network simplex (``ot.lp.free_support_barycenter``, 0.9.7). From the same
+start, 25 to 5,000 unit vectors of five clouds onto 10 or 50, its W₂² and ours differ by 0.1 % at most: ours is lower
+in four cases of seven, POT's in two (``benchmarks/barycentres.py``). On one CPU core POT takes a third of the time at
+5,000 points, less below. It is not used: its simplex knows the CPU and NumPy alone, while these plans are passes over
+costs that stay where the features are, and it would change every set that wmdd makes, for no better barycentre.
 """
 
 from __future__ import annotations
