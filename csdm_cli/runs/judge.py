@@ -196,7 +196,9 @@ def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: fr
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
     kept = {name: getattr(settings, name) for name in sections.Evaluate.model_fields}
-    return sections.Evaluate.model_validate(kept | own)
+    values = kept | own
+    values["test_points"] = min(values["test_points"], values["steps"])
+    return sections.Evaluate.model_validate(values)
 
 
 def protocol_of(settings: sections.Evaluate) -> Protocol:
