@@ -61,12 +61,6 @@ app = typer.Typer(
 )
 
 DISTIL, JUDGE, FILES = "Distil", "Judge", "Distilled sets"
-NOT_FOR_COMPARE = frozenset(  # decided by its own options, or of no use to it
-    {
-        *("distill.method", "distill.ipc", "distill.seed"),
-        *("evaluate.split", "evaluate.controls", "evaluate.fairness", "evaluate.fairness_weight"),
-    }
-)
 
 
 def list_sources(incomplete: str) -> list[str]:
@@ -355,7 +349,7 @@ def compare(
 
     Every method has the same data, teachers, steps and students. What is there already is not made again.
     """
-    chosen = values_by_section(values or [], SECTIONS, NOT_FOR_COMPARE)
+    chosen = values_by_section(values or [], SECTIONS, sections.not_for_compare())
     settings = command_settings(sections.Compare, params, overrides, runtime)
     from csdm_cli.commands import compare as command
 

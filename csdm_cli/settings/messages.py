@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-POSITIONAL = frozenset({"dataset"})  # settings that a command takes as its first word, not as an option
-
 
 def report(where: str, found: Sequence[str]) -> str:
     """One line for one mistake; a heading and a line each for several. ``where`` may be empty."""
@@ -49,7 +47,8 @@ def in_options(error: ValidationError, section: type[BaseModel]) -> list[str]:
     for detail in error.errors():
         if detail["loc"]:
             field = str(detail["loc"][0])
-            option = field.upper() if field in POSITIONAL else f"--{field.replace('_', '-')}"
+            first_word = schema["properties"].get(field, {}).get("positional")
+            option = field.upper() if first_word else f"--{field.replace('_', '-')}"
             text = _of_field(detail, detail["loc"], schema["properties"], schema.get("$defs", {}), option=option)
             found.append(text.removesuffix(", or null"))
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from csdm_cli import names
@@ -71,7 +71,9 @@ class Section(BaseModel):
 class MakeLt(Section):
     """``make_lt``: from a dataset to a long-tailed training set, a development set and the test set."""
 
-    dataset: names.Source = Field(names.Source.cifar10, description="dataset to start from")
+    dataset: names.Source = Field(
+        names.Source.cifar10, description="dataset to start from", json_schema_extra={"positional": True}
+    )
     data_dir: Folder | None = Field(
         None, description="where the data are: torchvision's files, parquet, or an image folder (default: download)"
     )
@@ -200,6 +202,8 @@ class Pretrain(Section):
         return self
 
 
+# decided by compare's own options, or of no use to it
+NOT_FOR_COMPARE: dict[str, JsonValue] = {"compare": False}
 OPTIMISED, DECODING, OWNER, CHOOSER = map(read_by, (Reader.optimised, Reader.decoding, Reader.owner, Reader.chooser))
 
 
@@ -210,14 +214,14 @@ class Distill(Section):
         "csdm",
         description="distillation or selection method; csdm methods lists them, and what each of them reads",
         examples=list(method_names()),
-        json_schema_extra=CHOOSER,
+        json_schema_extra=CHOOSER | NOT_FOR_COMPARE,
     )
     option: dict[str, Any] = Field(
         {},
         description="one of the method's own parameters (may be given several times); csdm methods NAME lists them",
         json_schema_extra=CHOOSER,
     )
-    ipc: Positive = Field(10, description="stored images per class")
+    ipc: Positive = Field(10, description="stored images per class", json_schema_extra=NOT_FOR_COMPARE)
     factor: int = Field(
         2,
         ge=1,
@@ -340,7 +344,7 @@ class Distill(Section):
         description="how far soft labels are freed of the class priors: τ of softmax((f - τ log prior) / T), or auto,"
         " chosen without the test set",
     )
-    seed: Seed = Field(0, description="seed of initialisation, draws and ω")
+    seed: Seed = Field(0, description="seed of initialisation, draws and ω", json_schema_extra=NOT_FOR_COMPARE)
 
     @classmethod
     def names_read_by(cls, reader: Reader | None) -> frozenset[str]:
@@ -371,13 +375,27 @@ class Evaluate(Section):
     )
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     labels: names.LabelKind | None = Field(None, description="labels to train on (default: the artifact's)")
-    split: names.EvaluationSplit = Field(names.EvaluationSplit.test, description="images the students are tested on")
+    split: names.EvaluationSplit = Field(
+        names.EvaluationSplit.test, description="images the students are tested on", json_schema_extra=NOT_FOR_COMPARE
+    )
     test_points: Positive = Field(
         5, description="times a student is tested; only the last counts, the best is shown beside it"
     )
-    controls: bool = Field(True, description="also measure random, tiled-random and the full long-tailed set")
-    fairness: bool = Field(False, description="also measure label- and augmentation-robust scores (LRS, ARS)")
-    fairness_weight: Fraction = Field(0.5, description="weight in LRS and ARS of the improvement over random images")
+    controls: bool = Field(
+        True,
+        description="also measure random, tiled-random and the full long-tailed set",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
+    fairness: bool = Field(
+        False,
+        description="also measure label- and augmentation-robust scores (LRS, ARS)",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
+    fairness_weight: Fraction = Field(
+        0.5,
+        description="weight in LRS and ARS of the improvement over random images",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
     seed: Seed = Field(0, description="seed of the students")
 
     @model_validator(mode="after")
@@ -481,3 +499,13 @@ class Params(Section):
         if self.distill.teacher_schedule is names.TeacherSchedule.trajectory and not self.pretrain.trajectory:
             raise ValueError("distill.teacher_schedule trajectory needs pretrain.trajectory true")
         return self
+
+
+def not_for_compare() -> frozenset[str]:
+    """The settings, as ``section.name``, that compare's own options decide or that are of no use to it."""
+    return frozenset(
+        f"{section}.{name}"
+        for section in Params.model_fields
+        for name, field in type(getattr(Params(), section)).model_fields.items()
+        if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("compare") is False
+    )
