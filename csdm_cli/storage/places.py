@@ -43,7 +43,9 @@ def _expanded(text: str, variable: str) -> Path:
     try:
         return Path(text).expanduser().resolve()
     except RuntimeError:
-        raise UsageError(f"{variable}: {text} names a home folder that is not known here: give a whole path") from None
+        raise UsageError(
+            f"{variable}: {text} names a home folder that is not known here: set HOME or CSDM_CACHE"
+        ) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{variable}: {text} is no folder's name ({error})") from None
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import UsageError
 from csdm_cli.storage import places
 
 
@@ -63,7 +63,12 @@ def test_a_user_without_a_home_is_told_what_to_set(repository, monkeypatch, csdm
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr("pwd.getpwuid", nobody)
     assert places.cache_dir() == repository / ".csdm"
-    with pytest.raises(CsdmError, match="set HOME, or CSDM_CACHE"):
-        places.expanded(Path("~/.cache"))
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(places, "project_root", lambda: None)
+        with pytest.raises(UsageError, match="HOME or CSDM_CACHE"):
+            places.cache_dir()
+        elsewhere.setenv("CSDM_CACHE", "~/cache")
+        with pytest.raises(UsageError, match="CSDM_CACHE: ~/cache names a home folder that is not known here"):
+            places.cache_dir()
     asked = csdm("make-lt", "digits", "--data-dir", "~/images")
-    assert (asked.exit_code, asked.stdout, asked.stderr.count("\n")) == (1, "", 1) and "~/images" in asked.stderr
+    assert (asked.exit_code, asked.stdout, asked.stderr.count("\n")) == (2, "", 1) and "~/images" in asked.stderr
