@@ -1,6 +1,22 @@
 """The names a user may type. No torch here: help, validation and completion need only these."""
 
+from collections.abc import Sequence
 from enum import StrEnum
+
+
+def whole_names(parts: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Names out of a text that was split at its commas, where ``known`` names may hold commas themselves.
+
+    The longest known name wins; a part that belongs to none stays as it is.
+    """
+    spelt = {",".join(part.strip() for part in name.split(",")): name for name in known}
+    names: list[str] = []
+    while parts:
+        ends = range(len(parts), 0, -1)
+        end = next((end for end in ends if ",".join(parts[:end]) in spelt), 1)
+        names.append(spelt.get(",".join(parts[:end]), parts[0]))
+        parts = parts[end:]
+    return names
 
 
 class Source(StrEnum):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from csdm_cli.artifacts.distilled import DatasetInfo, Decoding, Distilled, Provenance, SoftLabels
 from csdm_cli.errors import UsageError
+from csdm_cli.names import whole_names
 from csdm_cli.storage.tensorfile import tensor_sha256
 
 MERGED = "merged"
@@ -37,7 +38,7 @@ def select_classes(distilled: Distilled, wanted: Sequence[str]) -> Distilled:
         UsageError: if a class is unknown, named twice, or none of them has an image.
     """
     data = distilled.dataset
-    labels = [_label_of(name, data.class_names) for name in wanted]
+    labels = [_label_of(name, data.class_names) for name in whole_names(wanted, data.class_names)]
     if twice := [data.class_names[label] for label in labels if labels.count(label) > 1]:
         raise UsageError(f"--classes names {twice[0]} twice")
     rows = torch.cat([torch.nonzero(distilled.labels == label).flatten() for label in labels])

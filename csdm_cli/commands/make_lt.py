@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from csdm_cli.data.store import (
     DATA_ROOT,
@@ -14,11 +14,15 @@ from csdm_cli.data.store import (
 )
 from csdm_cli.display.class_chart import count_chart
 from csdm_cli.display.console import emit, note
+from csdm_cli.names import ImbalanceProfile
 from csdm_cli.runs.long_tail import default_folder, make
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
 from csdm_cli.tracking.tracker import open_tracker
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 
 def run(settings: sections.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
@@ -37,7 +41,7 @@ def run(settings: sections.MakeLt, runtime: Runtime, *, out: Path | None) -> Non
         tracker.artifact(longtail.folder / "manifest.json")
     emit(
         summary(longtail.folder, manifest),
-        lambda: [count_chart(manifest.class_names, manifest.counts)],
+        lambda: [_chart(manifest)],
         as_json=runtime.json,
     )
     if made.replaced:
@@ -53,10 +57,19 @@ def summary(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "images": sum(manifest.counts),
         "class_names": list(manifest.class_names),
         "counts": list(manifest.counts),
+        "imbalance": max(manifest.counts) / min(manifest.counts),
         "dev_per_class": manifest.dev_per_class,
         "test": sum(manifest.test_counts),
         "fingerprints": dict(manifest.fingerprints),
     }
+
+
+def _chart(manifest: Manifest) -> RenderableType:
+    """Class sizes in label order, which is from head to tail where the tail was drawn; else by size."""
+    order = list(range(manifest.classes))
+    if manifest.profile == ImbalanceProfile.as_is:
+        order = sorted(order, key=lambda label: -manifest.counts[label])
+    return count_chart([manifest.class_names[label] for label in order], [manifest.counts[label] for label in order])
 
 
 def _outcome(longtail: LongTail) -> list[str]:
@@ -65,5 +78,13 @@ def _outcome(longtail: LongTail) -> list[str]:
     found = "" if is_in(folder, DATA_ROOT) else f" {folder}"
     return [
         f"wrote {folder}: {sum(manifest.counts):,} training images{dev}, {sum(manifest.test_counts):,} test images",
+        _tail(manifest),
         f"next: csdm distill{found} --ipc 10",
     ]
+
+
+def _tail(manifest: Manifest) -> str:
+    sizes = sorted(manifest.counts, reverse=True)
+    if sizes[0] == sizes[-1]:
+        return f"every class has {sizes[0]:,} images: no long tail (β = 1)"
+    return f"{sizes[0]:,} images in the largest class, {sizes[-1]:,} in the smallest: β = {sizes[0] / sizes[-1]:.4g}"

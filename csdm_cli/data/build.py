@@ -99,7 +99,7 @@ def open_source(settings: MakeLt, cache: Path) -> RawDataset:
     if not asked:
         raise UsageError(
             f"{shown(settings.data_dir)} has no test set: hold one out, with csdm make-lt {shown(settings.data_dir)} "
-            "--test-share 0.2 or --test-per-class K"
+            "--test-share 0.2 or --test-per-class K, or name a list of its images with --test-list"
         )
     share = Share(settings.test_share, settings.test_per_class, settings.group_by, settings.seed)
     return split_off(raw, share)

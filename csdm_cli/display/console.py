@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, SupportsFloat
 
+from csdm_cli.display.outlook import Outlook
 from csdm_cli.display.streams import sane_width
 from csdm_cli.safe_text import shown, shown_lines
 
@@ -141,8 +142,10 @@ class Progress:
         show: Callable[[Progress], None] | None = None,
         every: float = math.inf,
         first: float = math.inf,
+        outlook: Outlook | None = None,
     ) -> None:
         """``show`` is called at the first update after ``first`` seconds, then once in ``every`` seconds."""
+        self._outlook = outlook
         self.description = shown(description)
         self.total = total
         self.step = start
@@ -159,6 +162,9 @@ class Progress:
         """Tell that ``step`` of the loop is done. ``values`` (floats or 0-d tensors) are read only when shown."""
         now = time.perf_counter()
         self.step, self._values = step, values
+        if self._outlook is not None and not self._outlook.done:
+            for remark in self._outlook.after(step, now):
+                note(remark)
         if now >= self._due and self._show is not None:
             self._due = now + self._every
             self._samples.append((now, step))
@@ -199,17 +205,21 @@ _shown: list[Progress] = []
 
 
 @contextmanager
-def progress(description: str, total: int, *, start: int = 0, quiet: bool = False) -> Iterator[Progress]:
+def progress(
+    description: str, total: int, *, start: int = 0, quiet: bool = False, advice: str = ""
+) -> Iterator[Progress]:
     """Show the progress of a loop of ``total`` steps of which ``start`` were done before (a resumed run).
 
-    One progress is shown at a time: inside another one it stays silent.
+    One progress is shown at a time: inside another one it stays silent. ``advice`` is how a long loop could be faster.
     """
     if quiet or _shown or _mutes or not _listeners:
         yield Progress(description, total, start)
         return
     a_bar = _listeners[-1] is _on_stderr and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
     show = _on_terminal if a_bar else _as_lines
-    with show(description, total, start) as reporter:
+    if start:
+        note(f"{description}: goes on from step {start:,} of {total:,}")
+    with show(description, total, start, Outlook(description, total, advice)) as reporter:
         _shown.append(reporter)
         try:
             yield reporter
@@ -218,18 +228,18 @@ def progress(description: str, total: int, *, start: int = 0, quiet: bool = Fals
 
 
 @contextmanager
-def _as_lines(description: str, total: int, start: int) -> Iterator[Progress]:
+def _as_lines(description: str, total: int, start: int, outlook: Outlook) -> Iterator[Progress]:
     def show(state: Progress) -> None:
         percent = f"{state.step / state.total:.0%}" if state.total else ""
         note("  ".join(filter(None, [f"{description}: {state.step}/{total}", percent, state.figures()])))
 
-    reporter = Progress(description, total, start, show, every=LINE_SECONDS, first=LINE_SECONDS)
+    reporter = Progress(description, total, start, show, LINE_SECONDS, LINE_SECONDS, outlook)
     yield reporter
     note(reporter.summary())
 
 
 @contextmanager
-def _on_terminal(description: str, total: int, start: int) -> Iterator[Progress]:
+def _on_terminal(description: str, total: int, start: int, outlook: Outlook) -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -247,7 +257,7 @@ def _on_terminal(description: str, total: int, start: int) -> Iterator[Progress]
     def show(state: Progress) -> None:
         bar.update(task, completed=state.step, figures=state.figures(), refresh=True)
 
-    reporter = Progress(description, total, start, show, every=BAR_SECONDS, first=0)
+    reporter = Progress(description, total, start, show, BAR_SECONDS, 0, outlook)
     with bar:
         yield reporter
     note(reporter.summary())

@@ -51,6 +51,7 @@ def optimise(
     resume: bool = True,
     quiet: bool = False,
     watch: Watch | None = None,
+    advice: str = "",
 ) -> Distillation:
     """Run ``pixels.plan.iterations`` iterations, or what is left of them after the last checkpoint.
 
@@ -64,7 +65,7 @@ def optimise(
     total = pixels.plan.iterations
     history: dict[str, Tensor] = {}
     done = _resume(pixels, method, checkpoint, history) if resume else 0
-    with held_back() as interruption, progress("distil", total, start=done, quiet=quiet) as task:
+    with held_back() as interruption, progress("distil", total, start=done, quiet=quiet, advice=advice) as task:
         for step in range(done, total):
             terms = iterate(step)
             method.after_step(step)

@@ -56,6 +56,7 @@ def import_foreign(
     found = read_foreign(images, labels, channels=len(dataset.mean), experiment=experiment)
     assert found.images is not None
     pixels, told = pixels_of(found.images, images, dataset, Scale(normalised, unwhiten))
+    _refuse_tiny(pixels.shape[2], size, images)
     own = labels_of(found, labels or images, len(pixels), dataset.class_names, factor)
     order = own.classes.argsort(stable=True)
     soft = None
@@ -78,6 +79,14 @@ def import_foreign(
     if problem := first_problem(distilled):
         raise CsdmError(f"{images} cannot be used: it has {problem}")
     return distilled
+
+
+def _refuse_tiny(side: int, size: int, path: Path) -> None:
+    """Images of less than half the dataset's side are of another dataset, or none."""
+    if 2 * side < size:
+        raise CsdmError(
+            f"{path} holds {side}×{side} images, but the dataset's are {size}×{size}: they were distilled from another"
+        )
 
 
 def _files(found: ForeignSet) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from csdm_cli.distillation.sharded import collected
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod, Outcome
 from csdm_cli.names import LabelKind
+from csdm_cli.networks.numerics import faster
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs import turns
 from csdm_cli.runs.assemble import assemble
@@ -223,6 +224,7 @@ def _distil(
             resume=options.resume,
             quiet=runtime.quiet,
             watch=losses.after,
+            advice=faster(task.device, task.numerics),
         )
     seconds = time.monotonic() - start
     whole = result if share is None else collected(result, ranks)

@@ -116,7 +116,8 @@ class MakeLt(Section):
     )
     background: Colour = Field("white", description="colour behind what is transparent, a name or #rrggbb")
     train_list: Folder | None = Field(
-        None, description="list of training images: csv, or lines of 'path label' (default: class folders)"
+        None,
+        description="list of training images: csv, lines of 'path label', or json as of COCO (default: class folders)",
     )
     test_list: Folder | None = Field(None, description="list of test images, as --train-list (default: class folders)")
     image_column: str | None = Field(

@@ -124,3 +124,18 @@ def test_commands_take_a_folder_of_images_and_make_the_set_on_the_way(workplace)
     (Path("pets/train/cat/00.png")).unlink()
     assert "making data/pets-as-is" in run(*teach).stderr
     assert open_longtail(Path("data/pets-as-is")).manifest.counts == (5, 2)
+
+
+def test_a_tail_of_ones_own_is_shown_from_head_to_tail(workplace):
+    pets = {name: [noise(seed) for seed in range(count)] for name, count in (("ant", 2), ("bee", 5), ("cow, red", 1))}
+    image_folder(Path("pets"), {"train": pets, "test": pets})
+    Path("none.yaml").write_text("")
+    made = run("make-lt", "pets", "--out", "own", "--params", "none.yaml")
+    shown = [line.partition("█")[0].rstrip(" 0123456789") for line in made.stdout.splitlines()]
+    assert shown == ["bee", "ant", "cow, red"]
+    assert "5 images in the largest class, 1 in the smallest: β = 5" in made.stderr
+    two = ["--classes", "cow, red,ant", "--params", "none.yaml", "--json"]
+    assert json.loads(run("make-lt", "pets", "--out", "two", *two).stdout)["class_names"] == ["cow, red", "ant"]
+    fails(
+        run("make-lt", "pets", "--classes", "ant,eel", "--out", "x", expect=None), 2, "called eel; there are ant, bee"
+    )

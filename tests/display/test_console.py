@@ -60,7 +60,28 @@ def test_a_resumed_run_counts_only_its_own_steps(capsys, clock):
         clock.now += 20
         task.update(95)
     lines = capsys.readouterr().err.splitlines()
-    assert lines == ["distil: 95/100  95%  4 s/it  0:00:20 left", "distil: 95/100 in 0:00:20, 4 s/it"]
+    assert lines == [
+        "distil: goes on from step 90 of 100",
+        "distil: 95/100  95%  4 s/it  0:00:20 left",
+        "distil: 95/100 in 0:00:20, 4 s/it",
+    ]
+
+
+def test_a_long_loop_says_so_after_its_first_steps(capsys, clock):
+    with console.progress("distil", 1000, advice="do less") as task:
+        for step in range(1, 5):
+            clock.now += 100 if step == 1 else 4  # the first step warms up
+            task.update(step)
+    said = [line for line in capsys.readouterr().err.splitlines() if "about" in line]
+    assert said == ["distil: about 66 minutes for the 997 steps left, by the first ones; do less"]
+
+
+def test_a_short_loop_says_nothing_of_it(capsys, clock):
+    with console.progress("distil", 100, advice="do less") as task:
+        for step in range(1, 5):
+            clock.now += 4
+            task.update(step)
+    assert "do less" not in capsys.readouterr().err
 
 
 def test_the_time_inside_updates_is_summed(clock):

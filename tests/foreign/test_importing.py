@@ -209,3 +209,11 @@ def test_missing_file_folder_and_unknown_ending(tmp_path):
         bring(tmp_path / "folder.pt")
     with pytest.raises(UsageError, match="ending in"):
         bring(tmp_path / "set.h5")
+
+
+def test_images_of_another_size_are_of_another_dataset(tmp_path):
+    tiny = saved(tmp_path, "tiny.npz", {"images": torch.rand(6, 3, 3, 3), "labels": LABELS})
+    with pytest.raises(CsdmError, match="holds 3×3 images, but the dataset's are 8×8"):
+        bring(tiny)
+    half = saved(tmp_path, "half.npz", {"images": torch.rand(6, 3, 4, 4), "labels": LABELS})
+    assert bring(half).decoding.size == 8

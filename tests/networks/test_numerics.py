@@ -155,3 +155,19 @@ def test_compiled_programs_are_right_and_repeat_their_bits():
     first, second = looked_at(own), looked_at(own)
     for plain, one, other in zip(looked_at(PLAIN), first, second, strict=True):
         assert torch.equal(one, other) and torch.allclose(one, plain, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "device", "chosen", "advised"),
+    [
+        ("flags : avx512f avx512_bf16 amx_tile", "cpu", PLAIN, True),
+        ("flags : avx512f", "cpu", PLAIN, False),
+        ("flags : avx512_bf16", "cuda", PLAIN, False),
+        ("flags : avx512_bf16", "cpu", Numerics(compiled=True), False),
+    ],
+)
+def test_bf16_is_advised_where_the_processor_has_it(tmp_path, monkeypatch, flags, device, chosen, advised):
+    (tmp_path / "cpuinfo").write_text(flags)
+    monkeypatch.setattr(numerics_module, "CPU_INFO", tmp_path / "cpuinfo")
+    said = numerics_module.faster(torch.device(device), chosen)
+    assert ("--precision bf16 --compile" in said and "0.46" in said) is advised and bool(said) is advised

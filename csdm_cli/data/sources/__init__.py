@@ -9,7 +9,7 @@ from pathlib import Path
 from csdm_cli.data.sources.raw import RawDataset, check, keep_classes
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.names import Source
+from csdm_cli.names import Source, whole_names
 from csdm_cli.safe_text import shown
 
 DEFAULT_SIZE: dict[str, int] = {
@@ -110,6 +110,7 @@ def _chosen(raw: RawDataset, classes: Sequence[str]) -> RawDataset:
     """The dataset with the classes of these names alone, in the order given; all of them if none are."""
     if not classes:
         return raw
+    classes = whole_names(classes, raw.class_names)
     if missing := [name for name in classes if name not in raw.class_names]:
         there = shown(", ".join(raw.class_names), most=200)
         raise UsageError(f"--classes: no class is called {shown(missing[0])}; there are {there}")

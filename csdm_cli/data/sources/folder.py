@@ -19,8 +19,10 @@ from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.sources.survey import survey
 from csdm_cli.errors import CsdmError
+from csdm_cli.names import whole_names
 from csdm_cli.safe_text import shown
 
+LISTS = (".csv", ".tsv", ".txt", ".json")  # what may name images and their labels
 TEST_FOLDERS = ("test", "val", "valid", "validation")
 
 
@@ -52,8 +54,8 @@ def load(data_dir: Path, reading: Reading, only: Sequence[str] | None = None) ->
     test_dir, test = _test_folders(data_dir)
     train_dir, train = _train_folders(data_dir, test_dir)
     if only is None:
-        if reading.classes:
-            train, test = _named(train, reading.classes), _named(test, reading.classes)
+        if chosen := _chosen(train, reading.classes):
+            train, test = _named(train, chosen), _named(test, chosen)
         only = _classes(train_dir, train, test_dir, test)
     else:
         for folder, there in ((train_dir, train), (test_dir, test)):
@@ -117,7 +119,22 @@ def _without_images(data_dir: Path, train: Mapping[str, Found]) -> str:
             f"{shown(data_dir)} has no training images ({', '.join(sorted(SUFFIXES))}); its files end in {told(others)}"
         )
     wants = "train/CLASS/ with images, and test/CLASS/ or val/CLASS/; or CLASS/ with images"
-    return f"{shown(data_dir)} is not an image folder: it needs {wants}; or parquet files; or lists (--train-list)"
+    lists = _lists_there(data_dir)
+    return f"{shown(data_dir)} is not an image folder: it needs {wants}; or parquet files; or {lists}"
+
+
+def _lists_there(data_dir: Path) -> str:
+    """How a list of images is named, with one that is there if there is any."""
+    there = sorted(entry.name for entry in data_dir.iterdir() if entry.suffix.lower() in LISTS and entry.is_file())
+    first = next((name for name in there if "train" in name.lower()), there[0] if there else "")
+    return f"a list of its images, such as --train-list {shown(first)}" if there else "lists (--train-list)"
+
+
+def _chosen(train: Mapping[str, Found], classes: Sequence[str]) -> list[str]:
+    """The classes asked for; none if one of them is unknown, so that the error can tell which there are."""
+    there = [shown(name) for name in train]
+    chosen = whole_names(classes, there)
+    return chosen if all(name in there for name in chosen) else []
 
 
 def _named(found: Mapping[str, Found], classes: Sequence[str]) -> dict[str, Found]:
@@ -134,7 +151,7 @@ def _train_folders(data_dir: Path, test_dir: Path | None) -> tuple[Path, dict[st
     if train_dir == data_dir and len(train) == 1:
         raise CsdmError(
             f"{shown(data_dir)} has images in one class folder only ({shown(next(iter(train)))}): it needs one per "
-            "class, or lists of images and labels (--train-list, --test-list)"
+            f"class, or {_lists_there(data_dir)}"
         )
     return train_dir, train
 

@@ -1,7 +1,7 @@
-"""Lists of images and labels: csv with a path and a label column, or lines of "path label".
+"""Lists of images and labels: csv with a path and a label column, lines of "path label", or annotations in json.
 
-The latter are those of ImageNet-LT, Places-LT and iNaturalist. Only files inside the data's own folder are opened,
-whatever a list names.
+Lines are what ImageNet-LT and Places-LT have, json is iNaturalist's and COCO's. Only files inside the data's
+own folder are opened, whatever a list names.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from csdm_cli.data.sources import folder, labels
+from csdm_cli.data.sources.annotations import SUFFIX, read_annotations
 from csdm_cli.data.sources.folder import LabelledFiles
 from csdm_cli.data.sources.found_files import SUFFIXES
 from csdm_cli.data.sources.labels import Classes, Label
@@ -30,11 +31,11 @@ UNWRITTEN = (".jpg", ".jpeg", ".png")  # endings that lists of ids leave out
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a list: its path and label as written, and the line."""
+    """One image of a list: its path and label as written, and where that stands."""
 
     path: str
     label: str
-    line: int
+    place: str
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,23 @@ def read(file: Path, data_dir: Path, reading: Reading) -> Listed:
         text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise CsdmError(f"{shown(file)}: {error.strerror or error}") from error
-    entries = _table(text, file, reading) if file.suffix.lower() in TABLES else _lines(text, file)
+    entries = _entries(text, file, reading)
     if not entries:
         raise CsdmError(f"{shown(file)} lists no images")
 
     def place(row: int) -> str:
-        return f"{shown(file)}, line {entries[row].line}"
+        return f"{shown(file)}, {entries[row].place}"
 
     files = tuple(_inside(data_dir, file, entry.path, place(row)) for row, entry in enumerate(entries))
     return Listed(files, _labels([entry.label for entry in entries]), place)
+
+
+def _entries(text: str, file: Path, reading: Reading) -> list[Entry]:
+    suffix = file.suffix.lower()
+    if suffix == SUFFIX:
+        pairs = read_annotations(text, shown(file))
+        return [Entry(path, label, f"image {row}") for row, (path, label) in enumerate(pairs)]
+    return _table(text, file, reading) if suffix in TABLES else _lines(text, file)
 
 
 def _labelled(listed: Listed | None, classes: Classes) -> LabelledFiles | None:
@@ -111,7 +120,7 @@ def _lines(text: str, file: Path) -> list[Entry]:
         parts = line.strip().rsplit(maxsplit=1)
         if len(parts) == 1:
             raise CsdmError(f"{shown(file)}, line {number}: expected a path and a label, got {shown(line, most=60)}")
-        entries += [Entry(parts[0], parts[1], number)] if parts else []
+        entries += [Entry(parts[0], parts[1], f"line {number}")] if parts else []
     return entries
 
 
@@ -133,7 +142,7 @@ def _table(text: str, file: Path, reading: Reading) -> list[Entry]:
         entries = []
         for row in rows:
             if len(row) == len(header):
-                entries.append(Entry(row[path].strip(), row[label].strip(), rows.line_num))
+                entries.append(Entry(row[path].strip(), row[label].strip(), f"line {rows.line_num}"))
             elif row:
                 raise CsdmError(f"{shown(file)}, line {rows.line_num}: {len(row)} columns, not {len(header)}")
     except csv.Error as error:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,58 @@ def test_a_folder_of_one_class_and_names_in_other_letters(tmp_path):
         tmp_path / "big", {"Train": {"a": [noise(0)], "b": [noise(1)]}, "Test": {"a": [noise(2)], "b": [noise(3)]}}
     )
     assert same(load(tmp_path / "big").test.read([1])[0], 3)
+
+
+INATURALIST = {
+    "images": [{"id": 7, "file_name": "pictures/03.png"}, {"id": 9, "file_name": "pictures/00.png"}],
+    "annotations": [{"image_id": 9, "category_id": 1}, {"image_id": 7, "category_id": 0}],
+}
+
+
+def test_annotations_in_json_are_a_list(tmp_path):
+    root = flat(tmp_path)
+    (root / "train.json").write_text(json.dumps(INATURALIST))
+    raw = load(root, train_list=root / "train.json")
+    assert raw.class_names == ("0", "1") and raw.train.labels.tolist() == [1, 0]
+    assert same(raw.train.read([0])[0], 0) and same(raw.train.read([1])[0], 3)
+
+
+def test_categories_name_the_classes_of_annotations(tmp_path):
+    root = flat(tmp_path)
+    categories = [{"id": 0, "name": "wren"}, {"id": 1, "name": "auk"}]
+    (root / "train.json").write_text(json.dumps(INATURALIST | {"categories": categories}))
+    raw = load(root, train_list=root / "train.json")
+    assert raw.class_names == ("auk", "wren") and raw.train.labels.tolist() == [0, 1]
+    doubled = [{"id": 0, "name": "wren"}, {"id": 1, "name": "wren"}]
+    (root / "train.json").write_text(json.dumps(INATURALIST | {"categories": doubled}))
+    assert load(root, train_list=root / "train.json").class_names == ("0", "1")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"images": 3}, "not a list of images in json"),
+        ({"images": INATURALIST["images"][:1]}, "annotation 0 is of image 9"),
+        ({"categories": [{"id": 0, "name": "wren"}]}, "annotation 0 is of category 1"),
+        ({"annotations": [{"image_id": 7, "category_id": 0}, {"image_id": 7, "category_id": 1}]}, "03.png is 0 and 1"),
+    ],
+)
+def test_wrong_annotations_are_told_in_one_line(tmp_path, change, says):
+    root = flat(tmp_path)
+    (root / "train.json").write_text(json.dumps(INATURALIST | change))
+    fails(lambda: load(root, train_list=root / "train.json"), "train.json", says)
+
+
+def test_who_gives_a_folder_of_lists_is_told_of_them(tmp_path):
+    root = flat(tmp_path)
+    for name in ("Meta.csv", "Train.csv"):
+        (root / name).write_text("Path,ClassId\npictures/00.png,0\n")
+    fails(lambda: load(root), "such as --train-list Train.csv")
+
+
+def test_the_columns_of_gtsrb_are_known(tmp_path):
+    root = flat(tmp_path)
+    header = "Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path"
+    (root / "Train.csv").write_text(f"{header}\n8,8,1,1,7,7,1,pictures/04.png\n8,8,1,1,7,7,0,pictures/02.png\n")
+    raw = load(root, train_list=root / "Train.csv")
+    assert raw.train.labels.tolist() == [1, 0] and same(raw.train.read([0])[0], 4)
