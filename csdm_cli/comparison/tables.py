@@ -155,9 +155,10 @@ def _caption(item: Table) -> str:
     ]
     for number, student_protocol in enumerate(dict.fromkeys(row.student_protocol for row in item.rows), 1):
         owner = "Students" if number == 1 else "Others"
-        recipe, spec = student_protocol.protocol.recipe, student_protocol.spec
+        protocol, spec = student_protocol.protocol, student_protocol.spec
+        recipe = protocol.recipe
         lines.append(
-            f"{owner}: {spec.name} of width {spec.width}, {student_protocol.protocol.steps} steps of {recipe.optimizer},"
+            f"{owner}: {spec.name} of width {spec.width}, {protocol.steps} steps of {recipe.optimizer},"
             f" lr {recipe.lr:g},\n  cutmix {recipe.cutmix:g}, augmentation {recipe.augment} ({recipe.augment_mode})."
         )
     augmentations = sorted({row.augment for row in item.rows if row.augment})
