@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import csdm_cli
-from csdm_cli.errors import UsageError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.settings import sections
 from tests.command_world import COMMANDS, PARAMS, contents, run
 
@@ -86,7 +86,7 @@ def test_a_set_is_loaded_as_students_see_it(workplace):
     dataset = loaded.dataset()
     assert len(dataset) == len(images)
     assert torch.equal(dataset[3][0], images[3]) and dataset[3][1] == labels[3]
-    with pytest.raises(csdm_cli_error(), match="no soft labels"):
+    with pytest.raises(CsdmError, match="no soft labels"):
         loaded.dataset("soft")
 
 
@@ -96,9 +96,3 @@ def test_soft_labels_are_the_probabilities_of_the_decoded_images(workplace):
     assert targets.shape == (10 * 4, 10) and torch.equal(targets, made.distilled.soft_labels.probabilities)
     _, hard = csdm_cli.load(made.path).tensors("hard")
     assert torch.equal(hard, made.distilled.decoded_labels())
-
-
-def csdm_cli_error() -> type[Exception]:
-    from csdm_cli.errors import CsdmError
-
-    return CsdmError
