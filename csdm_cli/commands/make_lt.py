@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,7 +73,7 @@ def summary(folder: Path, manifest: Manifest) -> dict[str, Any]:
 
 def _chart(manifest: Manifest) -> RenderableType:
     """Class sizes in label order, which is from head to tail where the tail was drawn; else by size."""
-    order = range(manifest.classes)
+    order: Sequence[int] = range(manifest.classes)
     if manifest.profile == ImbalanceProfile.as_is:
         order = sorted(order, key=lambda label: -manifest.counts[label])
     return count_chart([manifest.class_names[label] for label in order], [manifest.counts[label] for label in order])
