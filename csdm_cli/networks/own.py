@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from csdm_cli.errors import UsageError
-from csdm_cli.networks.network import Network
+from csdm_cli.networks.network import EncoderNetwork, Network
 from csdm_cli.networks.spec import NetworkSpec
 
 Factory = Callable[..., nn.Module]  # (channels, size, classes)
@@ -161,7 +161,7 @@ def _split(module: nn.Module, spec: NetworkSpec) -> Network:
         place, classifier = linear[-1]
         encoder = module  # type: ignore[assignment]
         module.set_submodule(place, nn.Identity())
-    network = Network(encoder, classifier.in_features, spec.classes)
+    network = EncoderNetwork(encoder, classifier.in_features, spec.classes)
     network.classifier = classifier
     network.eval()
     try:
