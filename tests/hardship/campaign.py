@@ -120,8 +120,9 @@ def summary(found: list[Record], *, whole: bool) -> dict[str, Any]:
 def table(counted: dict[str, Any]) -> str:
     """The counts as a table of Markdown."""
     lines = ["| kind | what is tried | trials | right | wrong |", "|---|---|---:|---:|---:|"]
-    for kind, own in counted["counts"].items():
-        lines.append(f"| {kind} | {KINDS[kind]} | {own['trials']:,} | {own['right']:,} | {own['wrong']:,} |")
+    for kind, what in KINDS.items():
+        own = counted["counts"][kind]
+        lines.append(f"| {kind} | {what} | {own['trials']:,} | {own['right']:,} | {own['wrong']:,} |")
     total = {name: sum(own[name] for own in counted["counts"].values()) for name in ("trials", "right", "wrong")}
     lines.append(f"| all | | {total['trials']:,} | {total['right']:,} | {total['wrong']:,} |")
     versions = counted["versions"]
