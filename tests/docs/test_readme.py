@@ -30,7 +30,13 @@ TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8") for
 README = TEXTS["README.md"]
 MARKED = {name: marks for name, text in TEXTS.items() if (marks := re.findall(r"^<!-- ledger: (.+) -->$", text, re.M))}
 COSTS = ROOT / "results" / "engine-cpu.json"
-PLACES_TO_BE = {".csdm/", "variance.py", "nets.py", "validation/"}  # the cache, and what users have or pages add
+PLACES_TO_BE = {
+    ".csdm/",
+    "variance.py",
+    "nets.py",
+    "valid/",
+    "validation/",
+}  # the cache, and what users have or pages add
 
 
 def commands() -> dict[str, list[str]]:
