@@ -31,12 +31,9 @@ README = TEXTS["README.md"]
 MARKED = {name: marks for name, text in TEXTS.items() if (marks := re.findall(r"^<!-- ledger: (.+) -->$", text, re.M))}
 COSTS = ROOT / "results" / "engine-cpu.json"
 PLACES_TO_BE = {
-    ".csdm/",
-    "variance.py",
-    "nets.py",
-    "valid/",
-    "validation/",
-}  # the cache, and what users have or pages add
+    *(".csdm/", "variance.py", "nets.py"),  # the cache, and what pages add
+    *("train/", "test/", "val/", "valid/", "validation/"),  # of people's own data
+}
 
 
 def commands() -> dict[str, list[str]]:
