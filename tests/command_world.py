@@ -21,7 +21,7 @@ PARAMS = """
 make_lt: {dataset: digits, size: 16, imbalance: 6, n_max: 12, dev: 2}
 pretrain: {width: 4, depth: 2, teachers: 2, epochs: 2, batch: 16, augment: crop_scale}
 distill: {ipc: 2, frequencies: 16, iterations: 4, draws: 2, augment: crop_scale}
-evaluate: {students: 2, steps: 4, batch: 32, test_points: 2, augment: crop_scale}
+evaluate: {students: 2, steps: 4, full_steps: 4, batch: 32, test_points: 2, augment: crop_scale}
 cross_arch: {networks: [convnet, alexnet], students: 1, steps: 2}
 profile: {ipcs: [1, 2], iterations: 2, warmup: 1}
 """

@@ -15,6 +15,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small: threads cost m
 OWN_VARIABLES = ("CSDM_PARAMS", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "FORCE_COLOR")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def short_controls() -> Iterator[None]:
+    """Controls on all images learn for as long as students do: tests are not about how well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("csdm_cli.evaluation.students.FULL_EPOCHS", 0)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's caches, settings or tracking store, nor tracks a run unasked."""
@@ -23,8 +31,6 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}")
     monkeypatch.setenv("CSDM_TRACKING", "none")
-    # controls on all images learn for as long as students do: tests are not about how well
-    monkeypatch.setattr("csdm_cli.evaluation.students.FULL_EPOCHS", 0)
     monkeypatch.setenv("COLUMNS", "200")  # messages are not wrapped in the middle of a phrase
 
 
