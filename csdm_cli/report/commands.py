@@ -17,6 +17,7 @@ from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section
 from csdm_cli.ledger.shell_commands import SEED, typed_commands
 from csdm_cli.networks.numerics import Numerics
+from csdm_cli.settings.units import modern_row
 
 
 def commands_of(sets: Mapping[Path, Distilled], judged: Mapping[Path, Judged]) -> list[tuple[str, ...]]:
@@ -50,7 +51,7 @@ def _typed(distilled: Distilled, judged: Judged) -> tuple[str, ...]:
         }
         told: dict[Computing, Any] = {"distill": origin.get("numerics"), "evaluate": protocol.get("numerics")}
         numerics = {part: TypeAdapter(Numerics).validate_python(value) for part, value in told.items() if value}
-        lines = typed_commands(sections, str(facts["origin"]), 1, numerics)
+        lines = typed_commands(modern_row(sections, len(facts["counts"])), str(facts["origin"]), 1, numerics)
     except (CsdmError, ValueError, KeyError, TypeError, AttributeError):
         return ()
     return tuple(re.sub(rf"\b{SEED}\b", str(distilled.provenance.seed), line) for line in lines)

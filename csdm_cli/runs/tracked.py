@@ -10,11 +10,12 @@ from typing import Any
 from csdm_cli.artifacts.distilled import Distilled, stored_bytes
 from csdm_cli.data.store import LongTail, Manifest
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.names import EvaluationSplit
+from csdm_cli.names import AugmentMode, EvaluationSplit
 from csdm_cli.runs.choose import unread
 from csdm_cli.runs.judge import metrics_of
 from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.tracking.tracker import Tracker
+from csdm_cli.training.recipe import Duration
 
 Settings = Mapping[str, Any]
 
@@ -41,7 +42,8 @@ def pretrain_settings(description: Settings | None) -> dict[str, Any]:
         return {}
     spec, recipe = description.get("spec", {}), description.get("recipe", {})
     found = {"network": spec.get("name")} | {name: spec.get(name) for name in ("width", "depth", "norm", "pooling")}
-    found |= {name: description.get(name) for name in ("teachers", "epochs", "loss", "trajectory", "seed")}
+    found |= {name: description.get(name) for name in ("teachers", "loss", "trajectory", "seed")}
+    found |= Duration.told(description).as_dict() | {"augment_mode": recipe.get("augment_mode", AugmentMode.single)}
     return found | {name: recipe.get(name) for name in ("lr", "momentum", "weight_decay", "batch", "augment", "cutmix")}
 
 

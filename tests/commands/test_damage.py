@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from csdm_cli.commands import distill
 from csdm_cli.errors import CsdmError
+from csdm_cli.runs import distill
 from csdm_cli.storage import seal, tensorfile
 from csdm_cli.teachers.pool import TeacherPool
 from tests.command_world import COMMANDS, contents, fails, run

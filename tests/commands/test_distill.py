@@ -9,9 +9,9 @@ import torch
 
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.data.store import open_longtail
+from csdm_cli.distillation import layout
 from csdm_cli.distillation.layout import Chunking
 from csdm_cli.images.multi_formation import encode_mix
-from csdm_cli.runs import assemble
 from tests.command_world import contents, fails, run
 
 
@@ -133,13 +133,13 @@ def test_a_trajectory_makes_teachers_keep_their_epochs(workplace):
 def test_a_small_memory_budget_gives_nearly_the_same_images(workplace, monkeypatch):
     """Under SGD, whose steps follow the gradient's rounding; stored pixels differ by one level of 256 at most."""
     layouts = []
-    real = assemble.chunking
+    real = layout.chunking
 
     def noting(*arguments):
         layouts.append(real(*arguments))
         return layouts[-1]
 
-    monkeypatch.setattr(assemble, "chunking", noting)
+    monkeypatch.setattr(layout, "chunking", noting)
     options = ("--ipc", 40, "--optimizer", "sgd", "--lr", 20, "--iterations", 3)
     _, large = distil(*options, "--memory-budget", 1000, out="large")
     _, small = distil(*options, "--memory-budget", 1, out="small")

@@ -27,7 +27,7 @@ class Spy(Csdm):
 
 @pytest.mark.parametrize("command", ["distill", "profile"])
 def test_a_method_that_looks_at_the_test_set_is_stopped(workplace, monkeypatch, command):
-    monkeypatch.setattr("csdm_cli.runs.assemble.load", lambda name: Spy)
+    monkeypatch.setattr("csdm_cli.runs.choose.load", lambda name: Spy)
     arguments = COMMANDS["distill"] if command == "distill" else ["profile", "data", "--teachers", "teachers"]
     fails(run(*arguments, expect=None), 1, "the test set is sealed while")
     assert not Path("out").exists()
@@ -63,7 +63,7 @@ def test_only_those_who_judge_know_the_door():
         names = {getattr(node, key, None) for node in nodes for key in ("id", "attr", "name", "value")}
         if "read_test" in names:
             knowing.add(place.relative_to(PACKAGE).as_posix())
-    assert knowing == {"data/holdout.py", "commands/judging.py"}
+    assert knowing == {"data/holdout.py", "runs/judge.py"}
     judges = ("evaluate", "cross_arch")
     for place in (PACKAGE / "commands").glob("*.py"):
         imported = {

@@ -83,7 +83,7 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     script = f"""
 import os, signal
 from pathlib import Path
-from csdm_cli import atomic
+from csdm_cli.storage import atomic
 atomic.os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 atomic.write_text(Path({str(tmp_path / "file")!r}), "new")
 """
@@ -96,7 +96,7 @@ def killed_writer(call, place):
     script = f"""
 import os, signal
 from pathlib import Path
-from csdm_cli import atomic
+from csdm_cli.storage import atomic
 atomic.os.fsync = lambda handle: os.kill(os.getpid(), signal.SIGKILL)
 place = Path({str(place)!r})
 {call}

@@ -50,7 +50,7 @@ def test_equal_contents_are_equal_bytes(file, tmp_path):
     script = f"""
 import torch
 from pathlib import Path
-from csdm_cli import tensorfile
+from csdm_cli.storage import tensorfile
 tensors = {{"b": torch.tensor([1, 2]), "a": torch.arange(6.0).view(2, 3)}}
 tensorfile.save(Path({str(other)!r}), tensors, {{"n": [1], "name": "x"}})
 """
