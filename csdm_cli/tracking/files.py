@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from csdm_cli.tracking.mlflow import flatten
 from csdm_cli.tracking.tracker import RunStatus
 
 
-class FolderTracker(Guard):
+class FolderTracker(Guard, ABC):
     """A run as a folder below ``runs/``: ``run.json``, tables as CSV, copies of files; numbers are left to subclasses.
 
     A run cannot add to another one here: headline numbers stay with the run that measured them.
@@ -50,17 +51,17 @@ class FolderTracker(Guard):
         self.startup_seconds = self.overhead_seconds
         self.guarded(self._write)
 
+    @abstractmethod
     def open_numbers(self) -> None:
         """Prepare :meth:`write_numbers`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write_numbers(self, values: Mapping[str, float], step: int, at: float) -> None:
         """Several numbers of a step, measured ``at`` seconds since 1970."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close_numbers(self) -> None:
         """Write what is buffered."""
-        raise NotImplementedError
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Keep settings; a name given before keeps its first value."""
