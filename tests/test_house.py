@@ -45,7 +45,17 @@ ORDER = (
     "csdm_cli",
 )
 # Within methods: a kind of method imports the contract, never the other way round.
-METHODS = ("methods", "matching", "gradient", "trajectory", "selection", "regularisers", "contract", "statistics")
+METHODS = (
+    "methods",
+    "matching",
+    "gradient",
+    "trajectory",
+    "selection",
+    "regularisers",
+    "learning",
+    "contract",
+    "statistics",
+)
 ROOMS = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
 
 

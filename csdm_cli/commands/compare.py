@@ -12,7 +12,8 @@ from csdm_cli.comparison.measure import measure
 from csdm_cli.comparison.tuning import chosen, grid, refuse_to_tune_on_test
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.runs.distill import ARTIFACTS, CHECKPOINT_SECONDS, Options
+from csdm_cli.runs.distill import ARTIFACTS
+from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs

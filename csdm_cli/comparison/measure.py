@@ -20,10 +20,10 @@ from csdm_cli.errors import CsdmError, in_words
 from csdm_cli.evaluation.controls import ControlName, evaluate_full
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.runs.distill import Options
 from csdm_cli.runs.judge import images_of
 from csdm_cli.runs.long_tail import find_or_make
 from csdm_cli.runs.measurement import Measurement
+from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.provenance import facts_of
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
