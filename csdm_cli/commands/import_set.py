@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, save_distilled
-from csdm_cli.artifacts.grid import grid_path, save_grid
+from csdm_cli.artifacts.file import DISTILLED, FILE_NAME
+from csdm_cli.artifacts.grid import grid_path, save_with_grid
 from csdm_cli.data.store import newest_longtail, open_longtail
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import UsageError
@@ -29,8 +29,7 @@ def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | No
         raise UsageError(f"{target} exists: choose another --out, so that nothing is overwritten")
     outputs.claim_files(target.parent, {FILE_NAME: DISTILLED, grid_path(target).name: kinds.PNG})
     distilled = bring_in(foreign, longtail)
-    save_distilled(target, distilled)
-    save_grid(distilled, grid_path(target))
+    save_with_grid(target, distilled)
     notes = distilled.provenance.config["notes"]
     result = {
         "file": str(target),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, find_artifact, load_distilled, save_distilled
-from csdm_cli.artifacts.grid import grid_path, save_grid
+from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, find_artifact, load_distilled
+from csdm_cli.artifacts.grid import grid_path, save_with_grid
 from csdm_cli.artifacts.joining import merge
 from csdm_cli.data.store import open_longtail
 from csdm_cli.display.console import emit, note
@@ -35,8 +35,7 @@ def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | N
         [load_distilled(find_artifact(file)) for file in files], dataset_info(longtail) if longtail else None
     )
     distilled = joined.distilled
-    save_distilled(target, distilled)
-    save_grid(distilled, grid_path(target))
+    save_with_grid(target, distilled)
     result = {
         "file": str(target),
         "images": len(distilled.images),

@@ -17,7 +17,7 @@ from csdm_cli.evaluation.scores import ClassGroups, Scores, share_of_gap_closed
 from csdm_cli.methods import load
 from csdm_cli.settings import presets
 from csdm_cli.tracking.tracker import NullTracker
-from tests.command_world import World, contents, fails, run
+from tests.command_world import World, break_writes, contents, fails, run
 
 COMMAND = [*("compare", "--params", "params.yaml", "--data", "data", "--teachers", "teachers")]
 TINY = [*COMMAND, *("--methods", "dm,herding", "--ipc", "2", "--seeds", "2", "--set", "distill.iterations=2")]
@@ -180,6 +180,17 @@ def test_when_everything_fails_it_says_so(workplace, monkeypatch):
     result = run(*TINY, "--json", expect=None)
     assert result.exit_code == 1 and "5 of the rows failed: dm (no)" in result.stderr
     assert json.loads(result.stdout)["tables"][TABLE]["rows"] == []
+    assert "wrote" not in result.stderr and not contents(Path("artifacts")), "tables of an earlier call stay"
+
+
+def test_tables_that_cannot_be_written_do_not_hide_what_failed(workplace, monkeypatch):
+    def refuse(*_):
+        raise CsdmError("no")
+
+    monkeypatch.setattr("csdm_cli.comparison.measure.try_out", refuse)
+    with break_writes(0):
+        result = run(*TINY, expect=None)
+    assert result.exit_code == 1 and "space" in result.stderr and "rows failed: dm (no)" in result.stderr
 
 
 def test_our_own_faults_are_not_taken_for_a_methods_failure(workplace, monkeypatch):
