@@ -80,7 +80,7 @@ class MakeLt(Section):
     profile: names.ImbalanceProfile = Field(
         names.ImbalanceProfile.exponential,
         description="how class sizes fall from head to tail; as-is keeps every image, which is what images of your own"
-        " get unless --imbalance, --n-max or --counts is given",
+        " and classes that differ in size get unless --imbalance, --n-max or --counts is given",
     )
     imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
     n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
@@ -128,14 +128,19 @@ class MakeLt(Section):
     )
     seed: Seed = Field(0, description="seed of class order and selection")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _own_images_as_they_are(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("dataset") == names.Source.folder:
-            decides = ("profile", "imbalance", "n_max", "counts")
-            if all(given.get(name) is None for name in decides):
-                return given | {"profile": names.ImbalanceProfile.as_is}
-        return given
+    @property
+    def asks_for_a_tail(self) -> bool:
+        """Whether anything says how class sizes fall; if not, the source's own sizes may stand."""
+        drawn = self.class_order is not names.ClassOrder.natural or self.split is not names.Split.random
+        decides = ("profile", "imbalance", "n_max", "counts")
+        return drawn or any(name in self.model_fields_set and getattr(self, name) is not None for name in decides)
+
+    @model_validator(mode="after")
+    def _own_images_as_they_are(self) -> Self:
+        if self.dataset is names.Source.folder and not self.asks_for_a_tail:
+            # Not among the fields that were set: an --imbalance that comes on top of a file draws a tail after all.
+            object.__setattr__(self, "profile", names.ImbalanceProfile.as_is)
+        return self
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
