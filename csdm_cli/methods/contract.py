@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,6 +21,9 @@ from csdm_cli.names import LabelKind, TeacherSchedule
 from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.views import View
+
+if TYPE_CHECKING:
+    from csdm_cli.parameterisations.parameterisation import Parameterisation
 
 
 def option(default: Any, help_text: str) -> Any:
@@ -175,6 +178,10 @@ class Outcome:
         history: every loss term at every step, each (steps,); none of images made at once.
         iterations: optimiser steps that this process ran; fewer than all after a resume.
         calibration: the weight that a ratio came to; None where a number was given.
+        parameterisation: what ``leaves`` are of; None where ``images`` are all.
+        leaves: learned numbers by name, before they are quantised.
+        label_logits: (C·per_class, C) logits of learned labels, one row for each decoded image.
+        learned_rate: the step size that was learned for students of this set.
     """
 
     images: Tensor
@@ -182,6 +189,10 @@ class Outcome:
     history: Mapping[str, Tensor] = field(default_factory=dict)
     iterations: int = 0
     calibration: float | None = None
+    parameterisation: Parameterisation | None = None
+    leaves: Mapping[str, Tensor] = field(default_factory=dict)
+    label_logits: Tensor | None = None
+    learned_rate: float | None = None
 
 
 class BuildingMethod(Described, ABC):

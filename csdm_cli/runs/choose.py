@@ -14,7 +14,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
 from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
-from csdm_cli.names import Engine, LabelKind, RealMode, TeacherSchedule
+from csdm_cli.names import Engine, LabelKind, Parameterization, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.settings import sections
@@ -80,7 +80,7 @@ def without_effect(chosen: Chosen) -> frozenset[str]:
     if settings.labels is not LabelKind.soft:
         found.add("temperature")
     if isinstance(method, OptimisedMethod):
-        found.add(_idle_of_real_side(settings))
+        found |= {_idle_of_real_side(settings), *_idle_of_parameterization(settings)}
     return frozenset(found)
 
 
@@ -147,6 +147,8 @@ def settled(settings: sections.Distill, method: Method) -> Settled:
     chosen: dict[str, Any] = {"labels": settings.labels or method.default_labels}
     kind: type[Settled] = Settled
     if isinstance(method, OptimisedMethod):
+        if settings.parameterization is not Parameterization.multi_formation:
+            chosen["factor"] = 1
         kind = SettledOptimised
         chosen["real"] = _real_side_of(settings, method)
         chosen["teacher_schedule"] = settings.teacher_schedule or method.default_schedule
@@ -206,11 +208,45 @@ def decided(settings: sections.Distill, given: frozenset[str] = frozenset()) -> 
         UsageError: as :func:`choose`.
     """
     method = make_method(settings, given)
+    if isinstance(method, OptimisedMethod):
+        refuse_other_parameterizations(settings, given)
     found = settled(settings, method)
     refuse_idle_softening(found, given)
     if isinstance(found, SettledOptimised):
         _refuse_the_other_real_side(found, given)
     return found, method
+
+
+# The settings of one parameterization alone.
+OWN_OF_PARAMETERIZATIONS = {
+    "coefficients": Parameterization.frequency,
+    "shared_kernels": Parameterization.decomposition,
+    "tensor_side": Parameterization.decomposition,
+}
+
+
+def _idle_of_parameterization(settings: sections.Distill) -> frozenset[str]:
+    """The settings that the others' parameterization has no use for."""
+    kind = settings.parameterization
+    factor = () if kind is Parameterization.multi_formation else ("factor",)
+    return frozenset({name for name, owner in OWN_OF_PARAMETERIZATIONS.items() if owner is not kind}.union(factor))
+
+
+def refuse_other_parameterizations(settings: sections.Distill, given: frozenset[str]) -> None:
+    """Raises: UsageError if a setting belongs to another parameterization, or the engine does not know this one."""
+    kind = settings.parameterization
+    for name, owner in OWN_OF_PARAMETERIZATIONS.items():
+        if owner is not kind and getattr(settings, name) is not None:
+            raise UsageError(f"{_option(name)} belongs to --parameterization {owner}, not {kind}")
+    left_open = {1} if "factor" in given else {1, sections.Distill.model_fields["factor"].default}
+    if kind is not Parameterization.multi_formation and settings.factor not in left_open:
+        raise UsageError(
+            f"--factor {settings.factor} belongs to --parameterization {Parameterization.multi_formation}, not {kind}:"
+            " leave it out"
+        )
+    plain = (Parameterization.pixels, Parameterization.multi_formation)
+    if settings.engine is Engine.textbook and kind not in plain:
+        raise UsageError(f"--engine textbook knows pixels alone: drop it, or --parameterization {kind}")
 
 
 def _refuse_the_other_real_side(settings: SettledOptimised, given: frozenset[str]) -> None:
@@ -265,6 +301,8 @@ def refuse_to_couple(settings: Settled, method: Method) -> None:
         reason = f"--method {settings.method} couples the classes, so that ranks cannot share them"
     elif isinstance(settings.calibration, str):
         reason = f"--calibration {settings.calibration} is measured on all classes, which one process has"
+    elif settings.parameterization is Parameterization.decomposition:
+        reason = f"--parameterization {settings.parameterization} shares its kernels among all classes"
     elif settings.engine is Engine.textbook:
         reason = "--engine textbook is a yardstick for one process"
     if reason:

@@ -18,6 +18,8 @@ DISTILLED = (
     "methods/regularisers",
     "methods/selection/base.py",
     "methods/selection/rules",
+    "parameterisations",
+    "artifacts/accounting.py",
     "artifacts/distilled.py",
     "artifacts/file.py",
     "runs/assemble.py",

@@ -166,7 +166,7 @@ UNSOUND = {
 
 @pytest.mark.parametrize(("changes", "match"), UNSOUND.values(), ids=UNSOUND.keys())
 def test_unsound_sets_are_neither_written_nor_read(path, monkeypatch, changes, match):
-    unsound = replace(make_set(), **changes)
+    unsound = make_set(**changes)
     with pytest.raises(CsdmError, match=match):
         save_distilled(path, unsound)
     assert not path.exists()
