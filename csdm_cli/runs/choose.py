@@ -228,7 +228,7 @@ OWN_OF_PARAMETERIZATIONS = {
 def _idle_of_parameterization(settings: sections.Distill) -> frozenset[str]:
     """The settings that the others' parameterization has no use for."""
     kind = settings.parameterization
-    factor = () if kind is Parameterization.multi_formation else ("factor",)
+    factor = () if kind in (Parameterization.multi_formation, Parameterization.pixels) else ("factor",)
     return frozenset({name for name, owner in OWN_OF_PARAMETERIZATIONS.items() if owner is not kind}.union(factor))
 
 
@@ -236,10 +236,12 @@ def refuse_other_parameterizations(settings: sections.Distill, given: frozenset[
     """Raises: UsageError if a setting belongs to another parameterization, or the engine does not know this one."""
     kind = settings.parameterization
     for name, owner in OWN_OF_PARAMETERIZATIONS.items():
-        if owner is not kind and getattr(settings, name) is not None:
+        if owner is not kind and (name in given or getattr(settings, name) is not None):
             raise UsageError(f"{_option(name)} belongs to --parameterization {owner}, not {kind}")
-    left_open = {1} if "factor" in given else {1, sections.Distill.model_fields["factor"].default}
-    if kind is not Parameterization.multi_formation and settings.factor not in left_open:
+    allowed = {1, sections.Distill.model_fields["factor"].default}
+    if "factor" in given:
+        allowed = {1} if kind is Parameterization.pixels else set()
+    if kind is not Parameterization.multi_formation and settings.factor not in allowed:
         raise UsageError(
             f"--factor {settings.factor} belongs to --parameterization {Parameterization.multi_formation}, not {kind}:"
             " leave it out"
