@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
@@ -195,6 +195,9 @@ def newest_artifact(root: Path = Path("artifacts")) -> Path:
 
 def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
+    if settings.lr == LEARNED:  # a row of its own: the others follow the set's recipe
+        chosen -= {"lr"}
+        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
     kept = {name: getattr(settings, name) for name in sections.Evaluate.model_fields}
     values = kept | own
@@ -202,8 +205,27 @@ def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: fr
     return sections.Evaluate.model_validate(values)
 
 
+def learned_protocol(protocol: Protocol, distilled: Distilled) -> Protocol:
+    """The training that a set's learned step size was learned for: plain SGD at that constant rate.
+
+    Raises:
+        UsageError: if the set has none.
+    """
+    rate = distilled.learned_rate
+    if rate is None:
+        raise UsageError("--lr learned: this set has no step size of its own; leave --lr out, or name a number")
+    own = replace(protocol.recipe, optimizer="sgd", lr=rate, momentum=0.0, weight_decay=0.0, schedule="constant")
+    return replace(protocol, recipe=own)
+
+
 def protocol_of(settings: sections.Evaluate) -> Protocol:
-    """The students' training and testing."""
+    """The students' training and testing.
+
+    Raises:
+        UsageError: if it is to be each set's own, which makes no table.
+    """
+    if isinstance(settings.lr, str):
+        raise UsageError(f"lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
     recipe = Recipe(
         optimizer="adamw",
         lr=settings.lr,

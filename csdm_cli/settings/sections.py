@@ -32,6 +32,7 @@ from csdm_cli.settings.fields import (
     Pattern,
     Positive,
     Rate,
+    RateOrLearned,
     Reader,
     Regularizers,
     Seed,
@@ -229,13 +230,39 @@ class Distill(Section):
         description="one of the method's own parameters (may be given several times); csdm methods NAME lists them",
         json_schema_extra=CHOOSER,
     )
-    ipc: Positive = Field(10, description="stored images per class", json_schema_extra=NOT_FOR_COMPARE)
+    ipc: Positive = Field(
+        10,
+        description="stored images per class, or the budget of what is stored in their place",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
     factor: int = Field(
         2,
         ge=1,
         le=4,
         description="multi-formation: factor² images are decoded from each stored one",
         json_schema_extra=DECODING,
+    )
+    parameterization: names.Parameterization = Field(
+        names.Parameterization.multi_formation,
+        description="what is learned and stored, within the bytes of --ipc images of 8 bits a pixel",
+        json_schema_extra=OPTIMISED,
+    )
+    coefficients: Positive | None = Field(
+        None,
+        description="frequency: cosine coefficients per image and channel"
+        " (default: as many as fit for 4 images for each of --ipc)",
+        json_schema_extra=OPTIMISED,
+    )
+    shared_kernels: Few | None = Field(
+        None,
+        description="decomposition: sets of kernels, each of which makes an image of every tensor"
+        " (default: 4, or as many as fit)",
+        json_schema_extra=OPTIMISED,
+    )
+    tensor_side: Side | None = Field(
+        None,
+        description="decomposition: height and width of the small tensors (default: half of the image's, or what fits)",
+        json_schema_extra=OPTIMISED,
     )
     initial: names.Initial = Field(
         names.Initial.mix, description="images before the first step", json_schema_extra=OPTIMISED
@@ -376,7 +403,11 @@ class Evaluate(Section):
     full_steps: Steps | None = Field(
         None, description="optimiser steps of the controls on all real images (default: 90 epochs, at least steps)"
     )
-    lr: Rate = Field(1e-3, description="AdamW learning rate, cosine to 0")
+    lr: RateOrLearned = Field(
+        1e-3,
+        description="AdamW learning rate, cosine to 0; learned adds a row of students trained by plain SGD at the step"
+        " size that was learned with the set",
+    )
     weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
     batch: Positive = Field(128, description="images per step")
     augment: Strategy = Field("color_crop_flip_scale_rotate", description="augmentations joined by _, or none")

@@ -23,6 +23,7 @@ DISTILLED = (
     "methods/selection/base.py",
     "methods/selection/rules",
     "parameterisations",
+    "artifacts/accounting.py",
     "artifacts/distilled.py",
     "artifacts/file.py",
     "runs/assemble.py",

@@ -58,7 +58,7 @@ class Recipe:
         augment: operations, joined by ``_``, drawn anew for every image.
         augment_mode: one of ``names.AugmentMode``.
         cutmix: probability of cutmix per step.
-        schedule: ``cosine`` to 0, or ``steps``: times 0.2 at 2/3 and 5/6 of the run.
+        schedule: ``cosine`` to 0, ``steps``: times 0.2 at 2/3 and 5/6 of the run, or ``constant``.
     """
 
     optimizer: Literal["sgd", "adamw"]
@@ -69,7 +69,7 @@ class Recipe:
     augment: str
     augment_mode: str
     cutmix: float
-    schedule: Literal["cosine", "steps"]
+    schedule: Literal["cosine", "steps", "constant"]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``Recipe(**recipe.as_dict())`` equals ``recipe``."""
@@ -79,4 +79,6 @@ class Recipe:
         """The learning rate of step ``step`` = 0 … ``steps`` - 1."""
         if self.schedule == "cosine":
             return self.lr * (1 + math.cos(math.pi * step / steps)) / 2
+        if self.schedule == "constant":
+            return self.lr
         return self.lr * DECAY ** sum(step >= part * steps for part in DECAY_AT)
