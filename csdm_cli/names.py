@@ -73,6 +73,13 @@ class NetworkName(StrEnum):
     resnet18 = "resnet18"
 
 
+class BackboneName(StrEnum):
+    """Networks that are never trained: fitted to the training images, or with weights of their own."""
+
+    patch_kmeans = "patch-kmeans"
+    efficientnet_lite0 = "efficientnet-lite0"
+
+
 class Norm(StrEnum):
     instance = "instance"
     batch = "batch"

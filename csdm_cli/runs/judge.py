@@ -23,7 +23,7 @@ from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
+from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
@@ -115,11 +115,21 @@ def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
 
 
 def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
-    """``own``, or the architecture called ``name`` for the same images."""
+    """``own``, or the architecture called ``name`` for the same images.
+
+    Raises:
+        UsageError: if it is one that is never trained, as students are.
+    """
+    if (name is None and own.frozen) or name in tuple(BackboneName):
+        raise UsageError(
+            f"students are trained, and {name or own.name} is a frozen backbone: name another network for them, or use"
+            " csdm evaluate --protocol probe"
+        )
     if name is None:
         return own
     source = source_of(name) if is_own(name) else None
-    return NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name), "source": source}))
+    other = {"name": name, "depth": _depth(own, name), "source": source, "frozen": None}
+    return NetworkSpec(**(own.as_dict() | other))
 
 
 def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:

@@ -42,6 +42,8 @@ def pretrain_settings(description: Settings | None) -> dict[str, Any]:
         return {}
     spec, recipe = description.get("spec", {}), description.get("recipe", {})
     found = {"network": spec.get("name")} | {name: spec.get(name) for name in ("width", "depth", "norm", "pooling")}
+    if frozen := spec.get("frozen"):
+        found |= {"weights": frozen["weights"], "input_size": frozen["size"], "centres": frozen["centres"]}
     found |= {name: description.get(name) for name in ("teachers", "loss", "trajectory", "seed")}
     found |= Duration.told(description).as_dict() | {"augment_mode": recipe.get("augment_mode", AugmentMode.single)}
     return found | {name: recipe.get(name) for name in ("lr", "momentum", "weight_decay", "batch", "augment", "cutmix")}

@@ -172,9 +172,20 @@ class Pretrain(Section):
     network: str = Field(
         "convnet",
         min_length=1,
-        description="convnet, alexnet, vgg11, resnet18, a torchvision classifier, or your own as module:function",
-        examples=list(names.NetworkName),
+        description="convnet, alexnet, vgg11, resnet18, a torchvision classifier, or your own as module:function; or a"
+        f" frozen backbone: {', '.join(names.BackboneName)}, or any of the others with --weights",
+        examples=[*names.NetworkName, *names.BackboneName],
     )
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="freeze the network with the weights in this file, or with 'default' those it comes with (default:"
+        " train it)",
+    )
+    input_size: Side | None = Field(
+        None, description="side that images are resized to for a frozen backbone (default: the backbone's own)"
+    )
+    centres: Positive | None = Field(None, description="centres of patch-kmeans, four features each (default: 800)")
     width: Width = Field(128, description="channels of the convnet's layers")
     depth: Depth | None = Field(None, description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)")
     norm: names.Norm = Field(names.Norm.instance, description="normalisation layers")

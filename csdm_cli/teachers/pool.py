@@ -123,6 +123,10 @@ class TeacherPool:
         """
         if stage == "final":
             return self._read(teacher, FINAL)
+        if self.spec.frozen:
+            raise CsdmError(
+                f"{self.spec.name} is never trained and has no weights but its own: use --teacher-schedule final"
+            )
         kind, value = stage
         if kind == "interpolate":
             initial, final = self._read(teacher, INITIAL), self._read(teacher, FINAL)
@@ -259,16 +263,16 @@ def train_pool(
     example = build(spec, seed=0)
     tuning = teaching.tuning
     together = not tuning and stands_together(parallel, example, torch.device(device))
-    fixed = _identity(data, spec, plan, torch.device(device), together) | tuning
+    fixed = identity(data, spec, plan, torch.device(device), together) | tuning
     folder = cache / "teachers" / content_key(fixed)
     folder.mkdir(parents=True, exist_ok=True)
     teachers = [_in_training(number, plan, folder, fixed) for number in range(plan.teachers)]
-    missing = [teacher.number for teacher in teachers if not _whole(teacher, plan, example)]
+    missing = [teacher.number for teacher in teachers if not is_whole(teacher, plan, example)]
     if missing:
         note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.duration} each", quiet=quiet)
 
     def train(group: list[int]) -> None:
-        left = [teachers[number] for number in group if not _whole(teachers[number], plan, example)]
+        left = [teachers[number] for number in group if not is_whole(teachers[number], plan, example)]
         for teacher in left:
             if teacher.path.exists():
                 note(f"warning: {teacher.path} is damaged; this teacher is trained again")
@@ -291,7 +295,7 @@ def _in_training(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, 
     return TeacherInTraining(number, derive_seed(plan.seed, "teacher", number), folder / file_name(number), header)
 
 
-def _identity(
+def identity(
     data: ImageSet, spec: NetworkSpec, plan: TeacherPlan, device: torch.device, together: bool
 ) -> dict[str, Any]:
     """All that a teacher's weights depend on but its number."""
@@ -312,14 +316,14 @@ def _identity(
     } | ({"steps": plan.duration.steps} if plan.duration.steps else {})
 
 
-def _whole(teacher: TeacherInTraining, plan: TeacherPlan, example: Network) -> bool:
+def is_whole(teacher: TeacherInTraining, plan: TeacherPlan, example: Network) -> bool:
     """Whether a teacher is there, undamaged and the one it should be; else it is trained again."""
     try:
         tensors, header = tensorfile.load(teacher.path)
     except CsdmError:
         return False
     stages = [
-        INITIAL,
+        *([] if teacher.header["spec"].get("frozen") else [INITIAL]),
         FINAL,
         *(EPOCH.format(epoch) for epoch in range(1, teacher.header["epochs"] + 1) if plan.trajectory),
     ]

@@ -57,15 +57,31 @@ class Drawn:
     rng: torch.Generator
 
 
+class Order:
+    """The order in which ``count`` things are learnt from, ``size`` at a time: one shuffle of them after another."""
+
+    def __init__(self, count: int, size: int, seed: int) -> None:
+        self._count, self._size, self._seed = count, min(size, count), seed
+        self._shuffle = lru_cache(maxsize=2)(self._draw_shuffle)
+
+    def at(self, step: int) -> Tensor:
+        """The things of a step: (n,) int64, on the CPU."""
+        first, last = step * self._size, (step + 1) * self._size
+        shuffles = range(first // self._count, (last - 1) // self._count + 1)
+        joined = torch.cat([self._shuffle(number) for number in shuffles])
+        return joined[first - shuffles.start * self._count :][: self._size]
+
+    def _draw_shuffle(self, number: int) -> Tensor:
+        return torch.randperm(self._count, generator=generator(self._seed, "shuffle", number))
+
+
 class Batches:
     """Every step's augmented and mixed images, as a function of the step."""
 
     def __init__(self, examples: Examples, recipe: Recipe, seed: int, classes: int) -> None:
         self._examples, self._recipe, self._seed, self._classes = examples, recipe, seed, classes
-        self._count = len(examples.images)
-        self._size = min(recipe.batch, self._count)
+        self._order = Order(len(examples.images), recipe.batch, seed)
         self._strategy = parse_strategy(recipe.augment)
-        self._shuffle = lru_cache(maxsize=2)(self._draw_shuffle)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Images (n, C, H, W) and target probabilities (n, classes) of a step."""
@@ -75,14 +91,5 @@ class Batches:
 
     def drawn(self, step: int) -> Drawn:
         """The random choices that decide a step's batch."""
-        index, rng = self._index(step), generator(self._seed, "augment", step)
+        index, rng = self._order.at(step), generator(self._seed, "augment", step)
         return Drawn(index, draw(rng, len(index), self._strategy, self._recipe.augment_mode), rng)
-
-    def _index(self, step: int) -> Tensor:
-        first, last = step * self._size, (step + 1) * self._size
-        shuffles = range(first // self._count, (last - 1) // self._count + 1)
-        joined = torch.cat([self._shuffle(number) for number in shuffles])
-        return joined[first - shuffles.start * self._count :][: self._size]
-
-    def _draw_shuffle(self, number: int) -> Tensor:
-        return torch.randperm(self._count, generator=generator(self._seed, "shuffle", number))
