@@ -23,6 +23,7 @@ DISTILLED = (
     "runs/assemble.py",
     "runs/choose.py",
     "runs/distill.py",
+    "runs/experts.py",
     "runs/labels.py",
     "runs/provenance.py",
     "runs/task.py",

@@ -1,5 +1,6 @@
 """The one supervised loop, for teachers, students and controls alike.
 
-``recipe`` (how, as a value), ``batches`` (what, step by step), ``losses``, ``loop``; ``many`` and ``wide_network``
-(several networks at once), ``inference`` (logits of many images), ``tuned`` (faster arithmetic).
+``recipe`` (how, as a value), ``batches`` (what, step by step) and ``sampling`` (which images), ``losses``, ``loop``,
+``gsam`` (another gradient to step along); ``many`` and ``wide_network`` (several networks at once),
+``inference`` (logits of many images), ``tuned`` (faster arithmetic).
 """

@@ -19,6 +19,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.training.batches import Batches, Examples
+from csdm_cli.training.gsam import gsam, once
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.losses import Loss, cross_entropy
 from csdm_cli.training.recipe import Recipe
@@ -154,12 +155,14 @@ def optimise(
         done = start.step
     value = torch.tensor(torch.nan)
     network.train()
+    gradient = partial(gsam, network, rho=recipe.rho, ascent=recipe.ascent) if recipe.optimizer == "gsam" else once
     for step in range(done, steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, steps)
         images, targets = batch_at(step)  # (n, R·channels, H, W) and (n, …, C), R networks side by side
-        with own_randomness(images.device, derive_seed(seed, "network", step)):
-            value = _backward(network, images.to(network.classifier.weight.dtype), targets, loss)  # () or (R,)
+        images = images.to(network.classifier.weight.dtype)
+        chance = derive_seed(seed, "network", step)
+        value = gradient(partial(_backward, network, images, targets, loss, chance))  # () or (R,)
         optimizer.step()
         if on_step is not None:
             on_step(Moment(step + 1, value, network, partial(TrainState.capture, step + 1, network, optimizer)))
@@ -168,7 +171,7 @@ def optimise(
         raise CsdmError(f"training diverged: the loss is {last} after {steps} steps; lower the learning rate")
 
 
-def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
+def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss, seed: int) -> Tensor:
     """Leave the mean loss's gradient in the parameters; exact up to rounding in parts, where no layer couples samples.
 
     Parts that stay in the processor's cache take half the time (see :mod:`csdm_cli.training.inference`).
@@ -178,6 +181,7 @@ def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> 
         images: (n, channels, H, W), or (n, R·channels, H, W).
         targets: (n, C), or (n, R, C): probabilities of C classes.
         loss: one value per image, (n,) or (n, R).
+        seed: of the network's own randomness.
 
     Returns:
         the mean loss, () or (R,), detached.
@@ -186,15 +190,16 @@ def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> 
     whole = network.couples_samples or images.device.type != "cpu"
     size = len(images) if whole else max(1, images_at_once(images) // targets[0, ..., 0].numel())
     total = torch.zeros(targets.shape[1:-1], device=images.device, dtype=images.dtype)
-    for part, wanted in zip(torch.split(images, size), torch.split(targets, size), strict=True):
-        value = loss(network(part), wanted).sum(0) / len(images)  # of logits (m, C) or (m, R, C): () or (R,)
-        value.backward(torch.ones_like(value))
-        total += value.detach()
+    with own_randomness(images.device, seed):
+        for part, wanted in zip(torch.split(images, size), torch.split(targets, size), strict=True):
+            value = loss(network(part), wanted).sum(0) / len(images)  # of logits (m, C) or (m, R, C): () or (R,)
+            value.backward(torch.ones_like(value))
+            total += value.detach()
     return total
 
 
 def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimizer == "sgd":
+    if recipe.optimizer != "adamw":
         return torch.optim.SGD(
             network.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )
