@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+LEARNED = "learned"  # the value of --lr that stands for a set's own step size
+
 
 def whole_names(parts: Sequence[str], known: Sequence[str]) -> list[str]:
     """Names out of a text that was split at its commas, where ``known`` names may hold commas themselves.
@@ -141,6 +143,16 @@ class Initial(StrEnum):
     mix = "mix"
     real = "real"
     noise = "noise"
+
+
+class Parameterization(StrEnum):
+    """What is learned and stored of a distilled set."""
+
+    pixels = "pixels"
+    multi_formation = "multi-formation"
+    frequency = "frequency"
+    decomposition = "decomposition"
+    pyramid = "pyramid"
 
 
 class PixelOptimizer(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -69,6 +70,14 @@ def fails(result, code: int, *fragments: str) -> None:
     assert len(errors) == 1 and "Traceback" not in result.stderr, result.stderr
     for fragment in fragments:
         assert fragment in result.stderr, result.stderr
+
+
+def names(result, code: int, *words: str) -> None:
+    """Fails with ``code`` in a line that has each of ``words`` by itself, not as a part of a longer one."""
+    fails(result, code)
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    for word in words:
+        assert re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-]|\.\w)", line), f"{word!r} is not in: {line}"
 
 
 def contents(folder: Path) -> dict[str, bytes]:

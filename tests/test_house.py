@@ -45,7 +45,17 @@ ORDER = (
     "csdm_cli",
 )
 # Within methods: a kind of method imports the contract, never the other way round.
-METHODS = ("methods", "matching", "gradient", "trajectory", "selection", "regularisers", "contract", "statistics")
+METHODS = (
+    "methods",
+    "matching",
+    "gradient",
+    "trajectory",
+    "selection",
+    "regularisers",
+    "learning",
+    "contract",
+    "statistics",
+)
 ROOMS = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
 
 
@@ -89,3 +99,10 @@ def test_a_room_s_sign_names_its_files(folder: Path):
     files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     unnamed = {stem for stem in files if f"``{stem}``" not in sign}
     assert not unnamed, f"not in the reading order: {sorted(unnamed)}"
+
+
+def test_json_of_files_is_read_within_bounds():
+    """By ``storage.bounded``; json itself reads what others wrote in their own way, and what ranks tell each other."""
+    readers = {module for module, path in MODULES.items() if "json.loads(" in path.read_text()}
+    own_care = {"data.sources.annotations", "data.sources.parquet_columns", "parallel.ranks"}
+    assert readers == {f"csdm_cli.{name}" for name in (*own_care, "storage.bounded")}

@@ -181,7 +181,7 @@ def _places(folders: list[Path], out: Path | None, page: Path | None) -> list[st
     for folder in folders:
         if (folder / FILE_NAME).exists():
             distilled = load_distilled(folder / FILE_NAME)
-            count, method = len(distilled.images), distilled.provenance.method
+            count, method = len(distilled.labels), distilled.provenance.method
             lines.append(f"distilled set  {folder / FILE_NAME} ({count} images by {method}; csdm show {folder})")
         lines += [f"picture        {picture}" for picture in sorted(folder.glob("*.png"))]
     if out:

@@ -12,9 +12,16 @@ from pydantic_core import PydanticCustomError
 
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
+from csdm_cli.methods.contract import (
+    BuildingMethod,
+    MatchingMethod,
+    Method,
+    MethodClass,
+    OptimisedMethod,
+    parameter_names,
+)
 from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
-from csdm_cli.names import Engine, LabelKind, RealMode, TeacherSchedule
+from csdm_cli.names import Engine, LabelKind, Parameterization, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.settings import sections
@@ -36,7 +43,7 @@ def make_method(settings: sections.Distill, given: frozenset[str] = frozenset())
     for name in sorted(given | set(settings.option)):
         if name in idle:
             raise UsageError(idle[name])
-    if isinstance(method, OptimisedMethod):
+    if isinstance(method, MatchingMethod):
         refuse_second_judge(method, weighted_terms(settings.regularizer))
     return method
 
@@ -48,6 +55,8 @@ def reads(cls: MethodClass, name: str) -> bool:
         return name in parameter_names(cls)
     if reader is Reader.optimised:
         return issubclass(cls, OptimisedMethod)
+    if reader is Reader.matching:
+        return issubclass(cls, MatchingMethod) or name in parameter_names(cls)
     if reader is Reader.decoding:
         return issubclass(cls, OptimisedMethod) or cls.reads_factor
     return True
@@ -64,6 +73,10 @@ def unread(method: str) -> dict[str, str]:
     for name in sections.Distill.names_read_by(Reader.optimised):
         if not reads(cls, name):
             found[name] = f"{_option(name)} has no effect on {method}, which optimises nothing"
+    for name in sections.Distill.names_read_by(Reader.matching):
+        if not reads(cls, name):
+            why = "compares what networks learn" if issubclass(cls, OptimisedMethod) else "optimises nothing"
+            found[name] = f"{_option(name)} has no effect on {method}, which {why}"
     return found
 
 
@@ -80,6 +93,8 @@ def without_effect(chosen: Chosen) -> frozenset[str]:
     if settings.labels is not LabelKind.soft:
         found.add("temperature")
     if isinstance(method, OptimisedMethod):
+        found |= _idle_of_parameterization(settings)
+    if isinstance(method, MatchingMethod):
         found.add(_idle_of_real_side(settings))
     return frozenset(found)
 
@@ -99,7 +114,10 @@ def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
             close = get_close_matches(name, own, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(own) or 'none'}"
             raise UsageError(f"--option {name}: {settings.method} has no such parameter; {hint}")
-    values = {name: getattr(settings, name) for name in names & shared} | settings.option
+    told = {name: getattr(settings, name) for name in names & shared}
+    if "real_batch" in told and issubclass(cls, OptimisedMethod):
+        told["real_batch"] = settings.real_batch or cls.default_real_batch
+    values = told | settings.option
     _refuse_loose_numbers(cls, settings)
     try:
         parameters = TypeAdapter(cls.Parameters).validate_python(values)
@@ -133,6 +151,12 @@ class Settled(sections.Distill):
 class SettledOptimised(Settled):
     """Those of a method that optimises its images."""
 
+    real_batch: int
+
+
+class SettledMatching(SettledOptimised):
+    """Those of a method that matches statistics."""
+
     calibration: float | str
     teacher_schedule: TeacherSchedule
     real: RealMode
@@ -147,7 +171,12 @@ def settled(settings: sections.Distill, method: Method) -> Settled:
     chosen: dict[str, Any] = {"labels": settings.labels or method.default_labels}
     kind: type[Settled] = Settled
     if isinstance(method, OptimisedMethod):
+        if settings.parameterization is not Parameterization.multi_formation:
+            chosen["factor"] = 1
         kind = SettledOptimised
+        chosen["real_batch"] = settings.real_batch or method.default_real_batch
+    if isinstance(method, MatchingMethod):
+        kind = SettledMatching
         chosen["real"] = _real_side_of(settings, method)
         chosen["teacher_schedule"] = settings.teacher_schedule or method.default_schedule
         if settings.calibration is None:
@@ -156,7 +185,7 @@ def settled(settings: sections.Distill, method: Method) -> Settled:
     return kind.model_construct(settings.model_fields_set | chosen.keys(), **(dict(settings) | chosen))
 
 
-def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealMode:
+def _real_side_of(settings: sections.Distill, method: MatchingMethod) -> RealMode:
     """The real side asked for, or the cheapest one the method allows."""
     if settings.engine is Engine.textbook:
         if settings.real is RealMode.bank:
@@ -206,14 +235,50 @@ def decided(settings: sections.Distill, given: frozenset[str] = frozenset()) -> 
         UsageError: as :func:`choose`.
     """
     method = make_method(settings, given)
+    if isinstance(method, OptimisedMethod):
+        refuse_other_parameterizations(settings, given)
     found = settled(settings, method)
     refuse_idle_softening(found, given)
-    if isinstance(found, SettledOptimised):
+    if isinstance(found, SettledMatching):
         _refuse_the_other_real_side(found, given)
     return found, method
 
 
-def _refuse_the_other_real_side(settings: SettledOptimised, given: frozenset[str]) -> None:
+# The settings of one parameterization alone.
+OWN_OF_PARAMETERIZATIONS = {
+    "coefficients": Parameterization.frequency,
+    "shared_kernels": Parameterization.decomposition,
+    "tensor_side": Parameterization.decomposition,
+}
+
+
+def _idle_of_parameterization(settings: sections.Distill) -> frozenset[str]:
+    """The settings that the others' parameterization has no use for."""
+    kind = settings.parameterization
+    factor = () if kind in (Parameterization.multi_formation, Parameterization.pixels) else ("factor",)
+    return frozenset({name for name, owner in OWN_OF_PARAMETERIZATIONS.items() if owner is not kind}.union(factor))
+
+
+def refuse_other_parameterizations(settings: sections.Distill, given: frozenset[str]) -> None:
+    """Raises: UsageError if a setting belongs to another parameterization, or the engine does not know this one."""
+    kind = settings.parameterization
+    for name, owner in OWN_OF_PARAMETERIZATIONS.items():
+        if owner is not kind and (name in given or getattr(settings, name) is not None):
+            raise UsageError(f"{_option(name)} belongs to --parameterization {owner}, not {kind}")
+    allowed = {1, sections.Distill.model_fields["factor"].default}
+    if "factor" in given:
+        allowed = {1} if kind is Parameterization.pixels else set()
+    if kind is not Parameterization.multi_formation and settings.factor not in allowed:
+        raise UsageError(
+            f"--factor {settings.factor} belongs to --parameterization {Parameterization.multi_formation}, not {kind}:"
+            " leave it out"
+        )
+    plain = (Parameterization.pixels, Parameterization.multi_formation)
+    if settings.engine is Engine.textbook and kind not in plain:
+        raise UsageError(f"--engine textbook knows pixels alone: drop it, or --parameterization {kind}")
+
+
+def _refuse_the_other_real_side(settings: SettledMatching, given: frozenset[str]) -> None:
     """Raises: UsageError if a setting of the bank is ``given`` without one, or one of minibatches with it."""
     idle = _idle_of_real_side(settings)
     if idle in given:
@@ -229,7 +294,7 @@ def _idle_of_real_side(settings: sections.Distill) -> str:
 
 def needs_teachers(method: Method) -> bool:
     """Whether the method looks through networks trained on the long-tailed set."""
-    return isinstance(method, OptimisedMethod) or method.needs_teachers
+    return method.needs_teachers
 
 
 def refuse_idle_softening(settings: Settled, given: frozenset[str]) -> None:
@@ -265,6 +330,8 @@ def refuse_to_couple(settings: Settled, method: Method) -> None:
         reason = f"--method {settings.method} couples the classes, so that ranks cannot share them"
     elif isinstance(settings.calibration, str):
         reason = f"--calibration {settings.calibration} is measured on all classes, which one process has"
+    elif settings.parameterization is Parameterization.decomposition:
+        reason = f"--parameterization {settings.parameterization} shares its kernels among all classes"
     elif settings.engine is Engine.textbook:
         reason = "--engine textbook is a yardstick for one process"
     if reason:

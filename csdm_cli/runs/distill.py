@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Decoding, Distilled, Provenance, stored_bytes
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import Coded, Decoding, Distilled, Provenance, SoftLabels
 from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, load_distilled, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.run_record import RunRecord, record_run, write_sidecar
@@ -22,27 +22,24 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.device import peak_memory
 from csdm_cli.display import pictures
 from csdm_cli.display.console import note
-from csdm_cli.distillation.checkpoint import Checkpoint, kept_number
-from csdm_cli.distillation.loop import Distillation, optimise
-from csdm_cli.distillation.sharded import collected
+from csdm_cli.distillation.checkpoint import Checkpoint
 from csdm_cli.images.initial import to_uint8
-from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod, Outcome
-from csdm_cli.names import LabelKind
-from csdm_cli.networks.numerics import faster
+from csdm_cli.methods.contract import Building, BuildingMethod, Outcome
+from csdm_cli.names import LEARNED, LabelKind
 from csdm_cli.parallel.ranks import ALONE, Ranks
+from csdm_cli.parameterisations.multi_formation import MultiFormation
+from csdm_cli.parameterisations.stored import described
 from csdm_cli.runs import turns
-from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import Chosen, SettledOptimised, describe_share
+from csdm_cli.runs.choose import Chosen
 from csdm_cli.runs.labels import label
+from csdm_cli.runs.optimise import PLAINLY, Options, optimised
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.task import Task, is_done, prepare
 from csdm_cli.runs.tracked import pretrain_settings, settings_read, tell_of_data, tell_of_teachers
-from csdm_cli.settings.fields import ratio
 from csdm_cli.settings.units import in_units
 from csdm_cli.storage import kinds, outputs, places
 from csdm_cli.teachers.pool import TeacherPool
-from csdm_cli.tracking.losses import LossLog
 from csdm_cli.tracking.tracker import NullTracker, Tracker
 
 ARTIFACTS = Path("artifacts")
@@ -63,19 +60,7 @@ OUTPUTS = {
     FILE_NAME: DISTILLED,
 }
 
-CHECKPOINT_SECONDS = 60.0  # between checkpoints, where nobody says
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run, which does not change the result."""
-
-    memory_budget: int | None = None
-    checkpoint_every: float = CHECKPOINT_SECONDS
-    resume: bool = True
-
-
-PLAINLY = Options()
+LEARNED_WITH_THE_IMAGES = "learning with the images"
 
 
 @dataclass(frozen=True)
@@ -120,7 +105,7 @@ def distil(
             elif ranks.leads:
                 carry_out(task, target, options, runtime, tracker or NullTracker(), ranks)
             else:
-                _distil(task, runtime, options, NullTracker(), ranks)
+                optimised(task, runtime, options, NullTracker(), ranks)
     return MadeSet(target, load_distilled(target), longtail) if ranks.leads else None
 
 
@@ -146,7 +131,9 @@ def carry_out(
         if isinstance(task.method, BuildingMethod):
             outcome = _build(task.method, task, runtime)
         else:
-            outcome = _optimise(task, runtime, options, tracker, ranks)
+            made = optimised(task, runtime, options, tracker, ranks)
+            assert made is not None  # by rank 0
+            outcome = made
         distilled = _package(task, outcome)
     record = record_run(time.monotonic() - start, task.device, peak=peak.bytes, iterations=outcome.iterations)
     _write(target, distilled, outcome, record, tracker)
@@ -176,86 +163,52 @@ def _build(method: BuildingMethod, task: Task, runtime: Runtime) -> Outcome:
     return method.build(start)
 
 
-def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks) -> Outcome:
-    result, seconds, weight = _distil(task, runtime, options, tracker, ranks)
-    assert result is not None
-    if result.iterations:
-        share = (result.overhead_seconds + tracker.overhead_seconds - tracker.startup_seconds) / seconds
-        costs = {"seconds_per_iteration": seconds / result.iterations, "overhead_share": share}
-        tracker.metrics(costs, task.settings.iterations)
-    assert isinstance(task.settings, SettledOptimised)
-    asked = weight if ratio(task.settings.calibration) is not None else None
-    return Outcome(result.images, task.settings.factor, result.history, result.iterations, asked)
-
-
-def _distil(
-    task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks
-) -> tuple[Distillation | None, float, float]:
-    """This rank's share, which at rank 0 becomes the whole, None at the others; the seconds of its loop, and the
-    weight of calibration."""
-    settings, pool, method = task.settings, task.pool, task.method
-    assert pool is not None and isinstance(method, OptimisedMethod) and isinstance(settings, SettledOptimised)
-    note(f"method: {method.summary}; {len(pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
-    assembly = assemble(
-        settings,
-        method,
-        task.longtail.train().to(task.device),
-        pool,
-        places.cache_dir(),
-        quiet=runtime.quiet,
-        memory_budget=options.memory_budget,
-        numerics=task.numerics,
-        ranks=ranks,
-        kept=partial(kept_number, places.cache_dir("checkpoints"), task.key, resume=options.resume),
-    )
-    share = assembly.share
-    if share is not None:
-        note(describe_share(share, assembly.formation.classes), quiet=runtime.quiet)
-    checkpoint = Checkpoint(places.cache_dir("checkpoints"), task.key, options.checkpoint_every, share)
-    start, losses = time.monotonic(), LossLog(tracker, live=share is None)
-    if share is not None and not len(share):
-        result = Distillation(assembly.pixels.stored, {}, 0.0, 0)
-    else:
-        result = optimise(
-            assembly.pixels,
-            method,
-            assembly.iterate,
-            checkpoint,
-            resume=options.resume,
-            quiet=runtime.quiet,
-            watch=losses.after,
-            advice=faster(task.device, task.numerics),
-        )
-    seconds = time.monotonic() - start
-    whole = result if share is None else collected(result, ranks)
-    if whole is not None:
-        losses.finish(whole.history)
-    return whole, seconds, assembly.calibration
-
-
 def _package(task: Task, outcome: Outcome) -> Distilled:
-    settings, pool, shape = task.settings, task.pool, task.longtail.manifest
-    images = to_uint8(outcome.images).cpu()
-    described: dict[str, Any] = {"distill": in_units(settings.model_dump(mode="json")), "run": task.key}
+    settings, pool, data = task.settings, task.pool, dataset_info(task.longtail)
+    stored, decoding, per_class = _stored(outcome, settings.ipc, task.longtail.manifest.size)
+    told: dict[str, Any] = {"distill": in_units(settings.model_dump(mode="json")), "run": task.key}
     if outcome.calibration is not None:
-        described["calibration"] = outcome.calibration
-    described["teachers"] = pool.description if pool else None
-    described["numerics"] = task.numerics.as_dict()
-    soft = None
-    if settings.labels is LabelKind.soft:
-        assert pool is not None
-        soft, calibration = label(images, outcome.factor, settings, task.longtail, pool, task.device)
-        described["prior_calibration"] = calibration.as_dict()
+        told["calibration"] = outcome.calibration
+    told["teachers"] = pool.description if pool else None
+    told["numerics"] = task.numerics.as_dict()
     recipe = task.params.evaluate.model_dump(mode="json", include=set(RECIPE)) | {"network": task.spec.as_dict()}
-    return Distilled(
-        images=images,
-        labels=torch.arange(shape.classes).repeat_interleave(settings.ipc),
-        dataset=dataset_info(task.longtail),
-        decoding=Decoding(outcome.factor, images.shape[-1], shape.size),
-        provenance=Provenance.of_run(settings.method, settings.seed, described),
+    if recipe["lr"] == LEARNED:  # each set is meant for the common recipe: its own step size is asked for by name
+        del recipe["lr"]
+    if outcome.learned_rate is not None:
+        recipe["learned_rate"] = outcome.learned_rate
+    distilled = Distilled(
+        stored=stored,
+        labels=torch.arange(data.classes).repeat_interleave(per_class),
+        dataset=data,
+        decoding=decoding,
+        provenance=Provenance.of_run(settings.method, settings.seed, told),
         evaluation=recipe,
-        soft_labels=soft,
     )
+    if outcome.label_logits is not None:
+        learned = outcome.label_logits.detach().cpu().float().softmax(1)
+        return replace(distilled, soft_labels=SoftLabels(learned, 1.0, LEARNED_WITH_THE_IMAGES))
+    if settings.labels is not LabelKind.soft:
+        return distilled
+    assert pool is not None
+    images = to_uint8(distilled.images) if isinstance(decoding, Coded) else stored["images"]
+    soft, calibration = label(images, decoding.factor, settings, task.longtail, pool, task.device)
+    told["prior_calibration"] = calibration.as_dict()
+    origin = Provenance.of_run(settings.method, settings.seed, told)
+    return replace(distilled, soft_labels=soft, provenance=origin)
+
+
+def _stored(outcome: Outcome, ipc: int, size: int) -> tuple[dict[str, Tensor], Decoding | Coded, int]:
+    """An outcome's quantised numbers, the way from them to training images, and how many a class has before it."""
+    form = outcome.parameterisation
+    if form is None:
+        assert outcome.images is not None
+        images = to_uint8(outcome.images).cpu()
+        return {"images": images}, Decoding(outcome.factor, images.shape[-1], size), ipc
+    stored = {name: tensor.cpu() for name, tensor in form.stored(dict(outcome.leaves)).items()}
+    if stored.keys() == {"images"}:  # whatever was learned, images are what is kept
+        factor = form.factor if isinstance(form, MultiFormation) else 1
+        return stored, Decoding(factor, stored["images"].shape[-1], size), ipc
+    return stored, Coded(described(form), ipc, size), form.per_class
 
 
 def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunRecord, tracker: Tracker) -> None:
@@ -267,10 +220,13 @@ def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunReco
         pictures.loss_curve(_lists(outcome.history), curve)
         tracker.artifact(curve)
         outputs.write_csv(target.parent / LOSS_TABLE, _loss_table(outcome.history), OUTPUTS[LOSS_TABLE])
+    storage = storage_of(distilled)
     costs = {
         "wall_seconds": record.wall_seconds,
         "peak_memory_bytes": record.peak_memory_bytes,
-        "stored_bytes": stored_bytes(distilled),
+        "stored_bytes": storage.bytes,
+        "stored_numbers": storage.numbers,
+        "ipc_equivalent": storage.ipc_equivalent,
     }
     tracker.headline(costs)
     outputs.write_json(target.parent / COSTS, costs, OUTPUTS[COSTS])

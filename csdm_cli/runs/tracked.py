@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from csdm_cli.artifacts.distilled import Distilled, stored_bytes
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import Distilled, stored_sha256
 from csdm_cli.data.store import LongTail, Manifest
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.names import AugmentMode, EvaluationSplit
 from csdm_cli.runs.choose import unread
 from csdm_cli.runs.judge import metrics_of
-from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration
 
@@ -88,13 +88,13 @@ def tell_of_data(tracker: Tracker, manifest: Manifest, split: str, context: str)
 
 def tell_of_set(tracker: Tracker, distilled: Distilled, longtail: LongTail, split: str) -> None:
     """All that a run on a distilled set is found and compared by, before there is an accuracy."""
-    origin, sha256 = distilled.provenance, tensor_sha256(distilled.images)
+    origin, sha256, storage = distilled.provenance, stored_sha256(distilled), storage_of(distilled)
     tracker.params(made_with(distilled))
     tracker.tags({"method": origin.method, "seed": origin.seed, "distilled.sha256": sha256})
     if key := run_key(distilled):
         tracker.tags({"run_key": key})
     tell_of_data(tracker, longtail.manifest, split, split)
-    profile = {"images": len(distilled.images), "classes": distilled.dataset.classes, "bytes": stored_bytes(distilled)}
+    profile = {"images": len(distilled.labels), "classes": distilled.dataset.classes} | asdict(storage)
     tracker.dataset(run_name(made_with(distilled)["distill"]), sha256, "distilled", profile)
     tell_of_teachers(tracker, origin.config.get("teachers"))
 

@@ -22,6 +22,7 @@ class Reader(StrEnum):
     """Who reads a setting of ``distill``; without one every method does."""
 
     optimised = "optimised"  # methods that optimise their images
+    matching = "matching"  # those that match statistics, and whoever has a parameter of the setting's name
     decoding = "decoding"  # methods that can put several images into a stored one
     owner = "owner"  # methods that have a parameter of the setting's name
     chooser = "chooser"  # whoever chooses the method and its own parameters
@@ -178,6 +179,20 @@ def _number_or_auto(value: Any) -> Any:
 
 
 NumberOrAuto = Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)]
+
+
+def _rate_or_learned(value: Any) -> Any:
+    try:
+        refuse_loose_number(value)
+        number = 1.0 if value == names.LEARNED else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number <= 1e6:
+        raise ValueError(f"a number > 0, or {names.LEARNED}")
+    return value if value == names.LEARNED else number
+
+
+RateOrLearned = Annotated[float | Literal["learned"], BeforeValidator(_rate_or_learned)]
 
 
 def ratio(value: float | str) -> float | None:

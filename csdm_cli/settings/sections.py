@@ -32,6 +32,7 @@ from csdm_cli.settings.fields import (
     Pattern,
     Positive,
     Rate,
+    RateOrLearned,
     Reader,
     Regularizers,
     Seed,
@@ -84,7 +85,7 @@ class MakeLt(Section):
     profile: names.ImbalanceProfile = Field(
         names.ImbalanceProfile.exponential,
         description="how class sizes fall from head to tail; as-is keeps every image, which is what images of your own"
-        " get unless --imbalance, --n-max or --counts is given",
+        " and classes that differ in size get unless --imbalance, --n-max or --counts is given",
     )
     imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
     n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
@@ -132,14 +133,19 @@ class MakeLt(Section):
     )
     seed: Seed = Field(0, description="seed of class order and selection")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _own_images_as_they_are(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("dataset") == names.Source.folder:
-            decides = ("profile", "imbalance", "n_max", "counts")
-            if all(given.get(name) is None for name in decides):
-                return given | {"profile": names.ImbalanceProfile.as_is}
-        return given
+    @property
+    def asks_for_a_tail(self) -> bool:
+        """Whether anything says how class sizes fall; if not, the source's own sizes may stand."""
+        drawn = self.class_order is not names.ClassOrder.natural or self.split is not names.Split.random
+        decides = ("profile", "imbalance", "n_max", "counts")
+        return drawn or any(name in self.model_fields_set and getattr(self, name) is not None for name in decides)
+
+    @model_validator(mode="after")
+    def _own_images_as_they_are(self) -> Self:
+        if self.dataset is names.Source.folder and not self.asks_for_a_tail:
+            # Not among the fields that were set: an --imbalance that comes on top of a file draws a tail after all.
+            object.__setattr__(self, "profile", names.ImbalanceProfile.as_is)
+        return self
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -245,7 +251,9 @@ class Pretrain(Section):
 
 # decided by compare's own options, or of no use to it
 NOT_FOR_COMPARE: dict[str, JsonValue] = {"compare": False}
-OPTIMISED, DECODING, OWNER, CHOOSER = map(read_by, (Reader.optimised, Reader.decoding, Reader.owner, Reader.chooser))
+OPTIMISED, MATCHING, DECODING, OWNER, CHOOSER = map(
+    read_by, (Reader.optimised, Reader.matching, Reader.decoding, Reader.owner, Reader.chooser)
+)
 
 
 class Distill(Section):
@@ -262,13 +270,39 @@ class Distill(Section):
         description="one of the method's own parameters (may be given several times); csdm methods NAME lists them",
         json_schema_extra=CHOOSER,
     )
-    ipc: Positive = Field(10, description="stored images per class", json_schema_extra=NOT_FOR_COMPARE)
+    ipc: Positive = Field(
+        10,
+        description="stored images per class, or the budget of what is stored in their place",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
     factor: int = Field(
         2,
         ge=1,
         le=4,
         description="multi-formation: factor² images are decoded from each stored one",
         json_schema_extra=DECODING,
+    )
+    parameterization: names.Parameterization = Field(
+        names.Parameterization.multi_formation,
+        description="what is learned and stored, within the bytes of --ipc images of 8 bits a pixel",
+        json_schema_extra=OPTIMISED,
+    )
+    coefficients: Positive | None = Field(
+        None,
+        description="frequency: cosine coefficients per image and channel"
+        " (default: as many as fit for 4 images for each of --ipc)",
+        json_schema_extra=OPTIMISED,
+    )
+    shared_kernels: Few | None = Field(
+        None,
+        description="decomposition: sets of kernels, each of which makes an image of every tensor"
+        " (default: 4, or as many as fit)",
+        json_schema_extra=OPTIMISED,
+    )
+    tensor_side: Side | None = Field(
+        None,
+        description="decomposition: height and width of the small tensors (default: half of the image's, or what fits)",
+        json_schema_extra=OPTIMISED,
     )
     initial: names.Initial = Field(
         names.Initial.mix, description="images before the first step", json_schema_extra=OPTIMISED
@@ -331,50 +365,52 @@ class Distill(Section):
     alpha_tail: OpenFraction = Field(
         0.3, description="α of the smallest class (1 - α weighs phase: realism)", json_schema_extra=OWNER
     )
-    # what every optimised method shares
+    # what matching methods share
     calibration: NumberOrRatio | None = Field(
         None,
         description="weight of the teachers' cross-entropy on the synthetic images; with an x, such as 0.3x, the weight"
         " whose gradient is so many times as long as the matching's at the start (default: the method's)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     teacher_schedule: names.TeacherSchedule | None = Field(
         None,
         description="which of a teacher's weights a draw looks through (default: the method's, mostly final)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     regularizer: Regularizers = Field(
         [],
         description="further terms of the loss, as NAME or NAME=WEIGHT: " + ", ".join(regulariser_names()),
         examples=list(regulariser_names()),
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     augment: Strategy = Field(
         "color_crop_cutout_flip_scale_rotate",
         description="augmentations joined by _, or none",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     augment_mode: names.AugmentMode = Field(
         names.AugmentMode.single,
         description="one operation per draw (DSA), or several (DiffAug)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     real: names.RealMode | None = Field(
         None,
         description="statistics of the real images: computed once per draw and kept, or of a fresh minibatch each step"
         " (default: bank if the method allows)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     draws: Positive = Field(
-        8, description="draws of augmentation and ω per teacher in the bank", json_schema_extra=OPTIMISED
+        8, description="draws of augmentation and ω per teacher in the bank", json_schema_extra=MATCHING
     )
-    real_batch: Positive = Field(
-        1024, description="real images per class and step without a bank", json_schema_extra=OPTIMISED
+    real_batch: Positive | None = Field(
+        None,
+        description="real images per class and step without a bank (default: the method's, mostly 1024)",
+        json_schema_extra=MATCHING,
     )
     engine: names.Engine = Field(
         names.Engine.batched,
         description="all classes at once, or the field's class-by-class loop (for benchmarks)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     labels: names.LabelKind | None = Field(
         None, description="labels stored with the images (default: the method's, mostly hard)"
@@ -407,7 +443,11 @@ class Evaluate(Section):
     full_steps: Steps | None = Field(
         None, description="optimiser steps of the controls on all real images (default: 90 epochs, at least steps)"
     )
-    lr: Rate = Field(1e-3, description="AdamW learning rate, cosine to 0")
+    lr: RateOrLearned = Field(
+        1e-3,
+        description="AdamW learning rate, cosine to 0; learned adds a row of students trained by plain SGD at the step"
+        " size that was learned with the set",
+    )
     weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
     batch: Positive = Field(128, description="images per step")
     augment: Strategy = Field("color_crop_flip_scale_rotate", description="augmentations joined by _, or none")

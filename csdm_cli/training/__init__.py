@@ -2,5 +2,6 @@
 
 ``recipe`` (how, as a value), ``batches`` (what, step by step) and ``sampling`` (which images), ``losses``, ``loop``,
 ``gsam`` (another gradient to step along); ``many`` and ``wide_network`` (several networks at once),
-``inference`` (logits of many images), ``tuned`` (faster arithmetic).
+``inference`` (logits of many images), ``tuned`` (faster arithmetic). ``second_order`` and ``unrolled`` differentiate
+what a network learns in the images it learns from.
 """

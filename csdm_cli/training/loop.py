@@ -162,7 +162,7 @@ def optimise(
         images, targets = batch_at(step)  # (n, R·channels, H, W) and (n, …, C), R networks side by side
         images = images.to(network.classifier.weight.dtype)
         chance = derive_seed(seed, "network", step)
-        value = gradient(partial(_backward, network, images, targets, loss, chance))  # () or (R,)
+        value = gradient(partial(_seeded_backward, network, images, targets, loss, chance))  # () or (R,)
         optimizer.step()
         if on_step is not None:
             on_step(Moment(step + 1, value, network, partial(TrainState.capture, step + 1, network, optimizer)))
@@ -171,7 +171,13 @@ def optimise(
         raise CsdmError(f"training diverged: the loss is {last} after {steps} steps; lower the learning rate")
 
 
-def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss, seed: int) -> Tensor:
+def _seeded_backward(network: Network, images: Tensor, targets: Tensor, loss: Loss, seed: int) -> Tensor:
+    """:func:`backward`, the network's own randomness being that of ``seed``."""
+    with own_randomness(images.device, seed):
+        return backward(network, images, targets, loss)
+
+
+def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     """Leave the mean loss's gradient in the parameters; exact up to rounding in parts, where no layer couples samples.
 
     Parts that stay in the processor's cache take half the time (see :mod:`csdm_cli.training.inference`).
@@ -181,7 +187,6 @@ def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss, see
         images: (n, channels, H, W), or (n, R·channels, H, W).
         targets: (n, C), or (n, R, C): probabilities of C classes.
         loss: one value per image, (n,) or (n, R).
-        seed: of the network's own randomness.
 
     Returns:
         the mean loss, () or (R,), detached.
@@ -190,11 +195,10 @@ def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss, see
     whole = network.couples_samples or images.device.type != "cpu"
     size = len(images) if whole else max(1, images_at_once(images) // targets[0, ..., 0].numel())
     total = torch.zeros(targets.shape[1:-1], device=images.device, dtype=images.dtype)
-    with own_randomness(images.device, seed):
-        for part, wanted in zip(torch.split(images, size), torch.split(targets, size), strict=True):
-            value = loss(network(part), wanted).sum(0) / len(images)  # of logits (m, C) or (m, R, C): () or (R,)
-            value.backward(torch.ones_like(value))
-            total += value.detach()
+    for part, wanted in zip(torch.split(images, size), torch.split(targets, size), strict=True):
+        value = loss(network(part), wanted).sum(0) / len(images)  # of logits (m, C) or (m, R, C): () or (R,)
+        value.backward(torch.ones_like(value))
+        total += value.detach()
     return total
 
 

@@ -88,8 +88,8 @@ class Recipe:
 
     def lr_at(self, step: int, steps: int) -> float:
         """The learning rate of step ``step`` = 0 … ``steps`` - 1."""
-        if self.schedule == "constant":
-            return self.lr
         if self.schedule == "cosine":
             return self.lr * (1 + math.cos(math.pi * step / steps)) / 2
+        if self.schedule == "constant":
+            return self.lr
         return self.lr * DECAY ** sum(step >= part * steps for part in DECAY_AT)

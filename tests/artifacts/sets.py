@@ -32,8 +32,10 @@ def make_set(
 ) -> Distilled:
     """A sound set; ``changes`` replace fields of :class:`Distilled`, ``soft=True`` adds soft labels."""
     pixels = torch.rand(classes * ipc, channels, side, side, generator=torch.Generator().manual_seed(0))
+    if "images" in changes:
+        changes["stored"] = {"images": changes.pop("images")}
     known: dict[str, Any] = {
-        "images": to_uint8(pixels),
+        "stored": {"images": to_uint8(pixels)},
         "labels": torch.arange(classes).repeat_interleave(ipc),
         "dataset": dataset_info(classes, channels),
         "decoding": Decoding(factor, side, size),

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import replace
 
 import pytest
 import torch
@@ -166,7 +165,7 @@ UNSOUND = {
 
 @pytest.mark.parametrize(("changes", "match"), UNSOUND.values(), ids=UNSOUND.keys())
 def test_unsound_sets_are_neither_written_nor_read(path, monkeypatch, changes, match):
-    unsound = replace(make_set(), **changes)
+    unsound = make_set(**changes)
     with pytest.raises(CsdmError, match=match):
         save_distilled(path, unsound)
     assert not path.exists()

@@ -7,7 +7,7 @@ import pytest
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import OptimisedMethod, parameter_names
-from csdm_cli.runs.choose import choose, reads, without_effect
+from csdm_cli.runs.choose import choose, reads, refuse_to_couple, without_effect
 from csdm_cli.settings.fields import Reader
 from csdm_cli.settings.sections import Distill, Params
 
@@ -18,12 +18,29 @@ SETTINGS = [
     {"labels": "soft"},
     {"real": "fresh"},
     {"teacher_schedule": "final"},
+    {"parameterization": "frequency", "coefficients": 9},
+    {"parameterization": "decomposition", "shared_kernels": 2, "tensor_side": 4},
+    {"parameterization": "pixels", "factor": 1},
+    {"parameterization": "pyramid"},
+]
+WRONG = [
+    ({"coefficients": 9}, set(), "--coefficients belongs to --parameterization frequency, not multi-formation"),
+    (
+        {"parameterization": "frequency", "tensor_side": 4},
+        set(),
+        "--tensor-side belongs to --parameterization decomposition, not frequency",
+    ),
+    ({"parameterization": "pixels", "factor": 3}, set(), "--factor 3 belongs to --parameterization multi-formation"),
+    ({"parameterization": "frequency", "factor": 2}, {"factor"}, "--factor 2 belongs to .*, not frequency"),
+    ({"parameterization": "pyramid", "engine": "textbook"}, set(), "--engine textbook knows pixels alone"),
+    ({"method": "random", "parameterization": "frequency"}, {"parameterization"}, "no effect on random, which opt"),
 ]
 
 
 def test_a_parameter_among_the_settings_is_told_to_be_its_owners():
     shared = {name for method in method_names() for name in parameter_names(load(method))} & set(Distill.model_fields)
-    assert Distill.names_read_by(Reader.owner) == shared
+    assert Distill.names_read_by(Reader.owner) <= shared
+    assert shared <= Distill.names_read_by(Reader.owner) | Distill.names_read_by(Reader.matching)
     assert Distill.names_read_by(Reader.chooser) == {"method", "option"}
     assert Distill.names_read_by(None) == {"ipc", "labels", "temperature", "prior_calibration", "seed"}
 
@@ -38,7 +55,7 @@ def test_what_a_method_reads():
         assert reads(cls, "frequencies") == (name in {"csdm", "ncfm"})
 
 
-@pytest.mark.parametrize("method", ["csdm", "dm", "m3d", "ncfm", "idm", "random", "herding"])
+@pytest.mark.parametrize("method", ["csdm", "dm", "m3d", "ncfm", "idm", "dc", "dsa", "random", "herding"])
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_settings_without_effect_are_exactly_those_that_are_refused(method, settings):
     params = Params(distill=Distill(method=method, **settings))
@@ -56,3 +73,26 @@ def test_settings_without_effect_are_exactly_those_that_are_refused(method, sett
         return False
 
     assert without_effect(chosen) == {name for name in Distill.model_fields if refused(name)}
+
+
+@pytest.mark.parametrize(("settings", "given", "message"), WRONG, ids=[str(wrong[0]) for wrong in WRONG])
+def test_parameterizations_refuse_what_is_not_theirs(settings, given, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        choose(Params(distill=Distill(**settings)), frozenset(given))
+    assert "\n" not in str(caught.value)
+
+
+def test_only_multi_formation_has_a_factor():
+    assert choose(Params()).settings.factor == 2
+    for kind in ("pixels", "frequency", "decomposition", "pyramid"):
+        assert choose(Params(distill=Distill(parameterization=kind))).settings.factor == 1
+
+
+def test_torchrun_is_refused_where_kernels_are_shared(monkeypatch):
+    monkeypatch.setattr("csdm_cli.runs.choose.seat.seat", object)
+    for kind in ("multi-formation", "frequency"):
+        chosen = choose(Params(distill=Distill(method="dm", parameterization=kind)))
+        refuse_to_couple(chosen.settings, chosen.method)
+    chosen = choose(Params(distill=Distill(method="dm", parameterization="decomposition")))
+    with pytest.raises(UsageError, match="decomposition shares its kernels among all classes: run it without torchrun"):
+        refuse_to_couple(chosen.settings, chosen.method)

@@ -1,0 +1,66 @@
+"""What the images of a run are made of, and where it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from csdm_cli.distillation.leaves import Leaves, PixelPlan
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.images.initial import initial_images
+from csdm_cli.methods.learning import Learned
+from csdm_cli.names import Initial
+from csdm_cli.parallel.class_shares import ClassShare
+from csdm_cli.parameterisations.choose import chosen
+from csdm_cli.parameterisations.multi_formation import MultiFormation
+from csdm_cli.parameterisations.parameterisation import Parameterisation, Shape
+from csdm_cli.parameterisations.pixels import Pixels
+from csdm_cli.runs.choose import SettledOptimised
+
+
+def parameterisation_of(settings: SettledOptimised, data: ImageSet) -> Parameterisation:
+    """How the images of a run are made of what is learned."""
+    return chosen(
+        settings.parameterization,
+        Shape(data.classes, data.channels, data.size),
+        settings.ipc,
+        lambda: [data.of_class(label).float() / 255 for label in range(data.classes)],
+        factor=settings.factor,
+        coefficients=settings.coefficients,
+        shared_kernels=settings.shared_kernels,
+        tensor_side=settings.tensor_side,
+    )
+
+
+def factor_of(parameterisation: Parameterisation) -> int | None:
+    """Cells per side, where its one leaf is stored images, which decode chunk by chunk; None of the others."""
+    if isinstance(parameterisation, MultiFormation):
+        return parameterisation.factor
+    return 1 if isinstance(parameterisation, Pixels) else None
+
+
+def leaves_at_start(
+    settings: SettledOptimised,
+    data: ImageSet,
+    parameterisation: Parameterisation,
+    dtype: torch.dtype,
+    *,
+    share: ClassShare | None = None,
+    learned: Mapping[str, Learned] | None = None,
+) -> Leaves:
+    """The leaves before the first step, those of a ``share`` of the classes where there is one, and their optimiser."""
+    plan = PixelPlan(
+        *(settings.optimizer, settings.lr, settings.schedule, settings.iterations),
+        *(settings.average, settings.weight_decay),
+    )
+    device = data.images.device
+    factor = factor_of(parameterisation)
+    if factor is not None:
+        start = initial_images(data, settings.ipc, factor, settings.initial, settings.seed, dtype)
+        if share is not None:
+            start = start[share.first * settings.ipc : share.last * settings.ipc]
+        return Leaves(start.to(device), plan, learned=learned)
+    kind = Initial.real if settings.initial is Initial.mix else settings.initial
+    images = initial_images(data, parameterisation.per_class, 1, kind, settings.seed, dtype)
+    return Leaves(parameterisation.initial(images.to(device)), plan, parameterisation.project, learned)
