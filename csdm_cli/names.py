@@ -105,6 +105,13 @@ class TeacherLoss(StrEnum):
     balanced_softmax = "balanced-softmax"
 
 
+class ExpertOptimizer(StrEnum):
+    """How experts of trajectory matching are trained; gsam is what FTD, DATM and LAD ask for."""
+
+    sgd = "sgd"
+    gsam = "gsam"
+
+
 class TeacherSchedule(StrEnum):
     """Which weights of a teacher a draw looks through."""
 

@@ -46,6 +46,10 @@ from csdm_cli.settings.fields import (
     refuse_loose_number,
 )
 
+# The heading of the options of experts.
+EXPERTS: dict[str, JsonValue] = {"panel": "Experts"}
+# Of experts, where nobody says.
+EXPERTS_MADE, CLASSIFIER_SNAPSHOTS = 5, 10
 # Of a teacher: 60 epochs of CIFAR-10-LT at β = 200. With a third of it teachers know 63 % of their own training images.
 TEACHER_STEPS = 5300
 
@@ -167,7 +171,7 @@ class MakeLt(Section):
 
 
 class Pretrain(Section):
-    """``pretrain``: the pool of teachers, trained on the long-tailed set."""
+    """``pretrain``: the pool of teachers, or of experts, trained on the long-tailed set."""
 
     network: str = Field(
         "convnet",
@@ -212,6 +216,42 @@ class Pretrain(Section):
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     trajectory: bool = Field(False, description="keep the weights after every epoch, for --teacher-schedule trajectory")
     seed: Seed = Field(0, description="seed of the pool")
+    # network, augmentation and seed are theirs too
+    experts: Few | None = Field(
+        None,
+        description="train so many experts, whose way mtt, ftd, datm and lad match, in place of teachers"
+        f" (default: none; distill trains {EXPERTS_MADE} if its method needs them)",
+        json_schema_extra=EXPERTS,
+    )
+    expert_optimizer: names.ExpertOptimizer | None = Field(
+        None,
+        description="plain, or towards flat minima (default: sgd; of distill what the method asks for)",
+        json_schema_extra=EXPERTS,
+    )
+    expert_lr: Rate = Field(0.01, description="learning rate, constant and without momentum", json_schema_extra=EXPERTS)
+    expert_weight_decay: NonNegative = Field(0.0, description="weight decay", json_schema_extra=EXPERTS)
+    expert_batch: Positive = Field(256, description="images per step", json_schema_extra=EXPERTS)
+    expert_snapshots: Positive = Field(
+        10,
+        description="points of an expert's way, after its start, at which weights are kept",
+        json_schema_extra=EXPERTS,
+    )
+    snapshot_every: Positive = Field(
+        196,
+        description="optimiser steps from point to point: an epoch of balanced CIFAR-10, four of one at β = 200",
+        json_schema_extra=EXPERTS,
+    )
+    rho: NonNegative = Field(0.01, description="ρ of gsam: reach of its perturbation", json_schema_extra=EXPERTS)
+    ascent: NonNegative = Field(0.3, description="a of gsam: weight of the surrogate gap", json_schema_extra=EXPERTS)
+    classifier_snapshots: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        description="points of the way of classifier experts, which lad matches too: the experts' classifiers trained"
+        " on, as often on each class, their encoders frozen"
+        f" (default: none; distill trains {CLASSIFIER_SNAPSHOTS} for lad)",
+        json_schema_extra=EXPERTS,
+    )
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
