@@ -140,7 +140,7 @@ def test_variances_are_pooled_by_their_degrees_of_freedom() -> None:
     parts = torch.tensor([[0.62, 0.38], [0.44, 0.56]], dtype=torch.float64)  # explained variance of two coefficients
     sets = []
     for count, own in zip(n, parts, strict=True):
-        # ±a around a mean has the variance a²·(k/n) whatever the order; equal halves and, of an odd count, one in the middle.
+        # Half of the images on either side of the mean and, of an odd number, one in the middle.
         signs = torch.zeros(count, dtype=torch.float64)
         signs[: count // 2], signs[count // 2 : 2 * (count // 2)] = 1, -1
         coefficients = torch.zeros(count, 1, 4, 4, dtype=torch.float64)

@@ -88,7 +88,7 @@ def test_only_multi_formation_has_a_factor():
 
 
 def test_torchrun_is_refused_where_kernels_are_shared(monkeypatch):
-    monkeypatch.setattr("csdm_cli.runs.choose.seat.seat", lambda: object())
+    monkeypatch.setattr("csdm_cli.runs.choose.seat.seat", object)
     for kind in ("multi-formation", "frequency"):
         chosen = choose(Params(distill=Distill(method="dm", parameterization=kind)))
         refuse_to_couple(chosen.settings, chosen.method)
