@@ -64,7 +64,8 @@ def run(
     shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
     title = f"{shown}: {spec.name}, {task.protocol.steps} steps"
     below = found.fairness.table() if found.fairness is not None else []
-    emit(result, lambda: [*score_table(title, found.rows()), *_gap_line(result), *below], as_json=runtime.json)
+    table = score_table(title, found.rows(), untested=found.untested)
+    emit(result, lambda: [*table, *_gap_line(result), *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
 
 

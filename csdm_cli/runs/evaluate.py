@@ -84,6 +84,11 @@ class EvaluatedSet:
         return self.own.accuracy.mean
 
     @property
+    def untested(self) -> tuple[str, ...]:
+        """Names of the classes without test images, which no score speaks of."""
+        return self.task.case.longtail.manifest.untested(self.task.settings.split)
+
+    @property
     def best_full_control(self) -> ControlName | None:
         """The best of the controls on all real images; None without controls."""
         return best_full(self.controls) if self.controls else None
@@ -110,6 +115,8 @@ class EvaluatedSet:
             found["share_of_gap_closed"] = self.share_of_gap_closed
         found |= {"method": self.distilled.provenance.method, "labels": str(self.task.labels)}
         found["split"] = str(self.task.settings.split)
+        if self.untested:
+            found["untested"] = list(self.untested)
         return found | ({"fairness": self.fairness.as_dict()} if self.fairness is not None else {})
 
     def details(self) -> dict[str, Any]:
