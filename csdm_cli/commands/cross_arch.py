@@ -79,6 +79,7 @@ def run(
     title = run_name(made_with(case.distilled)["distill"], "cross-arch")
     with open_tracker(runtime.tracking, "cross-arch", params=described, name=title, quiet=runtime.quiet) as tracker:
         manifest, method = case.longtail.manifest, case.distilled.provenance.method
+        untested = manifest.untested()
         tracker.tags({"labels": labels, "split": EvaluationSplit.test})
         tell_of_set(tracker, case.distilled, case.longtail, EvaluationSplit.test)
         test = case.images_of(EvaluationSplit.test).to(device)
@@ -88,7 +89,7 @@ def run(
         for name, spec in specs.items():
             examiner = examiner_for(test, spec, protocol, numerics, runtime)
             own = rows[f"{name}: {method}"] = judge(case, labels, examiner)
-            result[name] = metrics_of(own)
+            result[name] = metrics_of(own) | ({"untested": list(untested)} if untested else {})
             found = {f"{score}/{name}": value for score, value in scores_of(own).items()}
             tracker.headline(found, made_by=run_key(case.distilled))
             if train is not None:
@@ -104,7 +105,7 @@ def run(
         tracker.artifact(folder / "accuracy.png")
         tracker.artifact(folder / "metrics.json")
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}: {protocol.steps} steps"
-    emit(result, lambda: score_table(title, rows, first="network: set"), as_json=runtime.json)
+    emit(result, lambda: score_table(title, rows, "network: set", untested), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}", quiet=runtime.quiet)
 
 

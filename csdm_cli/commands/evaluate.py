@@ -66,7 +66,8 @@ def run(
     title = f"{shown}: {spec.name}, {task.protocol.steps} steps"
     below = found.fairness.table() if found.fairness is not None else []
     lines = [*_gap_line(result), f"Stored: {storage_of(case.distilled).text}."]
-    emit(result, lambda: [*score_table(title, found.rows()), *lines, *below], as_json=runtime.json)
+    table = score_table(title, found.rows(), untested=found.untested)
+    emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
 
 

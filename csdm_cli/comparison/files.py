@@ -143,7 +143,8 @@ def accuracies(item: Table) -> dict[str, float]:
 
 def as_json(item: Table) -> dict[str, Any]:
     """Everything: each set's settings, seed, record and students, besides the scores in percent."""
-    return {
+    untested = item.longtail.manifest.untested(item.split)
+    return ({"untested": list(untested)} if untested else {}) | {
         "data": facts_of(item.longtail.manifest),
         "ipc": item.ipc,
         "tested_on": item.split,

@@ -12,6 +12,7 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.display.tables import figures_table
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import OverSets, summarise_sets
+from csdm_cli.runs.judge import without_tests
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.safe_text import markup
 
@@ -186,6 +187,8 @@ def _caption(item: Table) -> str:
     augmentations = sorted({row.augment for row in item.rows if row.augment})
     if augmentations:
         lines.append(f"Distilled under: {'; '.join(augmentations)}.")
+    if untested := without_tests(item.longtail.manifest.untested(item.split)):
+        lines.append(markup(untested))
     return "\n".join(lines)
 
 

@@ -34,6 +34,7 @@ from csdm_cli.evaluation.scores import MeanStd, half_width
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
+from csdm_cli.runs.judge import without_tests
 from csdm_cli.storage.bounded import parsed_json
 
 NEAR = ("distilled", "evaluate", "cross_arch", "compare")  # folders within a run's folder that belong to it
@@ -234,10 +235,11 @@ def _per_class(folder: Path, judged: Judged, found: Found, several: bool) -> Cha
     counts = (judged.details.get("measured") or {}).get("data", {}).get("counts")
     if counts is None:
         counts = known[1].dataset.counts if known else [0] * len(names)
-    bars = []
+    bars, untested = [], []
     for label in _head_to_tail(counts):
         score = row["per_class"][label]
         if score is None:
+            untested.append(names[label])
             continue
         summary = MeanStd(100 * score["mean"], score["std"] and 100 * score["std"], score["count"])
         bars.append(Bar(f"{names[label]} ({counts[label]:,})", summary.mean, half_width(summary), own=True))
@@ -245,7 +247,7 @@ def _per_class(folder: Path, judged: Judged, found: Found, several: bool) -> Cha
     return Chart(
         f"Accuracy of each class, head to tail{place}",
         tuple(bars),
-        "In %; in brackets: real training images of the class.",
+        f"In %; in brackets: real training images of the class. {without_tests(untested)}".rstrip(),
     )
 
 

@@ -90,6 +90,11 @@ class EvaluatedSet:
         return self.own.accuracy.mean
 
     @property
+    def untested(self) -> tuple[str, ...]:
+        """Names of the classes without test images, which no score speaks of."""
+        return self.task.case.longtail.manifest.untested(self.task.settings.split)
+
+    @property
     def best_full_control(self) -> ControlName | None:
         """The best of the controls on all real images; None without controls."""
         return best_full(self.controls) if self.controls else None
@@ -125,6 +130,8 @@ class EvaluatedSet:
         found["storage"] = asdict(storage_of(self.distilled)) | {"parameterization": self.distilled.kind}
         if self.learned is not None:
             found["learned_rate"] = metrics_of(self.learned) | {"lr": self.distilled.learned_rate}
+        if self.untested:
+            found["untested"] = list(self.untested)
         return found | ({"fairness": self.fairness.as_dict()} if self.fairness is not None else {})
 
     def details(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from csdm_cli.networks.own import is_own, source_of
 from csdm_cli.runs.long_tail import given, given_or_newest
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.training.recipe import Recipe
@@ -187,8 +187,8 @@ def bring_in(foreign: Foreign, longtail: LongTail) -> Distilled:
 def tell_empty_classes(distilled: Distilled, *, quiet: bool) -> None:
     """Warn of classes that students cannot learn, for the set has no image of them."""
     if names := distilled.empty_classes:
-        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        note(f"warning: the set has no image of {len(names)} of its classes: {shown}", quiet=quiet)
+        first = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        note(f"warning: the set has no image of {len(names)} of its classes: {first}", quiet=quiet)
 
 
 def newest_artifact(root: Path = Path("artifacts")) -> Path:
@@ -270,7 +270,14 @@ def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "trained on") -> list[RenderableType]:
+def without_tests(names: Sequence[str]) -> str:
+    """A sentence on the classes that have no test images; empty if all have some."""
+    return f"Untested, for there are no test images of them: {shown(', '.join(names))}." if names else ""
+
+
+def score_table(
+    title: str, rows: Mapping[str, Evaluation], first: str = "trained on", untested: Sequence[str] = ()
+) -> list[RenderableType]:
     """One row per evaluation, accuracies in percent, between a title and what the figures are."""
     table = figures_table(first, list(COLUMNS.values()))
     for number, (name, evaluation) in enumerate(rows.items()):
@@ -282,6 +289,7 @@ def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "traine
         f"[bold]{markup(title)}[/]",
         table,
         f"[dim]{caption} (Best step on the test images, for curiosity: {best}.)[/]",
+        *([f"[dim]{markup(without_tests(untested))}[/]"] if untested else []),
     ]
 
 

@@ -96,6 +96,8 @@ def tell_of_set(tracker: Tracker, distilled: Distilled, longtail: LongTail, spli
     if key := run_key(distilled):
         tracker.tags({"run_key": key})
     tell_of_data(tracker, longtail.manifest, split, split)
+    if untested := longtail.manifest.untested(split):
+        tracker.tags({"untested": ", ".join(untested)})
     profile = {"images": len(distilled.labels), "classes": distilled.dataset.classes} | asdict(storage)
     tracker.dataset(run_name(made_with(distilled)["distill"]), sha256, "distilled", profile)
     tell_of_teachers(tracker, origin.config.get("teachers"))
