@@ -20,10 +20,12 @@ MEMORY_BUDGET = {"cpu": 256 * 2**20, "cuda": 8 * 2**30}
 LEAST_CHUNKS = 4
 
 
-def _layout(formation: Formation, per_image: int, memory_budget: int | None, device: torch.device) -> Chunking:
-    """Whole classes at a time, whatever the number of ranks."""
+def _layout(
+    formation: Formation, per_image: int, memory_budget: int | None, device: torch.device, *, coupled: bool = False
+) -> Chunking:
+    """Whole classes at a time, whatever the number of ranks; as many as fit where they are ``coupled``, not shared."""
     layout = chunking(formation, per_image, memory_budget or MEMORY_BUDGET[device.type])
-    if device.type != "cpu":
+    if device.type != "cpu" or coupled:
         return layout
     return replace(layout, classes=min(layout.classes, -(-formation.classes // LEAST_CHUNKS)))
 

@@ -120,6 +120,7 @@ class MatchingMethod(OptimisedMethod, ABC):
     Attributes:
         default_calibration: weight of the teachers' cross-entropy unless the user sets one.
         default_schedule: which of the teachers' weights it looks through unless the user says.
+        couples_classes: whether :meth:`losses` must see all classes at once; then it is not ``class_separable``.
         pools_real: whether :meth:`revise` makes a class's real statistics from other classes' too.
         classification_terms: terms of its own that match nothing but let a network classify the images, as
             calibration does; ``--calibration 1x`` is relative to the gradient of the others.
@@ -127,6 +128,7 @@ class MatchingMethod(OptimisedMethod, ABC):
 
     default_calibration: ClassVar[float] = 0.0
     default_schedule: ClassVar[TeacherSchedule] = TeacherSchedule.final
+    couples_classes: bool = False
     pools_real: bool = False
     needs_moved_images: bool = False
     classification_terms: frozenset[str] = frozenset()

@@ -102,7 +102,7 @@ def assemble(
     per_image = activation_bytes(
         tuned(bare, numerics.eager).final(0), (data.channels, data.size, data.size), device, dtype
     )
-    layout = _layout(formation, per_image, memory_budget, device)
+    layout = _layout(formation, per_image, memory_budget, device, coupled=method.couples_classes)
     share = _share(ranks, formation, layout, device)
     seeing = tuned_for_any_number(bare, numerics)
     request = joined_request(method, extra)

@@ -190,8 +190,8 @@ def _real_side_of(settings: sections.Distill, method: MatchingMethod) -> RealMod
     if settings.engine is Engine.textbook:
         if settings.real is RealMode.bank:
             raise UsageError("--engine textbook reads fresh real minibatches; drop --real bank")
-        if method.needs_moved_images:
-            raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen moves all at once")
+        if method.needs_moved_images or method.couples_classes:
+            raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen takes all at once")
         return RealMode.fresh
     can_bank = bankable(method, weighted_terms(settings.regularizer))
     if settings.real is RealMode.bank and not can_bank:
