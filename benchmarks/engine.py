@@ -31,7 +31,7 @@ from csdm_cli.distillation.bank import build_bank
 from csdm_cli.distillation.real_side import view_features
 from csdm_cli.images.augment import parse_strategy
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.names import Engine, TeacherSchedule
 from csdm_cli.runs.assemble import Assembly
 from csdm_cli.runs.choose import make_method
@@ -102,7 +102,7 @@ def interleaved(runs: Runs, rounds: int, device: torch.device) -> dict[str, floa
 def floor(assembly: Assembly, at_once: int | None) -> Callable[[], None]:
     """Forward and input-gradient backward of one iteration's images: all in one batch, or in pieces."""
     shape = assembly.formation
-    images = torch.rand(shape.decoded, len(shape.mean), shape.size, shape.size, device=assembly.pixels.images.device)
+    images = torch.rand(shape.decoded, len(shape.mean), shape.size, shape.size, device=assembly.leaves.images.device)
     network = assembly.networks.final(0)
 
     def run() -> None:
@@ -176,7 +176,7 @@ def bank_row(bench: Bench) -> Row:
     """Building a teacher's views against as many plain augmented forward passes over the same images."""
     data, settings = bench.large, Distill()
     method, pool = make_method(settings), random_pool(bench.width, bench.device, bench.cache)
-    assert isinstance(method, OptimisedMethod)
+    assert isinstance(method, MatchingMethod)
     operations = parse_strategy(settings.augment)
     plan = ViewPlan(1, data.classes, operations, settings.augment_mode, TeacherSchedule.final, 1, seed=0)
     views, networks = PooledViews(plan, DRAWS), PoolNetworks(pool, bench.device, torch.float32)

@@ -23,7 +23,7 @@ from csdm_cli.artifacts.run_record import machine
 from csdm_cli.distillation.bank import BankedRealSide
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.runs.assemble import Assembly
 from csdm_cli.runs.choose import SettledOptimised, decided
 from csdm_cli.settings.sections import Distill
@@ -47,7 +47,7 @@ def main() -> None:
         rows = [
             _row(name, data, chosen.width, chosen.rounds, Path(cache))
             for name in method_names()
-            if issubclass(load(name), OptimisedMethod) and name != "csdm"
+            if issubclass(load(name), MatchingMethod) and name != "csdm"
         ]
     _print(rows)
     if chosen.out:

@@ -85,7 +85,7 @@ def measured(
     with tempfile.TemporaryDirectory() as folder:
         settings = Distill(ipc=ipc, iterations=rounds + 1)
         runs = {told(own): set_up(settings, data, width, Path(folder), own) for own in choices}
-        shape, start = runs[told(PLAIN)].formation, runs[told(PLAIN)].pixels.images.detach()
+        shape, start = runs[told(PLAIN)].formation, runs[told(PLAIN)].leaves.images.detach()
         labels = torch.arange(shape.classes, device=device).repeat_interleave(shape.per_class)
         examples = Examples(decode(start, shape.factor, shape.size), labels, shape.mean, shape.std)
         distill = interleaved({name: stepping(run) for name, run in runs.items()}, rounds, device)

@@ -91,10 +91,10 @@ def dc(network: Any, images: Any, ipc: int, way: str, _: int) -> Callable[[], No
     import torch
     from torch.func import functional_call
 
-    from csdm_cli.distillation.gradient_matching import match_gradients
-    from csdm_cli.distillation.second_order import Objective, gradient, hard
     from csdm_cli.methods.gradient.distances import row_cosine
+    from csdm_cli.methods.gradient.matched import match_gradients
     from csdm_cli.training.inference import images_at_once
+    from csdm_cli.training.second_order import Objective, gradient, hard
 
     weights = {name: value.detach() for name, value in network.named_parameters()}
     real = torch.rand(REAL_BATCH, 3, 32, 32)
@@ -126,10 +126,10 @@ def mtt(network: Any, images: Any, ipc: int, way: str, steps: int) -> Callable[[
     """The gradient of one trajectory in images, label logits and step size, minibatches of at most 100 images."""
     import torch
 
-    from csdm_cli.distillation.second_order import Objective, of_label_logits, soft
-    from csdm_cli.distillation.unrolled import Trajectory, Unroll, trajectory_gradient
     from csdm_cli.methods.trajectory.distance import ExpertSegment
     from csdm_cli.training.inference import images_at_once
+    from csdm_cli.training.second_order import Objective, of_label_logits, soft
+    from csdm_cli.training.unrolled import Trajectory, Unroll, trajectory_gradient
 
     weights = {name: value.detach() for name, value in network.named_parameters()}
     segment = ExpertSegment(weights, {name: value + 0.01 * torch.randn_like(value) for name, value in weights.items()})

@@ -11,7 +11,7 @@ import torch
 
 from csdm_cli.data.longtail import class_counts
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.names import ImbalanceProfile
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.assemble import Assembly, assemble
@@ -46,6 +46,6 @@ def set_up(
 ) -> Assembly:
     """A run with these teachers; builds its bank."""
     settled, method = decided(settings)
-    assert isinstance(settled, SettledOptimised) and isinstance(method, OptimisedMethod)
+    assert isinstance(settled, SettledOptimised) and isinstance(method, MatchingMethod)
     pool = random_pool(width, data.images.device, cache, epochs)
     return assemble(settled, method, data, pool, cache, quiet=True, numerics=numerics)

@@ -14,14 +14,20 @@ def test_exit_codes():
     assert (CsdmError.exit_code, UsageError.exit_code) == (1, 2) and issubclass(UsageError, CsdmError)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_told_with_the_file(number):
-    assert "(a/b)" in str(in_words(OSError(number, "no", "a/b")))
-    assert "free some space" in str(in_words(OSError(number, "no")))
-
-
-def test_another_failure_of_a_file_names_both():
-    assert in_words(PermissionError(errno.EACCES, "Permission denied", "a/b")) == "a/b: Permission denied"
+@pytest.mark.parametrize(
+    ("number", "file", "expected"),
+    [
+        (errno.ENOSPC, None, "the disk is full: free some space and run again"),
+        (errno.EDQUOT, "a.png", "the disk is full (a.png): free some space and run again"),
+        (errno.EFBIG, None, "a file may not grow any further: raise the limit (`ulimit -f`) and run again"),
+        (errno.EFBIG, "a.png", "a file may not grow any further (a.png): raise the limit (`ulimit -f`) and run again"),
+        (errno.EACCES, "a.png", "a.png: no"),
+        (errno.EBADF, None, None),  # may be a fault of ours
+        (errno.EPIPE, None, None),
+    ],
+)
+def test_errors_of_the_system(number, file, expected):
+    assert in_words(OSError(number, "no", file)) == expected
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,7 @@ __all__ = [
     "find_artifact",
     "load_distilled",
     "read_distilled",
+    "refuse_unsound",
     "save_distilled",
     "to_uint8",
 ]
@@ -86,8 +87,7 @@ def save_distilled(path: Path, distilled: Distilled) -> None:
             is written.
     """
     outputs.refuse_foreign(path, DISTILLED)
-    if problem := first_problem(distilled):
-        raise CsdmError(f"refusing to write {path}: the set has {problem}")
+    refuse_unsound(path, distilled)
     tensors = {"images": distilled.images, "labels": distilled.labels}
     kind = None
     if soft := distilled.soft_labels:
@@ -103,6 +103,12 @@ def save_distilled(path: Path, distilled: Distilled) -> None:
     )
     body: dict[str, Any] = TypeAdapter(_Header).dump_python(header, mode="json")
     tensorfile.save(path, tensors, {"kind": KIND, "schema": SCHEMA, "body": body, "body_sha256": _hash(body)})
+
+
+def refuse_unsound(path: Path, distilled: Distilled) -> None:
+    """Raise CsdmError if ``distilled``, which would go to ``path``, is not sound."""
+    if problem := first_problem(distilled):
+        raise CsdmError(f"refusing to write {path}: the set has {problem}")
 
 
 def load_distilled(path: Path) -> Distilled:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.artifacts.file import FILE_NAME
+from csdm_cli.artifacts.file import FILE_NAME, refuse_unsound, save_distilled
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.safe_text import MOST_IN_PICTURE, shown
 from csdm_cli.storage import kinds, outputs
@@ -67,6 +67,19 @@ class Layout:
 def grid_path(artifact: Path) -> Path:
     """The place of an artifact's picture: beside it, ``grid.png``, or ``<stem>.png`` if it was renamed."""
     return artifact.with_name("grid.png") if artifact.name == FILE_NAME else artifact.with_suffix(".png")
+
+
+def save_with_grid(path: Path, distilled: Distilled) -> None:
+    """Write a set to ``path`` and its picture beside it.
+
+    The set comes last: while it is missing, the same command goes on, whatever ended it before.
+
+    Raises:
+        CsdmError: if the set is not sound, or a file is there that csdm did not write, or cannot be written.
+    """
+    refuse_unsound(path, distilled)
+    save_grid(distilled, grid_path(path))
+    save_distilled(path, distilled)
 
 
 def save_grid(distilled: Distilled, path: Path) -> None:

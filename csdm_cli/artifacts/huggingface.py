@@ -18,7 +18,7 @@ from csdm_cli.artifacts.judged import Judged
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
-from csdm_cli.safe_text import markdown, shown
+from csdm_cli.safe_text import json_in_markdown, markdown, shown
 from csdm_cli.storage import atomic
 
 DATA = Path("data") / "train-00000-of-00001.parquet"
@@ -60,7 +60,7 @@ def _parquet(distilled: Distilled, names: tuple[str, ...]) -> bytes:
     images = to_uint8(distilled.decoded())
     picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     features: dict[str, Any] = {"image": {"_type": "Image"}, "label": {"names": list(names), "_type": "ClassLabel"}}
-    coded = [{"bytes": _png(image), "path": f"{index:06}.png"} for index, image in enumerate(images)]
+    coded = [{"bytes": png(image), "path": f"{index:06}.png"} for index, image in enumerate(images)]
     columns = {"image": pyarrow.array(coded, picture), "label": pyarrow.array(distilled.decoded_labels().tolist())}
     if distilled.soft_labels is not None:
         rows = distilled.soft_labels.probabilities.float().tolist()
@@ -74,7 +74,7 @@ def _parquet(distilled: Distilled, names: tuple[str, ...]) -> bytes:
     return buffer.getvalue()
 
 
-def _png(image: Tensor) -> bytes:
+def png(image: Tensor) -> bytes:
     """(1 or 3, h, w) uint8 as a file."""
     from PIL import Image
 
@@ -94,7 +94,7 @@ def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) ->
         "---",
         "# A distilled set may fall under the licence of the images it was made from. Choose one and remove the #:",
         "# license: cc-by-4.0",
-        f"pretty_name: {json.dumps(title)}",
+        f"pretty_name: {json_in_markdown(title)}",
         "task_categories:\n- image-classification",
         f"size_categories:\n- {size}",
         "tags:\n- dataset-distillation\n- long-tailed",
@@ -153,7 +153,7 @@ def _score(score: dict[str, Any] | None) -> str:
 
 
 def _settings(distilled: Distilled) -> str:
-    """The provenance as JSON that no fence of Markdown ends within."""
+    """The provenance as JSON."""
     origin = distilled.provenance
     value = {
         "method": origin.method,
@@ -162,7 +162,7 @@ def _settings(distilled: Distilled) -> str:
         "source": origin.source,
         "versions": origin.versions,
     }
-    return json.dumps(value, indent=1, sort_keys=True).replace("`", "\\u0060")
+    return json_in_markdown(value, indent=1)
 
 
 def _list(values: tuple[float, ...]) -> str:

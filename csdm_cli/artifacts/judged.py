@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.tensorfile import tensor_sha256
 
 
@@ -40,7 +40,7 @@ def read_judged(folder: Path) -> Judged | None:
     if not all(place.is_file() for place in places):
         return None
     try:
-        metrics, details = (json.loads(place.read_bytes()) for place in places)
+        metrics, details = (parsed_json(place.read_bytes()) for place in places)
         if "accuracy" not in metrics:
             return None
         metrics["accuracy"]["mean"], details["rows"], details["protocol"]  # what its readers rely on

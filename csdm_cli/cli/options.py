@@ -329,7 +329,8 @@ def out_option(text: str, metavar: str = "DIR", name: str = "--out") -> Any:
 
 def data_option(found: str) -> Any:
     """``--data``, which by default is ``found``."""
-    return typer.Option("--data", metavar="DIR", help="folder made by make-lt" + default_note(found))
+    help_text = "folder made by make-lt, or of your own images" + default_note(found)
+    return typer.Option("--data", metavar="DIR", help=help_text)
 
 
 LabelsFile = Annotated[

@@ -57,7 +57,7 @@ def run(
     """
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
-    case = open_case(file, data)
+    case = open_case(file, data, quiet=runtime.quiet)
     recipe = with_recipe_of(recipe, case.distilled, chosen)
     if settings.augment_mode:
         recipe = recipe.model_copy(update={"augment_mode": settings.augment_mode})

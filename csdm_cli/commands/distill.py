@@ -9,9 +9,10 @@ from csdm_cli.data.store import LongTail, is_in
 from csdm_cli.display.console import emit, note
 from csdm_cli.parallel.ranks import joined
 from csdm_cli.runs.choose import choose, refuse_idle_numerics, refuse_to_couple
-from csdm_cli.runs.distill import ARTIFACTS, OUTPUTS, MadeSet, Options, distil
+from csdm_cli.runs.distill import ARTIFACTS, OUTPUTS, MadeSet, distil
 from csdm_cli.runs.labels import describe_calibration
 from csdm_cli.runs.long_tail import given_or_newest
+from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import run_name
 from csdm_cli.safe_text import markup, shown

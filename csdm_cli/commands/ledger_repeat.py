@@ -26,7 +26,7 @@ from csdm_cli.runs.choose import choose
 from csdm_cli.runs.distill import distil
 from csdm_cli.runs.evaluate import evaluate, prepare_evaluation
 from csdm_cli.runs.judge import examiner_for, images_of, protocol_of
-from csdm_cli.runs.long_tail import make
+from csdm_cli.runs.long_tail import make, plan
 from csdm_cli.runs.runtime import Device, Runtime
 from csdm_cli.runs.teachers import train_teachers
 from csdm_cli.settings import messages
@@ -125,7 +125,7 @@ def newer_settings(row: Row, params: config.Params) -> list[str]:
 
 
 def _data(row: Row, params: config.Params, runtime: Runtime, folder: Path) -> LongTail:
-    longtail = make(params.make_lt, folder / "data", quiet=runtime.quiet).longtail
+    longtail = make(plan(params.make_lt, folder / "data"), quiet=runtime.quiet).longtail
     for part in ("train", "test"):
         if longtail.manifest.fingerprints[part] != row.data.fingerprints[part]:
             coding = {True: "JPEG-coded", False: "not JPEG-coded", None: "of unknown coding"}

@@ -14,7 +14,7 @@ from csdm_cli.display.console import emit
 from csdm_cli.display.tables import facts_table, texts_table
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import MethodClass, OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod, MethodClass, OptimisedMethod
 from csdm_cli.runs.choose import reads
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import Reader, known_method
@@ -54,7 +54,7 @@ def describe(name: str, ipc: int) -> dict[str, Any]:
     """All about the method called ``name``, as JSON values."""
     cls = load(name)
     own: dict[str, Any] = dict(outline(cls)) | {"departures": cls.departures}
-    if issubclass(cls, OptimisedMethod):
+    if issubclass(cls, MatchingMethod):
         own |= {"calibration": cls.default_calibration, "teacher_schedule": str(cls.default_schedule)}
     return own | {
         "parameters": own_parameters(cls),

@@ -19,7 +19,7 @@ from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import UsageError
 from csdm_cli.images.multi_formation import decode
-from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.names import Engine, Parallel, Precision
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
@@ -29,7 +29,7 @@ from csdm_cli.profiling.student_costs import measure_students
 from csdm_cli.profiling.trace import TIMELINE, chrome_trace
 from csdm_cli.profiling.work import Work, matching_work, training_work
 from csdm_cli.runs.assemble import Assembly, assemble
-from csdm_cli.runs.choose import SettledOptimised, choose
+from csdm_cli.runs.choose import SettledMatching, choose
 from csdm_cli.runs.judge import protocol_of
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
@@ -89,8 +89,8 @@ class Lesson:
     @classmethod
     def of(cls, parts: Assembly, spec: NetworkSpec, settings: sections.Evaluate) -> Lesson:
         """As many of the students of ``settings`` as are trained at once."""
-        shape, device, protocol = parts.formation, parts.pixels.images.device, protocol_of(settings)
-        images = decode(parts.pixels.images.detach(), shape.factor, shape.size)
+        shape, device, protocol = parts.formation, parts.leaves.images.device, protocol_of(settings)
+        images = decode(parts.leaves.images.detach(), shape.factor, shape.size)
         labels = torch.arange(shape.classes, device=device).repeat_interleave(shape.per_class)
         seeds = [derive_seed(protocol.seed, "student", number) for number in range(protocol.students)]
         networks = [build(spec, seed).to(device) for seed in seeds]
@@ -118,10 +118,10 @@ def run(
     """Measure every IPC, print tables, and write figures and pictures to ``out`` and a timeline to ``trace``."""
     chosen = choose(params)
     method, distilling, params = chosen.method, chosen.settings, chosen.params
-    optimised = isinstance(method, OptimisedMethod) and isinstance(distilling, SettledOptimised)
-    if not optimised or distilling.engine is Engine.textbook:
-        raise UsageError("profile measures the batched engine: give distill an optimised method and engine batched")
-    assert isinstance(method, OptimisedMethod) and isinstance(distilling, SettledOptimised)
+    matching = isinstance(method, MatchingMethod) and isinstance(distilling, SettledMatching)
+    if not matching or distilling.engine is Engine.textbook:
+        raise UsageError("profile measures the batched engine: give distill a matching method and engine batched")
+    assert isinstance(method, MatchingMethod) and isinstance(distilling, SettledMatching)
     device = runtime.apply()
     if out:
         outputs.claim_files(out, OUTPUTS)
@@ -172,7 +172,7 @@ def _measure(
     for ipc in settings.ipcs:
         note(f"IPC {ipc}: {settings.warmup} + 2 x {settings.iterations} iterations", quiet=runtime.quiet)
         parts = parts_of(ipc)
-        cost = measure(parts.iterate, parts.pixels, parts.matching, parts.real, **often)
+        cost = measure(parts.iterate, parts.leaves, parts.matching, parts.real, **often)
         work = matching_work(spec, cost.images, images_at_once(_blank(spec, device)), distill_type)
         distill[ipc] = (cost, _standing(distill_roof, work, cost))
     note(f"students: 2 x ({settings.warmup} + {settings.iterations}) steps", quiet=runtime.quiet)

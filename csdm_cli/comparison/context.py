@@ -12,9 +12,9 @@ from csdm_cli.evaluation.students import Examiner
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.distill import Options
 from csdm_cli.runs.judge import Case, examiner_for, judge
 from csdm_cli.runs.measurement import Measurement
+from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from csdm_cli.display.console import note, progress
 from csdm_cli.distillation.checkpoint import Checkpoint
-from csdm_cli.distillation.pixels import Pixels
+from csdm_cli.distillation.leaves import IMAGES, Leaves
 from csdm_cli.errors import CsdmError
 from csdm_cli.methods.contract import OptimisedMethod
 from csdm_cli.parallel.interruption import held_back
@@ -24,26 +24,34 @@ class Distillation:
     """The outcome of a run.
 
     Attributes:
-        images: (classes·ipc, C, h, w) in [0, 1]; the average of their steps, where the pixels' plan has one.
+        leaves: what the images are made of, such as ``images``: (classes·ipc, C, h, w) in [0, 1]; the average of their
+            steps, where their plan has one.
         history: every loss term at every step.
         overhead_seconds: time this process spent on progress and checkpoints.
         iterations: that this process ran; fewer than all after a resume.
+        learned: what was learned beside the images, by name.
     """
 
-    images: Tensor
+    leaves: dict[str, Tensor]
     history: dict[str, Tensor]
     overhead_seconds: float
     iterations: int
+    learned: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def images(self) -> Tensor:
+        """The pixels, where they are what is learned."""
+        return self.leaves[IMAGES]
 
 
 # Told of every step: its number, and every loss term at every step so far.
 Watch = Callable[[int, dict[str, Tensor]], None]
-# Moves the pixels once and returns the named loss terms, given the number of the step: scalars, or one value per chunk.
+# Moves the leaves once and returns the named loss terms, given the number of the step: scalars, or one value per chunk.
 Iteration = Callable[[int], dict[str, Tensor]]
 
 
 def optimise(
-    pixels: Pixels,
+    leaves: Leaves,
     method: OptimisedMethod,
     iterate: Iteration,
     checkpoint: Checkpoint,
@@ -53,7 +61,7 @@ def optimise(
     watch: Watch | None = None,
     advice: str = "",
 ) -> Distillation:
-    """Run ``pixels.plan.iterations`` iterations, or what is left of them after the last checkpoint.
+    """Run ``leaves.plan.iterations`` iterations, or what is left of them after the last checkpoint.
 
     Every iteration is a function of the state and its number, so that a resumed run gives the same images as
     an uninterrupted one. The checkpoint of the last step stays until whoever called has the images safe.
@@ -62,9 +70,9 @@ def optimise(
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, with the checkpoint kept.
         CsdmError: if the checkpoint does not fit the run; it is dropped then.
     """
-    total = pixels.plan.iterations
+    total = leaves.plan.iterations
     history: dict[str, Tensor] = {}
-    done = _resume(pixels, method, checkpoint, history) if resume else 0
+    done = _resume(leaves, method, checkpoint, history) if resume else 0
     with held_back() as interruption, progress("distil", total, start=done, quiet=quiet, advice=advice) as task:
         for step in range(done, total):
             terms = iterate(step)
@@ -78,35 +86,36 @@ def optimise(
                 watch(step, history)
             task.update(step + 1, loss=torch.stack(list(terms.values())).sum())
             if interruption or checkpoint.due() or step + 1 == total:
-                checkpoint.save(step + 1, _state(pixels, method, history))
+                checkpoint.save(step + 1, _state(leaves, method, history))
             if interruption:
                 note(f"stopped after {step + 1} of {total} iterations: the same command goes on from there")
                 interruption.raise_if_asked()
     history = {name: history[name].cpu() for name in sorted(history)}  # a resumed run met them in another order
     overhead = task.overhead_seconds + checkpoint.overhead_seconds
-    return Distillation(pixels.stored, history, overhead, total - done)
+    learned = {name: value.detach() for name, value in leaves.learned.items()}
+    return Distillation(leaves.stored, history, overhead, total - done, learned)
 
 
-def _state(pixels: Pixels, method: OptimisedMethod, history: dict[str, Tensor]) -> dict[str, Tensor]:
+def _state(leaves: Leaves, method: OptimisedMethod, history: dict[str, Tensor]) -> dict[str, Tensor]:
     return (
-        pixels.state_dict()
+        leaves.state_dict()
         | {METHOD + name: value for name, value in method.state_dict().items()}
         | {HISTORY + name: value for name, value in history.items()}
     )
 
 
-def _resume(pixels: Pixels, method: OptimisedMethod, checkpoint: Checkpoint, history: dict[str, Tensor]) -> int:
-    found = checkpoint.load(pixels.images.device)
+def _resume(leaves: Leaves, method: OptimisedMethod, checkpoint: Checkpoint, history: dict[str, Tensor]) -> int:
+    found = checkpoint.load(next(iter(leaves.values.values())).device)
     if found is None:
         return 0
     done, tensors = found
     own = {name.removeprefix(METHOD): value for name, value in tensors.items() if name.startswith(METHOD)}
     losses = {name.removeprefix(HISTORY): value for name, value in tensors.items() if name.startswith(HISTORY)}
-    total = pixels.plan.iterations
+    total = leaves.plan.iterations
     try:
         if not 0 <= done <= total or any(value.ndim not in (1, 2) or len(value) != total for value in losses.values()):
             raise ValueError(f"{done} of {total} iterations")
-        pixels.load_state_dict(tensors)
+        leaves.load_state_dict(tensors)
         method.load_state_dict(own)
     except (KeyError, ValueError, TypeError, IndexError, RuntimeError, AssertionError) as error:
         checkpoint.drop()  # whole, but of no run that this code could have left

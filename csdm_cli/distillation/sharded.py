@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from csdm_cli.distillation.leaves import IMAGES, Leaves
 from csdm_cli.distillation.loop import Distillation
-from csdm_cli.distillation.pixels import Pixels
 from csdm_cli.distillation.real_side import RealSide
 from csdm_cli.distillation.step import Matching
 from csdm_cli.parallel.class_shares import ClassShare
@@ -16,9 +16,9 @@ from csdm_cli.parallel.ranks import Ranks
 
 
 def shared_iteration(
-    pixels: Pixels, share: ClassShare, matching: Matching, real: RealSide, step: int
+    leaves: Leaves, share: ClassShare, matching: Matching, real: RealSide, step: int
 ) -> dict[str, Tensor]:
-    """One optimiser step for the classes of a share, whose images ``pixels`` are.
+    """One optimiser step for the classes of a share, whose images the ``leaves`` are.
 
     Returns:
         each loss term, one value per chunk: (chunks,).
@@ -26,9 +26,9 @@ def shared_iteration(
     target, ipc = real.at(step), matching.formation.ipc
     terms = []
     for first, last in share.chunks:
-        own = pixels.images[(first - share.first) * ipc : (last - share.first) * ipc]
+        own = leaves.images[(first - share.first) * ipc : (last - share.first) * ipc]
         terms.append(matching.backward_chunk(own, target, step, first, last))
-    pixels.step(step)
+    leaves.step(step)
     return {name: torch.stack([of_chunk[name] for of_chunk in terms]) for name in terms[0]}
 
 
@@ -46,7 +46,7 @@ def collected(own: Distillation, ranks: Ranks) -> Distillation | None:
         return None
     summed = _summed(torch.cat([part for part in columns if part.numel()], dim=-1)) if names else terms
     history = dict(zip(names, summed.cpu(), strict=True))
-    return replace(own, images=torch.cat(images), history=history)
+    return replace(own, leaves={IMAGES: torch.cat(images)}, history=history)
 
 
 def _summed(terms: Tensor) -> Tensor:

@@ -15,12 +15,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from csdm_cli.distillation.layout import Chunking, Formation
-from csdm_cli.distillation.pixels import Pixels
+from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import RealSide, Target
 from csdm_cli.images.augment import Augmentation, Theta
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.images.normalisation import normalise
-from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.methods.regularisers.weighted import WeightedTerm, loss_terms
 from csdm_cli.methods.statistics import Batch
 from csdm_cli.storage.lru import LruCache
@@ -47,7 +47,7 @@ class Matching:
 
     def __init__(
         self,
-        method: OptimisedMethod,
+        method: MatchingMethod,
         formation: Formation,
         networks: TeacherNetworks,
         calibration: float,
@@ -187,17 +187,17 @@ class Matching:
         return terms
 
 
-def batched_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: int) -> dict[str, Tensor]:
-    """One optimiser step for all classes at once, of ``pixels.images`` (C·ipc, channels, h, w).
+def batched_iteration(leaves: Leaves, matching: Matching, real: RealSide, step: int) -> dict[str, Tensor]:
+    """One optimiser step for all classes at once, of ``leaves.images`` (C·ipc, channels, h, w).
 
     Returns:
         the named loss terms, scalars.
     """
     target = real.at(step)
-    terms = matching.backward(pixels.images, target, step)
-    pixels.step(step)
+    terms = matching.backward(leaves.images, target, step)
+    leaves.step(step)
     if matching.method.needs_moved_images:
-        matching.after_move(pixels.images, target, step)
+        matching.after_move(leaves.images, target, step)
     return terms
 
 

@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from csdm_cli.distillation.layout import Formation
-from csdm_cli.distillation.pixels import Pixels
+from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import RealSide
 from csdm_cli.images.augment import augment
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.images.normalisation import normalise
-from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.methods.regularisers.weighted import WeightedTerm, loss_terms
 from csdm_cli.methods.statistics import Batch
 from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
@@ -26,8 +26,8 @@ from csdm_cli.teachers.views import View
 
 
 def textbook_iteration(
-    pixels: Pixels,
-    method: OptimisedMethod,
+    leaves: Leaves,
+    method: MatchingMethod,
     formation: Formation,
     networks: TeacherNetworks,
     real: RealSide,
@@ -35,7 +35,7 @@ def textbook_iteration(
     step: int,
     extra: Sequence[WeightedTerm] = (),
 ) -> dict[str, Tensor]:
-    """One iteration over all classes, of ``pixels.images`` (C·ipc, channels, h, w).
+    """One iteration over all classes, of ``leaves.images`` (C·ipc, channels, h, w).
 
     Returns:
         the named loss terms, each summed over classes: scalars.
@@ -44,7 +44,7 @@ def textbook_iteration(
     target = real.at(step)
     for label in range(formation.classes):
         rows = slice(label * formation.ipc, (label + 1) * formation.ipc)
-        seen = _see(pixels.images[rows], target.view, formation, label)  # (per_class, channels, H, W)
+        seen = _see(leaves.images[rows], target.view, formation, label)  # (per_class, channels, H, W)
         batch = Batch(
             label,
             label + 1,
@@ -62,13 +62,13 @@ def textbook_iteration(
         terms = loss_terms(method, extra, batch, step, logits_of)
         total = torch.stack(list(terms.values())).sum()
         total.backward()
-        pixels.step(step)
+        leaves.step(step)
         if calibration > 0:
-            logits = networks.final(target.view.teacher)(_see(pixels.images[rows], target.view, formation, label))
+            logits = networks.final(target.view.teacher)(_see(leaves.images[rows], target.view, formation, label))
             labels = torch.full((len(logits),), label, device=logits.device)
             terms["calibration"] = calibration * cross_entropy(logits, labels)
             terms["calibration"].backward()
-            pixels.step(step)
+            leaves.step(step)
         for name, value in terms.items():
             totals[name] = totals.get(name, 0) + value.detach()
     return totals

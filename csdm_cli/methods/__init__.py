@@ -1,7 +1,8 @@
 """One file per method, named like the method, in the folder of its kind; ``contract`` says what a method is.
 
-Read ``contract`` and ``statistics``, then ``matching/dm.py`` (the shortest method) and ``matching/csdm.py``. Names are
-known without importing anything, so that help and validation are instant; :func:`load` imports a method.
+Read ``contract`` and ``statistics``, then ``matching/dm.py`` (the shortest method) and ``matching/csdm.py``; for
+methods that compare what networks learn, ``learning`` and ``gradient/dc.py``. Names are known without importing
+anything, so that help and validation are instant; :func:`load` imports a method.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from csdm_cli.methods.contract import MethodClass
 
-KINDS = ("matching", "selection")
-_NOT_METHODS = {"__init__", "base"}
+KINDS = ("matching", "gradient", "selection")
+_NOT_METHODS = {"__init__", "base", "distances", "matched"}
 
 
 @cache

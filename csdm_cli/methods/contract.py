@@ -1,8 +1,9 @@
 """What a distillation method is to the engine.
 
-An optimised method names the statistics it wants of each real class, and turns them and the synthetic
-images' features into losses; the engine owns images, views, networks, chunks and the optimiser. A
-building method makes its images at once. Adding a method is adding one file (see docs/methods.md).
+A matching method names the statistics it wants of each real class, and turns them and the synthetic
+images' features into losses; the engine owns images, views, networks, chunks and the optimiser. A learning
+method (see ``learning``) compares what networks learn from the images. A building method makes its images at
+once. Adding a method is adding one file (see docs/methods.md).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,9 +19,13 @@ from torch import Tensor
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request
 from csdm_cli.names import LabelKind, TeacherSchedule
+from csdm_cli.networks import NetworkSpec
 from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.views import View
+
+if TYPE_CHECKING:
+    from csdm_cli.parameterisations.parameterisation import Parameterisation
 
 
 def option(default: Any, help_text: str) -> Any:
@@ -36,8 +41,9 @@ class Context:
         counts: real images per class.
         per_class: decoded synthetic images per class.
         seed: of the run.
-        pool: the teachers; None in tests of a loss alone.
+        pool: the teachers; None in tests of a loss alone, and for a method without any.
         data: the real images, on the device; None for a method that runs from a bank.
+        spec: the architecture of the run's networks, where its teachers do not tell.
     """
 
     counts: tuple[int, ...]
@@ -47,6 +53,7 @@ class Context:
     seed: int = 0
     pool: TeacherPool | None = None
     data: ImageSet | None = None
+    spec: NetworkSpec | None = None
 
 
 class Described:
@@ -76,13 +83,43 @@ class Described:
         return frozenset()
 
 
-class OptimisedMethod(Described, ABC):
-    """A method whose images are optimised.
+class OptimisedMethod(Described):
+    """A method whose images are optimised, step by step.
+
+    Attributes:
+        class_separable: whether its loss is a sum of functions of one class each (under its parameters).
+        needs_teachers: whether it looks through networks trained on the long-tailed set.
+        default_real_batch: real images per class and step, where it takes fresh ones and the user does not say.
+    """
+
+    class_separable: bool = True
+    needs_teachers: ClassVar[bool] = True
+    default_real_batch: ClassVar[int] = 1024
+
+    def __init__(self, parameters: Any) -> None:
+        self.parameters = parameters
+
+    def prepare(self, context: Context) -> None:  # a method need not
+        """Called once before the first step (also of a resumed run)."""
+
+    def after_step(self, step: int) -> None:
+        """Called after every optimiser step."""
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Whatever is carried from step to step, so that a resumed run is exact."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        assert not state
+
+
+class MatchingMethod(OptimisedMethod, ABC):
+    """A method that makes statistics of the synthetic images, seen through networks, those of the real ones.
 
     Attributes:
         default_calibration: weight of the teachers' cross-entropy unless the user sets one.
         default_schedule: which of the teachers' weights it looks through unless the user says.
-        class_separable: whether its loss is a sum of functions of one class each (under its parameters).
         pools_real: whether :meth:`revise` makes a class's real statistics from other classes' too.
         classification_terms: terms of its own that match nothing but let a network classify the images, as
             calibration does; ``--calibration 1x`` is relative to the gradient of the others.
@@ -90,13 +127,9 @@ class OptimisedMethod(Described, ABC):
 
     default_calibration: ClassVar[float] = 0.0
     default_schedule: ClassVar[TeacherSchedule] = TeacherSchedule.final
-    class_separable: bool = True
     pools_real: bool = False
     needs_moved_images: bool = False
     classification_terms: frozenset[str] = frozenset()
-
-    def __init__(self, parameters: Any) -> None:
-        self.parameters = parameters
 
     @abstractmethod
     def request(self) -> Request:
@@ -106,9 +139,6 @@ class OptimisedMethod(Described, ABC):
     def bankable(self) -> bool:
         """Whether those statistics can be computed once and kept."""
         return not self.request().features
-
-    def prepare(self, context: Context) -> None:  # a method need not
-        """Called once before the first step (also of a resumed run)."""
 
     def revise(self, statistics: ClassStatistics) -> ClassStatistics:
         """What :meth:`losses` is to read in place of a view's measured ``statistics``, which are of all classes.
@@ -135,17 +165,6 @@ class OptimisedMethod(Described, ABC):
         The view is the step's, ``batch.logits`` is None. Called for every chunk of classes, before :meth:`after_step`.
         """
 
-    def after_step(self, step: int) -> None:
-        """Called after every optimiser step."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Whatever :meth:`losses` carries from step to step, so that a resumed run is exact."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take back what :meth:`state_dict` gave."""
-        assert not state
-
 
 @dataclass(frozen=True)
 class Building:
@@ -170,18 +189,27 @@ class Outcome:
     """The images that a method made, at once or step by step.
 
     Attributes:
-        images: (C·ipc, channels, size, size) in [0, 1], class after class, as they are stored.
+        images: (C·ipc, channels, size, size) in [0, 1], class after class, as they are stored; None where
+            they are made of other ``leaves``.
         factor: cells per side of each.
         history: every loss term at every step, each (steps,); none of images made at once.
         iterations: optimiser steps that this process ran; fewer than all after a resume.
         calibration: the weight that a ratio came to; None where a number was given.
+        parameterisation: what the images are made of, where it is not plain pixels.
+        leaves: the numbers it makes them of.
+        label_logits: (C·per_class, C) of learned labels, of the decoded images.
+        learned_rate: the step size that a student should take.
     """
 
-    images: Tensor
+    images: Tensor | None
     factor: int
     history: Mapping[str, Tensor] = field(default_factory=dict)
     iterations: int = 0
     calibration: float | None = None
+    parameterisation: Parameterisation | None = None
+    leaves: Mapping[str, Tensor] = field(default_factory=dict)
+    label_logits: Tensor | None = None
+    learned_rate: float | None = None
 
 
 class BuildingMethod(Described, ABC):

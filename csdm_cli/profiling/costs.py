@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli.device import peak_memory
-from csdm_cli.distillation.pixels import Pixels
+from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import RealSide
 from csdm_cli.distillation.step import Matching
 
@@ -74,7 +74,7 @@ class Clock:
 
 def measure(
     iterate: Callable[[int], object],
-    pixels: Pixels,
+    leaves: Leaves,
     matching: Matching,
     real: RealSide,
     *,
@@ -82,7 +82,7 @@ def measure(
     warmup: int,
 ) -> Cost:
     """Time ``iterations`` whole iterations, then as many with their phases apart."""
-    device = pixels.images.device
+    device = leaves.images.device
     clock = Clock(device)
     for step in range(warmup):
         iterate(step)
@@ -97,7 +97,7 @@ def measure(
     runs: dict[str, list[float]] = defaultdict(list)
     for step in range(iterations):
         apart = Clock(device)
-        phased_iteration(pixels, matching, real, step, apart)
+        phased_iteration(leaves, matching, real, step, apart)
         matching.method.after_step(step)
         for name in PHASES:
             runs[name].append(apart.seconds[name])
@@ -105,7 +105,7 @@ def measure(
     return Cost(tuple(seconds), phases, matching.formation.decoded, peak.bytes)
 
 
-def phased_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: int, clock: Clock) -> None:
+def phased_iteration(leaves: Leaves, matching: Matching, real: RealSide, step: int, clock: Clock) -> None:
     """The batched iteration with the graph cut between its phases; the gradient is the same.
 
     Chunks are of whole classes here: a class over the memory budget is not cut further.
@@ -116,24 +116,24 @@ def phased_iteration(pixels: Pixels, matching: Matching, real: RealSide, step: i
     for first in range(0, shape.classes, layout.classes):
         last = min(first + layout.classes, shape.classes)
         with clock.phase("augmentation"):
-            seen = matching.see(pixels.images[first * shape.ipc : last * shape.ipc], target.view.theta, first)
+            seen = matching.see(leaves.images[first * shape.ipc : last * shape.ipc], target.view.theta, first)
         with clock.phase(FORWARD):
             leaf = _cut(seen)
             outputs = matching.outputs(target, leaf)
         with clock.phase("spectral"):
-            leaves = {output: _cut(value) for output, value in outputs.items()}
-            terms = matching.terms(leaves, target, step, first, last)
+            cut = {output: _cut(value) for output, value in outputs.items()}
+            terms = matching.terms(cut, target, step, first, last)
             torch.stack(list(terms.values())).sum().backward()
         with clock.phase(BACKWARD):
-            reached = {output: own.grad for output, own in leaves.items() if own.grad is not None}
+            reached = {output: own.grad for output, own in cut.items() if own.grad is not None}
             torch.autograd.backward([outputs[output] for output in reached], list(reached.values()))
         with clock.phase("augmentation"):
             seen.backward(leaf.grad)
     with clock.phase("optimiser"):
-        pixels.step(step)
+        leaves.step(step)
     if matching.method.needs_moved_images:
         with clock.phase("network forward"):
-            matching.after_move(pixels.images, target, step)
+            matching.after_move(leaves.images, target, step)
 
 
 def _cut(tensor: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from csdm_cli.evaluation.scores import MeanStd, half_width
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
+from csdm_cli.storage.bounded import parsed_json
 
 NEAR = ("distilled", "evaluate", "cross_arch", "compare")  # folders within a run's folder that belong to it
 MOST_PICTURES = 1000  # of a set on a page
@@ -126,7 +126,7 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
     if not place.is_file():
         return None
     try:
-        found = json.loads(place.read_bytes())
+        found = parsed_json(place.read_bytes())
         for scores in found.values():
             for row in [scores] if "accuracy" in scores else scores.values():
                 row["accuracy"]["mean"]  # what charts are made of

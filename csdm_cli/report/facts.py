@@ -10,6 +10,7 @@ from typing import Any
 
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.run_record import read_sidecar
+from csdm_cli.storage.bounded import parsed_json
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -52,7 +53,7 @@ def provenance_of(file: Path, distilled: Distilled) -> Rows:
 
 def _evaluation_seconds(folder: Path) -> float | None:
     try:
-        return float(json.loads((folder / "evaluate.run.json").read_bytes())["evaluate"]["wall_seconds"])
+        return float(parsed_json((folder / "evaluate.run.json").read_bytes())["evaluate"]["wall_seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # a record of cost is good to have, no more
 

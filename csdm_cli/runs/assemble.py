@@ -13,23 +13,25 @@ from torch import Tensor
 
 from csdm_cli.distillation.balance import weight_of
 from csdm_cli.distillation.bank import BankedRealSide, BankPlan, build_bank
+from csdm_cli.distillation.decoded import Decoded, decoded_iteration
 from csdm_cli.distillation.layout import Formation, _layout, _share, activation_bytes
-from csdm_cli.distillation.pixels import PixelPlan, Pixels
+from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import FreshRealSide, RealSide
 from csdm_cli.distillation.sharded import shared_iteration
 from csdm_cli.distillation.step import Matching, batched_iteration
 from csdm_cli.distillation.textbook import textbook_iteration
 from csdm_cli.images.augment import parse_strategy
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.images.initial import initial_images
-from csdm_cli.methods.contract import Context, OptimisedMethod
+from csdm_cli.methods.contract import Context, MatchingMethod
 from csdm_cli.methods.regularisers.weighted import joined_request, refuse_other_features, weighted_terms
 from csdm_cli.methods.statistics import Request
 from csdm_cli.names import Engine, RealMode
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parallel.ranks import ALONE, Ranks
-from csdm_cli.runs.choose import SettledOptimised
+from csdm_cli.parameterisations.parameterisation import Parameterisation
+from csdm_cli.runs.choose import SettledMatching
+from csdm_cli.runs.start import is_grid, leaves_at_start, parameterisation_of
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings.fields import ratio
 from csdm_cli.teachers.networks import PoolNetworks, TeacherNetworks, tuned, tuned_for_any_number
@@ -42,12 +44,14 @@ class Assembly:
     """A distillation run, ready to iterate.
 
     Attributes:
+        formation: of plain pixels as they are stored; of other parameterisations, of the images they decode to.
         share: whose classes the pixels are, where several ranks share them; None for all.
     """
 
-    method: OptimisedMethod
+    method: MatchingMethod
+    parameterisation: Parameterisation
     formation: Formation
-    pixels: Pixels
+    leaves: Leaves
     networks: TeacherNetworks
     real: RealSide
     matching: Matching
@@ -61,8 +65,8 @@ class Assembly:
 
 
 def assemble(
-    settings: SettledOptimised,
-    method: OptimisedMethod,
+    settings: SettledMatching,
+    method: MatchingMethod,
     data: ImageSet,
     pool: TeacherPool,
     cache: Path,
@@ -81,7 +85,9 @@ def assemble(
     ``kept`` is asked for the weight that a ratio of calibration comes to, and given what measures it.
     """
     device = data.images.device
-    formation = Formation(data.classes, settings.ipc, settings.factor, data.size, data.mean, data.std)
+    parameterisation = parameterisation_of(settings, data)
+    stored = (settings.ipc, settings.factor) if is_grid(parameterisation) else (parameterisation.per_class, 1)
+    formation = Formation(data.classes, *stored, data.size, data.mean, data.std)
     seen = data if settings.real is RealMode.fresh else None
     context = Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen)
     method.prepare(context)
@@ -101,41 +107,40 @@ def assemble(
     request = joined_request(method, extra)
     real = _real_side(settings, method, request, data, pool, seeing, cache, dtype, numerics, quiet, share)
     matching = Matching(method, formation, networks, 0.0, layout, extra)
-    start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)
-    plan = PixelPlan(
-        *(settings.optimizer, settings.lr, settings.schedule, settings.iterations),
-        *(settings.average, settings.weight_decay),
-    )
+    leaves = leaves_at_start(settings, data, parameterisation, dtype, share=share)
+    iterate: Callable[[int], dict[str, Tensor]]
+    if is_grid(parameterisation):
+        matching.calibration = _calibration(settings, matching, real, leaves.images, kept)
+        iterate = partial(batched_iteration, leaves, matching, real)
+    else:
+        images = Decoded.of(leaves, parameterisation).images
+        matching.calibration = _calibration(settings, matching, real, images, kept)
+        iterate = partial(decoded_iteration, leaves, parameterisation, matching, real)
     if share is not None:
-        start = start[share.first * settings.ipc : share.last * settings.ipc]
-    pixels = Pixels(start.to(device), plan)
-    matching.calibration = _calibration(settings, matching, real, pixels, kept)
-    iterate: Callable[[int], dict[str, Tensor]] = partial(batched_iteration, pixels, matching, real)
-    if share is not None:
-        iterate = partial(shared_iteration, pixels, share, matching, real)
+        iterate = partial(shared_iteration, leaves, share, matching, real)
     if settings.engine is Engine.textbook:
-        whole = (pixels, method, formation, networks, real, matching.calibration)
+        whole = (leaves, method, formation, networks, real, matching.calibration)
         iterate = partial(textbook_iteration, *whole, extra=extra)
-    return Assembly(method, formation, pixels, networks, real, matching, iterate, share)
+    return Assembly(method, parameterisation, formation, leaves, networks, real, matching, iterate, share)
 
 
 def _calibration(
-    settings: SettledOptimised,
+    settings: SettledMatching,
     matching: Matching,
     real: RealSide,
-    pixels: Pixels,
+    images: Tensor,
     kept: Callable[[Callable[[], float]], float],
 ) -> float:
-    """The weight that was given, or that the ratio asked for comes to with these pixels."""
+    """The weight that was given, or that the ratio asked for comes to with these images."""
     asked = ratio(settings.calibration)
     if asked is None:
         return float(settings.calibration)
-    return kept(lambda: weight_of(asked, matching, real, pixels.images, settings.iterations))
+    return kept(lambda: weight_of(asked, matching, real, images, settings.iterations))
 
 
 def _real_side(
-    settings: SettledOptimised,
-    method: OptimisedMethod,
+    settings: SettledMatching,
+    method: MatchingMethod,
     request: Request,
     data: ImageSet,
     pool: TeacherPool,

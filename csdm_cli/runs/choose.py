@@ -12,7 +12,14 @@ from pydantic_core import PydanticCustomError
 
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import BuildingMethod, Method, MethodClass, OptimisedMethod, parameter_names
+from csdm_cli.methods.contract import (
+    BuildingMethod,
+    MatchingMethod,
+    Method,
+    MethodClass,
+    OptimisedMethod,
+    parameter_names,
+)
 from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
 from csdm_cli.names import Engine, LabelKind, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
@@ -36,7 +43,7 @@ def make_method(settings: sections.Distill, given: frozenset[str] = frozenset())
     for name in sorted(given | set(settings.option)):
         if name in idle:
             raise UsageError(idle[name])
-    if isinstance(method, OptimisedMethod):
+    if isinstance(method, MatchingMethod):
         refuse_second_judge(method, weighted_terms(settings.regularizer))
     return method
 
@@ -48,6 +55,8 @@ def reads(cls: MethodClass, name: str) -> bool:
         return name in parameter_names(cls)
     if reader is Reader.optimised:
         return issubclass(cls, OptimisedMethod)
+    if reader is Reader.matching:
+        return issubclass(cls, MatchingMethod) or name in parameter_names(cls)
     if reader is Reader.decoding:
         return issubclass(cls, OptimisedMethod) or cls.reads_factor
     return True
@@ -64,6 +73,10 @@ def unread(method: str) -> dict[str, str]:
     for name in sections.Distill.names_read_by(Reader.optimised):
         if not reads(cls, name):
             found[name] = f"{_option(name)} has no effect on {method}, which optimises nothing"
+    for name in sections.Distill.names_read_by(Reader.matching):
+        if not reads(cls, name):
+            why = "compares what networks learn" if issubclass(cls, OptimisedMethod) else "optimises nothing"
+            found[name] = f"{_option(name)} has no effect on {method}, which {why}"
     return found
 
 
@@ -79,7 +92,7 @@ def without_effect(chosen: Chosen) -> frozenset[str]:
     found = {*unread(settings.method), *_idle(settings, method)} & set(sections.Distill.model_fields)
     if settings.labels is not LabelKind.soft:
         found.add("temperature")
-    if isinstance(method, OptimisedMethod):
+    if isinstance(method, MatchingMethod):
         found.add(_idle_of_real_side(settings))
     return frozenset(found)
 
@@ -99,7 +112,10 @@ def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
             close = get_close_matches(name, own, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(own) or 'none'}"
             raise UsageError(f"--option {name}: {settings.method} has no such parameter; {hint}")
-    values = {name: getattr(settings, name) for name in names & shared} | settings.option
+    told = {name: getattr(settings, name) for name in names & shared}
+    if "real_batch" in told and issubclass(cls, OptimisedMethod):
+        told["real_batch"] = settings.real_batch or cls.default_real_batch
+    values = told | settings.option
     _refuse_loose_numbers(cls, settings)
     try:
         parameters = TypeAdapter(cls.Parameters).validate_python(values)
@@ -133,6 +149,12 @@ class Settled(sections.Distill):
 class SettledOptimised(Settled):
     """Those of a method that optimises its images."""
 
+    real_batch: int
+
+
+class SettledMatching(SettledOptimised):
+    """Those of a method that matches statistics."""
+
     calibration: float | str
     teacher_schedule: TeacherSchedule
     real: RealMode
@@ -148,6 +170,9 @@ def settled(settings: sections.Distill, method: Method) -> Settled:
     kind: type[Settled] = Settled
     if isinstance(method, OptimisedMethod):
         kind = SettledOptimised
+        chosen["real_batch"] = settings.real_batch or method.default_real_batch
+    if isinstance(method, MatchingMethod):
+        kind = SettledMatching
         chosen["real"] = _real_side_of(settings, method)
         chosen["teacher_schedule"] = settings.teacher_schedule or method.default_schedule
         if settings.calibration is None:
@@ -156,7 +181,7 @@ def settled(settings: sections.Distill, method: Method) -> Settled:
     return kind.model_construct(settings.model_fields_set | chosen.keys(), **(dict(settings) | chosen))
 
 
-def _real_side_of(settings: sections.Distill, method: OptimisedMethod) -> RealMode:
+def _real_side_of(settings: sections.Distill, method: MatchingMethod) -> RealMode:
     """The real side asked for, or the cheapest one the method allows."""
     if settings.engine is Engine.textbook:
         if settings.real is RealMode.bank:
@@ -208,12 +233,12 @@ def decided(settings: sections.Distill, given: frozenset[str] = frozenset()) -> 
     method = make_method(settings, given)
     found = settled(settings, method)
     refuse_idle_softening(found, given)
-    if isinstance(found, SettledOptimised):
+    if isinstance(found, SettledMatching):
         _refuse_the_other_real_side(found, given)
     return found, method
 
 
-def _refuse_the_other_real_side(settings: SettledOptimised, given: frozenset[str]) -> None:
+def _refuse_the_other_real_side(settings: SettledMatching, given: frozenset[str]) -> None:
     """Raises: UsageError if a setting of the bank is ``given`` without one, or one of minibatches with it."""
     idle = _idle_of_real_side(settings)
     if idle in given:
@@ -229,7 +254,7 @@ def _idle_of_real_side(settings: sections.Distill) -> str:
 
 def needs_teachers(method: Method) -> bool:
     """Whether the method looks through networks trained on the long-tailed set."""
-    return isinstance(method, OptimisedMethod) or method.needs_teachers
+    return method.needs_teachers
 
 
 def refuse_idle_softening(settings: Settled, given: frozenset[str]) -> None:

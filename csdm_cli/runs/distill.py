@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +21,22 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.device import peak_memory
 from csdm_cli.display import pictures
 from csdm_cli.display.console import note
-from csdm_cli.distillation.checkpoint import Checkpoint, kept_number
-from csdm_cli.distillation.loop import Distillation, optimise
-from csdm_cli.distillation.sharded import collected
+from csdm_cli.distillation.checkpoint import Checkpoint
 from csdm_cli.images.initial import to_uint8
-from csdm_cli.methods.contract import Building, BuildingMethod, OptimisedMethod, Outcome
+from csdm_cli.methods.contract import Building, BuildingMethod, Outcome
 from csdm_cli.names import LabelKind
-from csdm_cli.networks.numerics import faster
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs import turns
-from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import Chosen, SettledOptimised, describe_share
+from csdm_cli.runs.choose import Chosen
 from csdm_cli.runs.labels import label
+from csdm_cli.runs.optimise import PLAINLY, Options, optimised
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.task import Task, is_done, prepare
 from csdm_cli.runs.tracked import pretrain_settings, settings_read, tell_of_data, tell_of_teachers
-from csdm_cli.settings.fields import ratio
 from csdm_cli.settings.units import in_units
 from csdm_cli.storage import kinds, outputs, places
 from csdm_cli.teachers.pool import TeacherPool
-from csdm_cli.tracking.losses import LossLog
 from csdm_cli.tracking.tracker import NullTracker, Tracker
 
 ARTIFACTS = Path("artifacts")
@@ -62,20 +56,6 @@ OUTPUTS = {
     "distilled.run.json": kinds.RUN_RECORD,
     FILE_NAME: DISTILLED,
 }
-
-CHECKPOINT_SECONDS = 60.0  # between checkpoints, where nobody says
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to run, which does not change the result."""
-
-    memory_budget: int | None = None
-    checkpoint_every: float = CHECKPOINT_SECONDS
-    resume: bool = True
-
-
-PLAINLY = Options()
 
 
 @dataclass(frozen=True)
@@ -120,7 +100,7 @@ def distil(
             elif ranks.leads:
                 carry_out(task, target, options, runtime, tracker or NullTracker(), ranks)
             else:
-                _distil(task, runtime, options, NullTracker(), ranks)
+                optimised(task, runtime, options, NullTracker(), ranks)
     return MadeSet(target, load_distilled(target), longtail) if ranks.leads else None
 
 
@@ -146,7 +126,9 @@ def carry_out(
         if isinstance(task.method, BuildingMethod):
             outcome = _build(task.method, task, runtime)
         else:
-            outcome = _optimise(task, runtime, options, tracker, ranks)
+            made = optimised(task, runtime, options, tracker, ranks)
+            assert made is not None  # by rank 0
+            outcome = made
         distilled = _package(task, outcome)
     record = record_run(time.monotonic() - start, task.device, peak=peak.bytes, iterations=outcome.iterations)
     _write(target, distilled, outcome, record, tracker)
@@ -176,65 +158,9 @@ def _build(method: BuildingMethod, task: Task, runtime: Runtime) -> Outcome:
     return method.build(start)
 
 
-def _optimise(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks) -> Outcome:
-    result, seconds, weight = _distil(task, runtime, options, tracker, ranks)
-    assert result is not None
-    if result.iterations:
-        share = (result.overhead_seconds + tracker.overhead_seconds - tracker.startup_seconds) / seconds
-        costs = {"seconds_per_iteration": seconds / result.iterations, "overhead_share": share}
-        tracker.metrics(costs, task.settings.iterations)
-    assert isinstance(task.settings, SettledOptimised)
-    asked = weight if ratio(task.settings.calibration) is not None else None
-    return Outcome(result.images, task.settings.factor, result.history, result.iterations, asked)
-
-
-def _distil(
-    task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks
-) -> tuple[Distillation | None, float, float]:
-    """This rank's share, which at rank 0 becomes the whole, None at the others; the seconds of its loop, and the
-    weight of calibration."""
-    settings, pool, method = task.settings, task.pool, task.method
-    assert pool is not None and isinstance(method, OptimisedMethod) and isinstance(settings, SettledOptimised)
-    note(f"method: {method.summary}; {len(pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
-    assembly = assemble(
-        settings,
-        method,
-        task.longtail.train().to(task.device),
-        pool,
-        places.cache_dir(),
-        quiet=runtime.quiet,
-        memory_budget=options.memory_budget,
-        numerics=task.numerics,
-        ranks=ranks,
-        kept=partial(kept_number, places.cache_dir("checkpoints"), task.key, resume=options.resume),
-    )
-    share = assembly.share
-    if share is not None:
-        note(describe_share(share, assembly.formation.classes), quiet=runtime.quiet)
-    checkpoint = Checkpoint(places.cache_dir("checkpoints"), task.key, options.checkpoint_every, share)
-    start, losses = time.monotonic(), LossLog(tracker, live=share is None)
-    if share is not None and not len(share):
-        result = Distillation(assembly.pixels.stored, {}, 0.0, 0)
-    else:
-        result = optimise(
-            assembly.pixels,
-            method,
-            assembly.iterate,
-            checkpoint,
-            resume=options.resume,
-            quiet=runtime.quiet,
-            watch=losses.after,
-            advice=faster(task.device, task.numerics),
-        )
-    seconds = time.monotonic() - start
-    whole = result if share is None else collected(result, ranks)
-    if whole is not None:
-        losses.finish(whole.history)
-    return whole, seconds, assembly.calibration
-
-
 def _package(task: Task, outcome: Outcome) -> Distilled:
     settings, pool, shape = task.settings, task.pool, task.longtail.manifest
+    assert outcome.images is not None
     images = to_uint8(outcome.images).cpu()
     described: dict[str, Any] = {"distill": in_units(settings.model_dump(mode="json")), "run": task.key}
     if outcome.calibration is not None:

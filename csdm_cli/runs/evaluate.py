@@ -150,7 +150,7 @@ def prepare_evaluation(
     """
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
-    case = open_case(file, data, foreign)
+    case = open_case(file, data, foreign, quiet=runtime.quiet)
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
     refuse_own_judges(labels, measured_on(case.distilled), settings.split)

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
 from csdm_cli.data.holdout import read_test
-from csdm_cli.data.store import LongTail, find_by_fingerprint, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail, find_by_fingerprint
 from csdm_cli.display.console import note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
@@ -27,6 +27,7 @@ from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
+from csdm_cli.runs.long_tail import given, given_or_newest
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup
@@ -121,8 +122,8 @@ def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
     return NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name), "source": source}))
 
 
-def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None) -> Case:
-    """Find the set and its long-tailed set.
+def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:
+    """Find the set and its long-tailed set, which is made on the way if ``data`` are images.
 
     Raises:
         UsageError: if both FILE and another tool's images are given.
@@ -131,7 +132,7 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
     if foreign is not None:
         if file is not None:
             raise UsageError("give either FILE or --images, not both")
-        longtail = open_longtail(data) if data else newest_longtail()
+        longtail = given_or_newest(data, quiet=quiet)
         return Case(foreign.images, bring_in(foreign, longtail), longtail)
     path = find_artifact(file) if file else newest_artifact()
     distilled = load_distilled(path)
@@ -140,7 +141,7 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
         raise CsdmError(
             f"{path} was made of other sets or classes: name the long-tailed set to judge it on with --data"
         )
-    longtail = open_longtail(data) if data else find_by_fingerprint(wanted)
+    longtail = given(data, quiet=quiet) if data else find_by_fingerprint(wanted)
     if wanted and longtail.manifest.fingerprints["test"] != wanted:
         raise CsdmError(f"{path} was distilled from another dataset than {longtail.folder}: their test sets differ")
     if distilled.dataset.class_names != longtail.manifest.class_names:

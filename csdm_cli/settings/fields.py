@@ -22,6 +22,7 @@ class Reader(StrEnum):
     """Who reads a setting of ``distill``; without one every method does."""
 
     optimised = "optimised"  # methods that optimise their images
+    matching = "matching"  # those that match statistics, and whoever has a parameter of the setting's name
     decoding = "decoding"  # methods that can put several images into a stored one
     owner = "owner"  # methods that have a parameter of the setting's name
     chooser = "chooser"  # whoever chooses the method and its own parameters

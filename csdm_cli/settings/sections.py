@@ -80,7 +80,7 @@ class MakeLt(Section):
     profile: names.ImbalanceProfile = Field(
         names.ImbalanceProfile.exponential,
         description="how class sizes fall from head to tail; as-is keeps every image, which is what images of your own"
-        " get unless --imbalance, --n-max or --counts is given",
+        " and classes that differ in size get unless --imbalance, --n-max or --counts is given",
     )
     imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
     n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
@@ -128,14 +128,19 @@ class MakeLt(Section):
     )
     seed: Seed = Field(0, description="seed of class order and selection")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _own_images_as_they_are(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("dataset") == names.Source.folder:
-            decides = ("profile", "imbalance", "n_max", "counts")
-            if all(given.get(name) is None for name in decides):
-                return given | {"profile": names.ImbalanceProfile.as_is}
-        return given
+    @property
+    def asks_for_a_tail(self) -> bool:
+        """Whether anything says how class sizes fall; if not, the source's own sizes may stand."""
+        drawn = self.class_order is not names.ClassOrder.natural or self.split is not names.Split.random
+        decides = ("profile", "imbalance", "n_max", "counts")
+        return drawn or any(name in self.model_fields_set and getattr(self, name) is not None for name in decides)
+
+    @model_validator(mode="after")
+    def _own_images_as_they_are(self) -> Self:
+        if self.dataset is names.Source.folder and not self.asks_for_a_tail:
+            # Not among the fields that were set: an --imbalance that comes on top of a file draws a tail after all.
+            object.__setattr__(self, "profile", names.ImbalanceProfile.as_is)
+        return self
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -205,7 +210,9 @@ class Pretrain(Section):
 
 # decided by compare's own options, or of no use to it
 NOT_FOR_COMPARE: dict[str, JsonValue] = {"compare": False}
-OPTIMISED, DECODING, OWNER, CHOOSER = map(read_by, (Reader.optimised, Reader.decoding, Reader.owner, Reader.chooser))
+OPTIMISED, MATCHING, DECODING, OWNER, CHOOSER = map(
+    read_by, (Reader.optimised, Reader.matching, Reader.decoding, Reader.owner, Reader.chooser)
+)
 
 
 class Distill(Section):
@@ -291,50 +298,52 @@ class Distill(Section):
     alpha_tail: OpenFraction = Field(
         0.3, description="α of the smallest class (1 - α weighs phase: realism)", json_schema_extra=OWNER
     )
-    # what every optimised method shares
+    # what matching methods share
     calibration: NumberOrRatio | None = Field(
         None,
         description="weight of the teachers' cross-entropy on the synthetic images; with an x, such as 0.3x, the weight"
         " whose gradient is so many times as long as the matching's at the start (default: the method's)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     teacher_schedule: names.TeacherSchedule | None = Field(
         None,
         description="which of a teacher's weights a draw looks through (default: the method's, mostly final)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     regularizer: Regularizers = Field(
         [],
         description="further terms of the loss, as NAME or NAME=WEIGHT: " + ", ".join(regulariser_names()),
         examples=list(regulariser_names()),
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     augment: Strategy = Field(
         "color_crop_cutout_flip_scale_rotate",
         description="augmentations joined by _, or none",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     augment_mode: names.AugmentMode = Field(
         names.AugmentMode.single,
         description="one operation per draw (DSA), or several (DiffAug)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     real: names.RealMode | None = Field(
         None,
         description="statistics of the real images: computed once per draw and kept, or of a fresh minibatch each step"
         " (default: bank if the method allows)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     draws: Positive = Field(
-        8, description="draws of augmentation and ω per teacher in the bank", json_schema_extra=OPTIMISED
+        8, description="draws of augmentation and ω per teacher in the bank", json_schema_extra=MATCHING
     )
-    real_batch: Positive = Field(
-        1024, description="real images per class and step without a bank", json_schema_extra=OPTIMISED
+    real_batch: Positive | None = Field(
+        None,
+        description="real images per class and step without a bank (default: the method's, mostly 1024)",
+        json_schema_extra=MATCHING,
     )
     engine: names.Engine = Field(
         names.Engine.batched,
         description="all classes at once, or the field's class-by-class loop (for benchmarks)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=MATCHING,
     )
     labels: names.LabelKind | None = Field(
         None, description="labels stored with the images (default: the method's, mostly hard)"

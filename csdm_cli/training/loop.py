@@ -159,7 +159,7 @@ def optimise(
             group["lr"] = recipe.lr_at(step, steps)
         images, targets = batch_at(step)  # (n, R·channels, H, W) and (n, …, C), R networks side by side
         with own_randomness(images.device, derive_seed(seed, "network", step)):
-            value = _backward(network, images.to(network.classifier.weight.dtype), targets, loss)  # () or (R,)
+            value = backward(network, images.to(network.classifier.weight.dtype), targets, loss)  # () or (R,)
         optimizer.step()
         if on_step is not None:
             on_step(Moment(step + 1, value, network, partial(TrainState.capture, step + 1, network, optimizer)))
@@ -168,7 +168,7 @@ def optimise(
         raise CsdmError(f"training diverged: the loss is {last} after {steps} steps; lower the learning rate")
 
 
-def _backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
+def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
     """Leave the mean loss's gradient in the parameters; exact up to rounding in parts, where no layer couples samples.
 
     Parts that stay in the processor's cache take half the time (see :mod:`csdm_cli.training.inference`).

@@ -16,7 +16,7 @@ from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.evaluation.scores import ClassGroups, Scores, share_of_gap_closed
 from csdm_cli.methods import load
 from csdm_cli.settings import presets
-from tests.command_world import World, fails, names, run
+from tests.command_world import World, break_writes, fails, names, run
 
 COMMAND = [*("compare", "--params", "params.yaml", "--data", "data", "--teachers", "teachers")]
 TINY = [*COMMAND, *("--methods", "dm,herding", "--ipc", "2", "--seeds", "2", "--set", "distill.iterations=2")]
@@ -169,15 +169,29 @@ def test_a_failed_method_names_itself_and_the_others_go_on(workplace, monkeypatc
     assert set(table["failed"]) == {"dm"} and f"dm ({table['failed']['dm']})" in error and "herding" not in error
 
 
-def test_when_everything_fails_it_says_so(workplace):
-    """No student's result can be kept."""
+def in_the_way(workplace) -> None:
+    """No student's result can be kept, so that no row succeeds."""
     (workplace.parent / "cache").mkdir()
     (workplace.parent / "cache/evaluations").write_text("in the way")
+
+
+def test_when_everything_fails_it_says_so(workplace):
+    in_the_way(workplace)
     result = run(*TINY, "--seeds", "1", "--json", expect=None)
     table = json.loads(result.stdout)["tables"][TABLE]
     assert table["rows"] == [] and set(table["failed"]) == {"dm", "herding", "random", "tiled-random", "full"}
     (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert result.exit_code == 1 and all(f"{name} ({text})" in error for name, text in table["failed"].items())
+    assert "wrote" not in result.stderr, "tables of an earlier call stay"
+
+
+def test_tables_that_cannot_be_written_do_not_hide_what_failed(workplace, monkeypatch):
+    dm = load("dm")
+    losses = dm.losses
+    monkeypatch.setattr(dm, "losses", lambda *given: {name: math.nan * loss for name, loss in losses(*given).items()})
+    with break_writes(0):
+        result = run(*TINY, expect=None)
+    assert result.exit_code == 1 and "space" in result.stderr and "rows failed: dm (" in result.stderr
 
 
 def test_our_own_faults_are_not_taken_for_a_methods_failure(workplace, monkeypatch):

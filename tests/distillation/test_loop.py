@@ -12,8 +12,8 @@ import torch
 from csdm_cli.distillation.bank import BankedRealSide, build_bank
 from csdm_cli.distillation.checkpoint import Checkpoint
 from csdm_cli.distillation.layout import Chunking, Formation
+from csdm_cli.distillation.leaves import Leaves, PixelPlan, learning_rate
 from csdm_cli.distillation.loop import optimise
-from csdm_cli.distillation.pixels import PixelPlan, Pixels, learning_rate
 from csdm_cli.distillation.real_side import FreshRealSide
 from csdm_cli.distillation.step import Matching, batched_iteration
 from csdm_cli.distillation.textbook import textbook_iteration
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 
 def new_run(data, pool, folder, optimizer=PixelOptimizer.adam, iterations=7, method="csdm", textbook=False):
-    """Pixels, method and iteration of a fresh process."""
+    """Leaves, method and iteration of a fresh process."""
     own = load(method)(CSDM if method == "csdm" else NoParameters())
     own.prepare(Context(data.counts, CPU, torch.float32))
     formation = Formation(data.classes, 2, 2, data.size, data.mean, data.std)
@@ -51,7 +51,7 @@ def new_run(data, pool, folder, optimizer=PixelOptimizer.adam, iterations=7, met
         build_bank(folder, data, views, iterations, own.request(), networks, torch.float32, quiet=True)
         real = BankedRealSide(folder, views, own.request(), networks, torch.float32)
     start = initial_images(data, 2, 2, Initial.mix, seed=0)
-    pixels = Pixels(start, PixelPlan(optimizer, 0.02, Schedule.cosine, iterations))
+    pixels = Leaves(start, PixelPlan(optimizer, 0.02, Schedule.cosine, iterations))
     if textbook:
         return pixels, own, partial(textbook_iteration, pixels, own, formation, networks, real, 1 / 3)
     matching = Matching(own, formation, networks, 1.0, Chunking(3, 2))

@@ -36,7 +36,7 @@ def test_engine_equals_the_reference_in_any_chunking(tmp_path, monkeypatch, opti
     for step in range(3):
         target = parts.real.at(step)
         network = parts.networks.final(target.view.teacher)
-        stored = parts.pixels.images.detach().clone().requires_grad_(True)
+        stored = parts.leaves.images.detach().clone().requires_grad_(True)
         loss = csdm_loss(
             network,
             stored,

@@ -10,7 +10,7 @@ from csdm_cli.distillation.loop import Distillation, optimise
 from csdm_cli.distillation.sharded import collected
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.parallel.class_shares import share_of
@@ -23,7 +23,7 @@ from csdm_cli.training.recipe import Duration, Recipe
 
 pytestmark = pytest.mark.usefixtures("aloud")
 
-OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
+OPTIMISED = [name for name in method_names() if issubclass(load(name), MatchingMethod)]
 TINY = {"iterations": 3, "draws": 2, "frequencies": 16, "lr": 0.02, "real_batch": 4, "factor": 2}
 
 
@@ -62,7 +62,7 @@ def distilled(settings, data, pool, folder, ranks=ALONE, budget=None) -> Distill
     settled, method = decided(settings)
     parts = assemble(settled, method, data, pool, folder, quiet=True, ranks=ranks, memory_budget=budget)
     checkpoint = Checkpoint(folder, "run", 1e9, parts.share)
-    result = optimise(parts.pixels, method, parts.iterate, checkpoint, resume=False, quiet=True)
+    result = optimise(parts.leaves, method, parts.iterate, checkpoint, resume=False, quiet=True)
     return result if parts.share is None else collected(result, ranks)
 
 

@@ -52,7 +52,7 @@ def assembled(folder, method: str, dtype=torch.float64, pool: Pool | None = None
 def gradient(parts: Assembly, step: int, layout: Chunking | None = None) -> tuple[float, Tensor]:
     """Loss and gradient of a step, without taking it."""
     parts.matching.layout = layout or Chunking(len(COUNTS), 2)
-    images = parts.pixels.images
+    images = parts.leaves.images
     images.grad = None
     terms = parts.matching.backward(images, parts.real.at(step), step)
     found, images.grad = images.grad.clone(), None
@@ -83,7 +83,7 @@ def finished(parts: Assembly, folder, stop: int | None = None) -> Distillation:
         return parts.iterate(step)
 
     checkpoint = Checkpoint(folder, "run", 0 if stop else 1e9)
-    return optimise(parts.pixels, parts.method, iterate, checkpoint, quiet=True)
+    return optimise(parts.leaves, parts.method, iterate, checkpoint, quiet=True)
 
 
 def check_resumption(folder, stop: int, method: str, **settings) -> None:

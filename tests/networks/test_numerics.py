@@ -90,11 +90,11 @@ def test_plain_numerics_are_no_layer_in_between():
 def test_spectra_losses_and_pixels_stay_in_float32(tmp_path):
     parts = iterating(tmp_path, replace(BF16, channels_last=True))
     target = parts.real.at(0)
-    seen = parts.matching.see(parts.pixels.images[:4], target.view.theta, 0)
+    seen = parts.matching.see(parts.leaves.images[:4], target.view.theta, 0)
     outputs = parts.matching.outputs(target, seen)
     assert {value.dtype for value in outputs.values()} == {torch.float32}
     terms = parts.iterate(0)
-    given = [*terms.values(), parts.pixels.images, target.frequencies, target.statistics.ecf.re]
+    given = [*terms.values(), parts.leaves.images, target.frequencies, target.statistics.ecf.re]
     assert {tensor.dtype for tensor in given} == {torch.float32}
 
 
@@ -105,7 +105,7 @@ def test_equal_runs_give_equal_bits(traced, tmp_path, own):
         parts = iterating(folder, own)
         for step in range(3):
             parts.iterate(step)
-        found.append(parts.pixels.images.detach())
+        found.append(parts.leaves.images.detach())
     assert torch.equal(*found)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from csdm_cli.device import constant
-from csdm_cli.distillation.pixels import Pixels
+from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import Target
 from csdm_cli.distillation.step import Matching, batched_iteration
 from csdm_cli.methods.contract import Context
@@ -74,7 +74,7 @@ def on_meta(folder, method, layout=LAYOUTS[0], **settings):
     own = parts.method
     own.prepare(Context(COUNTS, META, torch.float32, parts.formation.per_class, 0, pool))
     matching = Matching(own, parts.formation, own.networks(PoolNetworks(pool, META, torch.float32)), 1.0, layout)
-    pixels, real = Pixels(parts.pixels.images.to(META), parts.pixels.plan), MetaRealSide(parts.real)
+    pixels, real = Leaves(parts.leaves.images.to(META), parts.leaves.plan), MetaRealSide(parts.real)
     return lambda step: batched_iteration(pixels, matching, real, step)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from csdm_cli.errors import UsageError
-from csdm_cli.methods.contract import Context, OptimisedMethod, option
+from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request, Spectrum
 from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.spectral.characteristic import ecf
@@ -51,7 +51,7 @@ class CsdmParameters:
     )
 
 
-class Csdm(OptimisedMethod):
+class Csdm(MatchingMethod):
     """Σ_c E_ω[α_c·amplitude + (1 − α_c)·phase] between characteristic functions of normalised features.
 
     Kernels without a spectral measure stand beside it for comparison and have no α: linear and cosine

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from csdm_cli.methods.contract import NoParameters, OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod, NoParameters
 from csdm_cli.methods.statistics import Batch, Request
 
 
-class Dm(OptimisedMethod):
+class Dm(MatchingMethod):
     """Σ_c ‖mean f(real_c) − mean f(synthetic_c)‖² of unnormalised features (equation 4 of the paper).
 
     The paper looks through a new random network every step; here, as for every method of a comparison,

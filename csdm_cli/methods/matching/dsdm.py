@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from csdm_cli.methods.contract import Context, OptimisedMethod, option
+from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, Request
 
 HISTORY = "history"
@@ -27,7 +27,7 @@ class DsdmParameters:
     momentum: Annotated[float, Field(ge=0, lt=1)] = option(0.99, "share of the past in a historical prototype")
 
 
-class Dsdm(OptimisedMethod):
+class Dsdm(MatchingMethod):
     """Σ_c ‖p_T - p_S‖² + (w_cov/d)·‖Cov_T - Cov_S‖²_F + (w_hist/d)·‖p_S - h_c‖².
 
     p are means of the d unnormalised features, Cov their d x d covariances over n - 1, and h_c the exponential

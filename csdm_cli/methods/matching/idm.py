@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
-from csdm_cli.methods.contract import Context, OptimisedMethod, option
+from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, Request
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
@@ -51,7 +51,7 @@ class IdmParameters:
     )
 
 
-class Idm(OptimisedMethod):
+class Idm(MatchingMethod):
     """Σ_c ‖mean φ(T_c) − mean φ(S_c)‖² + λ·a·CE(g(S_c), c), with g the classifier of the matching network φ.
 
     a is the network's training accuracy in percent, as in the released code: the share of real training images, drawn

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor
 
-from csdm_cli.methods.contract import OptimisedMethod, option
+from csdm_cli.methods.contract import MatchingMethod, option
 from csdm_cli.methods.regularisers.centralization import scatter
 from csdm_cli.methods.regularisers.covariance import LocalCovariance, covariance_distance
 from csdm_cli.methods.statistics import Batch, Request
@@ -26,7 +26,7 @@ class IidParameters:
     )
 
 
-class Iid(OptimisedMethod):
+class Iid(MatchingMethod):
     """dm + λ_CC·Σ_i ‖ψ(s_i) - mean ψ‖² + λ_CM·‖Cov_T - Cov_S‖²_F per class.
 
     Cov is the covariance between the channels of the last maps; see

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from csdm_cli.errors import UsageError
-from csdm_cli.methods.contract import OptimisedMethod, option
+from csdm_cli.methods.contract import MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, ClassSummary, Request
 from csdm_cli.names import KernelName
 from csdm_cli.spectral.kernels import check_shape
@@ -46,7 +46,7 @@ class CentralMoments(ClassSummary):
         return central_moments(features[None])[0]
 
 
-class M3d(OptimisedMethod):
+class M3d(MatchingMethod):
     """Σ_c MMD²_k(real_c, synthetic_c) + λ₂·‖m₂ - m₂'‖²/‖σ²‖² + λ₃·‖m₃ - m₃'‖²/‖σ³‖² of unnormalised features.
 
     MMD² is the biased estimator mean k(T,T) + mean k(S,S) - 2·mean k(T,S) in the Gaussian kernel's space (or the

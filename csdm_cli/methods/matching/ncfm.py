@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, leaky_relu, normalize
 
 from csdm_cli.errors import UsageError
-from csdm_cli.methods.contract import Context, OptimisedMethod, option
+from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, Request, Spectrum
 from csdm_cli.names import KernelName, TeacherSchedule
 from csdm_cli.networks import build
@@ -40,7 +40,7 @@ class NcfmParameters:
     sampler_lr: Annotated[float, Field(gt=0)] = option(1e-4, "Adam learning rate of the sampling network")
 
 
-class Ncfm(OptimisedMethod):
+class Ncfm(MatchingMethod):
     """Σ_c weight · mean_t √(a·(|Φ_T| − |Φ_S|)² + b·2(|Φ_T||Φ_S| − Re Φ_T Φ̄_S)) at frequencies t.
 
     Φ are characteristic functions of features divided by their length. With ``sampler=fixed``, as the released

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from csdm_cli.methods.contract import Context, OptimisedMethod, option
+from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.regularisers.constraint import INTERVAL, LaterSnapshot, judged_cross_entropy
 from csdm_cli.methods.statistics import Batch, Request
 from csdm_cli.names import TeacherSchedule
@@ -29,7 +29,7 @@ class TgddParameters:
     )
 
 
-class Tgdd(OptimisedMethod):
+class Tgdd(MatchingMethod):
     """Σ_c ‖mean φ_e(T_c) − mean φ_e(S_c)‖² + α·CE(net_e'(S_c), c) along the teachers' training.
 
     φ_e is a teacher after epoch e ~ U{0, …, E}, 0 being the untrained network: stage-wise distribution matching. e'

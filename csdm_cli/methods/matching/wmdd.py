@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from csdm_cli.errors import UsageError
-from csdm_cli.methods.contract import Context, OptimisedMethod, option
+from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.matching.transport.barycentre import barycentre
 from csdm_cli.methods.statistics import Batch, ClassSummary, Request
 from csdm_cli.networks.network import Network
@@ -56,7 +56,7 @@ class Support(ClassSummary):
         return barycentre(features[:, : self.dim], self.points, self.seed)
 
 
-class Wmdd(OptimisedMethod):
+class Wmdd(MatchingMethod):
     """Σ_c ‖F_c - b_c‖_F + r_bn·Σ_l (‖μ_l - μ_lc‖ + ‖σ²_l - σ²_lc‖), with r_wb·cross-entropy by the engine.
 
     F_c are the features of the class's m decoded synthetic images, and b_c the m support points of the Wasserstein-2

@@ -10,7 +10,7 @@ from importlib import import_module
 from torch import Tensor
 
 from csdm_cli.errors import UsageError
-from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.methods.regularisers import RegulariserChoice, parse_all
 from csdm_cli.methods.regularisers.base import Regulariser
 from csdm_cli.methods.statistics import Batch, Request
@@ -47,18 +47,18 @@ def weighted_terms(texts: Sequence[str]) -> tuple[WeightedTerm, ...]:
     return tuple(_weighted(chosen) for chosen in parse_all(texts))
 
 
-def joined_request(method: OptimisedMethod, extra: Sequence[WeightedTerm]) -> Request:
+def joined_request(method: MatchingMethod, extra: Sequence[WeightedTerm]) -> Request:
     """The real-side statistics that the method and the terms read."""
     return reduce(Request.joined, (term.regulariser.request() for term in extra), method.request())
 
 
-def bankable(method: OptimisedMethod, extra: Sequence[WeightedTerm]) -> bool:
+def bankable(method: MatchingMethod, extra: Sequence[WeightedTerm]) -> bool:
     """Whether all of those can be computed once and kept."""
     return method.bankable and not joined_request(method, extra).features
 
 
 def loss_terms(
-    method: OptimisedMethod,
+    method: MatchingMethod,
     extra: Sequence[WeightedTerm],
     batch: Batch,
     step: int,
@@ -84,10 +84,10 @@ def loss_terms(
     return method.losses(own, step) | added
 
 
-def refuse_second_judge(method: OptimisedMethod, extra: Sequence[WeightedTerm]) -> None:
+def refuse_second_judge(method: MatchingMethod, extra: Sequence[WeightedTerm]) -> None:
     """Raises: UsageError if the method and a term both let a network judge the synthetic images."""
     judging = next((term for term in extra if _judges(type(term.regulariser), Regulariser)), None)
-    if judging and _judges(type(method), OptimisedMethod):
+    if judging and _judges(type(method), MatchingMethod):
         taken = f"--regularizer {judging.name}: this method's own loss already reads a teacher's verdict"
         raise UsageError(f"{taken} on the synthetic images; drop the regulariser")
 

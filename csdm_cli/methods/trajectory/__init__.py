@@ -2,5 +2,5 @@
 
 Read ``distance`` (how far from the expert the student ended), then ``window`` (which part of an expert's way is
 matched) and ``class_weights`` (how a balanced set imitates a long tail). The gradient of all this in the images is
-``distillation/unrolled``'s.
+``training/unrolled``'s.
 """

@@ -125,7 +125,7 @@ def test_chunks_of_classes_and_pieces_of_a_class_give_the_same(tmp_path, option)
         # the sampling network moves by what all chunks left it
         for own in parts.values():
             if option:
-                own.matching.after_move(own.pixels.images, own.real.at(step), step)
+                own.matching.after_move(own.leaves.images, own.real.at(step), step)
             own.method.after_step(step)
         states = [own.method.state_dict() for own in parts.values()]
         for state in states[1:]:
@@ -137,11 +137,11 @@ def test_the_sampling_networks_turn_is_after_the_images_moved(tmp_path, monkeypa
     parts = assembled(tmp_path, "ncfm", option=LEARNED)
     seen = []
     monkeypatch.setattr(parts.method, "after_move", lambda batch, step: seen.append(batch.features))
-    before = parts.pixels.images.detach().clone()
+    before = parts.leaves.images.detach().clone()
     parts.iterate(0)
-    assert not torch.equal(parts.pixels.images, before)
+    assert not torch.equal(parts.leaves.images, before)
     target = parts.real.at(0)
-    shown = parts.matching.see(parts.pixels.images.detach(), target.view.theta, 0)
+    shown = parts.matching.see(parts.leaves.images.detach(), target.view.theta, 0)
     expected = parts.networks.at(target.view.teacher, target.view.stage).features(shown)
     torch.testing.assert_close(torch.cat(seen), expected)
 

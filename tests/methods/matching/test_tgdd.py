@@ -27,7 +27,7 @@ def test_loss_and_gradient_are_the_formulas_in_any_chunking(tmp_path, constraint
         view = parts.real.at(step).view
         judge = parts.method.judge(view) or (view.teacher, "final")
         points.add((view.stage, judge[1]))
-        stored = parts.pixels.images.detach().clone().requires_grad_(True)
+        stored = parts.leaves.images.detach().clone().requires_grad_(True)
         networks = [parts.networks.at(*place) for place in ((view.teacher, view.stage), judge)]
         expected = oracle.loss(*networks, stored, make_data(), parts.formation, view.theta, constraint)
         expected.backward()

@@ -62,11 +62,11 @@ def test_batch_norm_statistics_are_the_formula(tmp_path):
         return [maps.tolist() for maps in inputs]
 
     expected = 0.0
-    stored = parts.pixels.images.detach()
+    stored = parts.leaves.images.detach()
     for label in range(3):
         own = decode(stored[2 * label : 2 * label + 2], 2, 8)
         expected += oracle.batch_norm_loss(watched(own, label), watched(data.of_class(label).double() / 255, label))
-    terms = parts.matching.backward(parts.pixels.images, target, 0)
+    terms = parts.matching.backward(parts.leaves.images, target, 0)
     assert float(terms["batch_norm"]) == pytest.approx(weight * expected, rel=1e-9)
     assert len(norm_layers(network)) == 2
 
@@ -91,12 +91,12 @@ def test_a_watched_network_gives_the_same_features_and_logits(name):
 
 def test_batch_norm_is_used_where_it_is(tmp_path):
     plain = assembled(tmp_path, "wmdd")
-    assert set(plain.matching.backward(plain.pixels.images, plain.real.at(0), 0)) == {"barycentre", "calibration"}
+    assert set(plain.matching.backward(plain.leaves.images, plain.real.at(0), 0)) == {"barycentre", "calibration"}
     normed = assembled(tmp_path / "normed", "wmdd", pool=make_pool("batch"))
-    terms = normed.matching.backward(normed.pixels.images, normed.real.at(0), 0)
+    terms = normed.matching.backward(normed.leaves.images, normed.real.at(0), 0)
     assert set(terms) == {"barycentre", "batch_norm", "calibration"}
     off = assembled(tmp_path / "normed", "wmdd", pool=make_pool("batch"), option={"batch_norm": 0})
-    again = off.matching.backward(off.pixels.images, off.real.at(0), 0)
+    again = off.matching.backward(off.leaves.images, off.real.at(0), 0)
     assert set(again) == {"barycentre", "calibration"} and torch.equal(again["barycentre"], terms["barycentre"])
     with pytest.raises(UsageError, match="batch_norm=2: the teachers have no batch norm"):
         assembled(tmp_path, "wmdd", option={"batch_norm": 2})

@@ -86,11 +86,11 @@ def test_loss_is_the_methods_plus_weight_times_term(tmp_path, method):
     values = [gradient(parts, 1) for parts in single]
     assert found == pytest.approx(value + sum(one - value for one, _ in values), rel=1e-9)
     torch.testing.assert_close(gradients, slope + sum(one - slope for _, one in values), rtol=0, atol=1e-9)
-    terms = whole.matching.backward(whole.pixels.images, whole.real.at(1), 1)
-    plain = base.matching.backward(base.pixels.images, base.real.at(1), 1)
+    terms = whole.matching.backward(whole.leaves.images, whole.real.at(1), 1)
+    plain = base.matching.backward(base.leaves.images, base.real.at(1), 1)
     assert all(torch.equal(terms[name], plain[name]) for name in plain)
     double = assembled(tmp_path, method, regularizer=["centralization=0.6", "covariance=1.4", "constraint=0.4"])
-    twice = double.matching.backward(double.pixels.images, double.real.at(1), 1)
+    twice = double.matching.backward(double.leaves.images, double.real.at(1), 1)
     for name in regulariser_names():
         torch.testing.assert_close(twice[PREFIX + name], 2 * terms[PREFIX + name])
 

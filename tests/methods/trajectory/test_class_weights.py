@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from csdm_cli.distillation.second_order import soft, weighted
 from csdm_cli.methods.trajectory.class_weights import lad_class_weights
+from csdm_cli.training.second_order import soft, weighted
 
 
 def test_weights_are_the_shares_times_the_classes() -> None:

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from csdm_cli.distillation.second_order import Objective, Weights, gradient, hard, of_label_logits, soft, weighted
-from csdm_cli.distillation.unrolled import Trajectory, TrajectoryGradient, student_states, trajectory_gradient
 from csdm_cli.methods.trajectory.class_weights import lad_class_weights
 from csdm_cli.methods.trajectory.distance import ExpertSegment
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.training.second_order import Objective, Weights, gradient, hard, of_label_logits, soft, weighted
+from csdm_cli.training.unrolled import Trajectory, TrajectoryGradient, student_states, trajectory_gradient
 
 CLASSES, STEPS = 3, 3
 ENCODER = ("encoder.0.weight", "encoder.0.bias", "encoder.1.weight", "encoder.1.bias")

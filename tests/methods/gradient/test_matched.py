@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from csdm_cli.distillation.gradient_matching import match_gradients
-from csdm_cli.distillation.second_order import Objective, Weights, gradient, hard, soft
 from csdm_cli.methods.gradient.distances import released_row_cosine, row_cosine, squared
+from csdm_cli.methods.gradient.matched import match_gradients
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.training.second_order import Objective, Weights, gradient, hard, soft
 
 CLASSES = 3
 DISTANCES = pytest.mark.parametrize("distance", [row_cosine, released_row_cosine, squared])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from csdm_cli.distillation.pixels import PixelPlan, Pixels
+from csdm_cli.distillation.leaves import IMAGES, Leaves, PixelPlan
 from csdm_cli.errors import UsageError
 from csdm_cli.names import PixelOptimizer, Schedule
 from csdm_cli.runs.choose import choose
@@ -15,13 +15,13 @@ from tests.methods.tiny_world import assembled, check_resumption, finished
 DECAYS = [0.0, 0.5, 0.9, 0.999]
 
 
-def moving(average: float, steps: int = 8, optimizer=PixelOptimizer.sgd) -> Pixels:
+def moving(average: float, steps: int = 8, optimizer=PixelOptimizer.sgd) -> Leaves:
     plan = PixelPlan(optimizer, 0.1, Schedule.constant, steps, average)
     start = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return Pixels(start, plan)
+    return Leaves(start, plan)
 
 
-def push(pixels: Pixels, step: int) -> torch.Tensor:
+def push(pixels: Leaves, step: int) -> torch.Tensor:
     """A step along a gradient of its own; returns the images after it."""
     rng = torch.Generator().manual_seed(1 + step)
     pixels.images.grad = torch.randn(pixels.images.shape, generator=rng, dtype=torch.float64)
@@ -41,36 +41,36 @@ def test_after_every_step_it_is_the_weighted_mean_of_the_steps(decay, optimizer)
     pixels, seen = moving(decay, optimizer=optimizer), []
     for step in range(8):
         seen.append(push(pixels, step))
-        assert torch.allclose(pixels.stored, weighted(seen, decay), rtol=0, atol=1e-14)
-    assert pixels.stored.min() >= 0 and pixels.stored.max() <= 1
-    assert torch.equal(pixels.stored, seen[-1]) == (decay == 0)
+        assert torch.allclose(pixels.stored[IMAGES], weighted(seen, decay), rtol=0, atol=1e-14)
+    assert pixels.stored[IMAGES].min() >= 0 and pixels.stored[IMAGES].max() <= 1
+    assert torch.equal(pixels.stored[IMAGES], seen[-1]) == (decay == 0)
 
 
 def test_the_initial_images_have_no_part_in_it():
     pixels = moving(0.999)
-    assert torch.equal(pixels.stored, pixels.images)
+    assert torch.equal(pixels.stored[IMAGES], pixels.images)
     first = push(pixels, 0)
-    assert torch.equal(pixels.stored, first)
+    assert torch.equal(pixels.stored[IMAGES], first)
 
 
 def test_the_images_move_as_without_it():
     plain, averaged = moving(0.0), moving(0.9)
     for step in range(8):
         assert torch.equal(push(averaged, step), push(plain, step))
-    assert plain.state_dict().keys() == averaged.state_dict().keys() - {"average", "averaged"}
+    assert plain.state_dict().keys() == averaged.state_dict().keys() - {"average.images", "averaged"}
 
 
 @pytest.mark.parametrize("settings", [{}, {"engine": "textbook"}, {"iterations": 0}], ids=str)
 def test_a_run_stores_the_average_of_its_optimiser_steps(tmp_path, settings):
     parts, plain = (assembled(tmp_path, "csdm", average=average, **settings) for average in (0.8, 0.0))
-    seen = [parts.pixels.images.detach().clone()] if settings.get("iterations") == 0 else []
-    step_of = parts.pixels.step
+    seen = [parts.leaves.images.detach().clone()] if settings.get("iterations") == 0 else []
+    step_of = parts.leaves.step
 
     def step(number: int) -> None:  # class by class there are many in an iteration
         step_of(number)
-        seen.append(parts.pixels.images.detach().clone())
+        seen.append(parts.leaves.images.detach().clone())
 
-    parts.pixels.step = step
+    parts.leaves.step = step
     found, without = finished(parts, tmp_path / "averaged"), finished(plain, tmp_path / "plain")
     assert torch.allclose(found.images, weighted(seen, 0.8), rtol=0, atol=1e-12)
     assert torch.equal(without.images, seen[-1])

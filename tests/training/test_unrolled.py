@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from csdm_cli.distillation.second_order import Objective, Weights, hard, of_label_logits, soft, weighted
-from csdm_cli.distillation.unrolled import (
+from csdm_cli.errors import CsdmError
+from csdm_cli.networks import build
+from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.training.second_order import Objective, Weights, hard, of_label_logits, soft, weighted
+from csdm_cli.training.unrolled import (
     Trajectory,
     TrajectoryGradient,
     Unroll,
     student_states,
     trajectory_gradient,
 )
-from csdm_cli.errors import CsdmError
-from csdm_cli.networks import build
-from csdm_cli.networks.spec import NetworkSpec
 from tests.reference.unrolled import difference, train
 
 CLASSES, PIXELS, STORED = 3, 6, 5

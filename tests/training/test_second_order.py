@@ -5,7 +5,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from csdm_cli.distillation.second_order import (
+from csdm_cli.networks import build
+from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.training.second_order import (
     Loss,
     Objective,
     Weights,
@@ -16,8 +18,6 @@ from csdm_cli.distillation.second_order import (
     soft,
     weighted,
 )
-from csdm_cli.networks import build
-from csdm_cli.networks.spec import NetworkSpec
 from tests.reference.unrolled import difference, softmax_cross_entropy
 
 CLASSES, IMAGES = 3, 5

@@ -5,7 +5,7 @@ its derivatives in whatever the minibatches (x_i, y_i) were made of, and in α. 
 
 * ``adjoint`` walks back over the stored states: λ_N = ∇L(θ_N), and for i = N−1 … 0
   ∂L/∂(x_i, y_i) += −α·∂⟨λ_{i+1}, g_i⟩/∂(x_i, y_i), ∂L/∂α += −⟨λ_{i+1}, g_i⟩, λ_i = λ_{i+1} − α·∂⟨λ_{i+1}, g_i⟩/∂θ_i.
-  All three come from one :func:`~csdm_cli.distillation.second_order.pull`. Exact, with N states in memory and the
+  All three come from one :func:`~csdm_cli.training.second_order.pull`. Exact, with N states in memory and the
   graph of one piece of one step.
 * ``tesla`` is the same with λ frozen at λ_N, as if a state did not depend on the images of the steps before it (Cui et
   al. 2023, "Scaling Up Dataset Distillation to ImageNet-1K with Constant Memory"): exact at N = 1, and wrong by a part
@@ -23,8 +23,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from csdm_cli.distillation.second_order import Objective, Weights, gradient, pull
 from csdm_cli.errors import CsdmError
+from csdm_cli.training.second_order import Objective, Weights, gradient, pull
 
 
 class Unroll(StrEnum):

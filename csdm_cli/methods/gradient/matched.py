@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from csdm_cli.distillation.second_order import Objective, Weights, gradient, pull
 from csdm_cli.methods.gradient.distances import Distance, Gradients
+from csdm_cli.training.second_order import Objective, Weights, gradient, pull
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,82 @@
+"""Images that are made of something else than pixels: decoded once a step, with one way back into the leaves.
+
+The graph is cut between the leaves and the images. Whoever adds up the images' gradient, chunk by chunk or through the
+training of a network, does not see what they are made of; one backward pass then takes it to the leaves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from csdm_cli.distillation.leaves import Leaves
+from csdm_cli.distillation.real_side import RealSide
+from csdm_cli.distillation.step import Matching
+from csdm_cli.methods.learning import LearningMethod, Scene
+from csdm_cli.parameterisations.parameterisation import Parameterisation
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The images of the leaves.
+
+    Attributes:
+        made: (C·per_class, channels, H, W) with the graph of their making; pixels beyond [0, 1] are clipped, as they
+            are when a set is used, and have no gradient.
+        images: the same, cut off from it, with a ``grad`` of their own.
+    """
+
+    made: Tensor
+    images: Tensor
+
+    @classmethod
+    def of(cls, leaves: Leaves, parameterisation: Parameterisation) -> Decoded:
+        """The images of ``leaves`` as they are now."""
+        made = parameterisation.decode(leaves.values).clamp(0, 1)
+        return cls(made, made.detach().requires_grad_(True))
+
+    def push_back(self) -> None:
+        """Add what was added to the images' ``grad`` to that of the leaves."""
+        if self.images.grad is not None:
+            self.made.backward(self.images.grad)
+
+
+def decoded_iteration(
+    leaves: Leaves, parameterisation: Parameterisation, matching: Matching, real: RealSide, step: int
+) -> dict[str, Tensor]:
+    """One step of a matching method on images that are not plain pixels.
+
+    Returns:
+        the named loss terms, scalars.
+    """
+    target, decoded = real.at(step), Decoded.of(leaves, parameterisation)
+    terms = matching.backward(decoded.images, target, step)
+    decoded.push_back()
+    leaves.step(step)
+    if matching.method.needs_moved_images:
+        matching.after_move(_now(leaves, parameterisation), target, step)
+    return terms
+
+
+def learning_iteration(
+    leaves: Leaves, parameterisation: Parameterisation, method: LearningMethod, step: int
+) -> dict[str, Tensor]:
+    """One step of a method that learns through training.
+
+    Returns:
+        the named loss terms, scalars.
+    """
+    decoded = Decoded.of(leaves, parameterisation)
+    terms = method.step(Scene(decoded.images, parameterisation.per_class, leaves.learned), step)
+    decoded.push_back()
+    leaves.step(step)
+    learned = {name: value.detach() for name, value in leaves.learned.items()}
+    method.after_move(Scene(_now(leaves, parameterisation), parameterisation.per_class, learned), step)
+    return terms
+
+
+@torch.no_grad()
+def _now(leaves: Leaves, parameterisation: Parameterisation) -> Tensor:
+    return parameterisation.decode(leaves.values).clamp(0, 1)

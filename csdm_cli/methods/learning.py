@@ -1,0 +1,98 @@
+"""What a method that learns through training is to the engine: it compares what networks learn from the images.
+
+Gradient matching compares a network's gradient on synthetic images with that on real ones, trajectory matching the
+weights that a student reaches with those of an expert. Both need derivatives of training itself (see
+``training/second_order``). The engine decodes the images once a step and takes the method's derivative in them back to
+whatever they were made of; a method may have further numbers learned beside the images, such as labels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from csdm_cli.methods.contract import Context, OptimisedMethod
+
+# What may be learned beside the images and is stored with them: logits of the labels, (C·per_class, C), and the
+# logarithm of a student's step size, ().
+LABEL_LOGITS, LOG_STEP = "label_logits", "log_step"
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A tensor that is learned beside the images, by SGD at a constant rate.
+
+    Attributes:
+        start: its value before the first step.
+        lr: learning rate.
+        momentum: of SGD.
+    """
+
+    start: Tensor
+    lr: float
+    momentum: float = 0.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The synthetic side at one step.
+
+    Attributes:
+        images: (C·per_class, channels, H, W) decoded, in [0, 1], class after class, neither normalised nor augmented.
+            The method adds its loss's derivative to their ``grad``.
+        per_class: decoded images per class.
+        learned: what is learned beside them, by name; its derivatives go to their ``grad`` likewise.
+    """
+
+    images: Tensor
+    per_class: int
+    learned: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> int:
+        """C."""
+        return len(self.images) // self.per_class
+
+    @property
+    def labels(self) -> Tensor:
+        """The class of every image, (C·per_class,) int64."""
+        return torch.arange(self.classes, device=self.images.device).repeat_interleave(self.per_class)
+
+    def rows(self, label: int) -> slice:
+        """Where the images of a class are."""
+        return slice(label * self.per_class, (label + 1) * self.per_class)
+
+
+class LearningMethod(OptimisedMethod, ABC):
+    """A method whose loss is of what networks learn from the synthetic images."""
+
+    class_separable: bool = False
+    needs_teachers: ClassVar[bool] = False
+    default_real_batch: ClassVar[int] = 256
+
+    def learned(self, context: Context) -> dict[str, Learned]:
+        """What is learned beside the images, by name; called after :meth:`prepare`."""
+        return {}
+
+    @abstractmethod
+    def step(self, scene: Scene, step: int) -> dict[str, Tensor]:
+        """Leave the step's derivatives in the scene's tensors.
+
+        Returns:
+            the named loss terms, detached scalars.
+        """
+
+    def after_move(self, scene: Scene, step: int) -> None:
+        """See the images after they moved, without a graph; called before :meth:`after_step`."""
+
+
+def add_gradient(leaf: Tensor, gradient: Tensor, rows: slice = slice(None)) -> None:
+    """Add ``gradient`` to ``leaf.grad``, or to these rows of it."""
+    if leaf.grad is None:
+        leaf.grad = torch.zeros_like(leaf)
+    leaf.grad[rows] += gradient

@@ -1,0 +1,52 @@
+"""From settings to a run of a method that learns through training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from csdm_cli.distillation.decoded import learning_iteration
+from csdm_cli.distillation.leaves import Leaves
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.methods.contract import Context
+from csdm_cli.methods.learning import LearningMethod
+from csdm_cli.networks import NetworkSpec
+from csdm_cli.parameterisations.parameterisation import Parameterisation
+from csdm_cli.runs.choose import SettledOptimised
+from csdm_cli.runs.start import leaves_at_start, parameterisation_of
+from csdm_cli.teachers.pool import TeacherPool
+
+
+@dataclass(frozen=True)
+class LearningAssembly:
+    """A run, ready to iterate."""
+
+    method: LearningMethod
+    parameterisation: Parameterisation
+    leaves: Leaves
+    iterate: Callable[[int], dict[str, Tensor]]
+
+
+def assemble_learning(
+    settings: SettledOptimised,
+    method: LearningMethod,
+    data: ImageSet,
+    spec: NetworkSpec,
+    pool: TeacherPool | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> LearningAssembly:
+    """Set up a run on the device of ``data``, of networks of the architecture ``spec``."""
+    parameterisation = parameterisation_of(settings, data)
+    context = Context(
+        data.counts, data.images.device, dtype, parameterisation.per_class, settings.seed, pool, data, spec
+    )
+    method.prepare(context)
+    leaves = leaves_at_start(settings, data, parameterisation, dtype, learned=method.learned(context))
+    return LearningAssembly(
+        method, parameterisation, leaves, partial(learning_iteration, leaves, parameterisation, method)
+    )
