@@ -1,10 +1,17 @@
-"""What the machine refuses, in words."""
+"""Errors of the machine in words; everything else is a fault of ours and stays a traceback."""
+
+from __future__ import annotations
 
 import errno
 
 import pytest
+import torch
 
-from csdm_cli.errors import in_words
+from csdm_cli.errors import CsdmError, UsageError, in_words
+
+
+def test_exit_codes():
+    assert (CsdmError.exit_code, UsageError.exit_code) == (1, 2) and issubclass(UsageError, CsdmError)
 
 
 @pytest.mark.parametrize(
@@ -21,3 +28,17 @@ from csdm_cli.errors import in_words
 )
 def test_errors_of_the_system(number, file, expected):
     assert in_words(OSError(number, "no", file)) == expected
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), torch.OutOfMemoryError("CUDA"), RuntimeError("can't allocate memory")]
+)
+def test_out_of_memory_names_the_options_of_the_command_that_save_some(error):
+    assert str(in_words(error, ["--out", "--ipc"])).endswith("a smaller --ipc needs less")
+    assert "--size or --batch" in str(in_words(error, ["--batch", "--size"]))
+    assert "--" not in str(in_words(error))
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "pipe", "x"), OSError("x"), RuntimeError("shape")])
+def test_a_fault_of_ours_has_no_words(error):
+    assert in_words(error, ["--ipc"]) is None

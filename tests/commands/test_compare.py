@@ -187,13 +187,12 @@ def test_when_everything_fails_it_says_so(workplace):
 
 
 def test_tables_that_cannot_be_written_do_not_hide_what_failed(workplace, monkeypatch):
-    def refuse(*_):
-        raise CsdmError("no")
-
-    monkeypatch.setattr("csdm_cli.comparison.measure.try_out", refuse)
+    dm = load("dm")
+    losses = dm.losses
+    monkeypatch.setattr(dm, "losses", lambda *given: {name: math.nan * loss for name, loss in losses(*given).items()})
     with break_writes(0):
         result = run(*TINY, expect=None)
-    assert result.exit_code == 1 and "space" in result.stderr and "rows failed: dm (no)" in result.stderr
+    assert result.exit_code == 1 and "space" in result.stderr and "rows failed: dm (" in result.stderr
 
 
 def test_our_own_faults_are_not_taken_for_a_methods_failure(workplace, monkeypatch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from csdm_cli.device import peak_memory, resident_bytes
 from csdm_cli.distillation.layout import Chunking
 from csdm_cli.profiling.costs import PHASES, Clock, Cost, measure, phased_iteration
 from tests.methods.tiny_world import COUNTS, assembled
@@ -49,14 +48,3 @@ def test_measuring_runs_warm_up_timed_and_phased_iterations(tmp_path):
 def test_spread_is_the_first_and_last_decile():
     cost = Cost(tuple(float(i) for i in range(1, 22)), {}, 1, None)
     assert cost.median == 11 and cost.spread == (3, 19)
-
-
-def test_peak_memory_sees_what_the_block_allocates():
-    if resident_bytes() is None:
-        return  # the system does not tell
-    with peak_memory(CPU) as small:
-        pass
-    beyond = small.bytes - resident_bytes()  # where the system does not let the mark be reset
-    with peak_memory(CPU) as large:
-        torch.ones((beyond + 2**26) // 4)
-    assert large.bytes - small.bytes > 0.8 * 2**26
