@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from csdm_cli.artifacts.file import load_distilled
-from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import ClassGroups, Scores, share_of_gap_closed
 from csdm_cli.methods import load
 from csdm_cli.settings import presets
