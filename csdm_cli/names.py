@@ -249,11 +249,12 @@ class Preset(StrEnum):
 
 
 class Tracking(StrEnum):
-    """Where runs are logged; csv needs nothing installed, tensorboard the extra of that name."""
+    """Where runs are logged; csv needs nothing installed, tensorboard and wandb the extras of these names."""
 
     mlflow = "mlflow"
     csv = "csv"
     tensorboard = "tensorboard"
+    wandb = "wandb"
     none = "none"
 
 
