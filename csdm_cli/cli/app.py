@@ -30,6 +30,7 @@ from csdm_cli.cli.options import (
     ParamsFile,
     StoredFactor,
     Whitened,
+    backbone_option,
     command_settings,
     data_option,
     default_note,
@@ -226,6 +227,7 @@ def evaluate(
     normalised: Normalised = False,
     zca: Whitened = False,
     experiment: Experiment = None,
+    teachers: Annotated[Path | None, backbone_option()] = None,
     out: Annotated[
         Path | None, out_option("folder for metrics and pictures" + default_note("beside the distilled set"))
     ] = None,
@@ -236,7 +238,8 @@ def evaluate(
     """Train students on a distilled set alone and test them.
 
     Reports accuracy at the last step, mean and spread over the students, also of head, medium and tail classes.
-    Steps, learning rate, weight decay, batch and augmentation are those that the set carries, unless given.
+    Steps, learning rate, weight decay, batch and augmentation are those that the set carries, unless given. With
+    --protocol probe students are linear classifiers on a frozen backbone's features.
     """
     settings = command_settings(sections.Evaluate, params, overrides, runtime)
     from csdm_cli.commands import evaluate as command
@@ -255,6 +258,9 @@ def evaluate(
         data=data,
         foreign=foreign,
         out=out,
+        given=settings.given,
+        teachers=teachers,
+        pretrain=settings.params.pretrain,
     )
 
 

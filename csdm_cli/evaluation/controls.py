@@ -9,6 +9,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.students import Exam, Examiner, evaluate_set, run_exam
 from csdm_cli.images.image_set import ImageSet
@@ -24,6 +25,7 @@ class ControlName(StrEnum):
 
     random = "random"
     tiled_random = "tiled-random"
+    centroid = "nearest to centroid"
     full_cross_entropy = "full, cross-entropy"
     full_logit_adjustment = "full, logit-adjustment"
     full_balanced_softmax = "full, balanced-softmax"
@@ -94,6 +96,26 @@ def evaluate_selections(data: ImageSet, selection: Selection, examiner: Examiner
         targets = labels.repeat_interleave(len(chosen) // len(labels))
         found[name] = evaluate_set(chosen, targets, data.counts, examiner, title=f"{name}, student")
     return {ControlName.tiled_random: found[ControlName.random]} | found
+
+
+def nearest_to_centroid(data: ImageSet, selection: Selection, probed: Probed) -> Tensor:
+    """Of each class the images whose features are nearest to the class's mean, class after class: (M, ...) uint8.
+
+    A class with fewer images than wanted gives its nearest ones again.
+    """
+    features = probed.features(data.images, data.mean, data.std)
+    chosen = []
+    for first, rows in zip(data.offsets, features.split(list(data.counts)), strict=False):
+        order = (rows - rows.mean(0)).square().sum(1).sort(stable=True).indices
+        chosen.append(first + order[torch.arange(selection.ipc, device=order.device) % len(order)])
+    return data.images[torch.cat(chosen)[selection.kept(data.classes).to(data.images.device)]]
+
+
+def evaluate_centroid(data: ImageSet, selection: Selection, examiner: Examiner) -> dict[ControlName, Evaluation]:
+    """The row of the real images that are nearest to their class's mean, for linear probes."""
+    assert examiner.probed is not None
+    images, name = nearest_to_centroid(data, selection, examiner.probed), ControlName.centroid
+    return {name: evaluate_set(images, selection.labels(data.classes), data.counts, examiner, title=f"{name}, student")}
 
 
 def evaluate_full(data: ImageSet, examiner: Examiner) -> dict[ControlName, Evaluation]:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli.display.console import note, progress
+from csdm_cli.evaluation.probes import Probed, probe_logits
 from csdm_cli.evaluation.results import Evaluation, StudentRun
 from csdm_cli.evaluation.scores import group_of_classes
 from csdm_cli.images.image_set import ImageSet
@@ -95,13 +96,16 @@ class Exam:
     balanced_by: tuple[int, ...] | None = None
     shifts: tuple[tuple[float, ...], ...] = ((),)
 
-    def key(self, protocol: Protocol, *, together: bool = False, numerics: Numerics = PLAIN) -> str:
+    def key(
+        self, protocol: Protocol, *, together: bool = False, numerics: Numerics = PLAIN, probed: Probed | None = None
+    ) -> str:
         """Changes with anything that a student's result depends on, but its number.
 
         Args:
             protocol: the students'.
             together: whether they are trained side by side, which rounds differently.
             numerics: how they compute.
+            probed: the backbone, where they are linear probes.
         """
         same = asdict(protocol)
         del same["students"], same["full_steps"]
@@ -118,7 +122,7 @@ class Exam:
             "torch": str(torch.__version__),
             "source": source_hash(*STUDENTS),
         }
-        return content_key(same | described | identity(numerics))
+        return content_key(same | described | identity(numerics) | (probed.identity if probed else {}))
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,7 @@ class Examiner:
         quiet: show no progress.
         parallel: whether students are trained one after another, or at once where the network allows it.
         numerics: how students compute; those that are not plain are trained one after another.
+        probed: the frozen network whose linear probes the students are; None for networks trained from scratch.
     """
 
     test: ImageSet
@@ -144,6 +149,7 @@ class Examiner:
     quiet: bool = False
     parallel: Parallel = Parallel.auto
     numerics: Numerics = PLAIN
+    probed: Probed | None = None
 
 
 def evaluate_set(
@@ -169,9 +175,9 @@ def evaluate_set(
 def run_exam(exam: Exam, counts: Sequence[int], examiner: Examiner, *, title: str) -> list[Evaluation]:
     """One evaluation for each of the exam's readings (``shifts``) of the same students."""
     protocol, numerics, device = examiner.protocol, examiner.numerics, exam.test.images.device
-    example = build(exam.spec, seed=0)
-    together = numerics == PLAIN and stands_together(examiner.parallel, example, device)
-    key = exam.key(protocol, together=together, numerics=numerics)
+    example = examiner.probed.network if examiner.probed else build(exam.spec, seed=0)
+    together = not examiner.probed and numerics == PLAIN and stands_together(examiner.parallel, example, device)
+    key = exam.key(protocol, together=together, numerics=numerics, probed=examiner.probed)
     files = _Files(examiner.cache / "evaluations" / key if examiner.cache else None, exam, protocol)
     students = range(protocol.students)
     found = {number: runs for number in students if (runs := files.read(number)) is not None}
@@ -261,6 +267,8 @@ def _results(
 def _teach_and_test(exam: Exam, examiner: Examiner, numbers: Sequence[int], title: str) -> dict[int, list[StudentRun]]:
     """Train the students called ``numbers`` at once: of each, one run per reading."""
     protocol = examiner.protocol
+    if examiner.probed:
+        return {number: _probe_and_test(exam, examiner, examiner.probed, number, title) for number in numbers}
     seeds = {number: derive_seed(protocol.seed, "student", number) for number in numbers}
     device = exam.test.images.device
     networks = {number: build(exam.spec, derive_seed(seed, "weights")).to(device) for number, seed in seeds.items()}
@@ -285,10 +293,28 @@ def _teach_and_test(exam: Exam, examiner: Examiner, numbers: Sequence[int], titl
     return {number: _runs(number, found, len(exam.shifts)) for number, found in tests.items()}
 
 
+def _probe_and_test(exam: Exam, examiner: Examiner, probed: Probed, number: int, title: str) -> list[StudentRun]:
+    """One run per reading of the linear probe called ``number``."""
+    protocol = examiner.protocol
+    loss = cross_entropy if exam.balanced_by is None else balanced_softmax(exam.balanced_by)
+    seed = derive_seed(protocol.seed, "student", number)
+    with progress(f"{title} {counted([number], protocol.students)}", protocol.steps, quiet=examiner.quiet) as task:
+        logits = probe_logits(
+            *(probed, exam.examples, exam.test, protocol.recipe, protocol.steps, seed),
+            loss=loss,
+            on_step=lambda step, value: task.update(step, loss=value),
+        )
+    return _runs(number, {protocol.steps: _confusions(logits, exam)}, len(exam.shifts))
+
+
 def _test(network: Network, exam: Exam) -> list[Tensor]:
     """One confusion matrix for each reading of the network."""
-    test = exam.test
-    logits = predict(network, test.images, test.mean, test.std).double()
+    return _confusions(predict(network, exam.test.images, exam.test.mean, exam.test.std), exam)
+
+
+def _confusions(logits: Tensor, exam: Exam) -> list[Tensor]:
+    """One confusion matrix for each reading of logits (N, C) of the test images."""
+    test, logits = exam.test, logits.double()
     readings = [logits + torch.tensor(shift or 0.0, dtype=logits.dtype, device=logits.device) for shift in exam.shifts]
     return [confusion_matrix(test.labels, reading.argmax(1), test.classes).cpu() for reading in readings]
 

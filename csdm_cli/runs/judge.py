@@ -17,6 +17,7 @@ from csdm_cli.display.console import note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import Selection
+from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import MeanStd
 from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
@@ -98,11 +99,16 @@ class Case:
 
 
 def examiner_for(
-    test: ImageSet, spec: NetworkSpec, protocol: Protocol, numerics: Numerics, runtime: Runtime
+    test: ImageSet,
+    spec: NetworkSpec,
+    protocol: Protocol,
+    numerics: Numerics,
+    runtime: Runtime,
+    probed: Probed | None = None,
 ) -> Examiner:
     """Who judges on ``test``, where these images are, by the cache and the options that every command shares."""
     device, cache = test.images.device, places.cache_dir()
-    return Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
+    return Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics, probed)
 
 
 def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:

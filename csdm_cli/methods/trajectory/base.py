@@ -152,8 +152,8 @@ class TrajectoryMethod(LearningMethod):
         """An expert's parameters at a point of its way."""
         state = pool.weights(expert, ("epoch", point))
         own = {name for name, _ in self.network.named_parameters()}
-        like = {"device": self.context.device, "dtype": self.context.dtype}
-        return {name: value.to(**like) for name, value in state.items() if name in own}
+        device, dtype = self.context.device, self.context.dtype
+        return {name: value.to(device=device, dtype=dtype) for name, value in state.items() if name in own}
 
     def objective(self, loss: Loss, fixed: Weights | None = None) -> Objective:
         """The mean loss of the student's network; ``fixed`` weights are no student's."""

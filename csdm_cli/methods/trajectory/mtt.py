@@ -44,7 +44,12 @@ class Mtt(TrajectoryMethod):
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
         """The settings for CIFAR-10 without ZCA, as later papers have them."""
         steps, latest = (50, 5) if ipc == 1 else (40, 15) if ipc <= 10 else (30, 40)
-        own = {"student_steps": steps, "ahead": 2, "latest": latest, "student_batch": 0 if ipc == 1 else 256}
+        own: dict[str, float] = {
+            "student_steps": steps,
+            "ahead": 2,
+            "latest": latest,
+            "student_batch": 0 if ipc == 1 else 256,
+        }
         own |= {"step_size": 0.01, "step_size_lr": 0.001 if ipc == 1 else 0.1}
         return {"pretrain": experts_of_the_paper(50), "distill": pixels_of_the_paper(1000, 5000) | {"option": own}}
 
