@@ -64,6 +64,7 @@ TESTED_THROUGH = {
     "cli/test_app.py": ("cli/ledger.py", "cli/options.py"),
     # words in, files out: what a command prints and writes is of the chain of all of them
     "commands/test_chain.py": ("commands/cross_arch.py", "commands/evaluate.py", "commands/pretrain.py"),
+    "commands/test_profile.py": ("runs/profile.py",),
     "commands/test_show_verify_export.py": ("commands/export.py", "commands/show.py", "commands/verify.py"),
     "commands/test_report_html.py": (
         *("commands/report.py", "report/commands.py", "report/content.py", "report/facts.py"),
@@ -107,7 +108,7 @@ TESTED_THROUGH = {
     ),
     "distillation/test_sharded.py": ("runs/assemble.py",),
     "commands/test_distill.py": ("runs/distill.py", "runs/provenance.py"),
-    "runs/test_tracked.py": ("runs/evaluate.py", "runs/judge.py", "runs/measurement.py"),
+    "runs/test_tracked.py": ("runs/cross_arch.py", "runs/evaluate.py", "runs/judge.py", "runs/measurement.py"),
     "commands/test_make_lt.py": ("runs/long_tail.py",),
     "runs/test_numerics.py": ("runs/runtime.py",),
     "settings/test_sections.py": ("settings/fields.py", "settings/resolve.py"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -11,7 +10,7 @@ from csdm_cli.data.holdout import sealed
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import UsageError
-from csdm_cli.evaluation.scores import group_of_classes
+from csdm_cli.evaluation.scores import means_by_group
 from csdm_cli.runs.experts import make_pool, refuse_idle
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
@@ -64,7 +63,7 @@ def run(
         manifest = longtail.manifest
         tell_of_data(tracker, manifest, "train", "training")
         pool = make_pool(settings, longtail.train(), device, runtime, tracker, numerics)
-        rows = _accuracies(pool, manifest.counts)
+        rows = means_by_group(_mean_accuracies(pool), manifest.counts)
         tracker.metrics({f"train_accuracy/{part}": round(100 * value, 4) for part, value in rows.items()})
         tell_of_teachers(tracker, pool.description, made=True)
     if out:
@@ -73,12 +72,9 @@ def run(
     note("\n".join(_outcome(settings, pool, folder, out)), quiet=runtime.quiet)
 
 
-def _accuracies(pool: TeacherPool, counts: tuple[int, ...]) -> dict[str, float]:
-    """Mean training accuracy over the teachers, of all classes and of the groups."""
-    per_class = [sum(column) / len(pool) for column in zip(*pool.train_accuracy, strict=True)]
-    groups = group_of_classes(counts)
-    parts = {"all classes": tuple(range(len(counts))), **asdict(groups)}
-    return {name: sum(per_class[c] for c in part) / len(part) for name, part in parts.items() if part}
+def _mean_accuracies(pool: TeacherPool) -> list[float]:
+    """Training accuracy of each class (C,), the mean over the teachers."""
+    return [sum(column) / len(pool) for column in zip(*pool.train_accuracy, strict=True)]
 
 
 def _table(pool: TeacherPool, rows: dict[str, float]) -> list[RenderableType]:

@@ -16,11 +16,11 @@ import typer
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.cli.app import app
 from csdm_cli.commands.ledger import document_sheets
-from csdm_cli.commands.ledger_repeat import settings_of
 from csdm_cli.data.longtail import class_counts
 from csdm_cli.ledger.headline import PREFIX
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.protocol import Protocol
+from csdm_cli.ledger.repeat import settings_of
 from csdm_cli.ledger.rows_from_runs import scale_text
 from csdm_cli.ledger.store import read_rows
 from csdm_cli.ledger.tables import refreshed

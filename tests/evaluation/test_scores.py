@@ -7,6 +7,7 @@ from csdm_cli.evaluation.scores import (
     MeanStd,
     Scores,
     group_of_classes,
+    means_by_group,
     share_of_gap_closed,
     summarise,
     summarise_sets,
@@ -81,3 +82,13 @@ def test_share_of_the_gap():
     assert share_of_gap_closed(0.45, 0.3, 0.6) == pytest.approx(0.5)
     assert share_of_gap_closed(0.2, 0.3, 0.6) == pytest.approx(-1 / 3)
     assert share_of_gap_closed(0.45, 0.3, 0.3) is None
+
+
+def test_means_by_group():
+    """Of seven classes three are head, three tail; of one class there is only a head."""
+    counts = (10, 90, 50, 5, 80, 20, 30)
+    found = means_by_group((0.1, 0.9, 0.5, 0.05, 0.8, 0.2, 0.3), counts)
+    assert found == pytest.approx(
+        {"all classes": 2.85 / 7, "head": 2.2 / 3, "medium": 0.3, "tail": (0.1 + 0.05 + 0.2) / 3}
+    )
+    assert means_by_group((0.5,), (4,)) == {"all classes": 0.5, "head": 0.5}
