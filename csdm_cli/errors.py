@@ -31,18 +31,23 @@ def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[st
         error: what was raised.
         options: the command's own, of which those that save memory are named.
     """
-    if isinstance(error, BrokenPipeError):
-        return None
     if isinstance(error, OSError):
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full{f' ({error.filename})' if error.filename else ''}: free some space and run again"
-        if error.filename and error.strerror:
-            return f"{error.filename}: {error.strerror}"
-        return None
+        return _of_the_system(error)
     # torch's own error classes are told by name, for torch may not be imported.
     text = str(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in text or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: {_less_memory(options)}"
+    return None
+
+
+def _of_the_system(error: OSError) -> str | None:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full{where}: free some space and run again"
+    if error.errno == errno.EFBIG:
+        return f"a file may not grow any further{where}: raise the limit (`ulimit -f`) and run again"
+    if error.filename and error.strerror and not isinstance(error, BrokenPipeError):
+        return f"{error.filename}: {error.strerror}"
     return None
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+LEARNED = "learned"  # the value of --lr that stands for a set's own step size
+
 
 def whole_names(parts: Sequence[str], known: Sequence[str]) -> list[str]:
     """Names out of a text that was split at its commas, where ``known`` names may hold commas themselves.
@@ -103,6 +105,13 @@ class TeacherLoss(StrEnum):
     balanced_softmax = "balanced-softmax"
 
 
+class ExpertOptimizer(StrEnum):
+    """How experts of trajectory matching are trained; gsam is what FTD, DATM and LAD ask for."""
+
+    sgd = "sgd"
+    gsam = "gsam"
+
+
 class TeacherSchedule(StrEnum):
     """Which weights of a teacher a draw looks through."""
 
@@ -141,6 +150,16 @@ class Initial(StrEnum):
     mix = "mix"
     real = "real"
     noise = "noise"
+
+
+class Parameterization(StrEnum):
+    """What is learned and stored of a distilled set."""
+
+    pixels = "pixels"
+    multi_formation = "multi-formation"
+    frequency = "frequency"
+    decomposition = "decomposition"
+    pyramid = "pyramid"
 
 
 class PixelOptimizer(StrEnum):
@@ -244,11 +263,12 @@ class Preset(StrEnum):
 
 
 class Tracking(StrEnum):
-    """Where runs are logged; csv needs nothing installed, tensorboard the extra of that name."""
+    """Where runs are logged; csv needs nothing installed, tensorboard and wandb the extras of these names."""
 
     mlflow = "mlflow"
     csv = "csv"
     tensorboard = "tensorboard"
+    wandb = "wandb"
     none = "none"
 
 

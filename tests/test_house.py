@@ -56,6 +56,71 @@ METHODS = (
     "contract",
     "statistics",
 )
+# Modules without a test file of their name, by the tests that run them and would fail with them.
+TESTED_THROUGH = {
+    "artifacts/test_distilled.py": ("artifacts/dataset.py",),
+    "artifacts/test_export.py": ("artifacts/ddranking.py",),
+    "artifacts/test_huggingface.py": ("artifacts/judged.py",),
+    "cli/test_app.py": ("cli/ledger.py", "cli/options.py"),
+    # words in, files out: what a command prints and writes is of the chain of all of them
+    "commands/test_chain.py": ("commands/cross_arch.py", "commands/evaluate.py", "commands/pretrain.py"),
+    "commands/test_profile.py": ("runs/profile.py",),
+    "commands/test_show_verify_export.py": ("commands/export.py", "commands/show.py", "commands/verify.py"),
+    "commands/test_report_html.py": (
+        *("commands/report.py", "report/commands.py", "report/content.py", "report/facts.py"),
+    ),
+    # a comparison is one thing: rows recomputed from the file, sets made again, failures, Ctrl-C
+    "commands/test_compare.py": (
+        *("comparison/context.py", "comparison/entries.py", "comparison/files.py"),
+        *("comparison/measure.py", "comparison/tables.py", "comparison/trials.py"),
+    ),
+    "commands/test_import_set.py": ("comparison/finished.py",),
+    "commands/test_fairness.py": ("runs/fairness.py",),
+    "commands/test_torchrun.py": ("parallel/seat.py",),
+    "data/sources/test_parquet.py": (
+        *("data/sources/parquet_columns.py", "data/sources/parquet_files.py", "data/sources/parquet_table.py"),
+    ),
+    "data/sources/test_folder.py": ("data/sources/raw.py", "data/sources/reading.py"),
+    "data/sources/test_pixels.py": ("data/sources/room.py",),
+    "display/test_console.py": ("display/tables.py",),
+    "distillation/test_loop.py": ("distillation/textbook.py", "parallel/interruption.py"),
+    "foreign/test_layouts.py": ("foreign/labels.py", "foreign/pictures.py", "foreign/plain_torch.py"),
+    "ledger/test_sections.py": ("ledger/measurements.py", "ledger/rows_from_runs.py"),
+    "methods/test_every_method.py": (
+        *("methods/contract.py", "methods/learning.py", "methods/gradient/base.py"),
+        *("methods/gradient/dc.py", "methods/gradient/dsa.py"),
+        *("methods/selection/random.py", "methods/selection/tiled_random.py"),
+        *("distillation/decoded.py", "runs/assemble_learning.py", "runs/optimise.py", "runs/start.py"),
+    ),
+    "methods/regularisers/test_regularisers.py": (
+        *("methods/regularisers/base.py", "methods/regularisers/centralization.py"),
+        *("methods/regularisers/covariance.py", "methods/regularisers/weighted.py"),
+    ),
+    "methods/selection/test_herding.py": ("methods/selection/rules/observers.py",),
+    "distillation/test_real_side.py": ("methods/statistics.py", "teachers/networks.py"),
+    "networks/test_networks.py": (
+        *("networks/alexnet.py", "networks/convnet.py", "networks/layers.py", "networks/network.py"),
+        *("networks/resnet.py", "networks/spec.py", "networks/torchvision_models.py", "networks/vgg.py"),
+    ),
+    "parameterisations/test_parameterisation.py": (
+        "parameterisations/multi_formation.py",
+        "parameterisations/stored.py",
+    ),
+    "distillation/test_sharded.py": ("runs/assemble.py",),
+    "commands/test_distill.py": ("runs/distill.py", "runs/provenance.py"),
+    "runs/test_tracked.py": ("runs/cross_arch.py", "runs/evaluate.py", "runs/judge.py", "runs/measurement.py"),
+    "commands/test_make_lt.py": ("runs/long_tail.py",),
+    "runs/test_numerics.py": ("runs/runtime.py",),
+    "settings/test_sections.py": ("settings/fields.py", "settings/resolve.py"),
+    "spectral/test_distance.py": ("spectral/mmd.py",),
+    "test_what_decides.py": ("storage/rooms.py",),
+    "teachers/test_pool.py": ("teachers/teaching.py",),
+    "tracking/test_files.py": ("tracking/csv.py", "tracking/tensorboard.py"),
+    "tracking/test_mlflow_store.py": (
+        *("tracking/mlflow.py", "tracking/mlflow_runs.py", "tracking/process.py", "tracking/system.py"),
+    ),
+    "training/test_many.py": ("training/wide_network.py",),
+}
 ROOMS = sorted(path.parent for path in PACKAGE.rglob("__init__.py"))
 
 
@@ -99,3 +164,21 @@ def test_a_room_s_sign_names_its_files(folder: Path):
     files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
     unnamed = {stem for stem in files if f"``{stem}``" not in sign}
     assert not unnamed, f"not in the reading order: {sorted(unnamed)}"
+
+
+def test_tests_mirror_the_package():
+    """A module's tests are found by its name, or named above."""
+    tests = Path(__file__).parent
+    modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py") if not path.stem.startswith("__")}
+    mirrored = {module for module in modules if (tests / module).with_name(f"test_{Path(module).name}").exists()}
+    elsewhere = [module for told in TESTED_THROUGH.values() for module in told]
+    assert modules - mirrored - set(elsewhere) == set(), "without a test of their name"
+    assert set(elsewhere) <= modules - mirrored and len(set(elsewhere)) == len(elsewhere), "named above for nothing"
+    assert not [name for name in TESTED_THROUGH if not (tests / name).exists()]
+
+
+def test_json_of_files_is_read_within_bounds():
+    """By ``storage.bounded``; json itself reads what others wrote in their own way, and what ranks tell each other."""
+    readers = {module for module, path in MODULES.items() if "json.loads(" in path.read_text()}
+    own_care = {"data.sources.annotations", "data.sources.parquet_columns", "parallel.ranks"}
+    assert readers == {f"csdm_cli.{name}" for name in (*own_care, "storage.bounded")}

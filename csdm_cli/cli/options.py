@@ -179,7 +179,9 @@ ParamsFile = Annotated[
 def _section_option(name: str, field: FieldInfo) -> inspect.Parameter:
     kind, listed = _kind(field.annotation)
     flag = "--" + name.replace("_", "-")
-    info: dict[str, Any] = {"rich_help_panel": SETTINGS_PANEL, "show_default": False, "help": _help(field, kind)}
+    extra = field.json_schema_extra
+    panel = extra.get("panel", SETTINGS_PANEL) if isinstance(extra, dict) else SETTINGS_PANEL
+    info: dict[str, Any] = {"rich_help_panel": panel, "show_default": False, "help": _help(field, kind)}
     if kind is dict:
         return _option(name, list[str] | None, None, flag, metavar="NAME=VALUE", **info)
     if kind is bool:
@@ -329,7 +331,8 @@ def out_option(text: str, metavar: str = "DIR", name: str = "--out") -> Any:
 
 def data_option(found: str) -> Any:
     """``--data``, which by default is ``found``."""
-    return typer.Option("--data", metavar="DIR", help="folder made by make-lt" + default_note(found))
+    help_text = "folder made by make-lt, or of your own images" + default_note(found)
+    return typer.Option("--data", metavar="DIR", help=help_text)
 
 
 LabelsFile = Annotated[

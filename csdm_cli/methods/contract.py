@@ -197,10 +197,10 @@ class Outcome:
         history: every loss term at every step, each (steps,); none of images made at once.
         iterations: optimiser steps that this process ran; fewer than all after a resume.
         calibration: the weight that a ratio came to; None where a number was given.
-        parameterisation: what the images are made of, where it is not plain pixels.
-        leaves: the numbers it makes them of.
-        label_logits: (C·per_class, C) of learned labels, of the decoded images.
-        learned_rate: the step size that a student should take.
+        parameterisation: what ``leaves`` are of; None where ``images`` are all.
+        leaves: learned numbers by name, before they are quantised.
+        label_logits: (C·per_class, C) logits of learned labels, one row for each decoded image.
+        learned_rate: the step size that was learned for students of this set.
     """
 
     images: Tensor | None

@@ -30,7 +30,7 @@ from csdm_cli.runs.choose import choose, refuse_idle_numerics
 from csdm_cli.runs.distill import MadeSet, distil
 from csdm_cli.runs.evaluate import EvaluatedSet, prepare_evaluation
 from csdm_cli.runs.evaluate import evaluate as evaluate_set
-from csdm_cli.runs.long_tail import given_or_newest, make
+from csdm_cli.runs.long_tail import given_or_newest, make, plan
 from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import refuse_idle_shape
@@ -104,7 +104,7 @@ def make_long_tail(
     """
     with _heard(quiet, progress):
         wanted = resolve(sections.MakeLt, None, {"dataset": dataset} | settings).section
-        return make(wanted, _path(out)).longtail
+        return make(plan(wanted, _path(out))).longtail
 
 
 @_with_settings_of(sections.Pretrain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
 from csdm_cli.data.holdout import read_test
-from csdm_cli.data.store import LongTail, find_by_fingerprint, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail, find_by_fingerprint
 from csdm_cli.display.console import note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
@@ -24,13 +24,14 @@ from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import BackboneName, EvaluationSplit, LabelKind
+from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
+from csdm_cli.runs.long_tail import given, given_or_newest
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.training.recipe import Recipe
@@ -137,8 +138,8 @@ def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
     return NetworkSpec(**(own.as_dict() | other))
 
 
-def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None) -> Case:
-    """Find the set and its long-tailed set.
+def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:
+    """Find the set and its long-tailed set, which is made on the way if ``data`` are images.
 
     Raises:
         UsageError: if both FILE and another tool's images are given.
@@ -147,7 +148,7 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
     if foreign is not None:
         if file is not None:
             raise UsageError("give either FILE or --images, not both")
-        longtail = open_longtail(data) if data else newest_longtail()
+        longtail = given_or_newest(data, quiet=quiet)
         return Case(foreign.images, bring_in(foreign, longtail), longtail)
     path = find_artifact(file) if file else newest_artifact()
     distilled = load_distilled(path)
@@ -156,7 +157,7 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
         raise CsdmError(
             f"{path} was made of other sets or classes: name the long-tailed set to judge it on with --data"
         )
-    longtail = open_longtail(data) if data else find_by_fingerprint(wanted)
+    longtail = given(data, quiet=quiet) if data else find_by_fingerprint(wanted)
     if wanted and longtail.manifest.fingerprints["test"] != wanted:
         raise CsdmError(f"{path} was distilled from another dataset than {longtail.folder}: their test sets differ")
     if distilled.dataset.class_names != longtail.manifest.class_names:
@@ -192,8 +193,8 @@ def bring_in(foreign: Foreign, longtail: LongTail) -> Distilled:
 def tell_empty_classes(distilled: Distilled, *, quiet: bool) -> None:
     """Warn of classes that students cannot learn, for the set has no image of them."""
     if names := distilled.empty_classes:
-        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        note(f"warning: the set has no image of {len(names)} of its classes: {shown}", quiet=quiet)
+        first = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        note(f"warning: the set has no image of {len(names)} of its classes: {first}", quiet=quiet)
 
 
 def newest_artifact(root: Path = Path("artifacts")) -> Path:
@@ -210,6 +211,9 @@ def newest_artifact(root: Path = Path("artifacts")) -> Path:
 
 def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
+    if settings.lr == LEARNED:  # a row of its own: the others follow the set's recipe
+        chosen -= {"lr"}
+        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
     kept = {name: getattr(settings, name) for name in sections.Evaluate.model_fields}
     values = kept | own
@@ -217,8 +221,27 @@ def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: fr
     return sections.Evaluate.model_validate(values)
 
 
+def learned_protocol(protocol: Protocol, distilled: Distilled) -> Protocol:
+    """The training that a set's learned step size was learned for: plain SGD at that constant rate.
+
+    Raises:
+        UsageError: if the set has none.
+    """
+    rate = distilled.learned_rate
+    if rate is None:
+        raise UsageError("--lr learned: this set has no step size of its own; leave --lr out, or name a number")
+    own = replace(protocol.recipe, optimizer="sgd", lr=rate, momentum=0.0, weight_decay=0.0, schedule="constant")
+    return replace(protocol, recipe=own)
+
+
 def protocol_of(settings: sections.Evaluate) -> Protocol:
-    """The students' training and testing."""
+    """The students' training and testing.
+
+    Raises:
+        UsageError: if it is to be each set's own, which makes no table.
+    """
+    if isinstance(settings.lr, str):
+        raise UsageError(f"lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
     recipe = Recipe(
         optimizer="adamw",
         lr=settings.lr,
@@ -253,7 +276,14 @@ def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "trained on") -> list[RenderableType]:
+def without_tests(names: Sequence[str]) -> str:
+    """A sentence on the classes that have no test images; empty if all have some."""
+    return f"Untested, for there are no test images of them: {shown(', '.join(names))}." if names else ""
+
+
+def score_table(
+    title: str, rows: Mapping[str, Evaluation], first: str = "trained on", untested: Sequence[str] = ()
+) -> list[RenderableType]:
     """One row per evaluation, accuracies in percent, between a title and what the figures are."""
     table = figures_table(first, list(COLUMNS.values()))
     for number, (name, evaluation) in enumerate(rows.items()):
@@ -265,6 +295,7 @@ def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "traine
         f"[bold]{markup(title)}[/]",
         table,
         f"[dim]{caption} (Best step on the test images, for curiosity: {best}.)[/]",
+        *([f"[dim]{markup(without_tests(untested))}[/]"] if untested else []),
     ]
 
 

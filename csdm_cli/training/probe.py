@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.networks.network import Network
-from csdm_cli.training.batches import Batches, Examples, Order
+from csdm_cli.training.batches import Batches, Examples
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.losses import Loss, cross_entropy
 from csdm_cli.training.recipe import Recipe
+from csdm_cli.training.sampling import Shuffled
 
 RATE, RATE_FOR = 1e-3, 256
 
@@ -69,10 +70,10 @@ def train_probe(
 
 def kept_features(features: Tensor, targets: Tensor, batch: int, seed: int) -> ProbeBatches:
     """Batches of ``features`` (N, D), computed once, with their ``targets`` (N, C) probabilities."""
-    order = Order(len(features), batch, seed)
+    positions = Shuffled(len(features), min(batch, len(features)), seed)
 
     def at(step: int) -> tuple[Tensor, Tensor]:
-        index = order.at(step).to(features.device)
+        index = positions(step).to(features.device)
         return features[index], targets[index]
 
     return at

@@ -11,7 +11,7 @@ from PIL import Image
 from csdm_cli.artifacts.ddranking import KNOWN, model_name
 from csdm_cli.artifacts.export import FOLDER_FORMATS, export, folder_names
 from csdm_cli.artifacts.file import to_uint8
-from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.errors import CsdmError, UsageError, in_words
 from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.names import ExportFormat, LabelKind
 from tests.artifacts.sets import dataset_info, make_set
@@ -95,6 +95,20 @@ def test_the_same_set_gives_the_same_bytes(tmp_path, to):
     first = export(cifar_set(), to, tmp_path / f"one{ending}").path
     second = export(cifar_set(), to, tmp_path / f"two{ending}").path
     assert all_bytes(first) == all_bytes(second)
+
+
+@pytest.mark.parametrize("to", list(ExportFormat))
+def test_a_file_that_may_not_grow_is_told_in_words_and_nothing_is_left(tmp_path, to):
+    resource = pytest.importorskip("resource", reason="the size of files is limited the Unix way")
+    distilled, (before, most) = cifar_set(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, most))
+    try:
+        with pytest.raises((CsdmError, OSError)) as failed:
+            export(distilled, to, tmp_path / (f"set.{to}" if to not in FOLDER_FORMATS else "set"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    assert isinstance(failed.value, CsdmError) or in_words(failed.value)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("to", sorted(FOLDER_FORMATS))
