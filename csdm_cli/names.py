@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+LEARNED = "learned"  # the value of --lr that stands for a set's own step size
+
 
 def whole_names(parts: Sequence[str], known: Sequence[str]) -> list[str]:
     """Names out of a text that was split at its commas, where ``known`` names may hold commas themselves.
@@ -71,6 +73,13 @@ class NetworkName(StrEnum):
     resnet18 = "resnet18"
 
 
+class BackboneName(StrEnum):
+    """Networks that are never trained: fitted to the training images, or with weights of their own."""
+
+    patch_kmeans = "patch-kmeans"
+    efficientnet_lite0 = "efficientnet-lite0"
+
+
 class Norm(StrEnum):
     instance = "instance"
     batch = "batch"
@@ -94,6 +103,13 @@ class TeacherLoss(StrEnum):
     cross_entropy = "cross-entropy"
     logit_adjustment = "logit-adjustment"
     balanced_softmax = "balanced-softmax"
+
+
+class ExpertOptimizer(StrEnum):
+    """How experts of trajectory matching are trained; gsam is what FTD, DATM and LAD ask for."""
+
+    sgd = "sgd"
+    gsam = "gsam"
 
 
 class TeacherSchedule(StrEnum):
@@ -134,6 +150,16 @@ class Initial(StrEnum):
     mix = "mix"
     real = "real"
     noise = "noise"
+
+
+class Parameterization(StrEnum):
+    """What is learned and stored of a distilled set."""
+
+    pixels = "pixels"
+    multi_formation = "multi-formation"
+    frequency = "frequency"
+    decomposition = "decomposition"
+    pyramid = "pyramid"
 
 
 class PixelOptimizer(StrEnum):

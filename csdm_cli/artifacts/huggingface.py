@@ -13,7 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from csdm_cli import __version__
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.judged import Judged
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import UsageError
@@ -32,10 +33,9 @@ def write_huggingface(distilled: Distilled, folder: Path, judged: Judged | None)
     Raises:
         UsageError: if the images have neither 1 nor 3 channels.
     """
-    if distilled.images.shape[1] not in (1, 3):
-        raise UsageError(
-            f"--to huggingface takes 1 or 3 channels, the set has {distilled.images.shape[1]}: use --to npz"
-        )
+    channels = distilled.shape.channels
+    if channels not in (1, 3):
+        raise UsageError(f"--to huggingface takes 1 or 3 channels, the set has {channels}: use --to npz")
     names = unique_names(distilled.dataset.class_names)
     atomic.write_bytes(folder / DATA, _parquet(distilled, names))
     atomic.write_text(folder / "README.md", card(distilled, names, judged))
@@ -101,7 +101,8 @@ def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) ->
         f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {DATA.as_posix()}",
         "---",
     ]
-    counts = zip(map(str, data.counts), map(str, distilled.ipc), strict=True)
+    counts = zip(map(str, data.counts), map(str, distilled.counts), strict=True)
+    about = "decoded" if isinstance(distilled.decoding, Coded) else "stored"
     classes = [(name, real, stored) for name, (real, stored) in zip(names, counts, strict=True)]
     body = [
         f"# {markdown(title)}",
@@ -112,10 +113,11 @@ def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) ->
         'train = load_dataset("path/of/this/folder", split="train")\n```',
         f"Students expect pixels in [0, 1] normalised by mean {_list(data.mean)} and std {_list(data.std)}.",
         *_about_labels(distilled),
+        f"It takes {storage_of(distilled).text}.",
         "## Accuracy",
         *_accuracy(judged),
         "## Classes",
-        markdown_table(("class", "real images", "stored images"), classes),
+        markdown_table(("class", "real images", f"{about} images"), classes),
         "## Provenance",
         f"```json\n{_settings(distilled)}\n```",
     ]

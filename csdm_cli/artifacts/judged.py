@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Distilled, stored_sha256
 from csdm_cli.errors import CsdmError
 from csdm_cli.storage.bounded import parsed_json
-from csdm_cli.storage.tensorfile import tensor_sha256
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Judged:
     def belongs_to(self, distilled: Distilled) -> bool:
         """Whether the students learnt from these very images."""
         measured = self.details.get("measured") or {}
-        return bool(measured.get("images_sha256") == tensor_sha256(distilled.images))
+        return bool(measured.get("images_sha256") == stored_sha256(distilled))
 
 
 def read_judged(folder: Path) -> Judged | None:

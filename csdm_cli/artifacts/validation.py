@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Coded, Decoding, Distilled
+from csdm_cli.names import LEARNED
+from csdm_cli.parameterisations.parameterisation import Shape
+from csdm_cli.parameterisations.soundness import fault
 from csdm_cli.safe_text import shown
 from csdm_cli.settings import messages
 
@@ -19,6 +23,8 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 MOST_PIXELS = 4096  # height and width of a decoded image, as of --size
+MOST_IPC = 10**6  # as of --ipc
+MOST_RATE = 1e6  # as of --lr
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,11 @@ def _recipe(distilled: Distilled) -> str | None:
     known = {"test_points": 1} | {name: value for name, value in recipe.items() if name in Evaluate.model_fields}
     if problem := _refused(Evaluate, known):
         return f"a recipe of its own that is not allowed: {problem}"
+    rate = recipe.get("learned_rate")
+    if recipe.get("lr") == LEARNED or not (rate is None or (type(rate) is float and 0 < rate <= MOST_RATE)):
+        return (
+            f"a recipe of its own that is not allowed: learned_rate {shown(rate, 40)}, lr {shown(recipe.get('lr'), 40)}"
+        )
     return None if network is None else _network(network, distilled, Pretrain)
 
 
@@ -105,8 +116,38 @@ def _holds_a_choice(annotation: Any) -> bool:
     )
 
 
+def coding_fault(decoding: Coded, shape: Shape, stored: dict[str, Tensor]) -> str | None:
+    """What is wrong with the stored numbers of a set, before any image is decoded from them."""
+    if not 1 <= decoding.size <= MOST_PIXELS or not 1 <= decoding.ipc <= MOST_IPC:
+        return f"images of {decoding.size} pixels a side at IPC {decoding.ipc} (expected at most {MOST_PIXELS})"
+    if shape.classes < 1 or shape.channels < 1:
+        return f"images of {shape.channels} channels of {shape.classes} classes"
+    if problem := fault(decoding.parameterisation, shape, stored):
+        return problem
+    found, budget = sum(tensor.nbytes for tensor in stored.values()), decoding.ipc * shape.classes * shape.pixels
+    return f"{found} bytes, which are more than the {budget} of IPC {decoding.ipc}" if found > budget else None
+
+
+def _coded(distilled: Distilled, decoding: Coded) -> str | None:
+    channels = len(distilled.dataset.mean)
+    if len(distilled.dataset.std) != channels:
+        return f"{channels} channel means and {len(distilled.dataset.std)} deviations"
+    if problem := coding_fault(decoding, distilled.shape, distilled.stored):
+        return problem
+    each = torch.arange(distilled.dataset.classes).repeat_interleave(distilled.parameterisation().per_class)
+    return None if torch.equal(distilled.labels, each) else "labels that are not those of its decoded images"
+
+
 def _images(distilled: Distilled) -> str | None:
-    images, decoding = distilled.images, distilled.decoding
+    if isinstance(distilled.decoding, Coded):
+        return _coded(distilled, distilled.decoding)
+    if distilled.stored.keys() != {"images"}:
+        return f"the tensors {sorted(distilled.stored)} (expected images alone)"
+    return _grid(distilled, distilled.decoding)
+
+
+def _grid(distilled: Distilled, decoding: Decoding) -> str | None:
+    images = distilled.images
     channels = len(distilled.dataset.mean)
     expected = (*distilled.labels.shape[:1], channels, decoding.stored_size, decoding.stored_size)
     if images.ndim != 4 or tuple(images.shape) != expected or not images.numel():
@@ -127,6 +168,8 @@ def _images(distilled: Distilled) -> str | None:
 
 def _pixels(distilled: Distilled) -> str | None:
     low, high = distilled.value_range
+    if isinstance(distilled.decoding, Coded):  # clamped when decoded
+        return None if (low, high) == (0, 1) else f"a value range of {low} to {high} (expected 0 to 1)"
     if distilled.images.dtype == torch.uint8:
         return None if (low, high) == (0, 1) else f"a value range of {low} to {high} for uint8 images (expected 0 to 1)"
     if not distilled.images.isfinite().all():

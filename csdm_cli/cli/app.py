@@ -154,14 +154,14 @@ def pretrain(
     params: ParamsFile = None,
     runtime: Runtime,
 ) -> None:
-    """Train the pool of teachers on a long-tailed set.
+    """Train the pool of teachers on a long-tailed set; with --experts, experts for trajectory matching.
 
-    Teachers already trained with the same settings are taken from the cache.
+    Those already trained with the same settings are taken from the cache.
     """
     settings = command_settings(sections.Pretrain, params, overrides, runtime)
     from csdm_cli.commands import pretrain as command
 
-    command.run(settings.section, runtime, data=data, out=out, given=settings.given)
+    command.run(settings.section, runtime, folder=data, out=out, given=settings.given)
 
 
 @app.command(rich_help_panel=DISTIL, epilog="Example:  csdm distill --ipc 50 --kernel rbf")

@@ -179,7 +179,9 @@ ParamsFile = Annotated[
 def _section_option(name: str, field: FieldInfo) -> inspect.Parameter:
     kind, listed = _kind(field.annotation)
     flag = "--" + name.replace("_", "-")
-    info: dict[str, Any] = {"rich_help_panel": SETTINGS_PANEL, "show_default": False, "help": _help(field, kind)}
+    extra = field.json_schema_extra
+    panel = extra.get("panel", SETTINGS_PANEL) if isinstance(extra, dict) else SETTINGS_PANEL
+    info: dict[str, Any] = {"rich_help_panel": panel, "show_default": False, "help": _help(field, kind)}
     if kind is dict:
         return _option(name, list[str] | None, None, flag, metavar="NAME=VALUE", **info)
     if kind is bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
@@ -57,8 +58,8 @@ def run(
         _write(folder, task, found, tracker)
     manifest = case.longtail.manifest
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}: {task.protocol.steps} steps"
-    result = {name: one.metrics() for name, one in found.items()}
-    emit(result, lambda: score_table(title, _rows(task, found), first="network: set"), as_json=runtime.json)
+    result, untested = _metrics(task, found), manifest.untested()
+    emit(result, lambda: score_table(title, _rows(task, found), "network: set", untested), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}", quiet=runtime.quiet)
 
 
@@ -73,8 +74,12 @@ def _rows(task: CrossArchTask, found: Mapping[str, OnArchitecture]) -> dict[str,
     return rows
 
 
+def _metrics(task: CrossArchTask, found: Mapping[str, OnArchitecture]) -> dict[str, Any]:
+    return {name: one.metrics(task.case.longtail.manifest.untested()) for name, one in found.items()}
+
+
 def _write(folder: Path, task: CrossArchTask, found: Mapping[str, OnArchitecture], tracker: Tracker) -> None:
-    result = {name: one.metrics() for name, one in found.items()}
+    result = _metrics(task, found)
     pictures.accuracies(bars(_rows(task, found)), folder / "accuracy.png")
     outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
     outputs.write_json(folder / "protocol.json", task.protocols, OUTPUTS["protocol.json"])

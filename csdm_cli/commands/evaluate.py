@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar, record_run
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
@@ -64,7 +65,9 @@ def run(
     shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
     title = f"{shown}: {spec.name}, {task.protocol.steps} steps"
     below = found.fairness.table() if found.fairness is not None else []
-    emit(result, lambda: [*score_table(title, found.rows()), *_gap_line(result), *below], as_json=runtime.json)
+    lines = [*_gap_line(result), f"Stored: {storage_of(case.distilled).text}."]
+    table = score_table(title, found.rows(), untested=found.untested)
+    emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
 
 

@@ -33,7 +33,7 @@ def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | No
     notes = distilled.provenance.config["notes"]
     result = {
         "file": str(target),
-        "images": len(distilled.images),
+        "images": len(distilled.labels),
         "classes": distilled.dataset.classes,
         "ipc": list(distilled.ipc),
         "labels": str(distilled.default_labels),
@@ -41,7 +41,7 @@ def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | No
         "grid": str(grid_path(target)),
     }
     line = (
-        f"{target}: {len(distilled.images)} images of {distilled.dataset.classes} classes, {distilled.ipc_text} per"
+        f"{target}: {len(distilled.labels)} images of {distilled.dataset.classes} classes, {distilled.ipc_text} per"
         f" class, {distilled.default_labels} labels"
     )
     lines = [line, *(f"  {text}" for text in notes), f"picture: {grid_path(target)}"]

@@ -38,7 +38,7 @@ def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | N
     save_with_grid(target, distilled)
     result = {
         "file": str(target),
-        "images": len(distilled.images),
+        "images": len(distilled.labels),
         "class_names": list(distilled.dataset.class_names),
         "ipc": list(distilled.ipc),
         "labels": str(distilled.default_labels),
@@ -46,7 +46,7 @@ def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | N
         "grid": str(grid_path(target)),
     }
     lines = [
-        f"{target}: {len(distilled.images)} images of {distilled.dataset.classes} classes,"
+        f"{target}: {len(distilled.labels)} images of {distilled.dataset.classes} classes,"
         f" {distilled.ipc_text} per class",
         *(f"  {text}" for text in joined.notes),
         f"picture: {grid_path(target)}",

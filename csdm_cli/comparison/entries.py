@@ -98,10 +98,7 @@ def student_protocol_of(
     Raises:
         CsdmError: if the teachers cannot be read.
     """
-    shape = longtail.manifest
-    own = network_spec(params.pretrain, shape.channels, shape.size, shape.classes)
-    if teachers:
-        own = TeacherPool.open(teachers).spec
+    own = TeacherPool.open(teachers).spec if teachers else network_spec(params.pretrain, longtail.manifest)
     return StudentProtocol(protocol_of(params.evaluate), renamed(own, params.evaluate.network), numerics)
 
 

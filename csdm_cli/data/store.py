@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csdm_cli.errors import CsdmError
+from csdm_cli.names import EvaluationSplit
 from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
 from csdm_cli.storage.bounded import parsed_json
-
-if TYPE_CHECKING:
-    from csdm_cli.images.image_set import ImageSet
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from csdm_cli.images.image_set import ImageSet
@@ -143,6 +140,12 @@ class Manifest:
             "fingerprints": self.fingerprints.keys() == sets,
         }
         return next((name for name, holds in checks.items() if not holds), None)
+
+    def untested(self, split: str = EvaluationSplit.test) -> tuple[str, ...]:
+        """Names of the classes that ``split``, which students are tested on, has no image of."""
+        if split != EvaluationSplit.test:
+            return ()
+        return tuple(name for name, count in zip(self.class_names, self.test_counts, strict=True) if not count)
 
     def to_text(self) -> str:
         """JSON with one field per line, so that long lists stay on theirs, and a hash of all."""

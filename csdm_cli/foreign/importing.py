@@ -67,7 +67,7 @@ def import_foreign(
     config = {"factor": factor, "normalised": normalised, "whitened": unwhiten is not None, "experiment": experiment}
     notes = [*found.notes, *told, *own.notes]
     distilled = Distilled(
-        images=pixels[order].contiguous(),
+        stored={"images": pixels[order].contiguous()},
         labels=own.classes[order],
         dataset=dataset,
         decoding=Decoding(factor, pixels.shape[2], size),

@@ -29,11 +29,17 @@ def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, A
     spec = teachers["spec"] if teachers else network
     depth = spec["depth"] if spec["depth"] != default_depth(spec["size"]) else None
     given = {name: spec[name] for name in ("width", "norm", "pooling")} | {"network": spec["name"], "depth": depth}
+    if frozen := spec.get("frozen"):  # which file the weights were in is not told, and need not be what it was
+        given |= {
+            "weights": None if frozen["centres"] else "default",
+            "input_size": frozen["size"],
+            "centres": frozen["centres"],
+        }
     if teachers:
         given |= {name: teachers[name] for name in ("teachers", "loss", "trajectory", "seed")}
         given |= Duration.told(teachers).as_dict()
-        own = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
-        given |= {name: teachers["recipe"][name] for name in own}
+        recipe = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
+        given |= {name: teachers["recipe"][name] for name in recipe}
     return sections.Pretrain.model_validate(given).model_dump(mode="json")
 
 

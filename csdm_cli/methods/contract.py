@@ -120,6 +120,7 @@ class MatchingMethod(OptimisedMethod, ABC):
     Attributes:
         default_calibration: weight of the teachers' cross-entropy unless the user sets one.
         default_schedule: which of the teachers' weights it looks through unless the user says.
+        couples_classes: whether :meth:`losses` must see all classes at once; then it is not ``class_separable``.
         pools_real: whether :meth:`revise` makes a class's real statistics from other classes' too.
         classification_terms: terms of its own that match nothing but let a network classify the images, as
             calibration does; ``--calibration 1x`` is relative to the gradient of the others.
@@ -127,6 +128,7 @@ class MatchingMethod(OptimisedMethod, ABC):
 
     default_calibration: ClassVar[float] = 0.0
     default_schedule: ClassVar[TeacherSchedule] = TeacherSchedule.final
+    couples_classes: bool = False
     pools_real: bool = False
     needs_moved_images: bool = False
     classification_terms: frozenset[str] = frozenset()
@@ -195,10 +197,10 @@ class Outcome:
         history: every loss term at every step, each (steps,); none of images made at once.
         iterations: optimiser steps that this process ran; fewer than all after a resume.
         calibration: the weight that a ratio came to; None where a number was given.
-        parameterisation: what the images are made of, where it is not plain pixels.
-        leaves: the numbers it makes them of.
-        label_logits: (C·per_class, C) of learned labels, of the decoded images.
-        learned_rate: the step size that a student should take.
+        parameterisation: what ``leaves`` are of; None where ``images`` are all.
+        leaves: learned numbers by name, before they are quantised.
+        label_logits: (C·per_class, C) logits of learned labels, one row for each decoded image.
+        learned_rate: the step size that was learned for students of this set.
     """
 
     images: Tensor | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,9 +69,9 @@ class OnArchitecture:
     own: Evaluation
     random: Evaluation | None = None
 
-    def metrics(self) -> dict[str, Any]:
-        """Scores in percent, for JSON."""
-        found = metrics_of(self.own)
+    def metrics(self, untested: Sequence[str] = ()) -> dict[str, Any]:
+        """Scores in percent, for JSON, with the classes that no test image is of, if any."""
+        found = metrics_of(self.own) | ({"untested": list(untested)} if untested else {})
         return found | ({"random": metrics_of(self.random)} if self.random else {})
 
 

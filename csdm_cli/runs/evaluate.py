@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.evaluation.controls import ControlName, best_full, evaluate_full, evaluate_selections
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.evaluation.students import Protocol
-from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import Numerics
 from csdm_cli.runs.fairness import FairnessReport, measure_fairness
@@ -25,6 +26,7 @@ from csdm_cli.runs.judge import (
     described_protocol,
     examiner_for,
     judge,
+    learned_protocol,
     metrics_of,
     open_case,
     protocol_of,
@@ -47,6 +49,7 @@ class EvaluationTask:
         labels: what students learn from.
         spec: their architecture.
         numerics: how they compute.
+        learned: the protocol of students at the set's learned step size, where they were asked for.
     """
 
     case: Case
@@ -56,6 +59,7 @@ class EvaluationTask:
     protocol: Protocol
     device: torch.device
     numerics: Numerics
+    learned: Protocol | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +70,14 @@ class EvaluatedSet:
         own: those of the set.
         controls: those of the controls; none where they were not asked for.
         fairness: None where it was not asked for.
+        learned: students at the set's learned step size; None where they were not asked for.
     """
 
     task: EvaluationTask = field(repr=False)
     own: Evaluation
     controls: Mapping[ControlName, Evaluation] = field(default_factory=dict)
     fairness: FairnessReport | None = None
+    learned: Evaluation | None = None
 
     @property
     def distilled(self) -> Distilled:
@@ -82,6 +88,11 @@ class EvaluatedSet:
     def accuracy(self) -> float:
         """Mean test accuracy of the students after their last step, as a fraction."""
         return self.own.accuracy.mean
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Names of the classes without test images, which no score speaks of."""
+        return self.task.case.longtail.manifest.untested(self.task.settings.split)
 
     @property
     def best_full_control(self) -> ControlName | None:
@@ -99,7 +110,13 @@ class EvaluatedSet:
     def rows(self) -> dict[str, Evaluation]:
         """By name, in the order of the table: the set's students first."""
         beside = {str(control): self.controls[control] for control in ControlName if control in self.controls}
-        return {f"{self.distilled.provenance.method} ({self.task.labels} labels)": self.own} | beside
+        name = f"{self.distilled.provenance.method} ({self.task.labels} labels"
+        learned = {f"{name}, {self._learned_text})": self.learned} if self.learned is not None else {}
+        return {f"{name})": self.own} | learned | beside
+
+    @property
+    def _learned_text(self) -> str:
+        return f"SGD at learned lr {self.distilled.learned_rate:.3g}"
 
     def metrics(self) -> dict[str, Any]:
         """JSON values in percent: the set's scores at the top, the controls' below, and the share of the gap."""
@@ -110,6 +127,11 @@ class EvaluatedSet:
             found["share_of_gap_closed"] = self.share_of_gap_closed
         found |= {"method": self.distilled.provenance.method, "labels": str(self.task.labels)}
         found["split"] = str(self.task.settings.split)
+        found["storage"] = asdict(storage_of(self.distilled)) | {"parameterization": self.distilled.kind}
+        if self.learned is not None:
+            found["learned_rate"] = metrics_of(self.learned) | {"lr": self.distilled.learned_rate}
+        if self.untested:
+            found["untested"] = list(self.untested)
         return found | ({"fairness": self.fairness.as_dict()} if self.fairness is not None else {})
 
     def details(self) -> dict[str, Any]:
@@ -128,6 +150,7 @@ class EvaluatedSet:
             "class_names": self.distilled.dataset.class_names,
             "rows": {name: evaluation.as_dict() for name, evaluation in (own | dict(beside)).items()},
             "measured": measured.told(),
+            **({"learned_protocol": asdict(self.task.learned)} if self.task.learned else {}),
         }
 
 
@@ -151,6 +174,7 @@ def prepare_evaluation(
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
     case = open_case(file, data, foreign, quiet=runtime.quiet)
+    at_learned_rate = settings.lr == LEARNED
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
     refuse_own_judges(labels, measured_on(case.distilled), settings.split)
@@ -158,7 +182,9 @@ def prepare_evaluation(
         refuse_unknown_teachers(case.distilled)
     spec = case.spec(settings.network)
     build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
-    return EvaluationTask(case, settings, labels, spec, protocol_of(settings), device, numerics)
+    protocol = protocol_of(settings)
+    learned = learned_protocol(protocol, case.distilled) if at_learned_rate else None
+    return EvaluationTask(case, settings, labels, spec, protocol, device, numerics, learned)
 
 
 def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = None) -> EvaluatedSet:
@@ -170,8 +196,11 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     examiner = examiner_for(test, task.spec, task.protocol, task.numerics, runtime)
     own = judge(case, task.labels, examiner)
     tell_of_scores(tracker, own, case.distilled, settings.split)
+    learned = judge(case, task.labels, replace(examiner, protocol=task.learned)) if task.learned else None
+    if learned is not None:
+        tracker.metrics({"learned_rate/accuracy": scores_of(learned)["accuracy"]})
     if not settings.controls:
-        return EvaluatedSet(task, own)
+        return EvaluatedSet(task, own, learned=learned)
     train = case.longtail.train().to(task.device)
     controls: dict[ControlName, Evaluation] = {}
     for measure in (partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)):
@@ -179,10 +208,10 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
         tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
         controls |= measured
     if not settings.fairness:
-        return EvaluatedSet(task, own, controls)
+        return EvaluatedSet(task, own, controls, learned=learned)
     weight = settings.fairness_weight
     fairness = measure_fairness(case, task.labels, own, controls, train, examiner, weight, runtime)
-    return EvaluatedSet(task, own, controls, fairness)
+    return EvaluatedSet(task, own, controls, fairness, learned)
 
 
 def tell_of_evaluation(found: EvaluatedSet, tracker: Tracker) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,14 @@ from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
 from csdm_cli.runs.long_tail import given, given_or_newest
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.training.recipe import Recipe
@@ -115,11 +115,21 @@ def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
 
 
 def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
-    """``own``, or the architecture called ``name`` for the same images."""
+    """``own``, or the architecture called ``name`` for the same images.
+
+    Raises:
+        UsageError: if it is one that is never trained, as students are.
+    """
+    if (name is None and own.frozen) or name in tuple(BackboneName):
+        raise UsageError(
+            f"students are trained, and {name or own.name} is a frozen backbone: name another network for them, or use"
+            " csdm evaluate --protocol probe"
+        )
     if name is None:
         return own
     source = source_of(name) if is_own(name) else None
-    return NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name), "source": source}))
+    other = {"name": name, "depth": _depth(own, name), "source": source, "frozen": None}
+    return NetworkSpec(**(own.as_dict() | other))
 
 
 def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:
@@ -177,8 +187,8 @@ def bring_in(foreign: Foreign, longtail: LongTail) -> Distilled:
 def tell_empty_classes(distilled: Distilled, *, quiet: bool) -> None:
     """Warn of classes that students cannot learn, for the set has no image of them."""
     if names := distilled.empty_classes:
-        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        note(f"warning: the set has no image of {len(names)} of its classes: {shown}", quiet=quiet)
+        first = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        note(f"warning: the set has no image of {len(names)} of its classes: {first}", quiet=quiet)
 
 
 def newest_artifact(root: Path = Path("artifacts")) -> Path:
@@ -195,6 +205,9 @@ def newest_artifact(root: Path = Path("artifacts")) -> Path:
 
 def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
+    if settings.lr == LEARNED:  # a row of its own: the others follow the set's recipe
+        chosen -= {"lr"}
+        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
     kept = {name: getattr(settings, name) for name in sections.Evaluate.model_fields}
     values = kept | own
@@ -202,8 +215,27 @@ def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: fr
     return sections.Evaluate.model_validate(values)
 
 
+def learned_protocol(protocol: Protocol, distilled: Distilled) -> Protocol:
+    """The training that a set's learned step size was learned for: plain SGD at that constant rate.
+
+    Raises:
+        UsageError: if the set has none.
+    """
+    rate = distilled.learned_rate
+    if rate is None:
+        raise UsageError("--lr learned: this set has no step size of its own; leave --lr out, or name a number")
+    own = replace(protocol.recipe, optimizer="sgd", lr=rate, momentum=0.0, weight_decay=0.0, schedule="constant")
+    return replace(protocol, recipe=own)
+
+
 def protocol_of(settings: sections.Evaluate) -> Protocol:
-    """The students' training and testing."""
+    """The students' training and testing.
+
+    Raises:
+        UsageError: if it is to be each set's own, which makes no table.
+    """
+    if isinstance(settings.lr, str):
+        raise UsageError(f"lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
     recipe = Recipe(
         optimizer="adamw",
         lr=settings.lr,
@@ -238,7 +270,14 @@ def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "trained on") -> list[RenderableType]:
+def without_tests(names: Sequence[str]) -> str:
+    """A sentence on the classes that have no test images; empty if all have some."""
+    return f"Untested, for there are no test images of them: {shown(', '.join(names))}." if names else ""
+
+
+def score_table(
+    title: str, rows: Mapping[str, Evaluation], first: str = "trained on", untested: Sequence[str] = ()
+) -> list[RenderableType]:
     """One row per evaluation, accuracies in percent, between a title and what the figures are."""
     table = figures_table(first, list(COLUMNS.values()))
     for number, (name, evaluation) in enumerate(rows.items()):
@@ -250,6 +289,7 @@ def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "traine
         f"[bold]{markup(title)}[/]",
         table,
         f"[dim]{caption} (Best step on the test images, for curiosity: {best}.)[/]",
+        *([f"[dim]{markup(without_tests(untested))}[/]"] if untested else []),
     ]
 
 

@@ -12,20 +12,32 @@ from csdm_cli.images.initial import initial_images
 from csdm_cli.methods.learning import Learned
 from csdm_cli.names import Initial
 from csdm_cli.parallel.class_shares import ClassShare
+from csdm_cli.parameterisations.choose import chosen
 from csdm_cli.parameterisations.multi_formation import MultiFormation
 from csdm_cli.parameterisations.parameterisation import Parameterisation, Shape
+from csdm_cli.parameterisations.pixels import Pixels
 from csdm_cli.runs.choose import SettledOptimised
 
 
 def parameterisation_of(settings: SettledOptimised, data: ImageSet) -> Parameterisation:
     """How the images of a run are made of what is learned."""
-    shape = Shape(data.classes, data.channels, data.size)
-    return MultiFormation(shape, settings.ipc, settings.factor)
+    return chosen(
+        settings.parameterization,
+        Shape(data.classes, data.channels, data.size),
+        settings.ipc,
+        lambda: [data.of_class(label).float() / 255 for label in range(data.classes)],
+        factor=settings.factor,
+        coefficients=settings.coefficients,
+        shared_kernels=settings.shared_kernels,
+        tensor_side=settings.tensor_side,
+    )
 
 
-def is_grid(parameterisation: Parameterisation) -> bool:
-    """Whether its one leaf is stored images, which decode chunk by chunk."""
-    return isinstance(parameterisation, MultiFormation)
+def factor_of(parameterisation: Parameterisation) -> int | None:
+    """Cells per side, where its one leaf is stored images, which decode chunk by chunk; None of the others."""
+    if isinstance(parameterisation, MultiFormation):
+        return parameterisation.factor
+    return 1 if isinstance(parameterisation, Pixels) else None
 
 
 def leaves_at_start(
@@ -43,8 +55,9 @@ def leaves_at_start(
         *(settings.average, settings.weight_decay),
     )
     device = data.images.device
-    if is_grid(parameterisation):
-        start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)
+    factor = factor_of(parameterisation)
+    if factor is not None:
+        start = initial_images(data, settings.ipc, factor, settings.initial, settings.seed, dtype)
         if share is not None:
             start = start[share.first * settings.ipc : share.last * settings.ipc]
         return Leaves(start.to(device), plan, learned=learned)

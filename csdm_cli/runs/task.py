@@ -50,12 +50,7 @@ class Task:
     @property
     def spec(self) -> NetworkSpec:
         """The architecture of the teachers, which is that of the set's students too."""
-        shape = self.longtail.manifest
-        return (
-            self.pool.spec
-            if self.pool
-            else network_spec(self.params.pretrain, shape.channels, shape.size, shape.classes)
-        )
+        return self.pool.spec if self.pool else network_spec(self.params.pretrain, self.longtail.manifest)
 
 
 def prepare(

@@ -181,6 +181,20 @@ def _number_or_auto(value: Any) -> Any:
 NumberOrAuto = Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)]
 
 
+def _rate_or_learned(value: Any) -> Any:
+    try:
+        refuse_loose_number(value)
+        number = 1.0 if value == names.LEARNED else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number <= 1e6:
+        raise ValueError(f"a number > 0, or {names.LEARNED}")
+    return value if value == names.LEARNED else number
+
+
+RateOrLearned = Annotated[float | Literal["learned"], BeforeValidator(_rate_or_learned)]
+
+
 def ratio(value: float | str) -> float | None:
     """R of ``Rx``, R times the norm of the method's own gradient; None of a plain number."""
     return float(value[:-1]) if isinstance(value, str) else None

@@ -32,6 +32,7 @@ from csdm_cli.settings.fields import (
     Pattern,
     Positive,
     Rate,
+    RateOrLearned,
     Reader,
     Regularizers,
     Seed,
@@ -45,6 +46,10 @@ from csdm_cli.settings.fields import (
     refuse_loose_number,
 )
 
+# The heading of the options of experts.
+EXPERTS: dict[str, JsonValue] = {"panel": "Experts"}
+# Of experts, where nobody says.
+EXPERTS_MADE, CLASSIFIER_SNAPSHOTS = 5, 10
 # Of a teacher: 60 epochs of CIFAR-10-LT at β = 200. With a third of it teachers know 63 % of their own training images.
 TEACHER_STEPS = 5300
 
@@ -166,14 +171,25 @@ class MakeLt(Section):
 
 
 class Pretrain(Section):
-    """``pretrain``: the pool of teachers, trained on the long-tailed set."""
+    """``pretrain``: the pool of teachers, or of experts, trained on the long-tailed set."""
 
     network: str = Field(
         "convnet",
         min_length=1,
-        description="convnet, alexnet, vgg11, resnet18, a torchvision classifier, or your own as module:function",
-        examples=list(names.NetworkName),
+        description="convnet, alexnet, vgg11, resnet18, a torchvision classifier, or your own as module:function; or a"
+        f" frozen backbone: {', '.join(names.BackboneName)}, or any of the others with --weights",
+        examples=[*names.NetworkName, *names.BackboneName],
     )
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="freeze the network with the weights in this file, or with 'default' those it comes with (default:"
+        " train it)",
+    )
+    input_size: Side | None = Field(
+        None, description="side that images are resized to for a frozen backbone (default: the backbone's own)"
+    )
+    centres: Positive | None = Field(None, description="centres of patch-kmeans, four features each (default: 800)")
     width: Width = Field(128, description="channels of the convnet's layers")
     depth: Depth | None = Field(None, description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)")
     norm: names.Norm = Field(names.Norm.instance, description="normalisation layers")
@@ -200,6 +216,42 @@ class Pretrain(Section):
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     trajectory: bool = Field(False, description="keep the weights after every epoch, for --teacher-schedule trajectory")
     seed: Seed = Field(0, description="seed of the pool")
+    # network, augmentation and seed are theirs too
+    experts: Few | None = Field(
+        None,
+        description="train so many experts, whose way mtt, ftd, datm and lad match, in place of teachers"
+        f" (default: none; distill trains {EXPERTS_MADE} if its method needs them)",
+        json_schema_extra=EXPERTS,
+    )
+    expert_optimizer: names.ExpertOptimizer | None = Field(
+        None,
+        description="plain, or towards flat minima (default: sgd; of distill what the method asks for)",
+        json_schema_extra=EXPERTS,
+    )
+    expert_lr: Rate = Field(0.01, description="learning rate, constant and without momentum", json_schema_extra=EXPERTS)
+    expert_weight_decay: NonNegative = Field(0.0, description="weight decay", json_schema_extra=EXPERTS)
+    expert_batch: Positive = Field(256, description="images per step", json_schema_extra=EXPERTS)
+    expert_snapshots: Positive = Field(
+        10,
+        description="points of an expert's way, after its start, at which weights are kept",
+        json_schema_extra=EXPERTS,
+    )
+    snapshot_every: Positive = Field(
+        196,
+        description="optimiser steps from point to point: an epoch of balanced CIFAR-10, four of one at β = 200",
+        json_schema_extra=EXPERTS,
+    )
+    rho: NonNegative = Field(0.01, description="ρ of gsam: reach of its perturbation", json_schema_extra=EXPERTS)
+    ascent: NonNegative = Field(0.3, description="a of gsam: weight of the surrogate gap", json_schema_extra=EXPERTS)
+    classifier_snapshots: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        description="points of the way of classifier experts, which lad matches too: the experts' classifiers trained"
+        " on, as often on each class, their encoders frozen"
+        f" (default: none; distill trains {CLASSIFIER_SNAPSHOTS} for lad)",
+        json_schema_extra=EXPERTS,
+    )
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -229,13 +281,39 @@ class Distill(Section):
         description="one of the method's own parameters (may be given several times); csdm methods NAME lists them",
         json_schema_extra=CHOOSER,
     )
-    ipc: Positive = Field(10, description="stored images per class", json_schema_extra=NOT_FOR_COMPARE)
+    ipc: Positive = Field(
+        10,
+        description="stored images per class, or the budget of what is stored in their place",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
     factor: int = Field(
         2,
         ge=1,
         le=4,
         description="multi-formation: factor² images are decoded from each stored one",
         json_schema_extra=DECODING,
+    )
+    parameterization: names.Parameterization = Field(
+        names.Parameterization.multi_formation,
+        description="what is learned and stored, within the bytes of --ipc images of 8 bits a pixel",
+        json_schema_extra=OPTIMISED,
+    )
+    coefficients: Positive | None = Field(
+        None,
+        description="frequency: cosine coefficients per image and channel"
+        " (default: as many as fit for 4 images for each of --ipc)",
+        json_schema_extra=OPTIMISED,
+    )
+    shared_kernels: Few | None = Field(
+        None,
+        description="decomposition: sets of kernels, each of which makes an image of every tensor"
+        " (default: 4, or as many as fit)",
+        json_schema_extra=OPTIMISED,
+    )
+    tensor_side: Side | None = Field(
+        None,
+        description="decomposition: height and width of the small tensors (default: half of the image's, or what fits)",
+        json_schema_extra=OPTIMISED,
     )
     initial: names.Initial = Field(
         names.Initial.mix, description="images before the first step", json_schema_extra=OPTIMISED
@@ -376,7 +454,11 @@ class Evaluate(Section):
     full_steps: Steps | None = Field(
         None, description="optimiser steps of the controls on all real images (default: 90 epochs, at least steps)"
     )
-    lr: Rate = Field(1e-3, description="AdamW learning rate, cosine to 0")
+    lr: RateOrLearned = Field(
+        1e-3,
+        description="AdamW learning rate, cosine to 0; learned adds a row of students trained by plain SGD at the step"
+        " size that was learned with the set",
+    )
     weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
     batch: Positive = Field(128, description="images per step")
     augment: Strategy = Field("color_crop_flip_scale_rotate", description="augmentations joined by _, or none")

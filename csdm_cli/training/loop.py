@@ -19,6 +19,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.training.batches import Batches, Examples
+from csdm_cli.training.gsam import gsam, once
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.losses import Loss, cross_entropy
 from csdm_cli.training.recipe import Recipe
@@ -154,18 +155,26 @@ def optimise(
         done = start.step
     value = torch.tensor(torch.nan)
     network.train()
+    gradient = partial(gsam, network, rho=recipe.rho, ascent=recipe.ascent) if recipe.optimizer == "gsam" else once
     for step in range(done, steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, steps)
         images, targets = batch_at(step)  # (n, R·channels, H, W) and (n, …, C), R networks side by side
-        with own_randomness(images.device, derive_seed(seed, "network", step)):
-            value = backward(network, images.to(network.classifier.weight.dtype), targets, loss)  # () or (R,)
+        images = images.to(network.classifier.weight.dtype)
+        chance = derive_seed(seed, "network", step)
+        value = gradient(partial(_seeded_backward, network, images, targets, loss, chance))  # () or (R,)
         optimizer.step()
         if on_step is not None:
             on_step(Moment(step + 1, value, network, partial(TrainState.capture, step + 1, network, optimizer)))
     last = float(value.mean())
     if done < steps and not math.isfinite(last):
         raise CsdmError(f"training diverged: the loss is {last} after {steps} steps; lower the learning rate")
+
+
+def _seeded_backward(network: Network, images: Tensor, targets: Tensor, loss: Loss, seed: int) -> Tensor:
+    """:func:`backward`, the network's own randomness being that of ``seed``."""
+    with own_randomness(images.device, seed):
+        return backward(network, images, targets, loss)
 
 
 def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
@@ -194,7 +203,7 @@ def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> T
 
 
 def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimizer == "sgd":
+    if recipe.optimizer != "adamw":
         return torch.optim.SGD(
             network.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )

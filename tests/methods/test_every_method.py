@@ -43,6 +43,7 @@ BESIDE: dict[tuple[str, str], dict[str, Any]] = {
     ("idm", "pool_trained"): {"pool": 4},
     ("ncfm", "sampler_lr"): {"sampler": "learned"},
     ("ncfm", "sampler_width"): {"sampler": "learned"},
+    ("sfm", "moment_weight"): {"spread": "second-moment"},
 }
 VALUES: dict[tuple[str, str], Any] = {
     ("dsdm", "history_start"): 3,

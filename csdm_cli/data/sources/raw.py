@@ -106,9 +106,8 @@ def untested_classes(raw: RawDataset) -> tuple[str, ...]:
     if not without:
         return ()
     named = shown(", ".join(without), most=120)
-    return (
-        f"{len(without)} of {raw.classes} classes have no test images, so they are trained on but untested: {named}",
-    )
+    has, are = ("has", "it is") if len(without) == 1 else ("have", "they are")
+    return (f"{len(without)} of {raw.classes} classes {has} no test images, so {are} trained on but untested: {named}",)
 
 
 def _refuse_empty(raw: RawDataset, split: RawSplit, message: str) -> None:
