@@ -213,6 +213,20 @@ class EvaluationSplit(StrEnum):
     dev = "dev"
 
 
+class EvaluationProtocol(StrEnum):
+    """students: networks trained on the set from scratch; probe: linear classifiers on a frozen backbone's features."""
+
+    students = "students"
+    probe = "probe"
+
+
+class ProbeFeatures(StrEnum):
+    """cached: of the images as they are, computed once; live: of images augmented anew at every step."""
+
+    cached = "cached"
+    live = "live"
+
+
 class ExportFormat(StrEnum):
     imagefolder = "imagefolder"
     npz = "npz"
@@ -249,11 +263,12 @@ class Preset(StrEnum):
 
 
 class Tracking(StrEnum):
-    """Where runs are logged; csv needs nothing installed, tensorboard the extra of that name."""
+    """Where runs are logged; csv needs nothing installed, tensorboard and wandb the extras of these names."""
 
     mlflow = "mlflow"
     csv = "csv"
     tensorboard = "tensorboard"
+    wandb = "wandb"
     none = "none"
 
 

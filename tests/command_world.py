@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 from csdm_cli.cli.app import app
 from csdm_cli.storage import atomic
+from tests.made_once import made_once
 
 PARAMS = """
 make_lt: {dataset: digits, size: 16, imbalance: 6, n_max: 12, dev: 2}
@@ -96,19 +97,21 @@ def litter(folder: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Every command has run here once, uninterrupted."""
-    world = World(tmp_path_factory.mktemp("world"))
-    (world.folder / "params.yaml").write_text(PARAMS)
+    return World(made_once(tmp_path_factory, "world", _make_world))
+
+
+def _make_world(folder: Path) -> None:
+    (folder / "params.yaml").write_text(PARAMS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(world.folder)
-        patch.setenv("CSDM_CACHE", str(world.folder / "cache"))
+        patch.chdir(folder)
+        patch.setenv("CSDM_CACHE", str(folder / "cache"))
         patch.setenv("CSDM_TRACKING", "none")
         for name, arguments in COMMANDS.items():
             run(*arguments)
             for made in ("data", "teachers", "set"):
-                if (world.folder / "out" / made).exists() and not Path(made).exists():
+                if (folder / "out" / made).exists() and not Path(made).exists():
                     Path(made).symlink_to(Path("out") / made)
-            assert not litter(world.folder), name
-    return world
+            assert not litter(folder), name
 
 
 @pytest.fixture

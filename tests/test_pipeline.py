@@ -15,7 +15,6 @@ from ruamel.yaml import YAML
 
 from csdm_cli.settings.resolve import load_params
 from csdm_cli.settings.sections import Params
-from tests.warm import warm_commands
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("make-lt", "pretrain", "distill", "evaluate", "cross-arch", "sweep", "compare", "profile", "report")
@@ -79,7 +78,7 @@ def test_the_shipped_params_are_valid():
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Iterator[Path]:
+def project(warm, tmp_path_factory) -> Iterator[Path]:
     """A small repository with the pipeline, its stages not yet run."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "csdm_cli", folder / "csdm_cli", ignore=shutil.ignore_patterns("__pycache__"))
@@ -90,8 +89,8 @@ def project(tmp_path_factory) -> Iterator[Path]:
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", "-A")
     run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
-    with warm_commands(csdm="csdm_cli", dvc="dvc") as commands, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{warm}{os.pathsep}{os.environ['PATH']}")
         yield folder
 
 

@@ -9,11 +9,12 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, get_args
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Coded, Decoding, Distilled
 from csdm_cli.names import LEARNED
+from csdm_cli.networks.spec import Frozen
 from csdm_cli.parameterisations.parameterisation import Shape
 from csdm_cli.parameterisations.soundness import fault
 from csdm_cli.safe_text import shown
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 MOST_PIXELS = 4096  # height and width of a decoded image, as of --size
 MOST_IPC = 10**6  # as of --ipc
 MOST_RATE = 1e6  # as of --lr
+MOST_CENTRES, MOST_LETTERS = 10**6, 200  # of a backbone, and of each word about it
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,27 @@ def _recipe(distilled: Distilled) -> str | None:
     return None if network is None else _network(network, distilled, Pretrain)
 
 
+def _frozen(told: Any) -> str | None:
+    """What is wrong with the description of a backbone; None if nothing is."""
+    try:
+        found = TypeAdapter(Frozen).validate_python(told)
+    except ValidationError as error:
+        return f"frozen: {shown(error.errors()[0]['msg'], 80)}"
+    centres, words = found.centres or 1, (found.origin, found.feature, found.weights or "")
+    numbers = (*found.mean, *found.std)
+    sound = 1 <= found.size <= MOST_PIXELS and 1 <= centres <= MOST_CENTRES
+    sound = sound and all(len(word) <= MOST_LETTERS for word in words)
+    sound = sound and len(found.mean) == len(found.std) in (1, 3) and all(math.isfinite(number) for number in numbers)
+    return None if sound and min(found.std) > 0 else f"frozen: {shown(told, 80)}"
+
+
 def _network(network: Any, distilled: Distilled, rules: type[BaseModel]) -> str | None:
     if not isinstance(network, dict) or not isinstance(network.get("name"), str):
         return f"a network of its own that is not allowed: {shown(network, 80)}"
     shape = {name: network[name] for name in ("channels", "size", "classes") if name in network}
-    beside = {*shape, "source"}  # a hash, of a network of the maker's own
+    if "frozen" in network and (problem := _frozen(network["frozen"])):
+        return f"a network of its own that is not allowed: {problem}"
+    beside = {*shape, "frozen", "source"}  # a hash, of a network of the maker's own
     own = {"network" if name == "name" else name: value for name, value in network.items() if name not in beside}
     if problem := _refused(rules, own):
         return f"a network of its own that is not allowed: {problem}"

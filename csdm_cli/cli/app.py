@@ -30,6 +30,7 @@ from csdm_cli.cli.options import (
     ParamsFile,
     StoredFactor,
     Whitened,
+    backbone_option,
     command_settings,
     data_option,
     default_note,
@@ -226,6 +227,7 @@ def evaluate(
     normalised: Normalised = False,
     zca: Whitened = False,
     experiment: Experiment = None,
+    teachers: Annotated[Path | None, backbone_option()] = None,
     out: Annotated[
         Path | None, out_option("folder for metrics and pictures" + default_note("beside the distilled set"))
     ] = None,
@@ -236,7 +238,8 @@ def evaluate(
     """Train students on a distilled set alone and test them.
 
     Reports accuracy at the last step, mean and spread over the students, also of head, medium and tail classes.
-    Steps, learning rate, weight decay, batch and augmentation are those that the set carries, unless given.
+    Steps, learning rate, weight decay, batch and augmentation are those that the set carries, unless given. With
+    --protocol probe students are linear classifiers on a frozen backbone's features.
     """
     settings = command_settings(sections.Evaluate, params, overrides, runtime)
     from csdm_cli.commands import evaluate as command
@@ -255,6 +258,9 @@ def evaluate(
         data=data,
         foreign=foreign,
         out=out,
+        given=settings.given,
+        teachers=teachers,
+        pretrain=settings.params.pretrain,
     )
 
 
@@ -446,7 +452,7 @@ def import_set(
     Reads what DC, DM, MTT, DATM, IDC, NCFM, KIP, RDED, SRe2L and others write; see docs/other-sets.md.
     """
     from csdm_cli.commands import import_set as command
-    from csdm_cli.runs.judge import Foreign
+    from csdm_cli.runs.evaluating import Foreign
 
     foreign = Foreign(images, labels_file, factor, normalised, zca, experiment, *([method] if method else []))
     command.run(runtime, foreign=foreign, data=data, out=out)

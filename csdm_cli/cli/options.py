@@ -366,3 +366,9 @@ def teachers_option() -> Any:
     return typer.Option(
         "--teachers", metavar="DIR", help="folder made by pretrain" + default_note("the cache; trained if missing")
     )
+
+
+def backbone_option() -> Any:
+    """``--teachers`` of evaluate."""
+    text = "folder made by pretrain, whose first network is probed" + default_note("the set's own")
+    return typer.Option("--teachers", metavar="DIR", help=text)

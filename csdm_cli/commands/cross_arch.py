@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.runs.cross_arch import CrossArchTask, OnArchitecture, cross_arch, prepare_cross_arch
-from csdm_cli.runs.judge import bars, score_table, tell_empty_classes
+from csdm_cli.runs.evaluating import bars, score_table, tell_empty_classes
 from csdm_cli.runs.provenance import RECIPE
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, run_name
@@ -58,7 +57,8 @@ def run(
         _write(folder, task, found, tracker)
     manifest = case.longtail.manifest
     title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}: {task.protocol.steps} steps"
-    result, untested = _metrics(task, found), manifest.untested()
+    result = {name: one.metrics() for name, one in found.items()}
+    untested = manifest.untested()
     emit(result, lambda: score_table(title, _rows(task, found), "network: set", untested), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}", quiet=runtime.quiet)
 
@@ -74,12 +74,8 @@ def _rows(task: CrossArchTask, found: Mapping[str, OnArchitecture]) -> dict[str,
     return rows
 
 
-def _metrics(task: CrossArchTask, found: Mapping[str, OnArchitecture]) -> dict[str, Any]:
-    return {name: one.metrics(task.case.longtail.manifest.untested()) for name, one in found.items()}
-
-
 def _write(folder: Path, task: CrossArchTask, found: Mapping[str, OnArchitecture], tracker: Tracker) -> None:
-    result = _metrics(task, found)
+    result = {name: one.metrics() for name, one in found.items()}
     pictures.accuracies(bars(_rows(task, found)), folder / "accuracy.png")
     outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
     outputs.write_json(folder / "protocol.json", task.protocols, OUTPUTS["protocol.json"])

@@ -11,10 +11,10 @@ from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.scores import means_by_group
-from csdm_cli.runs.experts import make_experts, refuse_idle
+from csdm_cli.runs.experts import make_pool, refuse_idle
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.teachers import refuse_idle_shape, train_teachers
+from csdm_cli.runs.teachers import refuse_idle_shape
 from csdm_cli.runs.tracked import tell_of_data, tell_of_teachers
 from csdm_cli.safe_text import markup
 from csdm_cli.settings import sections
@@ -62,11 +62,7 @@ def run(
     ):
         manifest = longtail.manifest
         tell_of_data(tracker, manifest, "train", "training")
-        data = longtail.train()
-        if settings.experts:
-            pool = make_experts(settings, data, device, runtime, tracker)
-        else:
-            pool = train_teachers(settings, data, device, runtime, tracker, numerics)
+        pool = make_pool(settings, longtail.train(), device, runtime, tracker, numerics)
         rows = means_by_group(_mean_accuracies(pool), manifest.counts)
         tracker.metrics({f"train_accuracy/{part}": round(100 * value, 4) for part, value in rows.items()})
         tell_of_teachers(tracker, pool.description, made=True)

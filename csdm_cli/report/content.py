@@ -34,7 +34,7 @@ from csdm_cli.evaluation.scores import MeanStd, half_width
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
-from csdm_cli.runs.judge import without_tests
+from csdm_cli.runs.evaluating import without_tests
 from csdm_cli.storage.bounded import parsed_json
 
 NEAR = ("distilled", "evaluate", "cross_arch", "compare")  # folders within a run's folder that belong to it
@@ -208,10 +208,14 @@ def _accuracy(folder: Path, judged: Judged, several: bool) -> list[Chart | Table
     rows = {own: metrics} | dict(metrics.get("controls", {}))
     bars = tuple(_bar(name, row["accuracy"], own=name == own) for name, row in rows.items())
     network = protocol.get("network") or {}
+    students = f"{network.get('name')} of width {network.get('width')}"
+    if frozen := network.get("frozen"):
+        students = f"linear probes of {network.get('name')} ({frozen.get('origin')})"
+    elif protocol.get("probed"):
+        students = f"linear probes of {students}"
     caption = (
         f"In % of the {metrics.get('split', 'test')} images, with the 95 % interval of the mean over"
-        f" {protocol.get('students')} students: {network.get('name')} of width {network.get('width')},"
-        f" {protocol.get('steps')} steps."
+        f" {protocol.get('students')} students: {students}, {protocol.get('steps')} steps."
     )
     if metrics.get("share_of_gap_closed") is not None:
         best = metrics.get("best_full_control")

@@ -46,7 +46,7 @@ def assemble_learning(
         data.counts, data.images.device, dtype, parameterisation.per_class, settings.seed, pool, data, spec
     )
     method.prepare(context)
-    leaves = leaves_at_start(settings, data, parameterisation, dtype, learned=method.learned(context))
+    leaves = leaves_at_start(settings, method.starts_from(data), parameterisation, dtype, learned=method.learned)
     return LearningAssembly(
         method, parameterisation, leaves, partial(learning_iteration, leaves, parameterisation, method)
     )

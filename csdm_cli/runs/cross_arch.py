@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from csdm_cli.evaluation.students import Protocol
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.judge import (
+from csdm_cli.runs.evaluating import (
     Case,
     described_protocol,
-    examiner_for,
-    judge,
+    evaluate_case,
+    evaluator_for,
     metrics_of,
     open_case,
     protocol_of,
@@ -64,14 +64,16 @@ class OnArchitecture:
     Attributes:
         own: students of the set.
         random: students of as many random real images; None where controls were not asked for.
+        untested: names of the classes without test images, which no score speaks of.
     """
 
     own: Evaluation
     random: Evaluation | None = None
+    untested: tuple[str, ...] = ()
 
-    def metrics(self, untested: Sequence[str] = ()) -> dict[str, Any]:
-        """Scores in percent, for JSON, with the classes that no test image is of, if any."""
-        found = metrics_of(self.own) | ({"untested": list(untested)} if untested else {})
+    def metrics(self) -> dict[str, Any]:
+        """Scores in percent, for JSON."""
+        found = metrics_of(self.own) | ({"untested": list(self.untested)} if self.untested else {})
         return found | ({"random": metrics_of(self.random)} if self.random else {})
 
 
@@ -100,7 +102,7 @@ def prepare_cross_arch(
     """
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
-    case = open_case(file, data)
+    case = open_case(file, data, quiet=runtime.quiet)
     recipe = with_recipe_of(recipe, case.distilled, chosen)
     if settings.augment_mode:
         recipe = recipe.model_copy(update={"augment_mode": settings.augment_mode})
@@ -124,12 +126,12 @@ def cross_arch(
     test = case.images_of(EvaluationSplit.test).to(task.device)
     train = case.longtail.train().to(task.device) if task.controls else None
     for name, spec in task.specs.items():
-        examiner = examiner_for(test, spec, task.protocol, task.numerics, runtime)
-        own, random = judge(case, task.labels, examiner), None
+        evaluator = evaluator_for(test, spec, task.protocol, task.numerics, runtime)
+        own, random = evaluate_case(case, task.labels, evaluator), None
         found = {f"{score}/{name}": value for score, value in scores_of(own).items()}
         tracker.headline(found, made_by=run_key(case.distilled))
         if train is not None:
             as_stored = replace(case.selection, factor=1)
-            random = evaluate_selections(train, as_stored, examiner)[ControlName.random]
+            random = evaluate_selections(train, as_stored, evaluator)[ControlName.random]
             tracker.metric(f"control/random/{name}", scores_of(random)["accuracy"])
-        yield name, OnArchitecture(own, random)
+        yield name, OnArchitecture(own, random, case.longtail.manifest.untested())

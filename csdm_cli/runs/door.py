@@ -216,6 +216,8 @@ def evaluate(
     *,
     data: LongTail | PathLike | None = None,
     network: object | None = None,
+    teachers: PathLike | None = None,
+    params: Mapping[str, Any] | None = None,
     quiet: bool = True,
     progress: Listener | None = None,
     **settings: Any,
@@ -234,6 +236,8 @@ def evaluate(
         distilled: what :func:`distill` returned, or its file or folder.
         data: the long-tailed set or its folder; None is the one it was distilled from.
         network: the students', as in :func:`train_teachers`; None is the set's own.
+        teachers: with ``protocol="probe"``, the folder of a pool whose first network is probed; None is the set's own.
+        params: settings of the other sections: ``{"pretrain": {"centres": 100}}`` for a ``network`` to be probed.
         quiet: print nothing.
         progress: gets every note, and now and then a line of progress.
         settings: the options of ``csdm evaluate``, those of how it runs (``device``, ``threads`` ...) among them; what
@@ -246,7 +250,7 @@ def evaluate(
     with _heard(quiet, progress):
         runtime = _runtime(settings)
         own = {} if network is None else {"network": _name(network)}
-        asked = resolve(sections.Evaluate, None, own | settings)
+        asked = resolve(sections.Evaluate, params, own | settings)
         if data is None and isinstance(distilled, MadeSet):
             data = distilled.longtail
         task = prepare_evaluation(
@@ -255,6 +259,9 @@ def evaluate(
             chosen=asked.given,
             file=distilled.path if isinstance(distilled, MadeSet) else Path(distilled),
             data=data.folder if isinstance(data, LongTail) else _path(data),
+            given=asked.given,
+            teachers=_path(teachers),
+            pretrain=asked.params.pretrain,
         )
         return evaluate_set(task, runtime)
 

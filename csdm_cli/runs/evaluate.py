@@ -12,28 +12,37 @@ import torch
 
 from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.evaluation.controls import ControlName, best_full, evaluate_full, evaluate_selections
+from csdm_cli.errors import UsageError
+from csdm_cli.evaluation.controls import (
+    ControlName,
+    best_full,
+    evaluate_centroid,
+    evaluate_full,
+    evaluate_selections,
+)
+from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.evaluation.students import Protocol
 from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
-from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.fairness import FairnessReport, measure_fairness
-from csdm_cli.runs.judge import (
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.evaluating import (
     Case,
     Foreign,
     described_protocol,
-    examiner_for,
-    judge,
+    evaluate_case,
+    evaluator_for,
     learned_protocol,
     metrics_of,
     open_case,
     protocol_of,
     with_recipe_of,
 )
+from csdm_cli.runs.fairness import FairnessReport, measure_fairness
 from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
 from csdm_cli.runs.measurement import Measurement
+from csdm_cli.runs.probes import backbone_of, is_probe, probed, protocol_of_probes, refuse_idle
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import scores_of, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
@@ -50,6 +59,7 @@ class EvaluationTask:
         spec: their architecture.
         numerics: how they compute.
         learned: the protocol of students at the set's learned step size, where they were asked for.
+        probed: the frozen network whose linear probes they are; None for networks trained from scratch.
     """
 
     case: Case
@@ -60,6 +70,15 @@ class EvaluationTask:
     device: torch.device
     numerics: Numerics
     learned: Protocol | None = None
+    probed: Probed | None = None
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What every row of the table shares, as JSON values."""
+        told = described_protocol(self.protocol, self.spec, self.numerics)
+        if self.probed:
+            told |= self.probed.identity | {"probe_epochs": self.settings.probe_epochs}
+        return told
 
 
 @dataclass(frozen=True)
@@ -143,7 +162,7 @@ class EvaluatedSet:
             subject=next(iter(own)),
             labels=self.task.labels,
             split=self.task.settings.split,
-            protocol=described_protocol(self.task.protocol, self.task.spec, self.task.numerics),
+            protocol=self.task.described,
         )
         return {
             "protocol": measured.protocol,
@@ -162,13 +181,19 @@ def prepare_evaluation(
     file: Path | None,
     data: Path | None,
     foreign: Foreign | None = None,
+    given: frozenset[str] = frozenset(),
+    teachers: Path | None = None,
+    pretrain: sections.Pretrain | None = None,
 ) -> EvaluationTask:
     """Find the set and its long-tailed set, and decide how it is judged.
 
-    ``chosen`` are the fields of ``settings`` that the user set; the set's own recipe fills in the others.
+    ``chosen`` are the fields of ``settings`` that the user set; the set's own recipe fills in the others. ``given`` are
+    those on the command line. Linear probes are of the first network of ``teachers``, or of the set's own; where
+    ``settings`` name another, ``pretrain`` says what else it is.
 
     Raises:
-        UsageError: if the labels cannot be judged on this split, or the network cannot take these images.
+        UsageError: if an option has no effect, the labels cannot be judged on this split, or the network cannot take
+            these images.
         CsdmError: if something is missing or damaged.
     """
     device = runtime.apply()
@@ -178,6 +203,17 @@ def prepare_evaluation(
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
     refuse_own_judges(labels, measured_on(case.distilled), settings.split)
+    probe = is_probe(settings, case)
+    refuse_idle(settings, given, probe=probe, runtime=runtime)
+    if probe:
+        if at_learned_rate:
+            raise UsageError(f"--lr {LEARNED} is a step size of students trained from scratch, not of linear probes")
+        pool = backbone_of(case, settings, teachers, pretrain or sections.Pretrain(), device, runtime)
+        protocol = protocol_of_probes(settings, len(case.distilled.decoded()), sum(case.longtail.manifest.counts))
+        network = probed(pool, settings, device)
+        return EvaluationTask(case, settings, labels, pool.spec, protocol, device, PLAIN, probed=network)
+    if teachers is not None:
+        raise UsageError("--teachers names a backbone for --protocol probe: it has no effect on students")
     if settings.fairness and labels is LabelKind.soft:
         refuse_unknown_teachers(case.distilled)
     spec = case.spec(settings.network)
@@ -193,24 +229,27 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     tracker.tags({"labels": task.labels, "split": settings.split})
     test = case.images_of(settings.split).to(task.device)
     tell_of_set(tracker, case.distilled, case.longtail, settings.split)
-    examiner = examiner_for(test, task.spec, task.protocol, task.numerics, runtime)
-    own = judge(case, task.labels, examiner)
+    evaluator = evaluator_for(test, task.spec, task.protocol, task.numerics, runtime, task.probed)
+    own = evaluate_case(case, task.labels, evaluator)
     tell_of_scores(tracker, own, case.distilled, settings.split)
-    learned = judge(case, task.labels, replace(examiner, protocol=task.learned)) if task.learned else None
+    learned = evaluate_case(case, task.labels, replace(evaluator, protocol=task.learned)) if task.learned else None
     if learned is not None:
         tracker.metrics({"learned_rate/accuracy": scores_of(learned)["accuracy"]})
     if not settings.controls:
         return EvaluatedSet(task, own, learned=learned)
     train = case.longtail.train().to(task.device)
     controls: dict[ControlName, Evaluation] = {}
-    for measure in (partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)):
-        measured = measure(examiner)
+    measures = [partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)]
+    if task.probed:
+        measures.insert(1, partial(evaluate_centroid, train, case.selection))
+    for measure in measures:
+        measured = measure(evaluator)
         tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
         controls |= measured
     if not settings.fairness:
         return EvaluatedSet(task, own, controls, learned=learned)
     weight = settings.fairness_weight
-    fairness = measure_fairness(case, task.labels, own, controls, train, examiner, weight, runtime)
+    fairness = measure_fairness(case, task.labels, own, controls, train, evaluator, weight, runtime)
     return EvaluatedSet(task, own, controls, fairness, learned)
 
 

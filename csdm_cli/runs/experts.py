@@ -10,10 +10,12 @@ import torch
 from csdm_cli.data.store import LongTail
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
+from csdm_cli.methods.learning import Experts
 from csdm_cli.names import ExpertOptimizer
+from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.teachers import check_pool, network_spec
+from csdm_cli.runs.teachers import check_pool, network_spec, train_teachers
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.teachers.experts import expert_plan, train_experts
@@ -38,6 +40,20 @@ def refuse_idle(settings: sections.Pretrain, given: frozenset[str]) -> None:
             raise UsageError(f"{option} has no effect on experts, whose options are in csdm pretrain --help")
         if name in ("rho", "ascent") and settings.expert_optimizer is not ExpertOptimizer.gsam:
             raise UsageError(f"{option} has no effect on sgd: add --expert-optimizer gsam")
+
+
+def make_pool(
+    settings: sections.Pretrain,
+    data: ImageSet,
+    device: torch.device,
+    runtime: Runtime,
+    tracker: Tracker | None = None,
+    numerics: Numerics = PLAIN,
+) -> TeacherPool:
+    """The experts that ``settings`` ask for, or the teachers if they ask for none; ``numerics`` are the teachers'."""
+    if settings.experts is not None:
+        return make_experts(settings, data, device, runtime, tracker)
+    return train_teachers(settings, data, device, runtime, tracker, numerics)
 
 
 def make_experts(
@@ -113,8 +129,7 @@ def classifier_plan(settings: sections.Pretrain, points: int, start: TeacherPool
 def find_experts(
     given: TeacherPool | Path | None,
     params: sections.Params,
-    optimizer: ExpertOptimizer,
-    classifiers: bool,
+    follows: Experts,
     longtail: LongTail,
     train: ImageSet,
     device: torch.device,
@@ -125,8 +140,7 @@ def find_experts(
     Args:
         given: a pool, or the folder of one.
         params: all settings.
-        optimizer: what the method asks for where ``pretrain`` leaves it open.
-        classifiers: whether the method needs classifier experts too.
+        follows: what the method asks for where ``pretrain`` leaves it open.
         longtail: where ``train`` is from.
         train: the long-tailed training set.
         device: where to train.
@@ -136,8 +150,8 @@ def find_experts(
         CsdmError: if the experts are damaged, are teachers, or do not fit the long-tailed set.
     """
     own = params.pretrain
-    points = (own.classifier_snapshots or sections.CLASSIFIER_SNAPSHOTS) if classifiers else None
-    open_choices = {"expert_optimizer": own.expert_optimizer or optimizer, "classifier_snapshots": points}
+    points = (own.classifier_snapshots or sections.CLASSIFIER_SNAPSHOTS) if follows.classifiers else None
+    open_choices = {"expert_optimizer": own.expert_optimizer or follows.optimizer, "classifier_snapshots": points}
     wanted = own.model_copy(update=open_choices)
     if given is None:
         return make_experts(wanted, train, device, runtime)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor
 
-from csdm_cli.distillation.leaves import Leaves, PixelPlan
+from csdm_cli.distillation.leaves import IMAGES, Leaves, PixelPlan
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
 from csdm_cli.methods.learning import Learned
@@ -47,9 +48,18 @@ def leaves_at_start(
     dtype: torch.dtype,
     *,
     share: ClassShare | None = None,
-    learned: Mapping[str, Learned] | None = None,
+    learned: Callable[[Tensor], Mapping[str, Learned]] | None = None,
 ) -> Leaves:
-    """The leaves before the first step, those of a ``share`` of the classes where there is one, and their optimiser."""
+    """The leaves before the first step, and their optimiser.
+
+    Args:
+        settings: of the run.
+        data: the real images that they start from.
+        parameterisation: what becomes of them.
+        dtype: of the leaves.
+        share: whose classes they are of; None for all.
+        learned: gives what is learned beside them, from the decoded images of all classes.
+    """
     plan = PixelPlan(
         *(settings.optimizer, settings.lr, settings.schedule, settings.iterations),
         *(settings.average, settings.weight_decay),
@@ -59,8 +69,18 @@ def leaves_at_start(
     if factor is not None:
         start = initial_images(data, settings.ipc, factor, settings.initial, settings.seed, dtype)
         if share is not None:
-            start = start[share.first * settings.ipc : share.last * settings.ipc]
-        return Leaves(start.to(device), plan, learned=learned)
+            return Leaves(start[share.first * settings.ipc : share.last * settings.ipc].to(device), plan)
+        return Leaves(start.to(device), plan, learned=_beside(learned, parameterisation, {IMAGES: start.to(device)}))
     kind = Initial.real if settings.initial is Initial.mix else settings.initial
     images = initial_images(data, parameterisation.per_class, 1, kind, settings.seed, dtype)
-    return Leaves(parameterisation.initial(images.to(device)), plan, parameterisation.project, learned)
+    leaves = parameterisation.initial(images.to(device))
+    return Leaves(leaves, plan, parameterisation.project, _beside(learned, parameterisation, leaves))
+
+
+@torch.no_grad()
+def _beside(
+    learned: Callable[[Tensor], Mapping[str, Learned]] | None,
+    parameterisation: Parameterisation,
+    leaves: dict[str, Tensor],
+) -> Mapping[str, Learned] | None:
+    return None if learned is None else learned(parameterisation.decode(leaves).clamp(0, 1))

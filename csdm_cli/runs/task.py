@@ -12,10 +12,12 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.errors import CsdmError
 from csdm_cli.methods import module_of
 from csdm_cli.methods.contract import Method, OptimisedMethod
+from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, Settled, needs_teachers
+from csdm_cli.runs.experts import find_experts
 from csdm_cli.runs.labels import judges_of
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers, network_spec
@@ -62,7 +64,11 @@ def prepare(
         CsdmError: if images or teachers cannot be read, or do not belong together.
     """
     method, settings, pool = chosen.method, chosen.settings, None
-    if needs_teachers(method) or settings.labels is LabelKind.soft:
+    follows = method.experts if isinstance(method, LearningMethod) else None
+    if follows is not None:
+        train = longtail.train().to(device)
+        pool = find_experts(teachers, chosen.params, follows, longtail, train, device, runtime)
+    elif needs_teachers(method) or settings.labels is LabelKind.soft:
         train = longtail.train().to(device)  # not kept: whoever needs real images later reads them, and lets them go
         pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)
     numerics = runtime.numerics(device) if isinstance(method, OptimisedMethod) else PLAIN

@@ -443,6 +443,20 @@ class Distill(Section):
 class Evaluate(Section):
     """``evaluate``: students trained on the distilled set alone, tested once."""
 
+    protocol: names.EvaluationProtocol | None = Field(
+        None,
+        description="networks from scratch, or linear probes on a frozen backbone (default: probe if one made the set):"
+        " students, probe",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
+    probe_features: names.ProbeFeatures = Field(
+        names.ProbeFeatures.cached,
+        description="features that probes learn from: of images as they are, or of augmented ones",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
+    probe_epochs: Positive = Field(
+        1000, description="epochs of a probe; those on all real images get a tenth", json_schema_extra=NOT_FOR_COMPARE
+    )
     network: str | None = Field(
         None,
         min_length=1,
@@ -494,6 +508,8 @@ class Evaluate(Section):
     def _settings_agree(self) -> Self:
         if self.test_points > self.steps:
             raise ValueError(f"test_points {self.test_points} is more than steps {self.steps}")
+        if self.fairness and self.protocol is names.EvaluationProtocol.probe:
+            raise ValueError("fairness is measured by students: it has no effect on protocol probe")
         if self.fairness and not self.controls:
             raise ValueError("fairness compares with the controls: leave controls on")
         if self.fairness_weight != 0.5 and not self.fairness:

@@ -19,6 +19,7 @@ DISTILLED = (
     "methods/gradient/base.py",
     "methods/gradient/distances.py",
     "methods/gradient/matched.py",
+    "methods/trajectory",
     "methods/regularisers",
     "methods/selection/base.py",
     "methods/selection/rules",

@@ -166,6 +166,10 @@ def _tracker(kind: Tracking, command: str, parent: str | None, name: str) -> Tra
         from csdm_cli.tracking.tensorboard import TensorboardTracker
 
         return TensorboardTracker(command, parent=parent, name=name)
+    if kind is Tracking.wandb:
+        from csdm_cli.tracking.wandb import WandbTracker
+
+        return WandbTracker(command, parent=parent, name=name)
     from csdm_cli.tracking.mlflow import MlflowTracker
 
     return MlflowTracker(command, parent=parent, name=name)
