@@ -1,4 +1,4 @@
-"""The trials of a comparison: one set distilled, unless it is there, and judged, unless that was done."""
+"""The trials of a comparison: one set distilled, unless it is there, and evaluated, unless that was done."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def known_sets(root: Path = ARTIFACTS) -> dict[str, Path]:
 
 
 def try_out(entry: Entry, seed: int, context: ComparisonContext) -> Measurement:
-    """Distil and judge the set of ``entry`` and ``seed``, as far as that was not done before.
+    """Distil and evaluate the set of ``entry`` and ``seed``, as far as that was not done before.
 
     Raises:
         CsdmError: if the method refuses, or training fails.

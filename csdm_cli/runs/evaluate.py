@@ -27,19 +27,19 @@ from csdm_cli.evaluation.students import Protocol
 from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.fairness import FairnessReport, measure_fairness
-from csdm_cli.runs.judge import (
+from csdm_cli.runs.evaluating import (
     Case,
     Foreign,
     described_protocol,
-    examiner_for,
-    judge,
+    evaluate_case,
+    evaluator_for,
     learned_protocol,
     metrics_of,
     open_case,
     protocol_of,
     with_recipe_of,
 )
+from csdm_cli.runs.fairness import FairnessReport, measure_fairness
 from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.probes import backbone_of, is_probe, probed, protocol_of_probes, refuse_idle
@@ -232,10 +232,10 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     tracker.tags({"labels": task.labels, "split": settings.split})
     test = case.images_of(settings.split).to(task.device)
     tell_of_set(tracker, case.distilled, case.longtail, settings.split)
-    examiner = examiner_for(test, task.spec, task.protocol, task.numerics, runtime, task.probed)
-    own = judge(case, task.labels, examiner)
+    evaluator = evaluator_for(test, task.spec, task.protocol, task.numerics, runtime, task.probed)
+    own = evaluate_case(case, task.labels, evaluator)
     tell_of_scores(tracker, own, case.distilled, settings.split)
-    learned = judge(case, task.labels, replace(examiner, protocol=task.learned)) if task.learned else None
+    learned = evaluate_case(case, task.labels, replace(evaluator, protocol=task.learned)) if task.learned else None
     if learned is not None:
         tracker.metrics({"learned_rate/accuracy": scores_of(learned)["accuracy"]})
     if not settings.controls:
@@ -246,13 +246,13 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     if task.probed:
         measures.insert(1, partial(evaluate_centroid, train, case.selection))
     for measure in measures:
-        measured = measure(examiner)
+        measured = measure(evaluator)
         tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
         controls |= measured
     if not settings.fairness:
         return EvaluatedSet(task, own, controls, learned=learned)
     weight = settings.fairness_weight
-    fairness = measure_fairness(case, task.labels, own, controls, train, examiner, weight, runtime)
+    fairness = measure_fairness(case, task.labels, own, controls, train, evaluator, weight, runtime)
     return EvaluatedSet(task, own, controls, fairness, learned)
 
 

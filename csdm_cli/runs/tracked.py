@@ -13,7 +13,7 @@ from csdm_cli.data.store import LongTail, Manifest
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.names import AugmentMode, EvaluationSplit
 from csdm_cli.runs.choose import unread
-from csdm_cli.runs.judge import metrics_of
+from csdm_cli.runs.evaluating import metrics_of
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration
 

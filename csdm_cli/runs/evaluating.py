@@ -1,4 +1,4 @@
-"""What evaluate and cross-arch share: a distilled set with its test images, the protocol, rows and tables."""
+"""The parts that evaluate and cross-arch share: a set with its test images, the protocol, rows and tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from csdm_cli.evaluation.controls import Selection
 from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import MeanStd
-from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
@@ -98,17 +98,17 @@ class Case:
         return renamed(own, name)
 
 
-def examiner_for(
+def evaluator_for(
     test: ImageSet,
     spec: NetworkSpec,
     protocol: Protocol,
     numerics: Numerics,
     runtime: Runtime,
     probed: Probed | None = None,
-) -> Examiner:
+) -> Evaluator:
     """Who judges on ``test``, where these images are, by the cache and the options that every command shares."""
     device, cache = test.images.device, places.cache_dir()
-    return Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics, probed)
+    return Evaluator(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics, probed)
 
 
 def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
@@ -254,14 +254,14 @@ def protocol_of(settings: sections.Evaluate) -> Protocol:
     return Protocol(recipe, settings.steps, settings.students, settings.seed, points, settings.full_steps)
 
 
-def judge(case: Case, labels: LabelKind, examiner: Examiner) -> Evaluation:
+def evaluate_case(case: Case, labels: LabelKind, evaluator: Evaluator) -> Evaluation:
     """Train and test students on the set of ``case``, as it is stored."""
     return evaluate_set(
         case.distilled.decoded(),
         case.distilled.targets(labels),
         case.longtail.manifest.counts,
-        examiner,
-        title=f"{case.distilled.provenance.method} on {examiner.spec.name}, student",
+        evaluator,
+        title=f"{case.distilled.provenance.method} on {evaluator.spec.name}, student",
     )
 
 
