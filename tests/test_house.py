@@ -75,6 +75,8 @@ TESTED_THROUGH = {
         *("comparison/context.py", "comparison/entries.py", "comparison/files.py"),
         *("comparison/measure.py", "comparison/tables.py", "comparison/trials.py"),
     ),
+    "commands/test_probe.py": ("runs/backbones.py", "runs/probes.py"),
+    "networks/test_frozen.py": ("networks/efficientnet.py", "networks/weights.py"),
     "commands/test_import_set.py": ("comparison/finished.py",),
     "commands/test_fairness.py": ("runs/fairness.py",),
     "commands/test_torchrun.py": ("parallel/seat.py",),

@@ -253,8 +253,11 @@ def train_pool(
         before: called with the number of teachers to be trained, unless that is none.
 
     Raises:
+        UsageError: if the network is one that is never trained.
         CsdmError: if training diverges or a class has no image.
     """
+    if spec.frozen:
+        raise UsageError(f"{spec.name} is a frozen backbone: networks that are trained are asked for here")
     loss = TeacherLoss(plan.loss)
     frozen = plan.start is not None
     teaching = TeachingPlan(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics, frozen)
