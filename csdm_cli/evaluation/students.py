@@ -278,10 +278,10 @@ def _teach_and_test(
     tested = {number: in_test(network, task.spec, evaluator.numerics) for number, network in networks.items()}
     loss = cross_entropy if task.balanced_by is None else balanced_softmax(task.balanced_by)
     tests: dict[int, dict[int, list[Tensor]]] = {number: {} for number in numbers}  # by student and step
-    with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=evaluator.quiet) as task:
+    with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=evaluator.quiet) as shown:
 
         def after(moment: JointMoment) -> None:
-            task.update(moment.step, loss=moment.losses.mean())
+            shown.update(moment.step, loss=moment.losses.mean())
             if moment.step in protocol.tested_after:
                 moment.bring_up_to_date()
                 for number, network in tested.items():
@@ -302,11 +302,11 @@ def _probe_and_test(
     protocol = evaluator.protocol
     loss = cross_entropy if task.balanced_by is None else balanced_softmax(task.balanced_by)
     seed = derive_seed(protocol.seed, "student", number)
-    with progress(f"{title} {counted([number], protocol.students)}", protocol.steps, quiet=evaluator.quiet) as task:
+    with progress(f"{title} {counted([number], protocol.students)}", protocol.steps, quiet=evaluator.quiet) as shown:
         logits = probe_logits(
             *(probed, task.examples, task.test, protocol.recipe, protocol.steps, seed),
             loss=loss,
-            on_step=lambda step, value: task.update(step, loss=value),
+            on_step=lambda step, value: shown.update(step, loss=value),
         )
     return _runs(number, {protocol.steps: _confusions(logits, task)}, len(task.shifts))
 
