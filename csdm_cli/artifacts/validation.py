@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -87,6 +87,8 @@ def _recipe(distilled: Distilled) -> str | None:
 
 def _frozen(told: Any) -> str | None:
     """What is wrong with the description of a backbone; None if nothing is."""
+    if not isinstance(told, dict) or not told.keys() <= {field.name for field in fields(Frozen)}:
+        return f"frozen: {shown(told, 80)}"
     try:
         found = TypeAdapter(Frozen).validate_python(told)
     except ValidationError as error:

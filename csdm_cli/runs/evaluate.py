@@ -200,6 +200,9 @@ def prepare_evaluation(
     numerics = runtime.student_numerics(device)
     case = open_case(file, data, foreign, quiet=runtime.quiet)
     at_learned_rate = settings.lr == LEARNED
+    if at_learned_rate:  # in a row of its own: all others follow the set's recipe
+        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
+        chosen -= {"lr"}
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
     refuse_own_judges(labels, measured_on(case.distilled), settings.split)

@@ -211,9 +211,6 @@ def newest_artifact(root: Path = Path("artifacts")) -> Path:
 
 def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
-    if settings.lr == LEARNED:  # a row of its own: the others follow the set's recipe
-        chosen -= {"lr"}
-        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
     kept = {name: getattr(settings, name) for name in sections.Evaluate.model_fields}
     values = kept | own
@@ -241,7 +238,7 @@ def protocol_of(settings: sections.Evaluate) -> Protocol:
         UsageError: if it is to be each set's own, which makes no table.
     """
     if isinstance(settings.lr, str):
-        raise UsageError(f"lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
+        raise UsageError(f"--lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
     recipe = Recipe(
         optimizer="adamw",
         lr=settings.lr,
