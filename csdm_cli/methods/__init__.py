@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from csdm_cli.methods.contract import MethodClass
 
 KINDS = ("matching", "gradient", "selection")
-_NOT_METHODS = {"__init__", "base", "distances", "matched"}
+_NOT_METHODS = {"__init__", "base", "distances", "matched", "centres", "layers", "pooling"}
 
 
 @cache
