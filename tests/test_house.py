@@ -103,7 +103,6 @@ TESTED_THROUGH = {
     ),
     "methods/selection/test_herding.py": ("methods/selection/rules/observers.py",),
     "distillation/test_real_side.py": ("methods/statistics.py", "teachers/networks.py"),
-    "networks/test_frozen.py": ("networks/weights.py",),
     "teachers/test_backbones.py": ("runs/backbones.py",),
     "networks/test_networks.py": (
         *("networks/alexnet.py", "networks/convnet.py", "networks/layers.py", "networks/network.py"),

@@ -15,7 +15,6 @@ from csdm_cli.names import AugmentMode, EvaluationSplit
 from csdm_cli.runs.choose import unread
 from csdm_cli.runs.evaluating import metrics_of
 from csdm_cli.runs.experts import expert_settings
-from csdm_cli.runs.judge import metrics_of
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration
 
