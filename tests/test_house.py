@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ TESTED_THROUGH = {
     # words in, files out: what a command prints and writes is of the chain of all of them
     "commands/test_chain.py": ("commands/cross_arch.py", "commands/evaluate.py", "commands/pretrain.py"),
     "commands/test_profile.py": ("runs/profile.py",),
-    "commands/test_show_verify_export.py": ("commands/export.py", "commands/show.py", "commands/verify.py"),
+    "commands/test_show_verify_export.py": (*("commands/export.py", "commands/show.py", "commands/verify.py"),),
     "commands/test_report_html.py": (
         *("commands/report.py", "report/commands.py", "report/content.py", "report/facts.py"),
     ),
@@ -91,6 +92,8 @@ TESTED_THROUGH = {
     "methods/test_every_method.py": (
         *("methods/contract.py", "methods/learning.py", "methods/gradient/base.py"),
         *("methods/gradient/dc.py", "methods/gradient/dsa.py"),
+        *("methods/trajectory/base.py", "methods/trajectory/datm.py", "methods/trajectory/ftd.py"),
+        *("methods/trajectory/lad.py", "methods/trajectory/mtt.py"),
         *("methods/selection/random.py", "methods/selection/tiled_random.py"),
         *("distillation/decoded.py", "runs/assemble_learning.py", "runs/optimise.py", "runs/start.py"),
     ),
@@ -100,17 +103,19 @@ TESTED_THROUGH = {
     ),
     "methods/selection/test_herding.py": ("methods/selection/rules/observers.py",),
     "distillation/test_real_side.py": ("methods/statistics.py", "teachers/networks.py"),
+    "teachers/test_backbones.py": ("runs/backbones.py",),
     "networks/test_networks.py": (
         *("networks/alexnet.py", "networks/convnet.py", "networks/layers.py", "networks/network.py"),
         *("networks/resnet.py", "networks/spec.py", "networks/torchvision_models.py", "networks/vgg.py"),
+        *("networks/efficientnet.py",),
     ),
     "parameterisations/test_parameterisation.py": (
-        "parameterisations/multi_formation.py",
-        "parameterisations/stored.py",
+        *("parameterisations/multi_formation.py", "parameterisations/soundness.py", "parameterisations/stored.py"),
     ),
     "distillation/test_sharded.py": ("runs/assemble.py",),
     "commands/test_distill.py": ("runs/distill.py", "runs/provenance.py"),
-    "runs/test_tracked.py": ("runs/cross_arch.py", "runs/evaluate.py", "runs/judge.py", "runs/measurement.py"),
+    "evaluation/test_probes.py": ("runs/probes.py",),
+    "runs/test_tracked.py": ("runs/cross_arch.py", "runs/evaluate.py", "runs/evaluating.py", "runs/measurement.py"),
     "commands/test_make_lt.py": ("runs/long_tail.py",),
     "runs/test_numerics.py": ("runs/runtime.py",),
     "settings/test_sections.py": ("settings/fields.py", "settings/resolve.py"),
@@ -184,3 +189,19 @@ def test_json_of_files_is_read_within_bounds():
     readers = {module for module, path in MODULES.items() if "json.loads(" in path.read_text()}
     own_care = {"data.sources.annotations", "data.sources.parquet_columns", "parallel.ranks"}
     assert readers == {f"csdm_cli.{name}" for name in (*own_care, "storage.bounded")}
+
+
+def test_underscore_names_stay_in_their_module():
+    """Those of the package, its benchmarks and its tests' helpers; the tests of a room may look inside it."""
+    root, tests = Path(__file__).parents[1], Path(__file__).parent
+    taken = []
+    for path in (*PACKAGE.rglob("*.py"), *(root / "benchmarks").rglob("*.py"), *(root / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ImportFrom) or not node.module:
+                continue
+            room_of_module = PACKAGE.joinpath(*node.module.split(".")[1:]).parent.relative_to(PACKAGE.parent).parts[1:]
+            inside = path.is_relative_to(tests) and path.parent.relative_to(tests).parts == room_of_module
+            own = node.module.split(".")[0] in ("csdm_cli", "tests") and not inside
+            private = [alias.name for alias in node.names if re.match(r"_[^_]", alias.name)]
+            taken += [f"{path.relative_to(root)} takes {name} of {node.module}" for name in private if own]
+    assert not taken

@@ -452,7 +452,7 @@ def import_set(
     Reads what DC, DM, MTT, DATM, IDC, NCFM, KIP, RDED, SRe2L and others write; see docs/other-sets.md.
     """
     from csdm_cli.commands import import_set as command
-    from csdm_cli.runs.judge import Foreign
+    from csdm_cli.runs.evaluating import Foreign
 
     foreign = Foreign(images, labels_file, factor, normalised, zca, experiment, *([method] if method else []))
     command.run(runtime, foreign=foreign, data=data, out=out)

@@ -20,8 +20,6 @@ from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
 from csdm_cli.tracking.tracker import Tracker, open_tracker
 
-METHODS_OWN = ("lr", "calibration", "teacher_schedule", "labels")  # what a preset or the method decides
-
 
 def run(
     settings: sections.Compare,
@@ -49,7 +47,8 @@ def run(
     named = read_finished(finished, settings.ipc)
     device, folder = runtime.apply(), out or ARTIFACTS / "compare"
     outputs.claim_files(folder, files.OUTPUTS)
-    if pinned := [f"distill.{name}" for name in METHODS_OWN if name in params.distill.model_fields_set]:
+    own = sections.Distill.names_decided_by_method()
+    if pinned := [f"distill.{name}" for name in own if name in params.distill.model_fields_set]:
         note(f"the same for all methods, whatever their own choice: {', '.join(pinned)}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, CHECKPOINT_SECONDS, resume=True)
     described = {"compare": settings.model_dump(mode="json")}

@@ -10,7 +10,7 @@ from csdm_cli.display.console import emit, note
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.runs.cross_arch import CrossArchTask, OnArchitecture, cross_arch, prepare_cross_arch
-from csdm_cli.runs.judge import bars, score_table, tell_empty_classes
+from csdm_cli.runs.evaluating import bars, score_table, tell_empty_classes
 from csdm_cli.runs.provenance import RECIPE
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, run_name

@@ -13,7 +13,7 @@ from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
 from csdm_cli.runs.evaluate import EvaluatedSet, EvaluationTask, prepare_evaluation, tell_of_evaluation
 from csdm_cli.runs.evaluate import evaluate as evaluate_set
-from csdm_cli.runs.judge import Case, Foreign, bars, score_table, tell_empty_classes
+from csdm_cli.runs.evaluating import Case, Foreign, bars, score_table, tell_empty_classes
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, per_class, run_name, summary_of
 from csdm_cli.settings import sections

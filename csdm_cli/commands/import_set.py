@@ -9,7 +9,7 @@ from csdm_cli.artifacts.grid import grid_path, save_with_grid
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import UsageError
 from csdm_cli.runs.distill import ARTIFACTS
-from csdm_cli.runs.judge import Foreign, bring_in, tell_empty_classes
+from csdm_cli.runs.evaluating import Foreign, bring_in, tell_empty_classes
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup

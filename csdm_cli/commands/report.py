@@ -17,7 +17,7 @@ from csdm_cli.display.markdown import markdown_table
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import ControlName
-from csdm_cli.runs.judge import COLUMNS, without_tests
+from csdm_cli.runs.evaluating import COLUMNS, without_tests
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markdown, markup
 from csdm_cli.storage import kinds, outputs, places

@@ -17,7 +17,7 @@ from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, choose
-from csdm_cli.runs.judge import described_protocol, protocol_of, renamed
+from csdm_cli.runs.evaluating import described_protocol, protocol_of, renamed
 from csdm_cli.runs.labels import refuse_own_judges
 from csdm_cli.runs.teachers import network_spec
 from csdm_cli.settings import sections

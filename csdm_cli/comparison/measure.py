@@ -20,7 +20,7 @@ from csdm_cli.errors import CsdmError, in_words
 from csdm_cli.evaluation.controls import ControlName, evaluate_full
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.runs.judge import images_of
+from csdm_cli.runs.evaluating import images_of
 from csdm_cli.runs.long_tail import find_or_make, given_or_newest
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
@@ -138,7 +138,7 @@ def _full_rows(
 ) -> list[TableRow]:
     """The full long-tailed set, one row per answer to the long tail."""
     train = context.longtail.train().to(context.test.images.device)
-    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, context.examiner(student_protocol)))
+    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, context.evaluator(student_protocol)))
     rows = []
     for control, evaluation in (found or {}).items():
         name = f"{control}{suffix}"

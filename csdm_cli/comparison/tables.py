@@ -12,7 +12,7 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.display.tables import figures_table
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import OverSets, summarise_sets
-from csdm_cli.runs.judge import without_tests
+from csdm_cli.runs.evaluating import without_tests
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.safe_text import markup
 

@@ -23,7 +23,7 @@ from csdm_cli.networks import NetworkSpec
 from csdm_cli.runs.choose import choose
 from csdm_cli.runs.distill import distil
 from csdm_cli.runs.evaluate import evaluate, prepare_evaluation
-from csdm_cli.runs.judge import examiner_for, images_of, protocol_of
+from csdm_cli.runs.evaluating import evaluator_for, images_of, protocol_of
 from csdm_cli.runs.long_tail import make, plan
 from csdm_cli.runs.runtime import Device, Runtime
 from csdm_cli.runs.teachers import train_teachers
@@ -153,7 +153,7 @@ def _full_data(row: Row, params: config.Params, longtail: LongTail, runtime: Run
     test = images_of(longtail, EvaluationSplit(row.data.tested_on)).to(device)
     protocol, spec = protocol_of(params.evaluate), NetworkSpec(**row.network)
     numerics = computing_like(runtime, row, "evaluate").student_numerics(device)
-    found = evaluate_full(longtail.train().to(device), examiner_for(test, spec, protocol, numerics, runtime))
+    found = evaluate_full(longtail.train().to(device), evaluator_for(test, spec, protocol, numerics, runtime))
     named = {str(name): evaluation for name, evaluation in found.items()}
     if row.method not in named:
         raise CsdmError(f"{row.name}: no control on all images is called {row.method!r}")
@@ -167,7 +167,7 @@ def _code() -> Code:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Agreement:
     """The outcome of a repetition.
 
     Attributes:
@@ -195,9 +195,9 @@ class Verdict:
         return f"{text}, {where} two standard errors ({100 * self.tolerance:.2f})"
 
 
-def compare_rows(before: Row, again: Row) -> Verdict:
+def compare_rows(before: Row, again: Row) -> Agreement:
     """The verdict on ``again``, a repetition of ``before``."""
-    return Verdict(
+    return Agreement(
         bit_equal=_scores(before) == _scores(again),
         difference=again.spread.mean - before.spread.mean,
         tolerance=_tolerance(before.spread, again.spread),

@@ -34,7 +34,7 @@ from csdm_cli.evaluation.scores import MeanStd, half_width
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
-from csdm_cli.runs.judge import without_tests
+from csdm_cli.runs.evaluating import without_tests
 from csdm_cli.storage.bounded import parsed_json
 
 NEAR = ("distilled", "evaluate", "cross_arch", "compare")  # folders within a run's folder that belong to it

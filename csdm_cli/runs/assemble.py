@@ -14,7 +14,7 @@ from torch import Tensor
 from csdm_cli.distillation.balance import weight_of
 from csdm_cli.distillation.bank import BankedRealSide, BankPlan, build_bank
 from csdm_cli.distillation.decoded import Decoded, decoded_iteration
-from csdm_cli.distillation.layout import Formation, _layout, _share, activation_bytes
+from csdm_cli.distillation.layout import Formation, activation_bytes, layout_of, share_for
 from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import FreshRealSide, RealSide
 from csdm_cli.distillation.sharded import shared_iteration
@@ -102,8 +102,8 @@ def assemble(
     per_image = activation_bytes(
         tuned(bare, numerics.eager).final(0), (data.channels, data.size, data.size), device, dtype
     )
-    layout = _layout(formation, per_image, memory_budget, device, coupled=method.couples_classes)
-    share = _share(ranks, formation, layout, device)
+    layout = layout_of(formation, per_image, memory_budget, device, coupled=method.couples_classes)
+    share = share_for(ranks, formation, layout, device)
     seeing = tuned_for_any_number(bare, numerics)
     request = joined_request(method, extra)
     real = _real_side(settings, method, request, data, pool, seeing, cache, dtype, numerics, quiet, share)

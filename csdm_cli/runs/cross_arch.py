@@ -15,11 +15,11 @@ from csdm_cli.evaluation.students import Protocol
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.judge import (
+from csdm_cli.runs.evaluating import (
     Case,
     described_protocol,
-    examiner_for,
-    judge,
+    evaluate_case,
+    evaluator_for,
     metrics_of,
     open_case,
     protocol_of,
@@ -126,12 +126,12 @@ def cross_arch(
     test = case.images_of(EvaluationSplit.test).to(task.device)
     train = case.longtail.train().to(task.device) if task.controls else None
     for name, spec in task.specs.items():
-        examiner = examiner_for(test, spec, task.protocol, task.numerics, runtime)
-        own, random = judge(case, task.labels, examiner), None
+        evaluator = evaluator_for(test, spec, task.protocol, task.numerics, runtime)
+        own, random = evaluate_case(case, task.labels, evaluator), None
         found = {f"{score}/{name}": value for score, value in scores_of(own).items()}
         tracker.headline(found, made_by=run_key(case.distilled))
         if train is not None:
             as_stored = replace(case.selection, factor=1)
-            random = evaluate_selections(train, as_stored, examiner)[ControlName.random]
+            random = evaluate_selections(train, as_stored, evaluator)[ControlName.random]
             tracker.metric(f"control/random/{name}", scores_of(random)["accuracy"])
         yield name, OnArchitecture(own, random, case.longtail.manifest.untested())

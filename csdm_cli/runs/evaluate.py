@@ -29,19 +29,19 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.fairness import FairnessReport, measure_fairness
-from csdm_cli.runs.judge import (
+from csdm_cli.runs.evaluating import (
     Case,
     Foreign,
     described_protocol,
-    examiner_for,
-    judge,
+    evaluate_case,
+    evaluator_for,
     learned_protocol,
     metrics_of,
     open_case,
     protocol_of,
     with_recipe_of,
 )
+from csdm_cli.runs.fairness import FairnessReport, measure_fairness
 from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protocol_of_probes, refuse_idle
@@ -209,6 +209,9 @@ def prepare_evaluation(
     numerics = runtime.student_numerics(device)
     case = open_case(file, data, foreign, quiet=runtime.quiet)
     at_learned_rate = settings.lr == LEARNED
+    if at_learned_rate:  # in a row of its own: all others follow the set's recipe
+        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
+        chosen -= {"lr"}
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
     refuse_own_judges(labels, measured_on(case.distilled), settings.split)
@@ -241,10 +244,10 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     tracker.tags({"labels": task.labels, "split": settings.split})
     test = case.images_of(settings.split).to(task.device)
     tell_of_set(tracker, case.distilled, case.longtail, settings.split)
-    examiner = examiner_for(test, task.spec, task.protocol, task.numerics, runtime, task.probed)
-    own = judge(case, task.labels, examiner)
+    evaluator = evaluator_for(test, task.spec, task.protocol, task.numerics, runtime, task.probed)
+    own = evaluate_case(case, task.labels, evaluator)
     tell_of_scores(tracker, own, case.distilled, settings.split)
-    learned = judge(case, task.labels, replace(examiner, protocol=task.learned)) if task.learned else None
+    learned = evaluate_case(case, task.labels, replace(evaluator, protocol=task.learned)) if task.learned else None
     if learned is not None:
         tracker.metrics({"learned_rate/accuracy": scores_of(learned)["accuracy"]})
     found = EvaluatedSet(task, own, learned=learned, inherited=_inherited(task, test))
@@ -256,13 +259,13 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     if task.probed:
         measures.insert(1, partial(evaluate_centroid, train, case.selection))
     for measure in measures:
-        measured = measure(examiner)
+        measured = measure(evaluator)
         tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
         controls |= measured
     if not settings.fairness:
         return replace(found, controls=controls)
     weight = settings.fairness_weight
-    fairness = measure_fairness(case, task.labels, own, controls, train, examiner, weight, runtime)
+    fairness = measure_fairness(case, task.labels, own, controls, train, evaluator, weight, runtime)
     return replace(found, controls=controls, fairness=fairness)
 
 

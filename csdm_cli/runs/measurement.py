@@ -18,7 +18,7 @@ from csdm_cli.artifacts.run_record import Machine, RunRecord, read_sidecar
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind
-from csdm_cli.runs.judge import Case
+from csdm_cli.runs.evaluating import Case
 from csdm_cli.runs.provenance import facts_of
 from csdm_cli.storage.keys import Commit
 

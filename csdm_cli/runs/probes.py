@@ -11,7 +11,7 @@ from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.students import Protocol
 from csdm_cli.names import EvaluationProtocol, ProbeFeatures
 from csdm_cli.runs.backbones import is_frozen
-from csdm_cli.runs.judge import Case
+from csdm_cli.runs.evaluating import Case
 from csdm_cli.runs.labels import teachers_again
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import check_pool, train_teachers

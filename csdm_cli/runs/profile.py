@@ -27,7 +27,7 @@ from csdm_cli.profiling.trace import chrome_trace
 from csdm_cli.profiling.work import Work, matching_work, training_work
 from csdm_cli.runs.assemble import Assembly, assemble
 from csdm_cli.runs.choose import Chosen, SettledMatching
-from csdm_cli.runs.judge import protocol_of
+from csdm_cli.runs.evaluating import protocol_of
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers
 from csdm_cli.seeds import derive_seed

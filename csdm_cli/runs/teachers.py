@@ -13,27 +13,24 @@ from csdm_cli.names import TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
-from csdm_cli.runs.backbones import Shape, frozen_of, is_frozen, probe_plan, refuse_idle_of_backbones, weights_source
+from csdm_cli.runs.backbones import Shape, frozen_of, is_frozen, probe_plan, weights_source
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
+from csdm_cli.settings.fields import marks_of
 from csdm_cli.storage import places
 from csdm_cli.teachers.backbones import frozen_pool
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration, Recipe
 
-# Options that shape some networks only (see ``networks/spec.py``); torchvision's have none of them.
-SHAPED_BY = {"convnet": {"width", "depth", "pooling", "norm"}, "vgg11": {"norm"}, "resnet18": {"norm"}}
-
-SHAPES = ("width", "depth", "pooling", "norm")
-
 
 def refuse_idle_shape(settings: sections.Pretrain, given: frozenset[str]) -> None:
-    """Raises: UsageError if an option ``given`` by the user has no effect on the network."""
-    for name in SHAPES:
-        if name in given and name not in SHAPED_BY.get(settings.network, set()):
+    """Raises: UsageError if an option ``given`` by the user has no effect on the network (see ``networks/spec.py``)."""
+    for name, field in sections.Pretrain.model_fields.items():
+        shaped = marks_of(field).get("shapes")
+        if name in given and isinstance(shaped, list) and settings.network not in shaped:
             raise UsageError(f"--{name} has no effect on {settings.network}")
-    refuse_idle_of_backbones(settings, given)
 
 
 def train_teachers(

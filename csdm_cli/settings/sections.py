@@ -16,6 +16,8 @@ from csdm_cli import names
 from csdm_cli.methods import method_names
 from csdm_cli.methods.regularisers import regulariser_names
 from csdm_cli.settings.fields import (
+    DECIDED_BY_METHOD,
+    SAYS_HOW_TO_READ,
     Channels,
     Colour,
     Depth,
@@ -41,9 +43,11 @@ from csdm_cli.settings.fields import (
     Strategy,
     Width,
     is_number,
+    marks_of,
     read_by,
     reader_of,
     refuse_loose_number,
+    shapes,
 )
 
 # The heading of the options of experts.
@@ -108,28 +112,45 @@ class MakeLt(Section):
         None,
         description="regular expression on file names: images with the same match are not split between training and"
         " test (default: each for itself)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
     dev: int = Field(0, ge=0, le=10**6, description="images per class reserved as a balanced development set")
     size: Side | None = Field(
         None, description="height and width after resize and centre crop (default: the dataset's own)"
     )
     classes: list[str] | None = Field(
-        None, min_length=2, description="names of the classes to keep, in label order (default: all)"
+        None,
+        min_length=2,
+        description="names of the classes to keep, in label order (default: all)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
     channels: Channels | None = Field(
-        None, description="1 reads all images as grey, 3 in colour (default: grey if all are)"
+        None,
+        description="1 reads all images as grey, 3 in colour (default: grey if all are)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
-    background: Colour = Field("white", description="colour behind what is transparent, a name or #rrggbb")
+    background: Colour = Field(
+        "white", description="colour behind what is transparent, a name or #rrggbb", json_schema_extra=SAYS_HOW_TO_READ
+    )
     train_list: Folder | None = Field(
         None,
         description="list of training images: csv, lines of 'path label', or json as of COCO (default: class folders)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
-    test_list: Folder | None = Field(None, description="list of test images, as --train-list (default: class folders)")
+    test_list: Folder | None = Field(
+        None,
+        description="list of test images, as --train-list (default: class folders)",
+        json_schema_extra=SAYS_HOW_TO_READ,
+    )
     image_column: str | None = Field(
-        None, description="column of images in parquet, of paths in a csv list (default: the usual names)"
+        None,
+        description="column of images in parquet, of paths in a csv list (default: the usual names)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
     label_column: str | None = Field(
-        None, description="column of labels in parquet or a csv list (default: the usual names)"
+        None,
+        description="column of labels in parquet or a csv list (default: the usual names)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
     seed: Seed = Field(0, description="seed of class order and selection")
 
@@ -190,10 +211,20 @@ class Pretrain(Section):
         None, description="side that images are resized to for a frozen backbone (default: the backbone's own)"
     )
     centres: Positive | None = Field(None, description="centres of patch-kmeans, four features each (default: 800)")
-    width: Width = Field(128, description="channels of the convnet's layers")
-    depth: Depth | None = Field(None, description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)")
-    norm: names.Norm = Field(names.Norm.instance, description="normalisation layers")
-    pooling: names.Pooling = Field(names.Pooling.avg, description="pooling of the convnet's blocks")
+    width: Width = Field(128, description="channels of the convnet's layers", json_schema_extra=shapes("convnet"))
+    depth: Depth | None = Field(
+        None,
+        description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)",
+        json_schema_extra=shapes("convnet"),
+    )
+    norm: names.Norm = Field(
+        names.Norm.instance,
+        description="normalisation layers",
+        json_schema_extra=shapes("convnet", "vgg11", "resnet18"),
+    )
+    pooling: names.Pooling = Field(
+        names.Pooling.avg, description="pooling of the convnet's blocks", json_schema_extra=shapes("convnet")
+    )
     teachers: Few = Field(5, description="networks in the pool")
     steps: Steps | None = Field(
         None, description=f"optimiser steps per teacher (default: {TEACHER_STEPS}, unless epochs are given)"
@@ -322,7 +353,11 @@ class Distill(Section):
     optimizer: names.PixelOptimizer = Field(
         names.PixelOptimizer.adam, description="optimiser of the pixels", json_schema_extra=OPTIMISED
     )
-    lr: Rate = Field(0.01, description="learning rate of the pixels, which live in [0, 1]", json_schema_extra=OPTIMISED)
+    lr: Rate = Field(
+        0.01,
+        description="learning rate of the pixels, which live in [0, 1]",
+        json_schema_extra=OPTIMISED | DECIDED_BY_METHOD,
+    )
     schedule: names.Schedule = Field(
         names.Schedule.cosine, description="learning-rate schedule", json_schema_extra=OPTIMISED
     )
@@ -381,12 +416,12 @@ class Distill(Section):
         None,
         description="weight of the teachers' cross-entropy on the synthetic images; with an x, such as 0.3x, the weight"
         " whose gradient is so many times as long as the matching's at the start (default: the method's)",
-        json_schema_extra=MATCHING,
+        json_schema_extra=MATCHING | DECIDED_BY_METHOD,
     )
     teacher_schedule: names.TeacherSchedule | None = Field(
         None,
         description="which of a teacher's weights a draw looks through (default: the method's, mostly final)",
-        json_schema_extra=MATCHING,
+        json_schema_extra=MATCHING | DECIDED_BY_METHOD,
     )
     regularizer: Regularizers = Field(
         [],
@@ -424,7 +459,9 @@ class Distill(Section):
         json_schema_extra=MATCHING,
     )
     labels: names.LabelKind | None = Field(
-        None, description="labels stored with the images (default: the method's, mostly hard)"
+        None,
+        description="labels stored with the images (default: the method's, mostly hard)",
+        json_schema_extra=DECIDED_BY_METHOD,
     )
     temperature: Rate = Field(1.0, description="softmax temperature of soft labels")
     prior_calibration: NumberOrAuto = Field(
@@ -433,6 +470,11 @@ class Distill(Section):
         " chosen without the test set",
     )
     seed: Seed = Field(0, description="seed of initialisation, draws and ω", json_schema_extra=NOT_FOR_COMPARE)
+
+    @classmethod
+    def names_decided_by_method(cls) -> tuple[str, ...]:
+        """The settings that a preset or the method decides for itself, in their order."""
+        return tuple(name for name, field in cls.model_fields.items() if "decided_by_method" in marks_of(field))
 
     @classmethod
     def names_read_by(cls, reader: Reader | None) -> frozenset[str]:

@@ -130,7 +130,19 @@ def test_a_second_call_trains_nothing_and_prints_the_same_table(inside, monkeypa
     assert len(expensive(inside)) > 20
     assert "…" not in shown and all(len(line) <= columns for line in shown.splitlines())
     assert (inside / "artifacts/compare/metrics.json").read_bytes() == before
-    for text in ("dm", "herding", "tiled-random", *FULL, "worst class", "gap", "storage", "2 × 2", "1 × 2"):
+    for text in (
+        "dm",
+        "herding",
+        "tiled-random",
+        *FULL,
+        "worst class",
+        "gap",
+        "bytes",
+        "IPC-equiv.",
+        "stored as",
+        "2 × 2",
+        "1 × 2",
+    ):
         assert text in shown
     assert "convnet of width 4, 4 steps" in shown and "Distilled under: crop_scale" in shown
 

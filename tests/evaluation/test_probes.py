@@ -16,7 +16,7 @@ from csdm_cli.evaluation.controls import (
     nearest_to_centroid,
 )
 from csdm_cli.evaluation.probes import Probed
-from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import ProbeFeatures
@@ -44,8 +44,8 @@ def probed(kind: ProbeFeatures = ProbeFeatures.cached, seed: int = 0) -> Probed:
     return Probed(build(spec, seed).eval().requires_grad_(False), f"network {seed}", kind)
 
 
-def examiner(data: ImageSet, cache: Path | None = None, **changes) -> Examiner:
-    return replace(Examiner(data, SPEC, PROTOCOL, "cpu", cache, quiet=True, probed=probed()), **changes)
+def evaluator(data: ImageSet, cache: Path | None = None, **changes) -> Evaluator:
+    return replace(Evaluator(data, SPEC, PROTOCOL, "cpu", cache, quiet=True, probed=probed()), **changes)
 
 
 def learnt(data: ImageSet) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,14 +61,14 @@ class Colours(torch.nn.Module):
 
 def test_probes_tell_separable_classes_apart_after_their_last_epoch(data):
     colours = Probed(EncoderNetwork(Colours(), 3000, 3).eval(), "colours", ProbeFeatures.cached)
-    longer = examiner(data, probed=colours, protocol=replace(PROTOCOL, steps=100))
+    longer = evaluator(data, probed=colours, protocol=replace(PROTOCOL, steps=100))
     found = evaluate_set(data.images, data.labels, data.counts, longer)
     assert found.accuracy.mean == 1 and found.accuracy.count == 2
     assert [run.curve for run in found.students] == [((100, 1.0),)] * 2
 
 
 def test_the_network_is_never_changed_and_its_features_are_computed_once(data, monkeypatch):
-    judge = examiner(data)
+    judge = evaluator(data)
     before = {name: value.clone() for name, value in judge.probed.network.state_dict().items()}
     seen = []
     monkeypatch.setattr(probes, "normalise", lambda images, *rest: seen.append(len(images)) or normalise(images, *rest))
@@ -80,18 +80,18 @@ def test_the_network_is_never_changed_and_its_features_are_computed_once(data, m
 
 
 def test_results_are_kept_by_network_and_kind_of_features(data, tmp_path, monkeypatch):
-    found = evaluate_set(*learnt(data), data.counts, examiner(data, tmp_path))
+    found = evaluate_set(*learnt(data), data.counts, evaluator(data, tmp_path))
     monkeypatch.setattr(students, "probe_logits", None)  # nothing is trained again
-    assert evaluate_set(*learnt(data), data.counts, examiner(data, tmp_path)) == found
+    assert evaluate_set(*learnt(data), data.counts, evaluator(data, tmp_path)) == found
     for other in (probed(seed=1), probed(ProbeFeatures.live)):
         with pytest.raises(TypeError):
-            evaluate_set(*learnt(data), data.counts, examiner(data, tmp_path, probed=other))
+            evaluate_set(*learnt(data), data.counts, evaluator(data, tmp_path, probed=other))
 
 
 def test_live_features_are_of_augmented_images(data):
     augmented = replace(PROTOCOL, recipe=probe_recipe(100, "flip_scale"))
-    live = examiner(data, protocol=augmented, probed=probed(ProbeFeatures.live))
-    cached = examiner(data, protocol=augmented)
+    live = evaluator(data, protocol=augmented, probed=probed(ProbeFeatures.live))
+    cached = evaluator(data, protocol=augmented)
     images, labels = data.images, data.labels
     rates = []
     for judge in (live, cached):
@@ -107,7 +107,7 @@ def test_live_features_are_of_augmented_images(data):
 
 
 def test_controls_stand_beside(data):
-    judge = examiner(data)
+    judge = evaluator(data)
     rows = evaluate_selections(data, Selection(2, 1, 0), judge)
     rows |= evaluate_centroid(data, Selection(2, 1, 0), judge) | evaluate_full(data, judge)
     assert set(rows) == set(ControlName)
@@ -131,5 +131,5 @@ def test_the_rate_is_that_of_as_many_images_as_there_are(data, monkeypatch):
     used = []
     real = probes.train_probe
     monkeypatch.setattr(probes, "train_probe", lambda *rest, **more: used.append(rest[2]) or real(*rest, **more))
-    evaluate_set(*learnt(data), data.counts, examiner(data))
+    evaluate_set(*learnt(data), data.counts, evaluator(data))
     assert {recipe.batch for recipe in used} == {3} and used[0].lr == pytest.approx(0.001 * 3 / 256)

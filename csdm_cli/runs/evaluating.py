@@ -1,4 +1,4 @@
-"""What evaluate and cross-arch share: a distilled set with its test images, the protocol, rows and tables."""
+"""The parts that evaluate and cross-arch share: a set with its test images, the protocol, rows and tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from csdm_cli.evaluation.controls import Selection
 from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import MeanStd
-from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
@@ -98,17 +98,17 @@ class Case:
         return renamed(own, name)
 
 
-def examiner_for(
+def evaluator_for(
     test: ImageSet,
     spec: NetworkSpec,
     protocol: Protocol,
     numerics: Numerics,
     runtime: Runtime,
     probed: Probed | None = None,
-) -> Examiner:
+) -> Evaluator:
     """Who judges on ``test``, where these images are, by the cache and the options that every command shares."""
     device, cache = test.images.device, places.cache_dir()
-    return Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics, probed)
+    return Evaluator(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics, probed)
 
 
 def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
@@ -211,9 +211,6 @@ def newest_artifact(root: Path = Path("artifacts")) -> Path:
 
 def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
     """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
-    if settings.lr == LEARNED:  # a row of its own: the others follow the set's recipe
-        chosen -= {"lr"}
-        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
     own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
     kept = {name: getattr(settings, name) for name in sections.Evaluate.model_fields}
     values = kept | own
@@ -241,7 +238,7 @@ def protocol_of(settings: sections.Evaluate) -> Protocol:
         UsageError: if it is to be each set's own, which makes no table.
     """
     if isinstance(settings.lr, str):
-        raise UsageError(f"lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
+        raise UsageError(f"--lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
     recipe = Recipe(
         optimizer="adamw",
         lr=settings.lr,
@@ -257,14 +254,14 @@ def protocol_of(settings: sections.Evaluate) -> Protocol:
     return Protocol(recipe, settings.steps, settings.students, settings.seed, points, settings.full_steps)
 
 
-def judge(case: Case, labels: LabelKind, examiner: Examiner) -> Evaluation:
+def evaluate_case(case: Case, labels: LabelKind, evaluator: Evaluator) -> Evaluation:
     """Train and test students on the set of ``case``, as it is stored."""
     return evaluate_set(
         case.distilled.decoded(),
         case.distilled.targets(labels),
         case.longtail.manifest.counts,
-        examiner,
-        title=f"{case.distilled.provenance.method} on {examiner.spec.name}, student",
+        evaluator,
+        title=f"{case.distilled.provenance.method} on {evaluator.spec.name}, student",
     )
 
 
