@@ -67,10 +67,16 @@ def in_a_process(words: argparse.Namespace, row: str, ipc: int, cache: str, roun
 def measured(words: argparse.Namespace) -> dict[str, Any]:
     """The peak and the median time of one step."""
     import torch
+    import torchvision  # noqa: F401
 
     import csdm_cli.runs.assemble
-    import csdm_cli.runs.assemble_learning  # noqa: F401
+    import csdm_cli.runs.assemble_learning
+    import csdm_cli.runs.backbones  # noqa: F401
+    from csdm_cli.runs.choose import decided
+    from csdm_cli.settings.sections import Distill
 
+    for method in ("sfm", "lgm"):
+        decided(Distill(method=method))  # imports it
     torch.rand(2, 3, 8, 8).requires_grad_(True).sum().backward()  # what torch allocates once
     (row,), (ipc,) = words.rows, words.ipc
     before = peak()
