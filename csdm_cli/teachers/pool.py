@@ -50,13 +50,13 @@ class TeacherPlan:
 
     Attributes:
         teachers: networks in the pool, all of one architecture and with seeds of their own.
-        duration: of their training.
-        loss: what they minimise.
+        duration: duration of their training.
+        loss: their loss function.
         recipe: how they are trained.
         trajectory: whether the weights after every epoch are kept.
-        seed: of the pool.
+        seed: random seed of the pool.
         start: as many teachers, from whose trained weights these start; their encoders are not trained any more.
-        noun: what they are called.
+        noun: their name in messages.
     """
 
     teachers: int
@@ -75,8 +75,8 @@ class TeacherPool:
 
     Attributes:
         paths: one file per teacher.
-        headers: what those files say of themselves.
-        classifiers: of experts, those that started from them and trained their classifiers alone, if there are any.
+        headers: the headers of those files.
+        classifiers: for experts, the pool that started from them and trained classifiers alone, if there is one.
     """
 
     paths: tuple[Path, ...]
@@ -230,7 +230,7 @@ class TeacherPool:
             return False
 
     def _hashes(self) -> dict[str, str]:
-        """Of each file's header, which holds a hash of every tensor."""
+        """Hashes of each file's header, which holds a hash of every tensor."""
         return {file_name(number): content_key(header) for number, header in enumerate(self.headers)}
 
     def _read(self, teacher: int, prefix: str) -> dict[str, Tensor]:
