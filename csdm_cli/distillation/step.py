@@ -147,7 +147,7 @@ class Matching:
             self.method.after_move(self._batch(features, target, first, last), step)
 
     def _pieces(self, images: Tensor, first: int) -> list[tuple[Tensor, int]]:
-        """Pieces within the budget, of the images (c·ipc, channels, h, w) of classes from ``first`` on, with their class.
+        """Pieces within budget of images (c·ipc, channels, h, w) of classes from ``first`` on, with their class.
 
         Whole classes, named by the first of them; or parts of one.
         """

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def herding_scores(features: Tensor, picks: list[int]) -> dict[int, float]:
-    """Scores of images left: ‖i·μ − Σ_{p picked} f_p − f_x‖ with i = picks so far + 1 (Welling 2009); lowest is best."""
+    """Scores of images left: ‖i·μ − Σ_{p picked} f_p − f_x‖ with i = picks + 1 (Welling 2009); lowest is best."""
     mean = sum(features) / len(features)
     scores = {}
     for x in range(len(features)):
