@@ -99,7 +99,7 @@ def test_the_network_learns_between_steps_as_plain_sgd_does() -> None:
         nn.functional.cross_entropy(network(seen), own.labels).backward()
         with torch.no_grad():
             for weight in network.parameters():
-                weight -= 0.1 * weight.grad
+                weight.sub_(0.1 * weight.grad)
     method.after_move(own, 0)
     for name, weight in network.state_dict().items():
         torch.testing.assert_close(method.state_dict()[f"network.{name}"], weight, rtol=1e-9, atol=1e-12)
