@@ -25,10 +25,10 @@ class UsageError(CsdmError):
 
 
 def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[str] = ()) -> str | None:
-    """What the machine refused; None for anything that may be a fault of ours.
+    """The machine's refusal in words; None for anything that may be a fault of ours.
 
     Args:
-        error: what was raised.
+        error: the error raised.
         options: the command's own, of which those that save memory are named.
     """
     if isinstance(error, OSError):

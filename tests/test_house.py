@@ -113,7 +113,7 @@ TESTED_THROUGH = {
         *("parameterisations/multi_formation.py", "parameterisations/soundness.py", "parameterisations/stored.py"),
     ),
     "distillation/test_sharded.py": ("runs/assemble.py",),
-    "commands/test_distill.py": ("runs/distill.py", "runs/provenance.py"),
+    "commands/test_distill.py": ("runs/provenance.py",),
     "evaluation/test_probes.py": ("runs/probes.py",),
     "runs/test_tracked.py": ("runs/cross_arch.py", "runs/evaluate.py", "runs/evaluating.py", "runs/measurement.py"),
     "commands/test_make_lt.py": ("runs/long_tail.py",),

@@ -70,7 +70,7 @@ def list_sources(incomplete: str) -> list[str]:
 
 
 def make_lt_source(text: str) -> dict[str, Any]:
-    """What the first word of make-lt means: a dataset's name, or else the folder of that path.
+    """The meaning of make-lt's first word: a dataset's name, or else the folder of that path.
 
     Raises:
         UsageError: if it is a path, but of no folder.

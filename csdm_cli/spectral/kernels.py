@@ -67,7 +67,7 @@ def sample_frequencies(
         length: ℓ, in the units of the features.
         shape: ν of matern, a of rational-quadratic; the others have none.
         generator: the only source of randomness.
-        dtype: of the drawing and of the result; the same seed gives other numbers in another dtype.
+        dtype: type of the drawing and of the result; the same seed gives other numbers in another dtype.
         rule: how the frequencies are spread; each one alone follows the measure under every rule.
 
     Returns:

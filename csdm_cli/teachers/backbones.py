@@ -53,8 +53,8 @@ def frozen_pool(
 
     Args:
         data: the long-tailed training set.
-        spec: of a network that is frozen.
-        plan: of its probe: one teacher's duration, loss and recipe.
+        spec: architecture of a network that is frozen.
+        plan: plan of its probe: one teacher's duration, loss and recipe.
         cache: the root of the cache.
         device: where to compute.
         weights: asked for the body's weights, unless they are fitted to the images or in the cache.

@@ -23,7 +23,7 @@ def flip_last_byte(path: Path) -> None:
 
 
 def change_a_value(path: Path) -> None:
-    """Of the tensor stored first; the file keeps its form."""
+    """Flip a bit of the tensor stored first; the file keeps its form."""
     data = bytearray(path.read_bytes())
     data[8 + int.from_bytes(data[:8], "little")] ^= 1
     path.write_bytes(data)

@@ -1,4 +1,4 @@
-"""What methods of gradient matching share: a network that learns meanwhile, and a distance per class."""
+"""The parts that methods of gradient matching share: a network that learns meanwhile, and a distance per class."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class GradientMatching(LearningMethod):
 
     @abstractmethod
     def network_batches(self, scene: Scene, recipe: Recipe, seed: int) -> Batches:
-        """What the network learns from after a step."""
+        """The batches that the network learns from after a step."""
 
     @property
     def network_augmentation(self) -> tuple[str, str]:

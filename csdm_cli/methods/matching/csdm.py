@@ -27,7 +27,7 @@ DEFAULT_SHAPE = {KernelName.matern: 1.5, KernelName.rational_quadratic: 1.0, Ker
 
 @dataclass(frozen=True)
 class CsdmParameters:
-    """What csdm matches; see the options of ``csdm distill``. ``kernel_shape`` None is the kernel's own default."""
+    """The parameters of csdm; see ``csdm distill``. ``kernel_shape`` None is the kernel's own default."""
 
     kernel: KernelName
     kernel_shape: float | None
@@ -87,7 +87,7 @@ class Csdm(MatchingMethod):
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
-        """Of its balanced runs, whose classes share one α; kernel scale, frequencies and optimiser are not told."""
+        """Settings of balanced runs, whose classes share one α; scale, frequencies and optimiser are not told."""
         alpha = {"alpha_head": 0.11, "alpha_tail": 0.11} if ipc == 1 else {"alpha_head": 0.7}
         return {"distill": {"iterations": 10_000, **alpha}}
 

@@ -148,7 +148,7 @@ class SquaredDistances:
 
     @staticmethod
     def between(real: Tensor, own: Tensor) -> SquaredDistances:
-        """Of rows (n, D) without gradient and (m, D) with: matrix products of rows that are centred first."""
+        """Squared distances of rows (n, D) without gradient and (m, D) with: matrix products of centred rows."""
         centre = real.mean(0)
         x, y = real - centre, own - centre
         return SquaredDistances(_squared(x, x), _squared(y, y), _squared(x, y))
