@@ -81,6 +81,12 @@ def test_what_has_no_effect_is_refused(workplace):
 def test_a_backbone_has_no_training_to_look_through(backbone):
     result = run("distill", "data", "--teachers", "backbone", "--teacher-schedule", "interpolate", expect=None)
     fails(result, 2, "patch-kmeans is never trained")
+    (Path("params.yaml")).write_text("pretrain: {network: patch-kmeans, centres: 5, epochs: 1}")
+    for method in ("dc", "forgetting"):
+        words = ["--method", method, "--iterations", "1"] if method == "dc" else ["--method", method]
+        fails(run("distill", "data", *words, "--ipc", "1", expect=None), 2, "never trained")
+    idm = ["--method", "idm", "--option", "pool=2", "--ipc", "1", "--iterations", "1"]
+    fails(run("distill", "data", *idm, expect=None), 2, "never trained")
 
 
 @pytest.mark.slow
