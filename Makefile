@@ -6,7 +6,7 @@ export PATH = $(CURDIR)/$(ENV)/bin:$(OUTER_PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
-# Else each of the many processes that tests and stages start would compile all of csdm for itself.
+# Else every process of every run of the tests would compile them anew, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: repro test hardship test-lowest test-newest slow lint install versions lock clean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -136,3 +137,45 @@ def test_dvc_runs_everything_once_then_only_what_changed(project):
     assert len(compared.splitlines()) < 40, "the numbers that people compare, and no more"
     assert (project / ".csdm" / "bank").is_dir()
     assert not (project / "artifacts" / "distilled" / ".csdm").exists()
+
+
+@pytest.mark.slow
+def test_what_ran_is_pushed_and_pulled_into_a_second_clone(project, tmp_path):
+    """As docs/pipeline.md tells, of a pipeline that has run in part: nothing is made again, and nothing is missing."""
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(tmp_path, "git", "clone", "-q", str(project), str(first))
+    start = run(first, "git", "rev-list", "--max-parents=0", "HEAD").strip()
+    run(first, "git", "checkout", "-q", "-b", "part", start)
+    assert ran(run(first, "dvc", "repro", "evaluate")) == {"make-lt", "pretrain", "distill", "evaluate"}
+    (tmp_path / "store").mkdir()
+    run(first, "dvc", "remote", "add", "-d", "store", str(tmp_path / "store"))
+    run(first, "git", "add", "-A")
+    run(first, "git", *identity, "commit", "-qm", "results")
+    assert "files pushed" in run(first, "dvc", "push")
+    run(tmp_path, "git", "clone", "-q", str(first), str(second))
+    run(second, "dvc", "pull", "--allow-missing")
+    for name in ("artifacts/distilled/distilled.safetensors", "artifacts/evaluate/per_class.csv", "data/longtail"):
+        assert contents(second / name) == contents(first / name), name
+    assert ran(run(second, "dvc", "repro", "evaluate")) == set()
+
+    run(second, "dvc", "exp", "run", "-q", "-S", "distill.kernel=laplace", "-n", "laplace", "evaluate")
+    shown = run(second, "dvc", "exp", "show", "--only-changed", "--drop", "csdm_cli|artifacts/|data/", "--csv")
+    header = next(line for line in shown.splitlines() if line.startswith("Experiment,")).split(",")
+    assert {"accuracy", "head", "distill.kernel"} <= set(header) and len(header) <= 16, header
+    run(second, "dvc", "plots", "diff", "HEAD", "laplace", "--out", "plots")
+    page = (second / "plots" / "index.html").read_text()
+    for name, points in (("artifacts/distilled/loss.csv", 4), ("artifacts/evaluate/per_class.csv", 10)):
+        (spec,) = [one for one in vega_specs(page) if one["title"]["text"] == name]
+        revisions = [value["rev"] for value in spec["data"]["values"]]
+        assert sorted(revisions) == ["HEAD"] * points + ["laplace"] * points, "both in one plot"
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    files = [place] if place.is_file() else sorted(place.iterdir())
+    return {file.name: file.read_bytes() for file in files}
+
+
+def vega_specs(page: str) -> list[dict]:
+    """The curves that the page of ``dvc plots`` draws."""
+    return [json.loads(text) for text in re.findall(r"var spec = (\{.*?\});\s*vegaEmbed", page, re.DOTALL)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from csdm_cli.names import ImbalanceProfile, LabelKind
 from csdm_cli.networks.spec import default_depth
+from csdm_cli.runs.experts import expert_settings
 from csdm_cli.settings import sections
 from csdm_cli.settings.units import in_units
 from csdm_cli.training.recipe import Duration
@@ -36,7 +37,9 @@ def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, A
             "input_size": frozen["size"],
             "centres": frozen["centres"],
         }
-    if teachers:
+    if teachers and "every" in teachers:
+        given |= expert_settings(teachers) | {"depth": depth}
+    elif teachers:
         given |= {name: teachers[name] for name in ("teachers", "loss", "trajectory", "seed")}
         given |= Duration.told(teachers).as_dict()
     if teachers and not frozen:  # of whose probe the recipe is always the same

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from csdm_cli.methods.contract import MethodClass
 
 KINDS = ("matching", "gradient", "trajectory", "selection")
-_NOT_METHODS = {"__init__", "base", "distances", "matched", "distance", "window", "class_weights", "label_start"}
+_NOT_METHODS = {
+    *("__init__", "base", "distances", "matched", "centres", "layers", "pooling"),
+    *("distance", "window", "class_weights", "label_start"),
+}
 
 
 @cache

@@ -14,7 +14,7 @@ from csdm_cli.networks.spec import Frozen, NetworkSpec
 from csdm_cli.networks.weights import DEFAULT, Weights, input_of, weights_of
 from csdm_cli.settings import sections
 from csdm_cli.teachers.backbones import WeightsSource
-from csdm_cli.teachers.pool import TeacherPlan
+from csdm_cli.teachers.plan import TeacherPlan
 from csdm_cli.training.probe import probe_recipe
 from csdm_cli.training.recipe import Duration
 

@@ -20,6 +20,7 @@ from csdm_cli.methods.contract import (
     OptimisedMethod,
     parameter_names,
 )
+from csdm_cli.methods.learning import Experts, LearningMethod
 from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
 from csdm_cli.names import Engine, LabelKind, Parameterization, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
@@ -290,6 +291,11 @@ def _refuse_the_other_real_side(settings: SettledMatching, given: frozenset[str]
 def _idle_of_real_side(settings: sections.Distill) -> str:
     """The setting that belongs to the real side that was not chosen."""
     return "draws" if settings.real is RealMode.fresh else "real_batch"
+
+
+def experts_of(method: Method) -> Experts | None:
+    """The experts that the method follows, if any: its networks trained on the long-tailed set are those."""
+    return method.experts if isinstance(method, LearningMethod) else None
 
 
 def needs_teachers(method: Method) -> bool:

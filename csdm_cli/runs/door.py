@@ -30,11 +30,11 @@ from csdm_cli.runs.choose import choose, refuse_idle_numerics
 from csdm_cli.runs.distill import MadeSet, distil
 from csdm_cli.runs.evaluate import EvaluatedSet, prepare_evaluation
 from csdm_cli.runs.evaluate import evaluate as evaluate_set
+from csdm_cli.runs.experts import make_pool, refuse_idle
 from csdm_cli.runs.long_tail import given_or_newest, make, plan
 from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import refuse_idle_shape
-from csdm_cli.runs.teachers import train_teachers as train
 from csdm_cli.settings import sections
 from csdm_cli.settings.resolve import resolve
 from csdm_cli.storage import outputs
@@ -117,7 +117,7 @@ def train_teachers(
     progress: Listener | None = None,
     **settings: Any,
 ) -> TeacherPool:
-    """Teachers trained on a long-tailed set, or those in the cache, as ``csdm pretrain`` trains them.
+    """Teachers or experts trained on a long-tailed set, or those in the cache, as ``csdm pretrain`` trains them.
 
     Example:
         >>> import csdm_cli
@@ -143,13 +143,14 @@ def train_teachers(
         runtime = _runtime(settings)
         asked = resolve(sections.Pretrain, None, {"network": _name(network)} | settings)
         refuse_idle_shape(asked.section, frozenset(settings))
+        refuse_idle(asked.section, frozenset(settings))
         device = runtime.apply()
         if out is not None:
             outputs.claim_folder(Path(out), POOL_FILES)
         longtail = _longtail(data)
         with sealed("training teachers"):
             numerics = runtime.student_numerics(device)
-            pool = train(asked.section, longtail.train(), device, runtime, numerics=numerics)
+            pool = make_pool(asked.section, longtail.train(), device, runtime, numerics=numerics)
         if out is not None:
             pool.export(Path(out))
         return pool

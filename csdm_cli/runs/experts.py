@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,7 +21,8 @@ from csdm_cli.runs.teachers import check_pool, network_spec, train_teachers
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.teachers.experts import expert_plan, train_experts
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Recipe
 
@@ -94,7 +97,7 @@ def make_experts(
     pool = given or trained(representation_plan(settings), "expert")
     if settings.classifier_snapshots is None:
         return pool
-    classifiers = trained(classifier_plan(settings, settings.classifier_snapshots, pool), "classifier")
+    classifiers = trained(classifier_plan(settings.classifier_snapshots, pool), "classifier")
     return replace(pool, classifiers=classifiers)
 
 
@@ -118,12 +121,26 @@ def representation_plan(settings: sections.Pretrain) -> TeacherPlan:
     return expert_plan(count, settings.expert_snapshots, settings.snapshot_every, recipe, settings.seed)
 
 
-def classifier_plan(settings: sections.Pretrain, points: int, start: TeacherPool) -> TeacherPlan:
-    """Classifiers trained on from where the experts ``start`` ended, each class as often, without weight decay."""
-    own = representation_plan(settings)
-    recipe = replace(own.recipe, weight_decay=0.0, sampling="class-aware")
-    plan = expert_plan(len(start), points, settings.snapshot_every, recipe, settings.seed)
+def classifier_plan(points: int, start: TeacherPool) -> TeacherPlan:
+    """Classifiers trained on from where the experts ``start`` ended: as these were, but each class as often, and
+    without weight decay."""
+    told = start.headers[0]
+    recipe = replace(Recipe(**told["recipe"]), weight_decay=0.0, sampling="class-aware")
+    plan = expert_plan(len(start), points, int(told["every"]), recipe, int(told["seed"]))
     return replace(plan, start=start, noun="classifier")
+
+
+def expert_settings(description: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of pretrain that made experts, from their description."""
+    spec, recipe, every = description["spec"], description["recipe"], int(description["every"])
+    found = {"network": spec["name"]} | {name: spec[name] for name in ("width", "depth", "norm", "pooling")}
+    found |= {"experts": description["teachers"], "seed": description["seed"]}
+    found |= {"expert_snapshots": int(description["steps"]) // every, "snapshot_every": every}
+    found |= {f"expert_{name}": recipe[name] for name in ("optimizer", "lr", "weight_decay", "batch")}
+    found |= {name: recipe[name] for name in ("rho", "ascent") if name in recipe}
+    found |= {name: recipe[name] for name in ("augment", "augment_mode")}
+    further = description.get("classifiers")
+    return found | ({"classifier_snapshots": int(further["steps"]) // every} if further else {})
 
 
 def find_experts(

@@ -21,7 +21,8 @@ from csdm_cli.networks.numerics import Numerics
 from csdm_cli.runs.backbones import weights_again
 from csdm_cli.settings import sections
 from csdm_cli.teachers.backbones import frozen_pool
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.training.recipe import Duration, Recipe
 
 WHERE = {"dev": "the development set", "train": "the training images, for there is no development set"}

@@ -12,11 +12,10 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.errors import CsdmError
 from csdm_cli.methods import module_of
 from csdm_cli.methods.contract import Method, OptimisedMethod
-from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import Chosen, Settled, needs_teachers
+from csdm_cli.runs.choose import Chosen, Settled, experts_of, needs_teachers
 from csdm_cli.runs.experts import find_experts
 from csdm_cli.runs.labels import judges_of
 from csdm_cli.runs.runtime import Runtime
@@ -64,7 +63,7 @@ def prepare(
         CsdmError: if images or teachers cannot be read, or do not belong together.
     """
     method, settings, pool = chosen.method, chosen.settings, None
-    follows = method.experts if isinstance(method, LearningMethod) else None
+    follows = experts_of(method)
     if follows is not None:
         train = longtail.train().to(device)
         pool = find_experts(teachers, chosen.params, follows, longtail, train, device, runtime)

@@ -19,7 +19,8 @@ from csdm_cli.settings import sections
 from csdm_cli.settings.fields import marks_of
 from csdm_cli.storage import places
 from csdm_cli.teachers.backbones import frozen_pool
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration, Recipe
 

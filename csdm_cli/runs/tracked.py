@@ -14,6 +14,7 @@ from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.names import AugmentMode, EvaluationSplit
 from csdm_cli.runs.choose import unread
 from csdm_cli.runs.evaluating import metrics_of
+from csdm_cli.runs.experts import expert_settings
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration
 
@@ -40,27 +41,15 @@ def pretrain_settings(description: Settings | None) -> dict[str, Any]:
     """The settings of pretrain that made a pool of teachers, from its description."""
     if not description:
         return {}
-    spec, recipe = description.get("spec", {}), description.get("recipe", {})
     if "every" in description:
-        return _expert_settings(description, spec, recipe)
+        return expert_settings(description)
+    spec, recipe = description.get("spec", {}), description.get("recipe", {})
     found = {"network": spec.get("name")} | {name: spec.get(name) for name in ("width", "depth", "norm", "pooling")}
     if frozen := spec.get("frozen"):
         found |= {"weights": frozen["weights"], "input_size": frozen["size"], "centres": frozen["centres"]}
     found |= {name: description.get(name) for name in ("teachers", "loss", "trajectory", "seed")}
     found |= Duration.told(description).as_dict() | {"augment_mode": recipe.get("augment_mode", AugmentMode.single)}
     return found | {name: recipe.get(name) for name in ("lr", "momentum", "weight_decay", "batch", "augment", "cutmix")}
-
-
-def _expert_settings(description: Settings, spec: Settings, recipe: Settings) -> dict[str, Any]:
-    """:func:`pretrain_settings` of experts."""
-    names = ("name", "width", "depth", "norm", "pooling")
-    every = int(description["every"])
-    found = {"network" if name == "name" else name: spec.get(name) for name in names}
-    found |= {"experts": description.get("teachers"), "seed": description.get("seed")}
-    found |= {"expert_snapshots": int(description["steps"]) // every, "snapshot_every": every}
-    found |= {f"expert_{name}": recipe.get(name) for name in ("optimizer", "lr", "weight_decay", "batch")}
-    found |= {name: recipe[name] for name in ("rho", "ascent") if name in recipe}
-    return found | {name: recipe.get(name) for name in ("augment", "augment_mode")}
 
 
 def made_with(distilled: Distilled) -> dict[str, Any]:

@@ -25,7 +25,8 @@ from csdm_cli.parallel.shared_work import do_unclaimed
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import tensorfile
 from csdm_cli.storage.keys import content_key
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, file_name, identity, is_whole
+from csdm_cli.teachers.plan import TeacherPlan, identity, is_whole
+from csdm_cli.teachers.pool import TeacherPool, file_name
 from csdm_cli.teachers.teaching import FINAL, TeacherInTraining
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior

@@ -19,7 +19,8 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.teachers.teaching import is_classifier
 from csdm_cli.training.recipe import Duration, Recipe
 

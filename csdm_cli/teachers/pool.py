@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,11 +22,10 @@ from csdm_cli.parallel.shared_work import do_unclaimed
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
 from csdm_cli.storage.bounded import parsed_json
-from csdm_cli.storage.keys import content_key, source_hash
-from csdm_cli.storage.rooms import TEACHERS
-from csdm_cli.teachers.teaching import EPOCH, FINAL, INITIAL, TeacherInTraining, TeachingPlan, is_classifier, teach
+from csdm_cli.storage.keys import content_key
+from csdm_cli.teachers.plan import TeacherPlan, identity, is_whole
+from csdm_cli.teachers.teaching import EPOCH, FINAL, INITIAL, TeacherInTraining, TeachingPlan, teach
 from csdm_cli.training.many import counted, groups_of, stands_together
-from csdm_cli.training.recipe import Duration, Recipe
 
 if TYPE_CHECKING:
     from csdm_cli.networks.numerics import Numerics
@@ -42,31 +41,6 @@ POOL_FILES = {
 # Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; those after epoch e (0: the initial), or,
 # where they are kept every k optimiser steps, after step s.
 Stage = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch", "step"], int]
-
-
-@dataclass(frozen=True)
-class TeacherPlan:
-    """How a pool is trained.
-
-    Attributes:
-        teachers: networks in the pool, all of one architecture and with seeds of their own.
-        duration: duration of their training.
-        loss: their loss function.
-        recipe: how they are trained.
-        trajectory: whether the weights after every epoch are kept.
-        seed: random seed of the pool.
-        start: as many teachers, from whose trained weights these start; their encoders are not trained any more.
-        noun: their name in messages.
-    """
-
-    teachers: int
-    duration: Duration
-    loss: TeacherLoss
-    recipe: Recipe
-    trajectory: bool
-    seed: int
-    start: TeacherPool | None = None
-    noun: str = "teacher"
 
 
 @dataclass(frozen=True)
@@ -128,7 +102,8 @@ class TeacherPool:
         first = self.headers[0]
         shared = {name: first[name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
         shared |= {name: first[name] for name in ("steps", "every", "start", "numerics") if name in first}
-        return shared | {"teachers": len(self), "key": self.key}
+        further = {"classifiers": self.classifiers.description} if self.classifiers else {}
+        return shared | further | {"teachers": len(self), "key": self.key}
 
     def weights(self, teacher: int, stage: Stage = "final") -> dict[str, Tensor]:
         """A state dict on the CPU.
@@ -219,7 +194,8 @@ class TeacherPool:
         return cls(tuple(paths), tuple(tensorfile.read_header(path, sealed=sealed) for path in paths))
 
     def _index(self) -> dict[str, Any]:
-        return self.description | {"files": self._hashes(), "data": self.data}
+        own = replace(self, classifiers=None)  # which are in files of their own
+        return own.description | {"files": self._hashes(), "data": self.data}
 
     def _fits(self, index: Any) -> bool:
         """Whether ``index`` is that of this pool, and the teachers say of themselves what teachers do."""
@@ -277,8 +253,11 @@ def train_pool(
         before: called with the number of teachers to be trained, unless that is none.
 
     Raises:
+        UsageError: if the network is one that is never trained.
         CsdmError: if training diverges or a class has no image.
     """
+    if spec.frozen:
+        raise UsageError(f"{spec.name} is a frozen backbone: networks that are trained are asked for here")
     loss = TeacherLoss(plan.loss)
     frozen = plan.start is not None
     teaching = TeachingPlan(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics, frozen)
@@ -321,51 +300,6 @@ def _in_training(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, 
     start = partial(plan.start.weights, number) if plan.start else None
     seed = derive_seed(plan.seed, "teacher", number)
     return TeacherInTraining(number, seed, folder / file_name(number), header, start)
-
-
-def identity(
-    data: ImageSet, spec: NetworkSpec, plan: TeacherPlan, device: torch.device, together: bool
-) -> dict[str, Any]:
-    """All that a teacher's weights depend on but its number."""
-    return {
-        "data": data.fingerprint(),
-        "mean": list(data.mean),
-        "std": list(data.std),
-        "spec": spec.as_dict(),
-        "epochs": max(plan.duration.ends(len(data.images), plan.recipe.batch).values()),
-        "loss": str(plan.loss),
-        "recipe": plan.recipe.as_dict(),
-        "trajectory": plan.trajectory,
-        "seed": plan.seed,
-        "together": together,
-        "device": device.type,
-        "torch": str(torch.__version__),
-        "source": source_hash(*TEACHERS),
-        **plan.duration.as_dict(),
-        **({"start": plan.start.key} if plan.start else {}),
-    }
-
-
-def is_whole(teacher: TeacherInTraining, plan: TeacherPlan, example: Network) -> bool:
-    """Whether a teacher is there, undamaged and the one it should be; else it is trained again."""
-    try:
-        tensors, header = tensorfile.load(teacher.path)
-    except CsdmError:
-        return False
-    state = example.state_dict()
-    always = (FINAL,) if teacher.header["spec"].get("frozen") else (INITIAL, FINAL)
-    shapes = {stage + name: value.shape for stage in always for name, value in state.items()}
-    for epoch in range(1, teacher.header["epochs"] + 1) if plan.trajectory else ():
-        moving = [name for name in state if plan.start is None or is_classifier(name)]
-        shapes |= {EPOCH.format(epoch) + name: state[name].shape for name in moving}
-    own, scores = {name: header.get(name) for name in teacher.header}, header.get("train_accuracy")
-    return (
-        {name: value.shape for name, value in tensors.items()} == shapes
-        and seal.digest(own) == seal.digest(teacher.header)
-        and isinstance(scores, list)
-        and len(scores) == teacher.header["spec"]["classes"]
-        and all(isinstance(score, float) and 0 <= score <= 1 for score in scores)
-    )
 
 
 def _between(initial: Tensor, final: Tensor, share: float) -> Tensor:

@@ -20,7 +20,8 @@ from csdm_cli.runs.choose import decided
 from csdm_cli.runs.evaluating import protocol_of
 from csdm_cli.settings import sections
 from csdm_cli.settings.presets import COMMON
-from csdm_cli.teachers.pool import TeacherPlan, train_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import train_pool
 from csdm_cli.training.recipe import Duration, Recipe
 
 AUGMENT = "crop_scale_rotate"

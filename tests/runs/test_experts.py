@@ -9,12 +9,15 @@ import torch
 
 from csdm_cli.data.build import build_longtail
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.ledger.sections import pretrain_section
+from csdm_cli.methods.learning import Experts
 from csdm_cli.names import ExpertOptimizer
 from csdm_cli.runs.experts import OF_EXPERTS, OF_TEACHERS, find_experts, make_experts, refuse_idle
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import train_teachers
 from csdm_cli.runs.tracked import pretrain_settings
 from csdm_cli.settings import sections
+from csdm_cli.teachers.pool import TeacherPool
 
 CPU, QUIET = torch.device("cpu"), Runtime(quiet=True)
 SMALL = {"width": 4, "depth": 2, "experts": 2, "expert_snapshots": 2, "snapshot_every": 3, "expert_batch": 16}
@@ -33,7 +36,8 @@ def cache(tmp_path, monkeypatch):
 
 def found(longtail, given=None, classifiers=False, optimizer=ExpertOptimizer.sgd, **settings):
     params = sections.Params(pretrain=sections.Pretrain(**SMALL | settings), distill=sections.Distill())
-    return find_experts(given, params, optimizer, classifiers, longtail, longtail.train(), CPU, QUIET)
+    follows = Experts(optimizer, classifiers)
+    return find_experts(given, params, follows, longtail, longtail.train(), CPU, QUIET)
 
 
 def test_every_option_is_of_teachers_of_experts_or_of_both():
@@ -71,7 +75,10 @@ def test_a_method_gets_the_experts_it_asks_for_unless_settings_say_otherwise(lon
 def test_experts_from_a_folder_get_classifiers_of_their_own(longtail, tmp_path):
     pool = found(longtail, seed=7)
     pool.export(tmp_path / "experts")
-    opened = found(longtail, given=tmp_path / "experts", classifiers=True, classifier_snapshots=1)
+    opened = found(longtail, given=tmp_path / "experts", classifiers=True, classifier_snapshots=1, snapshot_every=7)
+    assert opened.classifiers.every == 3  # as the experts themselves
+    opened.export(tmp_path / "experts")
+    assert TeacherPool.open(tmp_path / "experts").key == pool.key
     assert opened.key != pool.key and replace(opened, classifiers=None).key == pool.key
     assert opened.classifiers.headers[0]["start"] == pool.key
     small = sections.Pretrain(width=4, depth=2, teachers=1, steps=2, batch=8)
@@ -86,3 +93,6 @@ def test_a_pool_tells_the_settings_that_made_it(longtail):
     assert {name: told[name] for name in SMALL if name != "depth"} == {n: v for n, v in SMALL.items() if n != "depth"}
     assert (told["expert_optimizer"], told["rho"], told["ascent"]) == ("gsam", 0.02, 0.3)
     assert set(told) <= set(sections.Pretrain.model_fields)
+    both = make_experts(asked.model_copy(update={"classifier_snapshots": 1}), longtail.train(), CPU, QUIET)
+    section = pretrain_section(both.description, {})
+    assert sections.Pretrain(**section) == asked.model_copy(update={"classifier_snapshots": 1})

@@ -14,7 +14,8 @@ from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.teachers import backbones
 from csdm_cli.teachers.backbones import frozen_pool
 from csdm_cli.teachers.networks import PoolNetworks
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.training.losses import log_prior
 from csdm_cli.training.probe import probe_recipe
 from csdm_cli.training.recipe import Duration

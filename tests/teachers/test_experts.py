@@ -16,7 +16,8 @@ from csdm_cli.seeds import derive_seed
 from csdm_cli.teachers import experts
 from csdm_cli.teachers import pool as teacher_pool
 from csdm_cli.teachers.experts import expert_bytes, expert_plan, train_experts
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import train
 from csdm_cli.training.recipe import Recipe

@@ -11,11 +11,13 @@ from pydantic import Field
 from torch import Tensor
 
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.images.augment import Theta, augment
+from csdm_cli.images.augment import Theta, augment, draw, parse_strategy
+from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import Context, option
 from csdm_cli.methods.gradient.distances import Distance
 from csdm_cli.methods.gradient.matched import match_gradients
+from csdm_cli.methods.gradient.pooling import pool_quickly
 from csdm_cli.methods.learning import LearningMethod, Scene, add_gradient
 from csdm_cli.networks import build
 from csdm_cli.networks.network import Network
@@ -41,7 +43,7 @@ class Rounds:
     real_batch: int
     outer: Some = option(0, "steps of the images per network (0: 1 at one image per class, 10 up to 10, else 50)")
     inner: Some = option(0, "steps of the network between two of the images (0: 1, 50 or 10, likewise)")
-    network_lr: Rate = option(0.01, "learning rate of the network, SGD of momentum 0.5")
+    network_lr: Rate = option(0.01, "learning rate of the network, plain SGD")
     network_batch: Several = option(256, "images per step of the network")
 
 
@@ -50,9 +52,16 @@ class GradientMatching(LearningMethod):
 
     A network from a random start is looked at for ``outer`` steps of the images, and takes ``inner`` steps of its own
     after each but the last; then a new one comes. What is random in a step follows from the seed and the step's number.
+
+    Attributes:
+        network_momentum, network_weight_decay: those of its SGD.
+        network_cutmix: the probability that a batch of its is mixed.
     """
 
     class_separable = False  # the network learns from all classes
+    network_momentum: ClassVar[float] = 0.0
+    network_weight_decay: ClassVar[float] = 0.0
+    network_cutmix: ClassVar[float] = 0.0
     Parameters: ClassVar[type[Rounds]]
     parameters: Rounds
 
@@ -74,20 +83,23 @@ class GradientMatching(LearningMethod):
         """How the network's own batches are augmented: operations, and their mode."""
         return "none", "single"
 
+    @property
+    def early_steps(self) -> int:
+        """The training of a new network before it is looked at."""
+        return 0
+
     def prepare(self, context: Context) -> None:
         assert context.spec is not None and context.data is not None
         self.context, self.data, self.spec = context, context.data, context.spec
         self._outer, self._inner = rounds_of(self.parameters, context.per_class)
         self._begin(0)
-        if self._network.couples_samples:
-            raise UsageError(
-                "gradient matching sums over single images, which batch normalisation couples: choose --norm instance,"
-                " or a network without batch normalisation"
-            )
+        refuse_coupled_samples(self._network)
 
     def step(self, scene: Scene, step: int) -> dict[str, Tensor]:
-        if step // self._outer != self._round:
-            self._begin(step // self._outer)
+        number, turn = divmod(step, self._outer)
+        if turn == 0 or number != self._round:
+            self._begin(number)
+            self._teach(scene, self.early_steps, derive_seed(self.context.seed, "early", number))
         weights: Weights = {name: value.detach() for name, value in self._network.named_parameters()}
         objective = Objective(self._network, hard, images_at_once(scene.images))
         theta = self.augmentation(step, scene.classes)
@@ -101,14 +113,7 @@ class GradientMatching(LearningMethod):
     def after_move(self, scene: Scene, step: int) -> None:
         if (step + 1) % self._outer == 0:
             return  # the network has been looked at for the last time
-        operations, mode = self.network_augmentation
-        batch = self.parameters.network_batch
-        recipe = Recipe("sgd", self.parameters.network_lr, 0.5, 0.0, batch, operations, mode, 0.0, "steps")
-        batches = self.network_batches(scene, recipe, derive_seed(self.context.seed, "network", step))
-        for turn in range(self._inner):
-            images, targets = batches.at(turn)
-            backward(self._network, images, targets, cross_entropy)
-            self._optimizer.step()
+        self._teach(scene, self._inner, derive_seed(self.context.seed, "network", step))
 
     def state_dict(self) -> dict[str, Tensor]:
         state = TrainState.capture(0, self._network, self._optimizer).tensors
@@ -121,9 +126,18 @@ class GradientMatching(LearningMethod):
 
     def real_images(self, label: int, step: int) -> Tensor:
         """Fresh real images of a class, (n, channels, H, W) uint8."""
-        images = self.data.of_class(label)
-        rng = generator(self.context.seed, "minibatch", step, label)
-        return images[torch.randperm(len(images), generator=rng)[: self.parameters.real_batch].to(images.device)]
+        return real_minibatch(self.data, label, self.parameters.real_batch, self.context.seed, step)
+
+    def _teach(self, scene: Scene, steps: int, seed: int) -> None:
+        """Let the network take ``steps`` steps."""
+        rate, batch = self.parameters.network_lr, self.parameters.network_batch
+        momentum, decay, cutmix = self.network_momentum, self.network_weight_decay, self.network_cutmix
+        recipe = Recipe("sgd", rate, momentum, decay, batch, *self.network_augmentation, cutmix, "steps")
+        batches = self.network_batches(scene, recipe, seed)
+        for turn in range(steps):
+            images, targets = batches.at(turn)
+            backward(self._network, images.to(self.context.dtype), targets, cross_entropy)
+            self._optimizer.step()
 
     def _match(
         self, scene: Scene, objective: Objective, weights: Weights, theta: Theta | None, label: int, step: int
@@ -149,15 +163,41 @@ class GradientMatching(LearningMethod):
     def _begin(self, number: int) -> None:
         """A new network, of round ``number``."""
         self._round = number
-        network = build(self.spec, derive_seed(self.context.seed, "net", number))
+        network = pool_quickly(build(self.spec, derive_seed(self.context.seed, "net", number)))
         self._network: Network = network.to(device=self.context.device, dtype=self.context.dtype)
-        self._optimizer = torch.optim.SGD(self._network.parameters(), lr=self.parameters.network_lr, momentum=0.5)
+        self._optimizer = torch.optim.SGD(
+            self._network.parameters(),
+            lr=self.parameters.network_lr,
+            momentum=self.network_momentum,
+            weight_decay=self.network_weight_decay,
+        )
+
+
+def refuse_coupled_samples(network: Network) -> None:
+    """Raises: UsageError if the images of a batch influence each other in ``network``."""
+    if network.couples_samples:
+        raise UsageError(
+            "gradient matching sums over single images, which batch normalisation couples: choose --norm instance,"
+            " or a network without batch normalisation"
+        )
 
 
 def rounds_of(parameters: Rounds, per_class: int) -> tuple[int, int]:
     """Steps of the images per network, and of the network between two of them: the paper's where they are left open."""
     outer, inner = (1, 1) if per_class == 1 else (10, 50) if per_class <= 10 else (50, 10)
     return parameters.outer or outer, parameters.inner or inner
+
+
+def one_draw_per_class(seed: int, step: int, classes: int, operations: str, mode: str) -> Theta | None:
+    """A row for each class, from the seed and the step; None without operations."""
+    strategy = parse_strategy(operations)
+    return draw(generator(seed, "augment", step), classes, strategy, mode) if strategy else None
+
+
+def real_minibatch(data: ImageSet, label: int, count: int, seed: int, step: int) -> Tensor:
+    """``count`` images of a class, or all if it has fewer, drawn by the seed and the step: uint8."""
+    images, rng = data.of_class(label), generator(seed, "minibatch", step, label)
+    return images[torch.randperm(len(images), generator=rng)[:count].to(images.device)]
 
 
 def synthetic_examples(scene: Scene, mean: tuple[float, ...], std: tuple[float, ...]) -> Examples:

@@ -68,6 +68,16 @@ def flat_cosine(real: Gradients, synthetic: Gradients) -> Tensor:
     return _row_cosine(torch.cat([g for g, _ in pairs])[None], torch.cat([h for _, h in pairs])[None])
 
 
+def relative(distance: Distance) -> Distance:
+    """``distance`` over that of the real gradient from zero, at least a tiny number: 1 of a gradient that is zero."""
+
+    def divided(real: Gradients, synthetic: Gradients) -> Tensor:
+        whole = distance(real, {name: torch.zeros_like(g) for name, g in real.items()})
+        return distance(real, synthetic) / whole.clamp_min(torch.finfo(whole.dtype).tiny)
+
+    return divided
+
+
 def _row_cosine(g: Tensor, h: Tensor) -> Tensor:
     """Σ over rows of 1 − cos: (rows, n), (rows, n) -> a scalar."""
     norms, product = (g.norm(dim=1), h.detach().norm(dim=1)), g.norm(dim=1) * h.norm(dim=1)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from csdm_cli.images.augment import Theta, draw, parse_strategy
+from csdm_cli.images.augment import Theta
+from csdm_cli.methods.gradient.base import one_draw_per_class
 from csdm_cli.methods.gradient.dc import Dc, DcParameters
 from csdm_cli.names import AugmentMode
-from csdm_cli.seeds import generator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,5 @@ class Dsa(Dc):
         return self.parameters.augment, self.parameters.augment_mode
 
     def augmentation(self, step: int, classes: int) -> Theta | None:
-        strategy = parse_strategy(self.parameters.augment)
-        if not strategy:
-            return None
-        return draw(generator(self.context.seed, "augment", step), classes, strategy, self.parameters.augment_mode)
+        operations, mode = self.parameters.augment, self.parameters.augment_mode
+        return one_draw_per_class(self.context.seed, step, classes, operations, mode)

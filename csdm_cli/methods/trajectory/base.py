@@ -87,6 +87,7 @@ class TrajectoryMethod(LearningMethod):
 
     Parameters: ClassVar[type[TrajectoryParameters]]
     parameters: TrajectoryParameters
+    needs_teachers = True
     threshold: float | None = None
 
     @property

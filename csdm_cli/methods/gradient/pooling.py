@@ -1,0 +1,61 @@
+"""2x2 average pooling as sums of lines and columns: on a CPU several times as fast as torch's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from csdm_cli.networks.network import Network
+
+
+class HalfPool(nn.Module):
+    """``AvgPool2d(2)``, the same up to rounding, and as often differentiable."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, H // 2, W // 2)."""
+        plain = images.device.type == "cpu" and images.shape[2] % 2 == images.shape[3] % 2 == 0
+        return _Halve.apply(images) if plain else F.avg_pool2d(images, 2)
+
+
+def pool_quickly(network: Network) -> Network:
+    """``network`` itself, with a :class:`HalfPool` in place of every average pooling of 2x2."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.AvgPool2d) and _halves(child):
+                setattr(module, name, HalfPool())
+    return network
+
+
+def _halves(pool: nn.AvgPool2d) -> bool:
+    sides = {pool.kernel_size, pool.stride}
+    return sides <= {2, (2, 2)} and pool.padding in (0, (0, 0)) and pool.divisor_override is None and not pool.ceil_mode
+
+
+class _Halve(torch.autograd.Function):
+    """Means of 2x2 pixels. It is linear, so that nothing is kept for its derivative."""
+
+    @staticmethod
+    def forward(_context: Any, images: Tensor) -> Tensor:
+        lines = images[..., ::2, :] + images[..., 1::2, :]
+        return (lines[..., ::2] + lines[..., 1::2]).mul_(0.25)
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        return _Spread.apply(gradients[0])  # type: ignore[no-any-return]
+
+
+class _Spread(torch.autograd.Function):
+    """The transpose of :class:`_Halve`: a quarter of every value at each of its four pixels."""
+
+    @staticmethod
+    def forward(_context: Any, means: Tensor) -> Tensor:
+        n, channels, height, width = means.shape
+        quarters = (means * 0.25)[:, :, :, None, :, None]
+        return quarters.expand(-1, -1, -1, 2, -1, 2).reshape(n, channels, 2 * height, 2 * width)
+
+    @staticmethod
+    def backward(_context: Any, *gradients: Tensor) -> Tensor:
+        return _Halve.apply(gradients[0])  # type: ignore[no-any-return]

@@ -1,0 +1,105 @@
+"""dc and dsa as methods: what their steps depend on, and what not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from csdm_cli.images.augment import augment
+from csdm_cli.images.normalisation import normalise
+from csdm_cli.methods.gradient.base import MATCHING, one_draw_per_class
+from csdm_cli.methods.gradient.distances import released_row_cosine, row_cosine
+from csdm_cli.methods.learning import Scene
+from csdm_cli.networks import build
+from csdm_cli.seeds import derive_seed
+from tests.methods.gradient.world import SPEC, data, moved, prepared, scene
+
+
+def gradient_of(method, images: Tensor, per_class: int, step: int = 0) -> tuple[float, Tensor]:
+    own = Scene(images.detach().clone().requires_grad_(True), per_class)
+    loss = float(method.step(own, step)[MATCHING])
+    return loss, own.images.grad
+
+
+def plainly(name: str, per_class: int, images: Tensor, operations: str, distance) -> tuple[Tensor, Tensor]:
+    """The released loop's arithmetic: class after class, one graph of all, torch's own pooling."""
+    real, x = data(), images.detach().clone().requires_grad_(True)
+    network = build(SPEC, derive_seed(0, "net", 0)).double()
+    weights = list(network.parameters())
+    theta = one_draw_per_class(0, 0, real.classes, operations, "single")
+    method, total = prepared(name, per_class, augment=operations) if name == "dsa" else prepared(name, per_class), 0
+    for label in range(real.classes):
+        found = []
+        for own in (method.real_images(label, 0).double() / 255, x[label * per_class : (label + 1) * per_class]):
+            seen = normalise(own, real.mean, real.std)
+            seen = seen if theta is None else augment(seen, theta.rows([label]))
+            loss = nn.functional.cross_entropy(network(seen), torch.full((len(own),), label))
+            found.append(torch.autograd.grad(loss, weights, create_graph=True))
+        named = [{str(n): g for n, g in enumerate(grads)} for grads in found]
+        total = total + distance({n: g.detach() for n, g in named[0].items()}, named[1])
+    (derivative,) = torch.autograd.grad(total, x)
+    return total.detach(), derivative
+
+
+@pytest.mark.parametrize("per_class", [2, 20], ids=["one graph", "two passes"])
+@pytest.mark.parametrize(("name", "operations"), [("dc", "none"), ("dsa", "none"), ("dsa", "color_crop_rotate")])
+@pytest.mark.parametrize(("rows", "distance"), [("cosine", row_cosine), ("released", released_row_cosine)])
+def test_a_step_is_the_released_loop_s_arithmetic(monkeypatch, name, operations, per_class, rows, distance) -> None:
+    monkeypatch.setattr("csdm_cli.methods.gradient.base.images_at_once", lambda images: 8)
+    augment = {"augment": operations} if name == "dsa" else {}
+    method = prepared(name, per_class, option={"row_distance": rows}, **augment)
+    images = scene(per_class).images
+    loss, found = gradient_of(method, images, per_class)
+    value, derivative = plainly(name, per_class, images, operations, distance)
+    assert loss == pytest.approx(float(value), rel=1e-10)
+    torch.testing.assert_close(found, derivative, rtol=1e-8, atol=1e-11)
+    assert derivative.abs().max() > 1e-4
+
+
+def test_permuting_a_class_permutes_its_gradient_and_leaves_the_others() -> None:
+    method, images, order = prepared("dc", 4), scene(4).images.detach(), torch.tensor([2, 0, 3, 1])
+    permuted = images.clone()
+    permuted[4:8] = images[4:8][order]
+    loss, plain = gradient_of(method, images, 4)
+    other, found = gradient_of(method, permuted, 4)
+    assert other == pytest.approx(loss, rel=1e-12)
+    torch.testing.assert_close(found[4:8], plain[4:8][order], rtol=1e-9, atol=1e-13)
+    assert torch.equal(found[:4], plain[:4]) and torch.equal(found[8:], plain[8:])
+
+
+def test_dsa_without_operations_is_dc() -> None:
+    for steps in (1, 5):
+        option = {"outer": 3, "inner": 2}
+        one, losses = moved(prepared("dc", option=option), steps)
+        other, same = moved(prepared("dsa", option=option, augment="none"), steps)
+        assert torch.equal(one.images, other.images) and losses == same
+    other, same = moved(prepared("dsa", option=option, augment="color_crop"), steps)
+    assert same != losses
+
+
+def test_with_one_step_per_network_the_inner_loop_does_not_count() -> None:
+    """The network is the initial one of every round: how long it would learn changes nothing."""
+    one, losses = moved(prepared("dc", option={"outer": 1, "inner": 1}), 3)
+    other, same = moved(prepared("dc", option={"outer": 1, "inner": 30, "network_lr": 5.0}), 3)
+    assert torch.equal(one.images, other.images) and losses == same
+    assert len(set(losses)) == 3
+    _, different = moved(prepared("dc", option={"outer": 3, "inner": 30}), 3)
+    assert different[0] == losses[0] and different[1:] != losses[1:]
+
+
+def test_the_network_learns_between_steps_as_plain_sgd_does() -> None:
+    method = prepared("dc", option={"outer": 2, "inner": 3, "network_lr": 0.1})
+    own = scene()
+    method.step(own, 0)
+    network = build(SPEC, derive_seed(0, "net", 0)).double()
+    seen = normalise(own.images.detach(), data().mean, data().std)
+    for _ in range(3):
+        network.zero_grad()
+        nn.functional.cross_entropy(network(seen), own.labels).backward()
+        with torch.no_grad():
+            for weight in network.parameters():
+                weight.sub_(0.1 * weight.grad)
+    method.after_move(own, 0)
+    for name, weight in network.state_dict().items():
+        torch.testing.assert_close(method.state_dict()[f"network.{name}"], weight, rtol=1e-9, atol=1e-12)
