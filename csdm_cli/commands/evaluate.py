@@ -77,10 +77,18 @@ def run(
     shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
     title = f"{shown}: {_students(task)}, {task.protocol.steps} steps"
     below = found.fairness.table() if found.fairness is not None else []
-    lines = [*_gap_line(result), f"Stored: {storage_of(case.distilled).text}."]
+    lines = [*_gap_line(result), *_inheritance_line(result), f"Stored: {storage_of(case.distilled).text}."]
     table = score_table(title, found.rows(), untested=found.untested)
     emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
+
+
+def _inheritance_line(result: dict[str, Any]) -> list[str]:
+    if "inheritance" not in result:
+        return []
+    stored = result["inheritance"]["stored"]
+    classifier, affine = (f"{stored[name]:,} bytes" for name in ("classifier_bytes", "map_bytes"))
+    return [f"Inherited with the images: a classifier of {classifier}; its map, fitted to images alone, has {affine}."]
 
 
 def _students(task: EvaluationTask) -> str:

@@ -499,6 +499,12 @@ class Evaluate(Section):
     probe_epochs: Positive = Field(
         1000, description="epochs of a probe; those on all real images get a tenth", json_schema_extra=NOT_FOR_COMPARE
     )
+    inherit: bool = Field(
+        False,
+        description="with probes also measure what the probed backbone makes of the classifier, trained on all real"
+        " images, of the backbone that made the set",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
     network: str | None = Field(
         None,
         min_length=1,

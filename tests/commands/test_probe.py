@@ -34,6 +34,12 @@ def test_from_a_backbone_to_its_probes_and_the_report(backbone):
     run("report", "flows", "found", "--html", "--out", "page.html")
     named = run("evaluate", "flows", *PROBE, "--teachers", "backbone", "--out", "named")
     assert named.exit_code == 0 and accuracies(Path("named")) == found
+    run("evaluate", "flows", *PROBE, "--network", "convnet", "--inherit", "--no-controls", "--out", "heir")
+    inherited = accuracies(Path("heir"))["inheritance"]
+    assert "random + inheritance" in inherited["rows"] and inherited["stored"]["classifier_bytes"] == 4 * 10 * 21
+    run("evaluate", "flows", *PROBE, "--inherit", "--no-controls", "--out", "same")
+    rows = accuracies(Path("same"))["inheritance"]["rows"].values()
+    assert len({row["accuracy"]["mean"] for row in rows}) == 1  # the classifier's, whatever the images are
     fails(run("cross-arch", "flows", "--networks", "patch-kmeans", expect=None), 2, "frozen backbone")
     fails(run("evaluate", "flows", "--protocol", "students", expect=None), 2, "name another network")
     fails(run("evaluate", "flows", *PROBE, "--lr", "1", expect=None), 2, "--lr has no effect with --protocol probe")

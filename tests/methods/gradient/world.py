@@ -52,6 +52,6 @@ def moved(method: LearningMethod, steps: int, per_class: int = 2, rate: float = 
         own.images.grad = None
         losses.append(float(torch.stack(list(method.step(own, step).values())).sum()))
         with torch.no_grad():
-            own.images -= rate * own.images.grad
+            own.images.sub_(rate * own.images.grad)
         method.after_move(own, step)
     return own, losses
