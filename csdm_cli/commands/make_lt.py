@@ -51,7 +51,7 @@ def run(settings: sections.MakeLt, runtime: Runtime, *, out: Path | None) -> Non
 
 
 def summary(folder: Path, manifest: Manifest) -> dict[str, Any]:
-    """What was made, as JSON values."""
+    """The set made, as JSON values."""
     return {
         "folder": str(folder),
         "dataset": manifest.dataset,

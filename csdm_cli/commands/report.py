@@ -107,7 +107,7 @@ def _page_place(paths: list[Path]) -> Path:
 
 
 def read_sheets(folder: Path) -> list[Sheet]:
-    """What a folder of evaluate, cross-arch or compare holds; nothing for another folder.
+    """The tables in a folder of evaluate, cross-arch or compare; none for another folder.
 
     Raises:
         CsdmError: if the folder is missing or its metrics are damaged.

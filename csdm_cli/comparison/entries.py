@@ -45,7 +45,7 @@ class Entry:
     """A row to be.
 
     Attributes:
-        name: of the row: the method's, more if there are several of it.
+        name: name of the row: the method's, more if there are several of it.
         chosen: the method and its settings, for seed 0.
         student_protocol: how its sets are judged.
         control: whether it stands there whatever is compared.

@@ -25,7 +25,7 @@ class TableRow:
     """One line of a table.
 
     Attributes:
-        name: of the training sets, all made alike.
+        name: name of the training sets, all made alike.
         control: whether it stands in every table.
         student_protocol: how students were taught.
         measured: the sets, or the one full set; they differ by their seeds alone.
@@ -77,7 +77,7 @@ class TableRow:
 
     @property
     def stored_as(self) -> str:
-        """What is stored, in a word or two."""
+        """The kind of storage, in a word or two."""
         return f"factor {self.factor}" if self.factor > 1 else self.parameterization or "pixels"
 
     @property
@@ -128,7 +128,7 @@ class Table:
     """A table: one long-tailed set and one number of images per class.
 
     Attributes:
-        failed: what went wrong, by row name.
+        failed: errors in words, by row name.
     """
 
     longtail: LongTail

@@ -57,7 +57,7 @@ class EvaluationTask:
 
     Attributes:
         settings: with the set's own recipe where the user left one open.
-        labels: what students learn from.
+        labels: targets that students learn from.
         spec: their architecture.
         numerics: how they compute.
         learned: the protocol of students at the set's learned step size, where they were asked for.
@@ -78,7 +78,7 @@ class EvaluationTask:
 
     @property
     def described(self) -> dict[str, Any]:
-        """What every row of the table shares, as JSON values."""
+        """The facts that all rows of the table share, as JSON values."""
         told = described_protocol(self.protocol, self.spec, self.numerics)
         if self.probed:
             told |= self.probed.identity | {"probe_epochs": self.settings.probe_epochs}
@@ -87,7 +87,7 @@ class EvaluationTask:
 
 @dataclass(frozen=True)
 class EvaluatedSet:
-    """What students scored on a distilled set.
+    """The students' scores on a distilled set.
 
     Attributes:
         own: those of the set.
@@ -279,7 +279,7 @@ def _inherited(task: EvaluationTask, test: ImageSet) -> dict[str, Evaluation]:
 
 
 def tell_of_evaluation(found: EvaluatedSet, tracker: Tracker) -> None:
-    """What is known in the end, beside the scores."""
+    """Tell the tracker of the results beside the scores."""
     if (share := found.share_of_gap_closed) is not None:
         log = tracker.headline if found.task.settings.split is EvaluationSplit.test else tracker.metrics
         log({"share_of_gap_closed": share})

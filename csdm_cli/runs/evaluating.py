@@ -76,7 +76,7 @@ class Case:
 
     @property
     def selection(self) -> Selection:
-        """What the controls of this set take from the training set."""
+        """The selection that the controls of this set take from the training set."""
         origin = self.distilled.provenance
         return Selection.like(self.distilled.ipc, self.distilled.decoding.factor, origin.seed)
 
@@ -305,7 +305,7 @@ def bars(rows: Mapping[str, Evaluation]) -> Sequence[tuple[str, float, float]]:
 
 
 def described_protocol(protocol: Protocol, spec: NetworkSpec, numerics: Numerics) -> dict[str, Any]:
-    """What every row of a table shares, as JSON values; ``numerics`` are named where they are not plain."""
+    """The facts that all rows of a table share, as JSON values; ``numerics`` are named where they are not plain."""
     own = {} if numerics == PLAIN else {"numerics": numerics.as_dict()}
     return asdict(protocol) | {"network": spec.as_dict()} | own
 

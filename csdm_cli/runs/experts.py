@@ -160,7 +160,7 @@ def find_experts(
     Args:
         given: a pool, or the folder of one.
         params: all settings.
-        follows: what the method asks for where ``pretrain`` leaves it open.
+        follows: the method's wishes where ``pretrain`` leaves something open.
         longtail: where ``train`` is from.
         train: the long-tailed training set.
         device: where to train.

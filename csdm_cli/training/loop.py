@@ -77,7 +77,7 @@ class Moment:
 
     Attributes:
         step: steps done so far.
-        loss: of this step's batch, on the device: a scalar, or (R,) of R networks side by side.
+        loss: mean loss of this step's batch, on the device: a scalar, or (R,) of R networks side by side.
         network: the network being trained.
         state: copies what a resumed run needs.
     """
@@ -107,10 +107,10 @@ def train(
 
     Args:
         network: on the examples' device; left in training mode.
-        examples: what to learn from.
+        examples: images and targets to learn from.
         recipe: how.
         steps: optimiser steps of the whole run.
-        seed: of shuffles, augmentation, cutmix and the network's own randomness (dropout).
+        seed: random seed of shuffles, augmentation, cutmix and the network's own randomness (dropout).
         loss: one value per image; its mean over the batch is minimised.
         start: where an earlier run of the same arguments was.
         on_step: called after every step.
@@ -140,7 +140,7 @@ def optimise(
         batch_at: images and targets of a step, ready for the network and the loss.
         recipe: its optimiser and schedule are used.
         steps: optimiser steps of the whole run.
-        seed: of the network's own randomness.
+        seed: random seed of the network's own randomness.
         loss: one value per image, (n,) or (n, R) for R networks side by side.
         start: where an earlier run of the same arguments was.
         on_step: called after every step.

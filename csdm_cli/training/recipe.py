@@ -57,8 +57,8 @@ class Recipe:
         optimizer: ``sgd`` (with momentum, Nesterov off), ``gsam`` (SGD along the gradient of :mod:`training.gsam`) or
             ``adamw`` (which ignores ``momentum``).
         lr: learning rate of the first step.
-        momentum: of SGD.
-        weight_decay: of all parameters.
+        momentum: momentum of SGD.
+        weight_decay: decay of all parameters.
         batch: images per step; never more than there are.
         augment: operations, joined by ``_``, drawn anew for every image.
         augment_mode: one of ``names.AugmentMode``.
