@@ -79,7 +79,7 @@ TESTED_THROUGH = {
         *("comparison/context.py", "comparison/entries.py", "comparison/files.py"),
         *("comparison/measure.py", "comparison/tables.py", "comparison/trials.py"),
     ),
-    "commands/test_probe.py": ("runs/backbones.py", "runs/probes.py"),
+    "commands/test_probe.py": ("runs/probes.py",),
     "networks/test_frozen.py": ("networks/efficientnet.py", "networks/weights.py"),
     "commands/test_import_set.py": ("comparison/finished.py",),
     "commands/test_fairness.py": ("runs/fairness.py",),
