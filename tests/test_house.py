@@ -117,7 +117,10 @@ TESTED_THROUGH = {
     "runs/test_tracked.py": ("runs/cross_arch.py", "runs/evaluate.py", "runs/evaluating.py", "runs/measurement.py"),
     "commands/test_make_lt.py": ("runs/long_tail.py",),
     "runs/test_numerics.py": ("runs/runtime.py",),
-    "settings/test_sections.py": ("settings/fields.py", "settings/resolve.py"),
+    "settings/test_sections.py": (
+        *("settings/distill_section.py", "settings/fields.py", "settings/making_sections.py"),
+        *("settings/measuring_sections.py", "settings/resolve.py", "settings/section.py"),
+    ),
     "spectral/test_distance.py": ("spectral/mmd.py",),
     "test_what_decides.py": ("storage/rooms.py",),
     "teachers/test_pool.py": ("teachers/plan.py", "teachers/teaching.py"),
