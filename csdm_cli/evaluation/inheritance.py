@@ -96,11 +96,11 @@ def evaluate_inheritance(
 
     Args:
         inheritance: who inherits from whom.
-        name: those of the set.
+        name: the set's name in the rows.
         images: the set's decoded ones, on the device of all.
         data, test: the real images.
         selection: as many random images as the set stores.
-        draws: seed of random images; nothing else is random.
+        draws: number of draws of random images; nothing else is random.
     """
     rows = {f"{name} + inheritance": [images]}
     rows["random + inheritance"] = [random_images(data, _again(selection, draw)) for draw in range(draws)]
