@@ -6,6 +6,8 @@ export PATH = $(CURDIR)/$(ENV)/bin:$(OUTER_PATH)
 export DVC_NO_ANALYTICS := 1
 export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Else every process of every run of the tests would compile them anew, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: repro test hardship test-lowest test-newest slow lint install versions lock clean
 

@@ -1,4 +1,4 @@
-"""What each choice of precision, order of memory and compilation takes here: `python benchmarks/numerics.py`.
+"""The time that each choice of precision, order of memory and compilation takes here: `python benchmarks/numerics.py`.
 
 A distillation iteration, a view of the real-side bank, and a step of a student and of a teacher under every choice,
 against float32, channels first and without compilation: below 1 is faster. Times are medians of interleaved rounds in
@@ -33,7 +33,7 @@ from csdm_cli.networks import build
 from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.choose import make_method
-from csdm_cli.runs.judge import protocol_of
+from csdm_cli.runs.evaluating import protocol_of
 from csdm_cli.runs.teachers import teacher_plan
 from csdm_cli.settings.sections import Distill, Evaluate, Pretrain
 from csdm_cli.teachers.networks import PoolNetworks, tuned_for_any_number

@@ -1,4 +1,4 @@
-"""What several students at once cost against as many runs of the plain loop: `python benchmarks/students.py`.
+"""The cost of several students at once against as many runs of the plain loop: `python benchmarks/students.py`.
 
 Times are medians of interleaved rounds in one process. Images are random, which does not change the cost.
 """
@@ -13,7 +13,7 @@ import torch
 from csdm_cli.names import Parallel
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
-from csdm_cli.runs.judge import protocol_of
+from csdm_cli.runs.evaluating import protocol_of
 from csdm_cli.settings.sections import Evaluate
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import train

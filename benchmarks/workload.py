@@ -1,4 +1,4 @@
-"""What the benchmarks measure on: sets of random images with the sizes of CIFAR-10-LT, and barely trained teachers.
+"""The workload of the benchmarks: sets of random images with the sizes of CIFAR-10-LT, and barely trained teachers.
 
 Neither the pixels nor the weights change what an iteration costs.
 """
@@ -37,8 +37,9 @@ def random_set(n_max: int, device: torch.device) -> ImageSet:
 def random_pool(width: int, device: torch.device, cache: Path, epochs: int = 1) -> TeacherPool:
     """As many ConvNets as by default, taught twenty images for a few epochs: files like those of real teachers."""
     chosen = Pretrain(width=width, epochs=epochs, trajectory=epochs > 1)
-    plan, spec = teacher_plan(chosen), network_spec(chosen, 3, SIZE, CLASSES)
-    return train_pool(random_set(2, device), spec, plan, cache, device, quiet=True)
+    data = random_set(2, device)
+    plan, spec = teacher_plan(chosen), network_spec(chosen, data)
+    return train_pool(data, spec, plan, cache, device, quiet=True)
 
 
 def set_up(

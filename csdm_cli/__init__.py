@@ -6,10 +6,10 @@ as functions that print nothing and return their results. They are loaded at fir
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing takes as long to import as all else that comes before Ctrl-C is looked after
 if TYPE_CHECKING:
+    from typing import Any
+
     from csdm_cli.runs.door import distill, evaluate, load, make_long_tail, train_teachers
 
 __all__ = ["__version__", "distill", "evaluate", "load", "make_long_tail", "train_teachers"]
@@ -18,6 +18,8 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
+        from importlib import import_module
+
         return getattr(import_module("csdm_cli.runs.door"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

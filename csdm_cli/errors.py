@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 SAVES_MEMORY = ("--memory-budget", "--size", "--n-max", "--ipc", "--ipcs", "--batch", "--width")
 MISTAKE = "\n  "  # begins each of several mistakes that one message lists; else a message is one line
@@ -24,25 +25,39 @@ class UsageError(CsdmError):
     exit_code = 2
 
 
+@contextmanager
+def asked_by(option: str) -> Iterator[None]:
+    """Name the option in front of what the block refuses in terms of its own."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
 def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[str] = ()) -> str | None:
-    """What the machine refused; None for anything that may be a fault of ours.
+    """The machine's refusal in words; None for anything that may be a fault of ours.
 
     Args:
-        error: what was raised.
+        error: the error raised.
         options: the command's own, of which those that save memory are named.
     """
-    if isinstance(error, BrokenPipeError):
-        return None
     if isinstance(error, OSError):
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return f"the disk is full{f' ({error.filename})' if error.filename else ''}: free some space and run again"
-        if error.filename and error.strerror:
-            return f"{error.filename}: {error.strerror}"
-        return None
+        return _of_the_system(error)
     # torch's own error classes are told by name, for torch may not be imported.
     text = str(error)
     if isinstance(error, MemoryError) or "can't allocate memory" in text or type(error).__name__ == "OutOfMemoryError":
         return f"out of memory: {_less_memory(options)}"
+    return None
+
+
+def _of_the_system(error: OSError) -> str | None:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full{where}: free some space and run again"
+    if error.errno == errno.EFBIG:
+        return f"a file may not grow any further{where}: raise the limit (`ulimit -f`) and run again"
+    if error.filename and error.strerror and not isinstance(error, BrokenPipeError):
+        return f"{error.filename}: {error.strerror}"
     return None
 
 

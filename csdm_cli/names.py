@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from enum import StrEnum
 
+LEARNED = "learned"  # the value of --lr that stands for a set's own step size
+
 
 def whole_names(parts: Sequence[str], known: Sequence[str]) -> list[str]:
     """Names out of a text that was split at its commas, where ``known`` names may hold commas themselves.
@@ -71,6 +73,13 @@ class NetworkName(StrEnum):
     resnet18 = "resnet18"
 
 
+class BackboneName(StrEnum):
+    """Networks that are never trained: fitted to the training images, or with weights of their own."""
+
+    patch_kmeans = "patch-kmeans"
+    efficientnet_lite0 = "efficientnet-lite0"
+
+
 class Norm(StrEnum):
     instance = "instance"
     batch = "batch"
@@ -86,7 +95,7 @@ class Pooling(StrEnum):
 
 
 class TeacherLoss(StrEnum):
-    """What teachers (and full-data controls) minimise on the long-tailed set.
+    """The loss of teachers (and full-data controls) on the long-tailed set.
 
     logit-adjustment is cross-entropy whose trained logits are then lowered by the log of the class priors.
     """
@@ -94,6 +103,13 @@ class TeacherLoss(StrEnum):
     cross_entropy = "cross-entropy"
     logit_adjustment = "logit-adjustment"
     balanced_softmax = "balanced-softmax"
+
+
+class ExpertOptimizer(StrEnum):
+    """How experts of trajectory matching are trained; gsam is what FTD, DATM and LAD ask for."""
+
+    sgd = "sgd"
+    gsam = "gsam"
 
 
 class TeacherSchedule(StrEnum):
@@ -129,11 +145,21 @@ class Distance(StrEnum):
 
 
 class Initial(StrEnum):
-    """What the synthetic images are before the first step."""
+    """The synthetic images before the first step."""
 
     mix = "mix"
     real = "real"
     noise = "noise"
+
+
+class Parameterization(StrEnum):
+    """The numbers learned and stored of a distilled set."""
+
+    pixels = "pixels"
+    multi_formation = "multi-formation"
+    frequency = "frequency"
+    decomposition = "decomposition"
+    pyramid = "pyramid"
 
 
 class PixelOptimizer(StrEnum):
@@ -187,6 +213,20 @@ class EvaluationSplit(StrEnum):
     dev = "dev"
 
 
+class EvaluationProtocol(StrEnum):
+    """students: networks trained on the set from scratch; probe: linear classifiers on a frozen backbone's features."""
+
+    students = "students"
+    probe = "probe"
+
+
+class ProbeFeatures(StrEnum):
+    """cached: of the images as they are, computed once; live: of images augmented anew at every step."""
+
+    cached = "cached"
+    live = "live"
+
+
 class ExportFormat(StrEnum):
     imagefolder = "imagefolder"
     npz = "npz"
@@ -205,7 +245,7 @@ class Parallel(StrEnum):
 
 
 class Precision(StrEnum):
-    """Of the networks that distillation looks through."""
+    """The precision of the networks that distillation looks through."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -214,7 +254,7 @@ class Precision(StrEnum):
 class Preset(StrEnum):
     """Settings for a method, below those of the user.
 
-    common: what every method shares are the defaults; weights of its own are chosen on a development set.
+    common: the defaults, which all methods share; weights of its own are chosen on a development set.
     paper: each method with its own paper's settings.
     """
 
@@ -223,11 +263,12 @@ class Preset(StrEnum):
 
 
 class Tracking(StrEnum):
-    """Where runs are logged; csv needs nothing installed, tensorboard the extra of that name."""
+    """Where runs are logged; csv needs nothing installed, tensorboard and wandb the extras of these names."""
 
     mlflow = "mlflow"
     csv = "csv"
     tensorboard = "tensorboard"
+    wandb = "wandb"
     none = "none"
 
 

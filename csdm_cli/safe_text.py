@@ -7,8 +7,10 @@ cannot be seen is written as an escape (``\\x1b``), so that it is seen and does 
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
+from typing import Any
 
 MOST_SHOWN = 500  # characters of one text
 MOST_IN_PICTURE = 40
@@ -43,6 +45,12 @@ def markdown(text: object, most: int = MOST_SHOWN) -> str:
     """``text`` within a line or in a cell of Markdown: no heading, cell, emphasis, link, code or HTML begins."""
     escaped = re.sub(r"([\\|`*\[\]<>&~$])", r"\\\1", shown(text, most))
     return re.sub(r"(?<!\w)_|_(?!\w)", r"\\\g<0>", escaped)
+
+
+def json_in_markdown(value: Any, indent: int | None = None) -> str:
+    """``value`` as JSON, and as YAML, in which no fence of Markdown ends and no tag of HTML begins."""
+    text = json.dumps(value, indent=indent, sort_keys=True)
+    return re.sub("[`<>&]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def in_picture(text: object, most: int = MOST_IN_PICTURE) -> str:

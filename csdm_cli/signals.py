@@ -26,7 +26,7 @@ def stops_at_once() -> Iterator[None]:
     After the block, while Python closes down, it ends the process with the exit code that it was about to have. Where
     SIGINT is ignored (a job in the background), it stays so.
     """
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) not in (signal.default_int_handler, signal.SIG_DFL):
         yield
         return
     signal.signal(signal.SIGINT, _stop)

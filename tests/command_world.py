@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from csdm_cli.cli.app import app
 from csdm_cli.storage import atomic
+from tests.made_once import made_once
 
 PARAMS = """
 make_lt: {dataset: digits, size: 16, imbalance: 6, n_max: 12, dev: 2}
@@ -71,6 +73,14 @@ def fails(result, code: int, *fragments: str) -> None:
         assert fragment in result.stderr, result.stderr
 
 
+def names(result, code: int, *words: str) -> None:
+    """Fails with ``code`` in a line that has each of ``words`` by itself, not as a part of a longer one."""
+    fails(result, code)
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    for word in words:
+        assert re.search(rf"(?<![\w.-]){re.escape(word)}(?![\w-]|\.\w)", line), f"{word!r} is not in: {line}"
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below ``folder`` but the records of time and machine."""
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
@@ -78,7 +88,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def litter(folder: Path) -> list[str]:
-    """What an unfinished run leaves below ``folder``."""
+    """The remains of unfinished runs below ``folder``."""
     endings = (".tmp", ".old", ".partial")
     left = [path for path in folder.rglob("*") if path.suffix in endings or path.parent.name == "checkpoints"]
     return sorted(path.relative_to(folder).as_posix() for path in left)
@@ -87,19 +97,21 @@ def litter(folder: Path) -> list[str]:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Every command has run here once, uninterrupted."""
-    world = World(tmp_path_factory.mktemp("world"))
-    (world.folder / "params.yaml").write_text(PARAMS)
+    return World(made_once(tmp_path_factory, "world", _make_world))
+
+
+def _make_world(folder: Path) -> None:
+    (folder / "params.yaml").write_text(PARAMS)
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(world.folder)
-        patch.setenv("CSDM_CACHE", str(world.folder / "cache"))
+        patch.chdir(folder)
+        patch.setenv("CSDM_CACHE", str(folder / "cache"))
         patch.setenv("CSDM_TRACKING", "none")
         for name, arguments in COMMANDS.items():
             run(*arguments)
             for made in ("data", "teachers", "set"):
-                if (world.folder / "out" / made).exists() and not Path(made).exists():
+                if (folder / "out" / made).exists() and not Path(made).exists():
                     Path(made).symlink_to(Path("out") / made)
-            assert not litter(world.folder), name
-    return world
+            assert not litter(folder), name
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What all tests share: an environment of their own, and the command line in process."""
+"""The fixtures that all tests share: an environment of their own, and the command line in process."""
 
 from __future__ import annotations
 
@@ -8,11 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.made_once import made_once
+from tests.warm import warm_commands
+
 pytest_plugins = ["tests.tiny_pool", "tests.command_world"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small: threads cost more than they bring
 
 OWN_VARIABLES = ("CSDM_PARAMS", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "FORCE_COLOR")
+
+LONGEST = ("test_pipeline.py", "test_torchrun.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest come first: of several processes one begins with them, and none waits for the other at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,9 +68,17 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database without a run, to be copied: its tables take seconds."""
     from csdm_cli.tracking import mlflow_store
 
-    path = tmp_path_factory.mktemp("made") / "mlflow.db"
-    mlflow_store.prepare(path)
-    return path
+    folder = made_once(tmp_path_factory, "store", lambda folder: mlflow_store.prepare(folder / "mlflow.db"))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Path]:
+    """A folder with ``csdm``, ``dvc``, ``torchrun`` and ``dying``, which start in milliseconds."""
+    with warm_commands(
+        csdm="csdm_cli", dvc="dvc", torchrun="torch.distributed.run", dying="tests.commands.dying_rank"
+    ) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,7 +16,6 @@ from ruamel.yaml import YAML
 
 from csdm_cli.settings.resolve import load_params
 from csdm_cli.settings.sections import Params
-from tests.warm import warm_commands
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("make-lt", "pretrain", "distill", "evaluate", "cross-arch", "sweep", "compare", "profile", "report")
@@ -29,6 +30,14 @@ cross_arch: {networks: [convnet], students: 1, steps: 2}
 compare: {methods: [dm, herding], ipc: [1], seeds: 2, preset: common}
 profile: {ipcs: [1], iterations: 2, warmup: 1}
 """
+
+# The stages that go stale with a file of a room; none does with a room where nothing is decided.
+DECIDED_BY = {
+    "data/longtail.py": {"make-lt"},
+    "methods/selection/rules/greedy.py": {"distill", "evaluate", "compare", "profile", "report", *CELLS},
+    "evaluation/scores.py": {"evaluate", "cross-arch", "compare", "profile", "report"},
+    "storage/atomic.py": set(),
+}
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +79,7 @@ def test_the_shipped_params_are_valid():
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory) -> Iterator[Path]:
+def project(warm, tmp_path_factory) -> Iterator[Path]:
     """A small repository with the pipeline, its stages not yet run."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "csdm_cli", folder / "csdm_cli", ignore=shutil.ignore_patterns("__pycache__"))
@@ -81,8 +90,8 @@ def project(tmp_path_factory) -> Iterator[Path]:
     run(folder, "git", "init", "-q")
     run(folder, "git", "add", "-A")
     run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
-    with warm_commands(csdm="csdm_cli", dvc="dvc") as commands, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{warm}{os.pathsep}{os.environ['PATH']}")
         yield folder
 
 
@@ -98,6 +107,16 @@ def ran(output: str) -> set[str]:
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
+def changed_by(project: Path, file: str) -> set[str]:
+    """The stages that ``dvc status`` calls changed, by their deps alone, once a line stands in ``file`` more."""
+    path = project / "csdm_cli" / file
+    before = path.read_text()
+    path.write_text(f"{before}# a line more\n")
+    found = json.loads(run(project, "dvc", "status", "--json"))
+    path.write_text(before)
+    return {stage for stage, reasons in found.items() if f"csdm_cli/{file.split('/')[0]}" in json.dumps(reasons)}
+
+
 def test_dvc_runs_everything_once_then_only_what_changed(project):
     assert ran(run(project, "dvc", "repro")) == RUN
     report = (project / "artifacts/report.md").read_text()
@@ -105,6 +124,8 @@ def test_dvc_runs_everything_once_then_only_what_changed(project):
     made = {path.parent.name.split("-")[-3] for path in project.glob("artifacts/compare/*/distilled.safetensors")}
     assert made == {"random"}, "compare takes the sets of the sweep, and makes the controls"
     assert "up to date" in run(project, "dvc", "repro")
+    for file, expected in DECIDED_BY.items():
+        assert changed_by(project, file) == expected, file
     run(project, "git", "add", "-A")
     run(project, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results")
     # caches live in the repository the experiment was started from
@@ -116,3 +137,45 @@ def test_dvc_runs_everything_once_then_only_what_changed(project):
     assert len(compared.splitlines()) < 40, "the numbers that people compare, and no more"
     assert (project / ".csdm" / "bank").is_dir()
     assert not (project / "artifacts" / "distilled" / ".csdm").exists()
+
+
+@pytest.mark.slow
+def test_what_ran_is_pushed_and_pulled_into_a_second_clone(project, tmp_path):
+    """As docs/pipeline.md tells, of a pipeline that has run in part: nothing is made again, and nothing is missing."""
+    identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+    first, second = tmp_path / "first", tmp_path / "second"
+    run(tmp_path, "git", "clone", "-q", str(project), str(first))
+    start = run(first, "git", "rev-list", "--max-parents=0", "HEAD").strip()
+    run(first, "git", "checkout", "-q", "-b", "part", start)
+    assert ran(run(first, "dvc", "repro", "evaluate")) == {"make-lt", "pretrain", "distill", "evaluate"}
+    (tmp_path / "store").mkdir()
+    run(first, "dvc", "remote", "add", "-d", "store", str(tmp_path / "store"))
+    run(first, "git", "add", "-A")
+    run(first, "git", *identity, "commit", "-qm", "results")
+    assert "files pushed" in run(first, "dvc", "push")
+    run(tmp_path, "git", "clone", "-q", str(first), str(second))
+    run(second, "dvc", "pull", "--allow-missing")
+    for name in ("artifacts/distilled/distilled.safetensors", "artifacts/evaluate/per_class.csv", "data/longtail"):
+        assert contents(second / name) == contents(first / name), name
+    assert ran(run(second, "dvc", "repro", "evaluate")) == set()
+
+    run(second, "dvc", "exp", "run", "-q", "-S", "distill.kernel=laplace", "-n", "laplace", "evaluate")
+    shown = run(second, "dvc", "exp", "show", "--only-changed", "--drop", "csdm_cli|artifacts/|data/", "--csv")
+    header = next(line for line in shown.splitlines() if line.startswith("Experiment,")).split(",")
+    assert {"accuracy", "head", "distill.kernel"} <= set(header) and len(header) <= 16, header
+    run(second, "dvc", "plots", "diff", "HEAD", "laplace", "--out", "plots")
+    page = (second / "plots" / "index.html").read_text()
+    for name, points in (("artifacts/distilled/loss.csv", 4), ("artifacts/evaluate/per_class.csv", 10)):
+        (spec,) = [one for one in vega_specs(page) if one["title"]["text"] == name]
+        revisions = [value["rev"] for value in spec["data"]["values"]]
+        assert sorted(revisions) == ["HEAD"] * points + ["laplace"] * points, "both in one plot"
+
+
+def contents(place: Path) -> dict[str, bytes]:
+    files = [place] if place.is_file() else sorted(place.iterdir())
+    return {file.name: file.read_bytes() for file in files}
+
+
+def vega_specs(page: str) -> list[dict]:
+    """The curves that the page of ``dvc plots`` draws."""
+    return [json.loads(text) for text in re.findall(r"var spec = (\{.*?\});\s*vegaEmbed", page, re.DOTALL)]

@@ -1,5 +1,6 @@
 """Text of strangers on a screen, in a picture, in file names, Markdown and markup."""
 
+import json
 import os
 import unicodedata
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csdm_cli.safe_text import file_name, in_picture, markdown, markup, shown, shown_lines
+from csdm_cli.safe_text import file_name, in_picture, json_in_markdown, markdown, markup, shown, shown_lines
 
 ANY = st.text(st.characters(), max_size=300)  # surrogates included
 
@@ -61,6 +62,19 @@ def test_rich_gives_back_the_shown_text_within_markup(text):
 def test_markdown_begins_nothing():
     assert markdown("a|b\n# h") == r"a\|b\n# h".replace(r"\n", r"\\n", 1)
     assert markdown("*x* _y_ a_b [z](u) <b> `c`") == r"\*x\* \_y\_ a_b \[z\](u) \<b\> \`c\`"
+
+
+@given(st.dictionaries(ANY, ANY | st.integers() | st.none(), max_size=5))
+def test_json_in_markdown_is_the_same_value_and_neither_code_nor_html(value):
+    text = json_in_markdown(value, indent=1)
+    assert json.loads(text) == value and not set(text) & set("`<>&")
+
+
+def test_json_in_markdown_is_yaml():
+    from ruamel.yaml import YAML
+
+    title = "<script>alert(1)</script> & `x`\n---"
+    assert YAML(typ="safe").load(f"title: {json_in_markdown(title)}\n") == {"title": title}
 
 
 def test_dollars_are_dollars_in_a_picture():

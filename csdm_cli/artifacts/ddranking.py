@@ -6,6 +6,7 @@ of CIFAR-10 also for CIFAR-100), and builds labels from one number of images per
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Decoding, Distilled
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import NetworkName, Norm, Source
@@ -78,6 +79,13 @@ SOFT_ADVICE = """Soft labels need a teacher checkpoint at teachers/<dataset>/<mo
 """
 
 
+def torch_bytes(value: Any) -> bytes:
+    """``value`` as a file of torch, which, given a file, tells of a full disk as of a fault of its own."""
+    buffer = io.BytesIO()
+    torch.save(value, buffer)
+    return buffer.getvalue()
+
+
 def write_ddranking(distilled: Distilled, folder: Path) -> tuple[str, ...]:
     """Write ``images.pt``, ``labels.pt``, ``config.yaml`` and ``run.py`` into an empty ``folder``.
 
@@ -96,8 +104,9 @@ def write_ddranking(distilled: Distilled, folder: Path) -> tuple[str, ...]:
     labels: Tensor = distilled.decoded_labels()
     if soft is not None:
         labels = soft.probabilities.float().clamp_min(torch.finfo(torch.float32).tiny).log()
-    torch.save(normalise(distilled.decoded(), known.mean, known.std).contiguous(), folder / "images.pt")
-    torch.save(labels, folder / "labels.pt")
+    images = normalise(distilled.decoded(), known.mean, known.std).contiguous()
+    for name, tensor in (("images.pt", images), ("labels.pt", labels)):
+        (folder / name).write_bytes(torch_bytes(tensor))
     settings = configuration(distilled, known)
     lines = [f"{key}: {json.dumps(value)}" for key, value in settings.items()]  # JSON values are YAML
     (folder / "config.yaml").write_text("\n".join(lines) + "\n")
@@ -196,10 +205,11 @@ def _known_dataset(distilled: Distilled) -> KnownDataset:
         )
     if len(set(distilled.ipc)) > 1:
         raise CsdmError("DD-Ranking wants as many images in every class, this set has not: use --to npz or pt")
-    if distilled.soft_labels is not None and decoding.factor > 1:
+    if distilled.soft_labels is not None and len(distilled.decoded_labels()) != sum(distilled.ipc):
+        how = f"factor {decoding.factor}" if isinstance(decoding, Decoding) else f"a {distilled.kind}"
         raise CsdmError(
-            f"DD-Ranking builds soft-label sets from the images per class and cannot take factor {decoding.factor}: "
-            "distil with --factor 1 or --labels hard, or use --to npz or pt"
+            f"DD-Ranking builds soft-label sets from the images per class and cannot take {how}: "
+            "distil pixels with --factor 1 or with --labels hard, or use --to npz or pt"
         )
     if distilled.value_range != (0.0, 1.0):
         raise CsdmError("DD-Ranking's images must come from pixels in [0, 1], this set's do not: use --to npz or pt")

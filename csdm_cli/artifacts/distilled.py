@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import sha256
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,12 @@ from csdm_cli import __version__
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import LabelKind
+from csdm_cli.parameterisations.multi_formation import MultiFormation
+from csdm_cli.parameterisations.parameterisation import Parameterisation, Shape
+from csdm_cli.parameterisations.pixels import Pixels
+from csdm_cli.parameterisations.stored import parameterisation_of
 from csdm_cli.storage.keys import source_hash
+from csdm_cli.storage.tensorfile import tensor_sha256
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,33 @@ class Decoding:
 
 
 @dataclass(frozen=True)
+class Coded:
+    """The way from other stored numbers to training images: ``parameterisations.stored.parameterisation_of(…).opened``.
+
+    Attributes:
+        parameterisation: its kind and own numbers, as ``parameterisations.stored.described`` gives them.
+        ipc: the budget: so many 8-bit images per class have at least as many bytes as the stored numbers.
+        size: height and width of a decoded image.
+    """
+
+    parameterisation: dict[str, Any]
+    ipc: int
+    size: int
+    factor: ClassVar[int] = 1
+    per_image: ClassVar[int] = 1
+
+    @property
+    def stored_size(self) -> int:
+        """Height and width of an image as it is shown: decoded."""
+        return self.size
+
+    @property
+    def kind(self) -> str:
+        """The parameterisation's name."""
+        return str(self.parameterisation["kind"])
+
+
+@dataclass(frozen=True)
 class Provenance:
     """The origin of a set; nothing that differs between two runs of the same thing.
 
@@ -74,7 +108,7 @@ class Provenance:
         seed: the run's seed.
         config: the resolved settings, JSON values only, without paths.
         source: hash of the package's source code.
-        versions: of csdm and torch.
+        versions: version numbers of csdm and torch.
     """
 
     method: str
@@ -96,7 +130,7 @@ class SoftLabels:
 
     Attributes:
         probabilities: (N * factor², classes) float32, rows summing to 1, in the order of decoding.
-        temperature: of the softmax that made them.
+        temperature: temperature of the softmax that made them.
         teacher: who made them, in words, e.g. ``5 x convnet``.
     """
 
@@ -110,41 +144,72 @@ class Distilled:
     """A distilled set.
 
     Attributes:
-        images: (N, channels, h, h) uint8, or float with pixels in ``value_range``; class after class.
-        labels: (N,) int64, ascending.
-        dataset: what was distilled.
-        decoding: how training images come out of the stored ones.
+        stored: ``images`` alone, (N, channels, h, h) uint8, or float with pixels in ``value_range``, class after
+            class; under :class:`Coded`, the tensors of its parameterisation.
+        labels: (N,) int64, ascending: the class of each of :attr:`images`.
+        dataset: the distilled set's origin.
+        decoding: how training images come out of what is stored.
         provenance: how the set was made.
-        evaluation: the recipe it is meant to be evaluated with (network, steps, optimiser ...), JSON values.
+        evaluation: the recipe it is meant to be evaluated with (network, steps, optimiser ...), JSON values; with
+            ``learned_rate``, if the set was learned together with a step size for its students.
         soft_labels: one row per decoded image, or None.
         value_range: lowest and highest pixel allowed, on the scale where black is 0 and white is 1 (the
             scale on which ``dataset.mean`` and ``std`` are given; uint8 images are divided by 255).
     """
 
-    images: Tensor
+    stored: dict[str, Tensor]
     labels: Tensor
     dataset: DatasetInfo
-    decoding: Decoding
+    decoding: Decoding | Coded
     provenance: Provenance
     evaluation: dict[str, Any] = field(default_factory=dict)
     soft_labels: SoftLabels | None = None
     value_range: tuple[float, float] = (0.0, 1.0)
 
     @property
-    def ipc(self) -> tuple[int, ...]:
-        """Stored images of each class."""
+    def images(self) -> Tensor:
+        """(N, channels, h, h), class after class: the stored images, or float32 ones decoded from other numbers."""
+        return self.stored["images"] if isinstance(self.decoding, Decoding) else self.decoded()
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many of :attr:`images` each class has."""
         return tuple(torch.bincount(self.labels, minlength=self.dataset.classes).tolist())
 
     @property
+    def ipc(self) -> tuple[int, ...]:
+        """The storage of each class in images: those stored, or as many as the budget of other numbers allows."""
+        if isinstance(self.decoding, Coded):
+            return (self.decoding.ipc,) * self.dataset.classes
+        return self.counts
+
+    @property
     def ipc_text(self) -> str:
-        """Stored images per class as a person reads them: ``10``, or ``1 to 12`` where classes differ."""
+        """:attr:`ipc` as a person reads it: ``10``, or ``1 to 12`` where classes differ."""
         least, most = min(self.ipc), max(self.ipc)
         return str(most) if least == most else f"{least} to {most}"
 
     @property
     def empty_classes(self) -> tuple[str, ...]:
         """Names of the classes without any image."""
-        return tuple(name for name, count in zip(self.dataset.class_names, self.ipc, strict=True) if not count)
+        return tuple(name for name, count in zip(self.dataset.class_names, self.counts, strict=True) if not count)
+
+    @property
+    def shape(self) -> Shape:
+        """The decoded images."""
+        return Shape(self.dataset.classes, len(self.dataset.mean), self.decoding.size)
+
+    @property
+    def kind(self) -> str:
+        """The name of what is stored: pixels, multi-formation, or another parameterisation's."""
+        if isinstance(self.decoding, Coded):
+            return self.decoding.kind
+        return Pixels.kind if self.decoding.factor == 1 else MultiFormation.kind
+
+    @property
+    def learned_rate(self) -> float | None:
+        """The step size that was learned for its students, if one was."""
+        return self.evaluation.get("learned_rate")
 
     @property
     def default_labels(self) -> LabelKind:
@@ -152,12 +217,20 @@ class Distilled:
         return LabelKind.hard if self.soft_labels is None else LabelKind.soft
 
     def unit_images(self) -> Tensor:
-        """The stored images as float32, black 0 and white 1: (N, channels, h, h)."""
-        return self.images.float() / 255 if self.images.dtype == torch.uint8 else self.images.float()
+        """:attr:`images` as float32, black 0 and white 1."""
+        images = self.images
+        return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
     def decoded(self) -> Tensor:
         """The training images, not normalised: (N * factor², channels, size, size) float32, white 1."""
+        if isinstance(self.decoding, Coded):
+            return self.parameterisation().opened(self.stored)
         return decode(self.unit_images(), self.decoding.factor, self.decoding.size)
+
+    def parameterisation(self) -> Parameterisation:
+        """The parameterisation whose numbers a :class:`Coded` set stores."""
+        assert isinstance(self.decoding, Coded)
+        return parameterisation_of(self.decoding.parameterisation, self.shape, self.stored)
 
     def decoded_labels(self) -> Tensor:
         """The class of each decoded image: (N * factor²,) int64."""
@@ -176,7 +249,10 @@ class Distilled:
         return self.soft_labels.probabilities.float()
 
 
-def stored_bytes(distilled: Distilled) -> int:
-    """Bytes of images and labels, soft ones included."""
-    soft = distilled.soft_labels.probabilities.nbytes if distilled.soft_labels else 0
-    return distilled.images.nbytes + distilled.labels.nbytes + soft
+def stored_sha256(distilled: Distilled) -> str:
+    """The hash by which results name the set they were measured on: of its stored images, or of all it decodes."""
+    if isinstance(distilled.decoding, Decoding):
+        return tensor_sha256(distilled.stored["images"])
+    parts = {name: tensor_sha256(tensor) for name, tensor in distilled.stored.items()}
+    told = json.dumps([distilled.decoding.parameterisation, distilled.decoding.size, parts], sort_keys=True)
+    return sha256(told.encode()).hexdigest()

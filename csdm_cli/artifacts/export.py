@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.ddranking import write_ddranking
+from csdm_cli.artifacts.ddranking import torch_bytes, write_ddranking
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, save_distilled
-from csdm_cli.artifacts.huggingface import write_huggingface
+from csdm_cli.artifacts.huggingface import png, write_huggingface
 from csdm_cli.artifacts.judged import Judged
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
@@ -50,7 +50,7 @@ def export(distilled: Distilled, to: ExportFormat, out: Path, judged: Judged | N
             (see ``huggingface.py``), ``csdm`` (the set as it is, of use after a selection of classes).
         out: the file, or the new folder. A folder given for a file format receives ``distilled.npz`` or
             ``distilled.pt``.
-        judged: what students scored on this very set, for the card of ``huggingface``; None if that is unknown.
+        judged: the students' scores on this very set, for the card of ``huggingface``; None if they are unknown.
 
     Raises:
         UsageError, CsdmError: if ``out`` is not free, see :func:`claim_export`, or the format cannot take this set.
@@ -112,18 +112,15 @@ def folder_names(class_names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _write_imagefolder(distilled: Distilled, folder: Path) -> tuple[str, ...]:
-    from PIL import Image
-
     names = folder_names(distilled.dataset.class_names)
     for name in names:
         (folder / name).mkdir()
     images = to_uint8(distilled.decoded())
     if images.shape[1] not in (1, 3):
         raise UsageError(f"--to imagefolder takes 1 or 3 channels, the set has {images.shape[1]}: use --to npz")
-    pixels = images.permute(0, 2, 3, 1).squeeze(3) if images.shape[1] == 1 else images.permute(0, 2, 3, 1)
     digits = len(str(len(images) - 1))
-    for index, (image, label) in enumerate(zip(pixels, distilled.decoded_labels().tolist(), strict=True)):
-        Image.fromarray(image.numpy()).save(folder / names[label] / f"{index:0{digits}}.png")
+    for index, (image, label) in enumerate(zip(images, distilled.decoded_labels().tolist(), strict=True)):
+        (folder / names[label] / f"{index:0{digits}}.png").write_bytes(png(image))
     notes = ["images are decoded and rounded to 8 bits"]
     if names != distilled.dataset.class_names:
         notes.append("folders are numbered, so that their alphabetical order is the label order")
@@ -153,9 +150,7 @@ def _npz(distilled: Distilled) -> bytes:
 
 
 def _pt(distilled: Distilled) -> bytes:
-    buffer = io.BytesIO()
-    torch.save({**_arrays(distilled), "class_names": list(distilled.dataset.class_names)}, buffer)
-    return buffer.getvalue()
+    return torch_bytes({**_arrays(distilled), "class_names": list(distilled.dataset.class_names)})
 
 
 def _value_note(distilled: Distilled) -> str:

@@ -1,8 +1,9 @@
 """``distilled.safetensors``: the one file a distillation run leaves.
 
-Tensors ``images``, ``labels`` and, if any, ``soft_labels``; one JSON header with all the rest. Both are
-guarded by hashes. The same run gives the same bytes: what differs between identical runs (time, machine,
-commit) goes into a sidecar, see ``sidecar.py``.
+Schema 1: tensors ``images``, ``labels`` and, if any, ``soft_labels``. Schema 2, of sets whose images are computed from
+other numbers: the tensors of their parameterisation (every class has as many images) and, if any, ``soft_labels``. One
+JSON header has all the rest. Both are guarded by hashes. The same run gives the same bytes: what differs between
+identical runs (time, machine, commit) goes into a sidecar, see ``run_record.py``.
 """
 
 from __future__ import annotations
@@ -13,18 +14,22 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import DatasetInfo, Decoding, Distilled, Provenance, SoftLabels
-from csdm_cli.artifacts.validation import first_problem
+from csdm_cli.artifacts.distilled import Coded, DatasetInfo, Decoding, Distilled, Provenance, SoftLabels
+from csdm_cli.artifacts.validation import coding_fault, first_problem
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.initial import to_uint8
+from csdm_cli.parameterisations.parameterisation import Shape
+from csdm_cli.parameterisations.stored import parameterisation_of
 from csdm_cli.storage import kinds, outputs, tensorfile
 
 __all__ = [
     "FILE_NAME",
-    "SCHEMA",
+    "SCHEMAS",
+    "Coded",
     "DatasetInfo",
     "Decoding",
     "Distilled",
@@ -33,13 +38,14 @@ __all__ = [
     "find_artifact",
     "load_distilled",
     "read_distilled",
+    "refuse_unsound",
     "save_distilled",
     "to_uint8",
 ]
 
 FILE_NAME = "distilled.safetensors"
 KIND = "csdm distilled set"
-SCHEMA = 1
+SCHEMAS = (1, 2)
 FIELDS = frozenset({"kind", "schema", "body", "body_sha256", "sha256", tensorfile.SEAL})  # of the header
 DISTILLED = kinds.tensors(KIND)
 
@@ -55,7 +61,7 @@ class _Header:
     """Everything but the tensors."""
 
     dataset: DatasetInfo
-    decoding: Decoding
+    decoding: Decoding | Coded
     provenance: Provenance
     evaluation: dict[str, Any]
     soft_labels: _SoftLabelKind | None
@@ -86,9 +92,10 @@ def save_distilled(path: Path, distilled: Distilled) -> None:
             is written.
     """
     outputs.refuse_foreign(path, DISTILLED)
-    if problem := first_problem(distilled):
-        raise CsdmError(f"refusing to write {path}: the set has {problem}")
-    tensors = {"images": distilled.images, "labels": distilled.labels}
+    refuse_unsound(path, distilled)
+    tensors = dict(distilled.stored)
+    if isinstance(distilled.decoding, Decoding):
+        tensors["labels"] = distilled.labels
     kind = None
     if soft := distilled.soft_labels:
         tensors["soft_labels"] = soft.probabilities
@@ -102,7 +109,19 @@ def save_distilled(path: Path, distilled: Distilled) -> None:
         value_range=distilled.value_range,
     )
     body: dict[str, Any] = TypeAdapter(_Header).dump_python(header, mode="json")
-    tensorfile.save(path, tensors, {"kind": KIND, "schema": SCHEMA, "body": body, "body_sha256": _hash(body)})
+    told = {"kind": KIND, "schema": schema_of(distilled), "body": body, "body_sha256": _hash(body)}
+    tensorfile.save(path, tensors, told)
+
+
+def schema_of(distilled: Distilled) -> int:
+    """The form a set is written in: the oldest that can hold it."""
+    return SCHEMAS[isinstance(distilled.decoding, Coded)]
+
+
+def refuse_unsound(path: Path, distilled: Distilled) -> None:
+    """Raise CsdmError if ``distilled``, which would go to ``path``, is not sound."""
+    if problem := first_problem(distilled):
+        raise CsdmError(f"refusing to write {path}: the set has {problem}")
 
 
 def load_distilled(path: Path) -> Distilled:
@@ -132,9 +151,9 @@ def read_distilled(path: Path) -> Distilled:
     header = tensorfile.read_header(path, sealed=False)  # the body has a hash of its own
     if header.get("kind") != KIND:
         raise CsdmError(f"{path} was written by csdm, but is not a distilled set")
-    if header.get("schema") != SCHEMA:
+    if header.get("schema") not in SCHEMAS:
         raise CsdmError(
-            f"{path} has schema {header.get('schema')!r}, this csdm reads schema {SCHEMA}: "
+            f"{path} has schema {header.get('schema')!r}, this csdm reads schema {' and '.join(map(str, SCHEMAS))}: "
             "use the csdm version that wrote it, or distil again"
         )
     if header.get("body_sha256") != _hash(header.get("body")) or not header.keys() <= FIELDS:
@@ -146,19 +165,27 @@ def read_distilled(path: Path) -> Distilled:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise CsdmError(f"{path} has an incomplete header: {place}: {first['msg'].lower()}") from error
-    return _assemble(path, tensors, fields)
+    distilled = _assemble(path, tensors, fields)
+    if schema_of(distilled) != header["schema"]:
+        raise CsdmError(f"{path} says schema {header['schema']}, which its contents are not")
+    return distilled
 
 
 def _assemble(path: Path, tensors: dict[str, Tensor], header: _Header) -> Distilled:
-    expected = {"images", "labels"} | ({"soft_labels"} if header.soft_labels else set())
-    if set(tensors) != expected:
-        raise CsdmError(f"{path} holds the tensors {sorted(tensors)} (expected {sorted(expected)})")
     soft = None
-    if kind := header.soft_labels:
-        soft = SoftLabels(tensors["soft_labels"], kind.temperature, kind.teacher)
+    if (kind := header.soft_labels) and "soft_labels" in tensors:
+        soft = SoftLabels(tensors.pop("soft_labels"), kind.temperature, kind.teacher)
+    labels = None
+    if isinstance(header.decoding, Decoding) and tensors.keys() == {"images", "labels"}:
+        labels = tensors.pop("labels")
+    elif isinstance(header.decoding, Coded):
+        labels = _labels_of_coded(path, tensors, header, header.decoding)
+    if labels is None or (soft is None) != (kind is None):
+        expected = {"images", "labels"} | ({"soft_labels"} if kind else set())
+        raise CsdmError(f"{path} holds the tensors {sorted(tensors)} (expected {sorted(expected)})")
     return Distilled(
-        images=tensors["images"],
-        labels=tensors["labels"],
+        stored=tensors,
+        labels=labels,
         dataset=header.dataset,
         decoding=header.decoding,
         provenance=header.provenance,
@@ -166,6 +193,15 @@ def _assemble(path: Path, tensors: dict[str, Tensor], header: _Header) -> Distil
         soft_labels=soft,
         value_range=header.value_range,
     )
+
+
+def _labels_of_coded(path: Path, stored: dict[str, Tensor], header: _Header, decoding: Coded) -> Tensor:
+    """Class after class, as many of each as the parameterisation says, once that is known to be sound."""
+    shape = Shape(header.dataset.classes, len(header.dataset.mean), decoding.size)
+    if problem := coding_fault(decoding, shape, stored):
+        raise CsdmError(f"{path} is not a sound set: it has {problem}")
+    found = parameterisation_of(decoding.parameterisation, shape, stored)
+    return torch.arange(shape.classes).repeat_interleave(found.per_class)
 
 
 def _hash(body: Any) -> str:

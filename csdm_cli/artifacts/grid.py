@@ -1,4 +1,7 @@
-"""A picture of the stored images in their true colours: one row per class."""
+"""A picture of the images of a set in their true colours: one row per class.
+
+Stored images, or those decoded where other numbers are stored.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.artifacts.file import FILE_NAME
+from csdm_cli.artifacts.distilled import Coded, Distilled
+from csdm_cli.artifacts.file import FILE_NAME, refuse_unsound, save_distilled
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.safe_text import MOST_IN_PICTURE, shown
 from csdm_cli.storage import kinds, outputs
@@ -40,7 +43,7 @@ class Layout:
         scale: magnification, a whole number.
         side: height and width of a magnified image.
         rows, columns: classes, and images per class, that are shown.
-        caption: what is written above the images.
+        caption: text above the images.
         caption_width: its width.
     """
 
@@ -69,6 +72,19 @@ def grid_path(artifact: Path) -> Path:
     return artifact.with_name("grid.png") if artifact.name == FILE_NAME else artifact.with_suffix(".png")
 
 
+def save_with_grid(path: Path, distilled: Distilled) -> None:
+    """Write a set to ``path`` and its picture beside it.
+
+    The set comes last: while it is missing, the same command goes on, whatever ended it before.
+
+    Raises:
+        CsdmError: if the set is not sound, or a file is there that csdm did not write, or cannot be written.
+    """
+    refuse_unsound(path, distilled)
+    save_grid(distilled, grid_path(path))
+    save_distilled(path, distilled)
+
+
 def save_grid(distilled: Distilled, path: Path) -> None:
     """Write the picture as PNG, unless the very same one is there already.
 
@@ -94,7 +110,7 @@ def grid_png(distilled: Distilled) -> bytes:
     width, height = layout.size
     canvas = np.full((height, width, 3), PAPER, dtype=np.uint8)
     images = _rgb(distilled)
-    starts = [0, *np.cumsum(distilled.ipc).tolist()]
+    starts = [0, *np.cumsum(distilled.counts).tolist()]
     for row in range(layout.rows):
         shown = images[starts[row] : min(starts[row + 1], starts[row] + layout.columns)]
         for column, image in enumerate(shown):
@@ -112,7 +128,7 @@ def plan(distilled: Distilled, probe: ImageDraw) -> Layout:
     """Choose magnification and margins; ``probe`` measures text."""
     size = distilled.decoding.stored_size
     rows = min(distilled.dataset.classes, MOST_ROWS)
-    columns = min(max(distilled.ipc), MOST_COLUMNS)
+    columns = min(max(distilled.counts), MOST_COLUMNS)
     scale = max(1, min(TILE_SIDE // size, (WIDTH // columns - GAP) // size))
     side = size * scale
     texts = [*map(_name, distilled.dataset.class_names[:rows]), *map(_count_text, distilled.dataset.counts[:rows])]
@@ -143,9 +159,12 @@ def _write_names(draw: ImageDraw, distilled: Distilled, layout: Layout) -> None:
 
 
 def _caption(distilled: Distilled, rows: int, columns: int) -> str:
-    data, most = distilled.dataset, max(distilled.ipc)
+    data, most = distilled.dataset, max(distilled.counts)
     parts = [_name(data.name), _name(distilled.provenance.method)]
-    parts.append(f"{distilled.ipc_text} stored image{'s' * (most > 1)} per class")
+    if isinstance(distilled.decoding, Coded):
+        parts.append(f"{most} images per class from a {distilled.kind} in the storage of {distilled.ipc_text}")
+    else:
+        parts.append(f"{distilled.ipc_text} stored image{'s' * (most > 1)} per class")
     if distilled.decoding.factor > 1:
         parts.append(f"each holds {distilled.decoding.per_image}")
     if columns < most:

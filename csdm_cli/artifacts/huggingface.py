@@ -13,12 +13,13 @@ from typing import Any
 from torch import Tensor
 
 from csdm_cli import __version__
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.judged import Judged
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
-from csdm_cli.safe_text import markdown, shown
+from csdm_cli.safe_text import json_in_markdown, markdown, shown
 from csdm_cli.storage import atomic
 
 DATA = Path("data") / "train-00000-of-00001.parquet"
@@ -32,10 +33,9 @@ def write_huggingface(distilled: Distilled, folder: Path, judged: Judged | None)
     Raises:
         UsageError: if the images have neither 1 nor 3 channels.
     """
-    if distilled.images.shape[1] not in (1, 3):
-        raise UsageError(
-            f"--to huggingface takes 1 or 3 channels, the set has {distilled.images.shape[1]}: use --to npz"
-        )
+    channels = distilled.shape.channels
+    if channels not in (1, 3):
+        raise UsageError(f"--to huggingface takes 1 or 3 channels, the set has {channels}: use --to npz")
     names = unique_names(distilled.dataset.class_names)
     atomic.write_bytes(folder / DATA, _parquet(distilled, names))
     atomic.write_text(folder / "README.md", card(distilled, names, judged))
@@ -60,7 +60,7 @@ def _parquet(distilled: Distilled, names: tuple[str, ...]) -> bytes:
     images = to_uint8(distilled.decoded())
     picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     features: dict[str, Any] = {"image": {"_type": "Image"}, "label": {"names": list(names), "_type": "ClassLabel"}}
-    coded = [{"bytes": _png(image), "path": f"{index:06}.png"} for index, image in enumerate(images)]
+    coded = [{"bytes": png(image), "path": f"{index:06}.png"} for index, image in enumerate(images)]
     columns = {"image": pyarrow.array(coded, picture), "label": pyarrow.array(distilled.decoded_labels().tolist())}
     if distilled.soft_labels is not None:
         rows = distilled.soft_labels.probabilities.float().tolist()
@@ -74,7 +74,7 @@ def _parquet(distilled: Distilled, names: tuple[str, ...]) -> bytes:
     return buffer.getvalue()
 
 
-def _png(image: Tensor) -> bytes:
+def png(image: Tensor) -> bytes:
     """(1 or 3, h, w) uint8 as a file."""
     from PIL import Image
 
@@ -94,14 +94,15 @@ def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) ->
         "---",
         "# A distilled set may fall under the licence of the images it was made from. Choose one and remove the #:",
         "# license: cc-by-4.0",
-        f"pretty_name: {json.dumps(title)}",
+        f"pretty_name: {json_in_markdown(title)}",
         "task_categories:\n- image-classification",
         f"size_categories:\n- {size}",
         "tags:\n- dataset-distillation\n- long-tailed",
         f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {DATA.as_posix()}",
         "---",
     ]
-    counts = zip(map(str, data.counts), map(str, distilled.ipc), strict=True)
+    counts = zip(map(str, data.counts), map(str, distilled.counts), strict=True)
+    about = "decoded" if isinstance(distilled.decoding, Coded) else "stored"
     classes = [(name, real, stored) for name, (real, stored) in zip(names, counts, strict=True)]
     body = [
         f"# {markdown(title)}",
@@ -112,10 +113,11 @@ def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) ->
         'train = load_dataset("path/of/this/folder", split="train")\n```',
         f"Students expect pixels in [0, 1] normalised by mean {_list(data.mean)} and std {_list(data.std)}.",
         *_about_labels(distilled),
+        f"It takes {storage_of(distilled).text}.",
         "## Accuracy",
         *_accuracy(judged),
         "## Classes",
-        markdown_table(("class", "real images", "stored images"), classes),
+        markdown_table(("class", "real images", f"{about} images"), classes),
         "## Provenance",
         f"```json\n{_settings(distilled)}\n```",
     ]
@@ -153,7 +155,7 @@ def _score(score: dict[str, Any] | None) -> str:
 
 
 def _settings(distilled: Distilled) -> str:
-    """The provenance as JSON that no fence of Markdown ends within."""
+    """The provenance as JSON."""
     origin = distilled.provenance
     value = {
         "method": origin.method,
@@ -162,7 +164,7 @@ def _settings(distilled: Distilled) -> str:
         "source": origin.source,
         "versions": origin.versions,
     }
-    return json.dumps(value, indent=1, sort_keys=True).replace("`", "\\u0060")
+    return json_in_markdown(value, indent=1)
 
 
 def _list(values: tuple[float, ...]) -> str:

@@ -9,12 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import DatasetInfo, Decoding, Distilled, Provenance, SoftLabels
+from csdm_cli.artifacts.distilled import (
+    Coded,
+    DatasetInfo,
+    Decoding,
+    Distilled,
+    Provenance,
+    SoftLabels,
+    stored_sha256,
+)
 from csdm_cli.errors import UsageError
 from csdm_cli.names import whole_names
-from csdm_cli.storage.tensorfile import tensor_sha256
+from csdm_cli.parameterisations.decomposition import Decomposition
 
 MERGED = "merged"
+MASKS = "masks"  # of classes; all else that is stored and can be divided is of images
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,7 @@ def select_classes(distilled: Distilled, wanted: Sequence[str]) -> Distilled:
     labels = [_label_of(name, data.class_names) for name in whole_names(wanted, data.class_names)]
     if twice := [data.class_names[label] for label in labels if labels.count(label) > 1]:
         raise UsageError(f"--classes names {twice[0]} twice")
+    _refuse_shared_kernels([distilled], "selected from")
     rows = torch.cat([torch.nonzero(distilled.labels == label).flatten() for label in labels])
     if not len(rows):
         raise UsageError(f"the set has no image of {', '.join(wanted)}")
@@ -49,7 +59,7 @@ def select_classes(distilled: Distilled, wanted: Sequence[str]) -> Distilled:
     own = torch.tensor([labels.index(label) for label in distilled.labels[rows].tolist()])
     part = replace(
         distilled,
-        images=distilled.images[rows].contiguous(),
+        stored=_taken(distilled, rows, torch.tensor(labels)),
         labels=own,
         dataset=replace(data, class_names=names, counts=counts, train_fingerprint="", test_fingerprint=""),
         provenance=_derived(distilled.provenance.method, [distilled], {"classes": list(names)}),
@@ -83,10 +93,12 @@ def merge(sets: Sequence[Distilled], dataset: DatasetInfo | None = None) -> Join
         raise UsageError(f"the sets' images differ: {found}; sets of one shape can be merged")
     data = dataset or _union([one.dataset for one in sets])
     target = {name: label for label, name in enumerate(data.class_names)}
+    _refuse_mixed_codings(sets, data)
     if unknown := [name for one in sets for name in _shown(one) if name not in target]:
         raise UsageError(f"{data.name} has no class {unknown[0]}: name the data of all classes with --data")
     origin = _derived(MERGED, sets, {})
-    if len({(one.decoding, one.images.dtype) for one in sets}) > 1:
+    coded = isinstance(sets[0].decoding, Coded)
+    if not coded and len({(one.decoding, one.images.dtype) for one in sets}) > 1:
         notes.append("the sets are stored in different ways: their images were decoded")
         sets = [_undone(one) for one in sets]
     labels = torch.cat([_renumbered(one, target)[one.labels] for one in sets])
@@ -95,7 +107,7 @@ def merge(sets: Sequence[Distilled], dataset: DatasetInfo | None = None) -> Join
     if any(recipe != recipes[0] for recipe in recipes):
         notes.append("the sets' evaluation recipes differ: the first one's was kept")
     joined = Distilled(
-        images=torch.cat([one.images for one in sets])[order].contiguous(),
+        stored=_put_together(sets, target, order),
         labels=labels[order],
         dataset=data,
         decoding=sets[0].decoding,
@@ -110,6 +122,34 @@ def merge(sets: Sequence[Distilled], dataset: DatasetInfo | None = None) -> Join
     return Joined(joined, tuple(notes))
 
 
+def _refuse_shared_kernels(sets: Sequence[Distilled], verb: str) -> None:
+    if any(one.kind == Decomposition.kind for one in sets):
+        raise UsageError(f"classes cannot be {verb} a {Decomposition.kind}, whose kernels all of its classes share")
+
+
+def _refuse_mixed_codings(sets: Sequence[Distilled], data: DatasetInfo) -> None:
+    """Raises: UsageError if stored numbers that are not images cannot simply be put beside each other."""
+    if not any(isinstance(one.decoding, Coded) for one in sets):
+        return
+    _refuse_shared_kernels(sets, "merged with")
+    if any(one.decoding != sets[0].decoding for one in sets):
+        raise UsageError("the sets are stored in different ways: merge sets of one --parameterization, IPC and size")
+    if missing := sorted(set(data.class_names) - {name for one in sets for name in _shown(one)}):
+        raise UsageError(f"no set shows the class {missing[0]}: a {sets[0].kind} has every class of its data")
+
+
+def _taken(distilled: Distilled, rows: Tensor, labels: Tensor) -> dict[str, Tensor]:
+    """The stored numbers of the images ``rows``, which are those of the classes ``labels``."""
+    return {name: tensor[labels if name == MASKS else rows].contiguous() for name, tensor in distilled.stored.items()}
+
+
+def _put_together(sets: Sequence[Distilled], target: dict[str, int], order: Tensor) -> dict[str, Tensor]:
+    """The stored numbers of all sets, in the ``order`` of images that sorts them by class."""
+    whole = {name: torch.cat([one.stored[name] for one in sets]) for name in sets[0].stored}
+    classes = torch.cat([_renumbered(one, target) for one in sets]).argsort()
+    return {name: tensor[classes if name == MASKS else order].contiguous() for name, tensor in whole.items()}
+
+
 def _label_of(name: str, class_names: Sequence[str]) -> int:
     if name in class_names:
         return list(class_names).index(name)
@@ -121,7 +161,7 @@ def _label_of(name: str, class_names: Sequence[str]) -> int:
 
 def _shown(distilled: Distilled) -> list[str]:
     """Names of the classes that have images."""
-    return [name for name, count in zip(distilled.dataset.class_names, distilled.ipc, strict=True) if count]
+    return [name for name, count in zip(distilled.dataset.class_names, distilled.counts, strict=True) if count]
 
 
 def _refuse_shared(sets: Sequence[Distilled]) -> None:
@@ -165,7 +205,7 @@ def _undone(distilled: Distilled) -> Distilled:
     size = distilled.decoding.size
     return replace(
         distilled,
-        images=distilled.decoded(),
+        stored={"images": distilled.decoded()},
         labels=distilled.decoded_labels(),
         decoding=Decoding(1, size, size),
     )
@@ -200,7 +240,5 @@ def _for_classes(recipe: dict[str, Any], classes: int) -> dict[str, Any]:
 
 def _derived(method: str, sets: Sequence[Distilled], config: dict[str, Any]) -> Provenance:
     """The provenance of what was made of ``sets``: all of theirs, with hashes of their images."""
-    told = [
-        asdict(one.provenance) | {"classes": _shown(one), "images_sha256": tensor_sha256(one.images)} for one in sets
-    ]
+    told = [asdict(one.provenance) | {"classes": _shown(one), "images_sha256": stored_sha256(one)} for one in sets]
     return Provenance.of_run(method, sets[0].provenance.seed, config | {"sets": told})

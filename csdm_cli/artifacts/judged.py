@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Distilled, stored_sha256
 from csdm_cli.errors import CsdmError
-from csdm_cli.storage.tensorfile import tensor_sha256
+from csdm_cli.storage.bounded import parsed_json
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Judged:
     def belongs_to(self, distilled: Distilled) -> bool:
         """Whether the students learnt from these very images."""
         measured = self.details.get("measured") or {}
-        return bool(measured.get("images_sha256") == tensor_sha256(distilled.images))
+        return bool(measured.get("images_sha256") == stored_sha256(distilled))
 
 
 def read_judged(folder: Path) -> Judged | None:
@@ -40,7 +39,7 @@ def read_judged(folder: Path) -> Judged | None:
     if not all(place.is_file() for place in places):
         return None
     try:
-        metrics, details = (json.loads(place.read_bytes()) for place in places)
+        metrics, details = (parsed_json(place.read_bytes()) for place in places)
         if "accuracy" not in metrics:
             return None
         metrics["accuracy"]["mean"], details["rows"], details["protocol"]  # what its readers rely on

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, get_args
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Coded, Decoding, Distilled
+from csdm_cli.names import LEARNED
+from csdm_cli.networks.spec import Frozen
+from csdm_cli.parameterisations.parameterisation import Shape
+from csdm_cli.parameterisations.soundness import fault
 from csdm_cli.safe_text import shown
 from csdm_cli.settings import messages
 
@@ -19,6 +24,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 MOST_PIXELS = 4096  # height and width of a decoded image, as of --size
+MOST_IPC = 10**6  # as of --ipc
+MOST_RATE = 1e6  # as of --lr
+MOST_CENTRES, MOST_LETTERS = 10**6, 200  # of a backbone, and of each word about it
 
 
 @dataclass(frozen=True)
@@ -69,14 +77,37 @@ def _recipe(distilled: Distilled) -> str | None:
     known = {"test_points": 1} | {name: value for name, value in recipe.items() if name in Evaluate.model_fields}
     if problem := _refused(Evaluate, known):
         return f"a recipe of its own that is not allowed: {problem}"
+    rate = recipe.get("learned_rate")
+    if recipe.get("lr") == LEARNED or not (rate is None or (type(rate) is float and 0 < rate <= MOST_RATE)):
+        return (
+            f"a recipe of its own that is not allowed: learned_rate {shown(rate, 40)}, lr {shown(recipe.get('lr'), 40)}"
+        )
     return None if network is None else _network(network, distilled, Pretrain)
+
+
+def _frozen(told: Any) -> str | None:
+    """The fault in the description of a backbone; None if there is none."""
+    if not isinstance(told, dict) or not told.keys() <= {field.name for field in fields(Frozen)}:
+        return f"frozen: {shown(told, 80)}"
+    try:
+        found = TypeAdapter(Frozen).validate_python(told)
+    except ValidationError as error:
+        return f"frozen: {shown(error.errors()[0]['msg'], 80)}"
+    centres, words = found.centres or 1, (found.origin, found.feature, found.weights or "")
+    numbers = (*found.mean, *found.std)
+    sound = 1 <= found.size <= MOST_PIXELS and 1 <= centres <= MOST_CENTRES
+    sound = sound and all(len(word) <= MOST_LETTERS for word in words)
+    sound = sound and len(found.mean) == len(found.std) in (1, 3) and all(math.isfinite(number) for number in numbers)
+    return None if sound and min(found.std) > 0 else f"frozen: {shown(told, 80)}"
 
 
 def _network(network: Any, distilled: Distilled, rules: type[BaseModel]) -> str | None:
     if not isinstance(network, dict) or not isinstance(network.get("name"), str):
         return f"a network of its own that is not allowed: {shown(network, 80)}"
     shape = {name: network[name] for name in ("channels", "size", "classes") if name in network}
-    beside = {*shape, "source"}  # a hash, of a network of the maker's own
+    if "frozen" in network and (problem := _frozen(network["frozen"])):
+        return f"a network of its own that is not allowed: {problem}"
+    beside = {*shape, "frozen", "source"}  # a hash, of a network of the maker's own
     own = {"network" if name == "name" else name: value for name, value in network.items() if name not in beside}
     if problem := _refused(rules, own):
         return f"a network of its own that is not allowed: {problem}"
@@ -105,8 +136,38 @@ def _holds_a_choice(annotation: Any) -> bool:
     )
 
 
+def coding_fault(decoding: Coded, shape: Shape, stored: dict[str, Tensor]) -> str | None:
+    """The fault in the stored numbers of a set, told before any image is decoded from them."""
+    if not 1 <= decoding.size <= MOST_PIXELS or not 1 <= decoding.ipc <= MOST_IPC:
+        return f"images of {decoding.size} pixels a side at IPC {decoding.ipc} (expected at most {MOST_PIXELS})"
+    if shape.classes < 1 or shape.channels < 1:
+        return f"images of {shape.channels} channels of {shape.classes} classes"
+    if problem := fault(decoding.parameterisation, shape, stored):
+        return problem
+    found, budget = sum(tensor.nbytes for tensor in stored.values()), decoding.ipc * shape.classes * shape.pixels
+    return f"{found} bytes, which are more than the {budget} of IPC {decoding.ipc}" if found > budget else None
+
+
+def _coded(distilled: Distilled, decoding: Coded) -> str | None:
+    channels = len(distilled.dataset.mean)
+    if len(distilled.dataset.std) != channels:
+        return f"{channels} channel means and {len(distilled.dataset.std)} deviations"
+    if problem := coding_fault(decoding, distilled.shape, distilled.stored):
+        return problem
+    each = torch.arange(distilled.dataset.classes).repeat_interleave(distilled.parameterisation().per_class)
+    return None if torch.equal(distilled.labels, each) else "labels that are not those of its decoded images"
+
+
 def _images(distilled: Distilled) -> str | None:
-    images, decoding = distilled.images, distilled.decoding
+    if isinstance(distilled.decoding, Coded):
+        return _coded(distilled, distilled.decoding)
+    if distilled.stored.keys() != {"images"}:
+        return f"the tensors {sorted(distilled.stored)} (expected images alone)"
+    return _grid(distilled, distilled.decoding)
+
+
+def _grid(distilled: Distilled, decoding: Decoding) -> str | None:
+    images = distilled.images
     channels = len(distilled.dataset.mean)
     expected = (*distilled.labels.shape[:1], channels, decoding.stored_size, decoding.stored_size)
     if images.ndim != 4 or tuple(images.shape) != expected or not images.numel():
@@ -127,6 +188,8 @@ def _images(distilled: Distilled) -> str | None:
 
 def _pixels(distilled: Distilled) -> str | None:
     low, high = distilled.value_range
+    if isinstance(distilled.decoding, Coded):  # clamped when decoded
+        return None if (low, high) == (0, 1) else f"a value range of {low} to {high} (expected 0 to 1)"
     if distilled.images.dtype == torch.uint8:
         return None if (low, high) == (0, 1) else f"a value range of {low} to {high} for uint8 images (expected 0 to 1)"
     if not distilled.images.isfinite().all():

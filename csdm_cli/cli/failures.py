@@ -48,7 +48,7 @@ def _interrupted() -> None:
 
 
 def _in_one_line(error: Exception, ctx: Any) -> tuple[str, int] | None:
-    """What a user can act on, and the exit code; None for what may be a fault of ours."""
+    """The line that a user can act on, and the exit code; None where the fault may be ours."""
     if isinstance(error, CsdmError):
         return str(error), error.exit_code
     if isinstance(error, TyperException):  # an option or argument that does not parse

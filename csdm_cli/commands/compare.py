@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from csdm_cli.comparison import files, tables
 from csdm_cli.comparison.entries import CONTROLS, refuse_unread
@@ -17,9 +18,7 @@ from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
-from csdm_cli.tracking.tracker import open_tracker
-
-METHODS_OWN = ("lr", "calibration", "teacher_schedule", "labels")  # what a preset or the method decides
+from csdm_cli.tracking.tracker import Tracker, open_tracker
 
 
 def run(
@@ -35,6 +34,8 @@ def run(
 ) -> None:
     """Make what is missing, print a table for each long-tailed set and IPC, and write them to ``out``.
 
+    Where no row could be made, nothing is written: tables that are there already stay.
+
     Raises:
         CsdmError: after all the rest is done, if a method failed.
     """
@@ -46,7 +47,8 @@ def run(
     named = read_finished(finished, settings.ipc)
     device, folder = runtime.apply(), out or ARTIFACTS / "compare"
     outputs.claim_files(folder, files.OUTPUTS)
-    if pinned := [f"distill.{name}" for name in METHODS_OWN if name in params.distill.model_fields_set]:
+    own = sections.Distill.names_decided_by_method()
+    if pinned := [f"distill.{name}" for name in own if name in params.distill.model_fields_set]:
         note(f"the same for all methods, whatever their own choice: {', '.join(pinned)}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, CHECKPOINT_SECONDS, resume=True)
     described = {"compare": settings.model_dump(mode="json")}
@@ -72,9 +74,29 @@ def run(
         if settings.tune:
             tuned = [method for method in settings.methods if method not in CONTROLS]  # which have nothing to tune
             result["tuning"] = {item.name: chosen(item, tuned, points) for item in found}
-        files.write(folder, found, result, tracker)
+        failed, made = _failures(found), any(item.rows for item in found)
+        if made:
+            _write(folder, found, result, tracker, failed)
     emit(result, lambda: [part for item in found for part in (*tables.table(item), "")], as_json=runtime.json)
-    note(f"wrote {folder}/", quiet=runtime.quiet)
-    failed = [f"{name} ({text})" for item in found for name, text in item.failed.items()]
+    if made:
+        note(f"wrote {folder}/", quiet=runtime.quiet)
     if failed:
-        raise CsdmError(f"{len(failed)} of the rows failed: {'; '.join(failed)}")
+        raise CsdmError(failed)
+
+
+def _failures(found: Sequence[tables.Table]) -> str | None:
+    """The rows that are missing from the tables and why, in one line; None if all are there."""
+    failed = [f"{name} ({text})" for item in found for name, text in item.failed.items()]
+    return f"{len(failed)} of the rows failed: {'; '.join(failed)}" if failed else None
+
+
+def _write(
+    folder: Path, found: Sequence[tables.Table], result: dict[str, Any], tracker: Tracker, failed: str | None
+) -> None:
+    """Write the tables; an error on the way tells of the rows that ``failed`` before as well."""
+    try:
+        files.write(folder, found, result, tracker)
+    except CsdmError as error:
+        if failed is None:
+            raise
+        raise CsdmError(f"{error}; {failed}") from error

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import Decoding
 from csdm_cli.artifacts.grid import grid_path
 from csdm_cli.data.store import LongTail, is_in
 from csdm_cli.display.console import emit, note
+from csdm_cli.names import LEARNED
 from csdm_cli.parallel.ranks import joined
 from csdm_cli.runs.choose import choose, refuse_idle_numerics, refuse_to_couple
 from csdm_cli.runs.distill import ARTIFACTS, OUTPUTS, MadeSet, distil
@@ -65,7 +69,7 @@ def run(
 
 
 def _scarce(longtail: LongTail, ipc: int) -> str | None:
-    """What to know of an ``ipc`` that asks for more images of a class than there are; None if there are enough."""
+    """A warning about an ``ipc`` that asks for more images of a class than there are; None if there are enough."""
     manifest = longtail.manifest
     few, name = min(zip(manifest.counts, manifest.class_names, strict=True))
     short = sum(count < ipc for count in manifest.counts)
@@ -78,21 +82,31 @@ def _scarce(longtail: LongTail, ipc: int) -> str | None:
 
 
 def _tell(made: MadeSet, runtime: Runtime) -> None:
-    """What came out, on stdout, and what to do with it."""
+    """Print the result, and on stderr the next command."""
     target, distilled, longtail = made.path, made.distilled, made.longtail
     result = {
         "file": str(target),
         "run": distilled.provenance.config["run"],
         "method": distilled.provenance.method,
-        "images": len(distilled.images),
+        "images": len(distilled.labels),
         "classes": distilled.dataset.classes,
         "ipc": max(distilled.ipc),
         "factor": distilled.decoding.factor,
         "labels": str(distilled.default_labels),
+        "parameterization": distilled.kind,
+        "storage": asdict(storage_of(distilled)),
         "grid": str(grid_path(target)),
     }
-    text = "{file}: {images} images of {classes} classes by {method}, factor {factor}, {labels} labels".format(**result)
-    lines = [markup(text, most=5000), markup(f"picture: {result['grid']}", most=5000)]
+    how = f"factor {result['factor']}" if isinstance(distilled.decoding, Decoding) else f"from a {distilled.kind}"
+    text = "{file}: {images} images of {classes} classes by {method}, {how}, {labels} labels".format(how=how, **result)
+    lines = [
+        markup(text, most=5000),
+        f"stored: {storage_of(distilled).text}",
+        markup(f"picture: {result['grid']}", most=5000),
+    ]
+    if (rate := distilled.learned_rate) is not None:
+        result["learned_rate"] = rate
+        lines.insert(1, f"learned step size of its students: {rate:.4g}; csdm evaluate --lr {LEARNED} uses it")
     if (weight := distilled.provenance.config.get("calibration")) is not None:
         result["calibration"] = weight
         asked = distilled.provenance.config["distill"]["calibration"]

@@ -7,12 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar, record_run
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
-from csdm_cli.runs.evaluate import EvaluatedSet, prepare_evaluation, tell_of_evaluation
+from csdm_cli.runs.evaluate import EvaluatedSet, EvaluationTask, prepare_evaluation, tell_of_evaluation
 from csdm_cli.runs.evaluate import evaluate as evaluate_set
-from csdm_cli.runs.judge import Case, Foreign, bars, score_table, tell_empty_classes
+from csdm_cli.runs.evaluating import Case, Foreign, bars, score_table, tell_empty_classes
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, per_class, run_name, summary_of
 from csdm_cli.settings import sections
@@ -42,10 +43,22 @@ def run(
     data: Path | None,
     foreign: Foreign | None,
     out: Path | None,
+    given: frozenset[str] = frozenset(),
+    teachers: Path | None = None,
+    pretrain: sections.Pretrain | None = None,
 ) -> None:
     """Evaluate, print the table, and write metrics and pictures to ``out``."""
     start = time.monotonic()
-    task = prepare_evaluation(settings, runtime, chosen=chosen, file=file, data=data, foreign=foreign)
+    task = prepare_evaluation(
+        *(settings, runtime),
+        chosen=chosen,
+        file=file,
+        data=data,
+        foreign=foreign,
+        given=given,
+        teachers=teachers,
+        pretrain=pretrain,
+    )
     case, settings, spec = task.case, task.settings, task.spec
     folder = out or (case.path.parent / "evaluate")
     outputs.claim_files(folder, OUTPUTS)
@@ -62,10 +75,27 @@ def run(
         tell_of_evaluation(found, tracker)
     manifest = case.longtail.manifest
     shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
-    title = f"{shown}: {spec.name}, {task.protocol.steps} steps"
+    title = f"{shown}: {_students(task)}, {task.protocol.steps} steps"
     below = found.fairness.table() if found.fairness is not None else []
-    emit(result, lambda: [*score_table(title, found.rows()), *_gap_line(result), *below], as_json=runtime.json)
+    lines = [*_gap_line(result), *_inheritance_line(result), f"Stored: {storage_of(case.distilled).text}."]
+    table = score_table(title, found.rows(), untested=found.untested)
+    emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
+
+
+def _inheritance_line(result: dict[str, Any]) -> list[str]:
+    if "inheritance" not in result:
+        return []
+    stored = result["inheritance"]["stored"]
+    classifier, affine = (f"{stored[name]:,} bytes" for name in ("classifier_bytes", "map_bytes"))
+    return [f"Inherited with the images: a classifier of {classifier}; its map, fitted to images alone, has {affine}."]
+
+
+def _students(task: EvaluationTask) -> str:
+    """The students' network in words; of a backbone also where its weights are from, for it may have seen much more."""
+    frozen = task.spec.frozen
+    name = task.spec.name + (f" ({frozen.origin})" if frozen else "")
+    return f"linear probes of {name}" if task.probed else name
 
 
 def _gap_line(result: dict[str, Any]) -> list[str]:

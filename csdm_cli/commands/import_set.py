@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, save_distilled
-from csdm_cli.artifacts.grid import grid_path, save_grid
-from csdm_cli.data.store import newest_longtail, open_longtail
+from csdm_cli.artifacts.file import DISTILLED, FILE_NAME
+from csdm_cli.artifacts.grid import grid_path, save_with_grid
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import UsageError
 from csdm_cli.runs.distill import ARTIFACTS
-from csdm_cli.runs.judge import Foreign, bring_in, tell_empty_classes
+from csdm_cli.runs.evaluating import Foreign, bring_in, tell_empty_classes
+from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup
 from csdm_cli.storage import kinds, outputs
@@ -23,18 +23,17 @@ def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | No
         UsageError: if an option is missing or does not fit, or ``out`` holds another set.
         CsdmError: if the set cannot be read, or does not fit the long-tailed set.
     """
-    longtail = open_longtail(data) if data else newest_longtail()
+    longtail = given_or_newest(data, quiet=runtime.quiet)
     target = (out or default_folder(foreign.images)) / FILE_NAME
     if target.exists():
         raise UsageError(f"{target} exists: choose another --out, so that nothing is overwritten")
     outputs.claim_files(target.parent, {FILE_NAME: DISTILLED, grid_path(target).name: kinds.PNG})
     distilled = bring_in(foreign, longtail)
-    save_distilled(target, distilled)
-    save_grid(distilled, grid_path(target))
+    save_with_grid(target, distilled)
     notes = distilled.provenance.config["notes"]
     result = {
         "file": str(target),
-        "images": len(distilled.images),
+        "images": len(distilled.labels),
         "classes": distilled.dataset.classes,
         "ipc": list(distilled.ipc),
         "labels": str(distilled.default_labels),
@@ -42,7 +41,7 @@ def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | No
         "grid": str(grid_path(target)),
     }
     line = (
-        f"{target}: {len(distilled.images)} images of {distilled.dataset.classes} classes, {distilled.ipc_text} per"
+        f"{target}: {len(distilled.labels)} images of {distilled.dataset.classes} classes, {distilled.ipc_text} per"
         f" class, {distilled.default_labels} labels"
     )
     lines = [line, *(f"  {text}" for text in notes), f"picture: {grid_path(target)}"]

@@ -15,7 +15,7 @@ from csdm_cli.data.store import (
 from csdm_cli.display.class_chart import count_chart
 from csdm_cli.display.console import emit, note
 from csdm_cli.names import ImbalanceProfile
-from csdm_cli.runs.long_tail import default_folder, make
+from csdm_cli.runs.long_tail import make, plan
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 def run(settings: sections.MakeLt, runtime: Runtime, *, out: Path | None) -> None:
     """Write the long-tailed set to ``out`` and show its class sizes."""
-    folder = out or default_folder(settings)
+    planned = plan(settings, out, quiet=runtime.quiet)
+    folder = planned.folder
     outputs.claim_folder(folder, FILES)  # before anything is tracked
-    described = {"make_lt": settings.model_dump(mode="json")}
+    described = {"make_lt": planned.settings.model_dump(mode="json")}
     name = f"make-lt {folder.name}"
     with open_tracker(runtime.tracking, "make-lt", params=described, name=name, quiet=runtime.quiet) as tracker:
-        made = make(settings, folder, quiet=runtime.quiet)
+        made = make(planned, quiet=runtime.quiet)
         longtail, manifest = made.longtail, made.longtail.manifest
         tracker.tags({"dataset": manifest.dataset})
         for context, fingerprint in manifest.fingerprints.items():
@@ -50,7 +51,7 @@ def run(settings: sections.MakeLt, runtime: Runtime, *, out: Path | None) -> Non
 
 
 def summary(folder: Path, manifest: Manifest) -> dict[str, Any]:
-    """What was made, as JSON values."""
+    """The set made, as JSON values."""
     return {
         "folder": str(folder),
         "dataset": manifest.dataset,

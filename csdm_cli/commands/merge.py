@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, find_artifact, load_distilled, save_distilled
-from csdm_cli.artifacts.grid import grid_path, save_grid
+from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, find_artifact, load_distilled
+from csdm_cli.artifacts.grid import grid_path, save_with_grid
 from csdm_cli.artifacts.joining import merge
-from csdm_cli.data.store import open_longtail
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import UsageError
 from csdm_cli.runs.distill import ARTIFACTS
+from csdm_cli.runs.long_tail import given
 from csdm_cli.runs.provenance import dataset_info
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup
@@ -30,16 +30,15 @@ def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | N
     if target.exists():
         raise UsageError(f"{target} exists: choose another --out, so that nothing is overwritten")
     outputs.claim_files(target.parent, {FILE_NAME: DISTILLED, grid_path(target).name: kinds.PNG})
-    longtail = open_longtail(data) if data else None
+    longtail = given(data, quiet=runtime.quiet) if data else None
     joined = merge(
         [load_distilled(find_artifact(file)) for file in files], dataset_info(longtail) if longtail else None
     )
     distilled = joined.distilled
-    save_distilled(target, distilled)
-    save_grid(distilled, grid_path(target))
+    save_with_grid(target, distilled)
     result = {
         "file": str(target),
-        "images": len(distilled.images),
+        "images": len(distilled.labels),
         "class_names": list(distilled.dataset.class_names),
         "ipc": list(distilled.ipc),
         "labels": str(distilled.default_labels),
@@ -47,7 +46,7 @@ def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | N
         "grid": str(grid_path(target)),
     }
     lines = [
-        f"{target}: {len(distilled.images)} images of {distilled.dataset.classes} classes,"
+        f"{target}: {len(distilled.labels)} images of {distilled.dataset.classes} classes,"
         f" {distilled.ipc_text} per class",
         *(f"  {text}" for text in joined.notes),
         f"picture: {grid_path(target)}",

@@ -1,8 +1,7 @@
-"""``csdm pretrain``: the pool of teachers."""
+"""``csdm pretrain``: the pool of teachers, or of experts."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import RenderableType
@@ -10,10 +9,12 @@ from rich.console import RenderableType
 from csdm_cli.data.holdout import sealed
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
-from csdm_cli.evaluation.scores import group_of_classes
+from csdm_cli.errors import UsageError
+from csdm_cli.evaluation.scores import means_by_group
+from csdm_cli.runs.experts import make_pool, refuse_idle
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.teachers import refuse_idle_shape, train_teachers
+from csdm_cli.runs.teachers import refuse_idle_shape
 from csdm_cli.runs.tracked import tell_of_data, tell_of_teachers
 from csdm_cli.safe_text import markup
 from csdm_cli.settings import sections
@@ -26,46 +27,54 @@ def run(
     settings: sections.Pretrain,
     runtime: Runtime,
     *,
-    data: Path | None,
+    folder: Path | None,
     out: Path | None,
     given: frozenset[str] = frozenset(),
 ) -> None:
-    """Train what is missing of the pool, and print what the teachers know of the training set.
+    """Train what is missing of the pool, and print what its networks know of the training set.
+
+    Args:
+        settings: settings of teachers or experts.
+        runtime: how to run.
+        folder: the long-tailed set; the newest if None.
+        out: a folder for the pool, beside the cache.
+        given: the settings that the command line gave.
 
     Raises:
         UsageError: if an option ``given`` on the command line has no effect on the network.
     """
     refuse_idle_shape(settings, given)
+    refuse_idle(settings, given)
+    if settings.experts and runtime.given_numerics:
+        raise UsageError(f"{runtime.given_numerics[0]} has no effect on experts, which compute plainly")
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
     if out:
         outputs.claim_folder(out, POOL_FILES)
-    longtail = given_or_newest(data, quiet=runtime.quiet)
+    longtail = given_or_newest(folder, quiet=runtime.quiet)
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     described = {"pretrain": settings.model_dump(mode="json")}
-    name = f"pretrain {settings.network} x{settings.teachers} seed{settings.seed}"
+    noun, count = ("experts", settings.experts) if settings.experts else ("teachers", settings.teachers)
+    name = f"pretrain {settings.network} x{count} seed{settings.seed}"
     with (
-        sealed("training teachers"),
+        sealed(f"training {noun}"),
         open_tracker(runtime.tracking, "pretrain", params=described, name=name, quiet=runtime.quiet) as tracker,
     ):
         manifest = longtail.manifest
         tell_of_data(tracker, manifest, "train", "training")
-        pool = train_teachers(settings, longtail.train(), device, runtime, tracker, numerics)
-        rows = _accuracies(pool, manifest.counts)
+        pool = make_pool(settings, longtail.train(), device, runtime, tracker, numerics)
+        rows = means_by_group(_mean_accuracies(pool), manifest.counts)
         tracker.metrics({f"train_accuracy/{part}": round(100 * value, 4) for part, value in rows.items()})
         tell_of_teachers(tracker, pool.description, made=True)
     if out:
         pool.export(out)
-    emit({"teachers": pool.description, "train_accuracy": rows}, lambda: _table(pool, rows), as_json=runtime.json)
-    note("\n".join(_outcome(settings, pool, data, out)), quiet=runtime.quiet)
+    emit({noun: pool.description, "train_accuracy": rows}, lambda: _table(pool, rows), as_json=runtime.json)
+    note("\n".join(_outcome(settings, pool, folder, out)), quiet=runtime.quiet)
 
 
-def _accuracies(pool: TeacherPool, counts: tuple[int, ...]) -> dict[str, float]:
-    """Mean training accuracy over the teachers, of all classes and of the groups."""
-    per_class = [sum(column) / len(pool) for column in zip(*pool.train_accuracy, strict=True)]
-    groups = group_of_classes(counts)
-    parts = {"all classes": tuple(range(len(counts))), **asdict(groups)}
-    return {name: sum(per_class[c] for c in part) / len(part) for name, part in parts.items() if part}
+def _mean_accuracies(pool: TeacherPool) -> list[float]:
+    """Training accuracy of each class (C,), the mean over the teachers."""
+    return [sum(column) / len(pool) for column in zip(*pool.train_accuracy, strict=True)]
 
 
 def _table(pool: TeacherPool, rows: dict[str, float]) -> list[RenderableType]:
@@ -76,10 +85,12 @@ def _table(pool: TeacherPool, rows: dict[str, float]) -> list[RenderableType]:
 
 def _outcome(settings: sections.Pretrain, pool: TeacherPool, data: Path | None, out: Path | None) -> list[str]:
     """Where the teachers are, and how distill is to find them."""
-    command = "csdm distill" + (f" {data}" if data else "") + " --ipc 10"
+    method = f" --method {'lad' if pool.classifiers else 'mtt'}" if settings.experts else ""
+    command = "csdm distill" + (f" {data}" if data else "") + method + " --ipc 10"
+    lines = [f"classifier experts: {pool.classifiers.paths[0].parent}"] if pool.classifiers else []
     if out:
-        return [f"wrote {out}", f"next: {command} --teachers {out}"]
-    lines = [f"teachers: {pool.paths[0].parent}", f"next: {command}"]
+        return [*lines, f"wrote {out}", f"next: {command} --teachers {out}"]
+    lines = [f"{'experts' if settings.experts else 'teachers'}: {pool.paths[0].parent}", *lines, f"next: {command}"]
     if settings != sections.Pretrain():
-        lines[1] += " with the same pretrain settings in --params, or with --teachers DIR after pretrain --out DIR"
+        lines[-1] += " with the same pretrain settings in --params, or with --teachers DIR after pretrain --out DIR"
     return lines

@@ -17,7 +17,7 @@ from csdm_cli.display.markdown import markdown_table
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import ControlName
-from csdm_cli.runs.judge import COLUMNS
+from csdm_cli.runs.evaluating import COLUMNS, without_tests
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markdown, markup
 from csdm_cli.storage import kinds, outputs, places
@@ -107,7 +107,7 @@ def _page_place(paths: list[Path]) -> Path:
 
 
 def read_sheets(folder: Path) -> list[Sheet]:
-    """What a folder of evaluate, cross-arch or compare holds; nothing for another folder.
+    """The tables in a folder of evaluate, cross-arch or compare; none for another folder.
 
     Raises:
         CsdmError: if the folder is missing or its metrics are damaged.
@@ -138,11 +138,18 @@ def _evaluation(found: dict[str, Any], folder: Path) -> Sheet:
     controls = found.get("controls", {})
     order = [name for name in ControlName if name in controls]
     rows = {f"{found['method']} ({found['labels']} labels)": own} | {str(name): controls[name] for name in order}
-    footnote = ""
+    footnotes = []
     if found.get("share_of_gap_closed") is not None:
         share, best = found["share_of_gap_closed"], found["best_full_control"]
-        footnote = f"Share of the gap closed between random and {best}: {share:.2f}"
-    return Sheet(f"{folder}: students tested on the {found['split']} set", rows, footnote)
+        footnotes.append(f"Share of the gap closed between random and {best}: {share:.2f}.")
+    footnotes += _without_tests(found, folder)
+    return Sheet(f"{folder}: students tested on the {found['split']} set", rows, " ".join(footnotes))
+
+
+def _without_tests(found: dict[str, Any], folder: Path) -> list[str]:
+    """A sentence on the classes that no score speaks of."""
+    names = typed(found.get("untested", []), list[str], folder / METRICS, AGAIN)
+    return [without_tests(names)] if names else []
 
 
 def _architectures(found: dict[str, Any], folder: Path) -> Sheet:
@@ -151,7 +158,8 @@ def _architectures(found: dict[str, Any], folder: Path) -> Sheet:
         rows[f"{name}: distilled"] = scores
         if "random" in scores:
             rows[f"{name}: random"] = scores["random"]
-    return Sheet(f"{folder}: other architectures", rows)
+    footnote = " ".join(dict.fromkeys(line for scores in found.values() for line in _without_tests(scores, folder)))
+    return Sheet(f"{folder}: other architectures", rows, footnote)
 
 
 def _table(sheet: Sheet) -> list[RenderableType]:
@@ -165,7 +173,7 @@ def _table(sheet: Sheet) -> list[RenderableType]:
 def _markdown(sheet: Sheet) -> str:
     rows = [(name, *(_cell(scores.get(column)) for column in COLUMNS)) for name, scores in sheet.rows.items()]
     table = markdown_table((ROWS, *COLUMNS.values()), rows)
-    footnote = FOOTNOTE + (f" {markdown(sheet.footnote)}." if sheet.footnote else "")
+    footnote = FOOTNOTE + (f" {markdown(sheet.footnote)}" if sheet.footnote else "")
     return f"### {markdown(sheet.title)}\n\n{table}\n\n{footnote}\n"
 
 
@@ -181,7 +189,7 @@ def _places(folders: list[Path], out: Path | None, page: Path | None) -> list[st
     for folder in folders:
         if (folder / FILE_NAME).exists():
             distilled = load_distilled(folder / FILE_NAME)
-            count, method = len(distilled.images), distilled.provenance.method
+            count, method = len(distilled.labels), distilled.provenance.method
             lines.append(f"distilled set  {folder / FILE_NAME} ({count} images by {method}; csdm show {folder})")
         lines += [f"picture        {picture}" for picture in sorted(folder.glob("*.png"))]
     if out:

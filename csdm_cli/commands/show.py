@@ -11,7 +11,8 @@ from typing import Any
 
 from rich.text import Text
 
-from csdm_cli.artifacts.file import SCHEMA, Distilled, find_artifact, load_distilled
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.file import Coded, Distilled, find_artifact, load_distilled, schema_of
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
 from csdm_cli.display.console import emit, note
@@ -72,7 +73,7 @@ def summary(file: Path, distilled: Distilled, record: RunRecord | None) -> dict[
         "file": str(file),
         "bytes": file.stat().st_size,
         "sha256": _file_hash(file),
-        "schema": SCHEMA,
+        "schema": schema_of(distilled),
         "images": {
             "shape": list(distilled.images.shape),
             "dtype": _dtype(distilled),
@@ -80,6 +81,8 @@ def summary(file: Path, distilled: Distilled, record: RunRecord | None) -> dict[
             "ipc": list(distilled.ipc),
             "decoded": len(distilled.decoded_labels()),
         },
+        "parameterization": distilled.kind,
+        "storage": asdict(storage_of(distilled)),
         "labels": labels,
         "dataset": asdict(distilled.dataset),
         "decoding": asdict(distilled.decoding),
@@ -101,21 +104,15 @@ def _table(sections: Mapping[str, Rows]) -> TextTable:
 
 
 def _contents(distilled: Distilled) -> Rows:
-    data, decoding, count = distilled.dataset, distilled.decoding, len(distilled.images)
-    _, channels, side, _ = distilled.images.shape
-    images = f"{count:,} stored, {distilled.ipc_text} per class, {channels}×{side}×{side} {_dtype(distilled)}"
-    if decoding.factor > 1 or decoding.stored_size != decoding.size:
-        images += (
-            f"; decoded (factor {decoding.factor}, {decoding.mode}) to "
-            f"{count * decoding.per_image:,} training images of {decoding.size}×{decoding.size}"
-        )
+    data = distilled.dataset
     labels = "hard"
     if soft := distilled.soft_labels:
         labels = f"soft, temperature {soft.temperature:g}, by {soft.teacher}; hard labels are stored too"
     low, high = distilled.value_range
     return [
         ("dataset", f"{data.name}, {data.classes} classes, {sum(data.counts):,} real images, {_counts(distilled)}"),
-        ("images", images),
+        ("images", _images(distilled)),
+        ("storage", storage_of(distilled).text),
         *([("empty", f"no image of {', '.join(distilled.empty_classes)}")] if distilled.empty_classes else []),
         ("labels", labels),
         (
@@ -123,6 +120,21 @@ def _contents(distilled: Distilled) -> Rows:
             f"{low:g} to {high:g}; networks expect them normalised by mean {_list(data.mean)}, std {_list(data.std)}",
         ),
     ]
+
+
+def _images(distilled: Distilled) -> str:
+    decoding, count = distilled.decoding, len(distilled.labels)
+    shape = f"{distilled.shape.channels}×{decoding.stored_size}×{decoding.stored_size}"
+    if isinstance(decoding, Coded):
+        own = ", ".join(f"{name} {_text(value)}" for name, value in decoding.parameterisation.items() if name != "kind")
+        return f"{count:,} of {shape} decoded from a {decoding.kind} ({own}) in the storage of IPC {decoding.ipc}"
+    images = f"{count:,} stored, {distilled.ipc_text} per class, {shape} {_dtype(distilled)}"
+    if decoding.factor > 1 or decoding.stored_size != decoding.size:
+        images += (
+            f"; decoded (factor {decoding.factor}, {decoding.mode}) to "
+            f"{count * decoding.per_image:,} training images of {decoding.size}×{decoding.size}"
+        )
+    return images
 
 
 def _counts(distilled: Distilled) -> str:
@@ -141,7 +153,7 @@ def _provenance(file: Path, distilled: Distilled, record: RunRecord | None) -> R
         *_settings(origin.config, plain="settings"),
         ("data", f"train {data.train_fingerprint[:16] or 'unknown'}, test {data.test_fingerprint[:16] or 'unknown'}"),
         ("code", f"source {origin.source}, " + ", ".join(f"{name} {text}" for name, text in origin.versions.items())),
-        ("file hash", f"sha256 {_file_hash(file)[:16]}, {file.stat().st_size:,} bytes, schema {SCHEMA}"),
+        ("file hash", f"sha256 {_file_hash(file)[:16]}, {file.stat().st_size:,} bytes, schema {schema_of(distilled)}"),
     ]
     if record:
         where = record.machine.gpu or f"{record.machine.processor}, threads {record.machine.threads}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csdm_cli.artifacts.file import SCHEMA, find_artifact, read_distilled
+from csdm_cli.artifacts.file import Coded, find_artifact, read_distilled, schema_of
 from csdm_cli.artifacts.validation import findings
 from csdm_cli.display.console import emit
 from csdm_cli.errors import CsdmError
@@ -23,7 +23,7 @@ def verify(path: Path, json: bool = False) -> None:
     """
     file = find_artifact(path)
     distilled = read_distilled(file)
-    passed = [f"schema {SCHEMA}, complete header", "header and tensors match their hashes"]
+    passed = [f"schema {schema_of(distilled)}, complete header", "header and tensors match their hashes"]
     problem = None
     for finding in findings(distilled):
         if finding.problem:
@@ -33,8 +33,9 @@ def verify(path: Path, json: bool = False) -> None:
     data = distilled.dataset
     lines = [f"[green]✓[/] {title}" for title in passed]
     if not problem:
+        stored = "decoded" if isinstance(distilled.decoding, Coded) else "stored"
         lines.append(
-            f"{markup(str(file))} is sound: {len(distilled.images):,} stored images of {data.classes} classes "
+            f"{markup(str(file))} is sound: {len(distilled.labels):,} {stored} images of {data.classes} classes "
             f"({markup(data.name)}, {markup(distilled.provenance.method)})"
         )
     value = {"file": str(file), "sound": not problem, "passed": passed, "problem": problem}

@@ -8,11 +8,11 @@ from pathlib import Path
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.comparison.entries import StudentProtocol, student_protocol_of
 from csdm_cli.data.store import LongTail
-from csdm_cli.evaluation.students import Examiner
+from csdm_cli.evaluation.students import Evaluator
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.judge import Case, examiner_for, judge
+from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.runtime import Runtime
@@ -52,9 +52,9 @@ class ComparisonContext:
         """The origin of ``test``."""
         return split_of(self.settings, self.params)
 
-    def examiner(self, student_protocol: StudentProtocol) -> Examiner:
-        """The judge of sets on ``student_protocol``."""
-        return examiner_for(
+    def evaluator(self, student_protocol: StudentProtocol) -> Evaluator:
+        """The evaluator of sets on ``student_protocol``."""
+        return evaluator_for(
             self.test, student_protocol.spec, student_protocol.protocol, student_protocol.numerics, self.runtime
         )
 
@@ -71,7 +71,7 @@ class ComparisonContext:
     ) -> Measurement:
         """A set under the students of ``student_protocol``: trained and tested now, unless that was done before."""
         case = Case(file, distilled, self.longtail)
-        evaluation = judge(case, labels, self.examiner(student_protocol))
+        evaluation = evaluate_case(case, labels, self.evaluator(student_protocol))
         return Measurement.of_case(
             case, evaluation, subject=name, labels=labels, split=self.split, protocol=student_protocol.described()
         )

@@ -106,6 +106,9 @@ def _flat(item: Table, row: TableRow) -> dict[str, Any]:
         "seconds": row.seconds,
         "peak_memory_bytes": row.peak_memory,
         "storage_bytes": row.storage,
+        "stored_numbers": row.stored_numbers,
+        "ipc_equivalent": row.ipc_equivalent,
+        "parameterization": row.parameterization,
         "labels": row.labels,
         "factor": row.factor,
         "distilled_under": row.augment,
@@ -140,7 +143,8 @@ def accuracies(item: Table) -> dict[str, float]:
 
 def as_json(item: Table) -> dict[str, Any]:
     """Everything: each set's settings, seed, record and students, besides the scores in percent."""
-    return {
+    untested = item.longtail.manifest.untested(item.split)
+    return ({"untested": list(untested)} if untested else {}) | {
         "data": facts_of(item.longtail.manifest),
         "ipc": item.ipc,
         "tested_on": item.split,
@@ -168,6 +172,9 @@ def _full(row: TableRow) -> dict[str, Any]:
         "labels": row.labels,
         "factor": row.factor,
         "storage_bytes": row.storage,
+        "stored_numbers": row.stored_numbers,
+        "ipc_equivalent": row.ipc_equivalent,
+        "parameterization": row.parameterization,
         "distilled_under": row.augment,
         "protocol": row.student_protocol.described(),
         "scores": scores,

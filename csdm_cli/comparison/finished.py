@@ -12,7 +12,7 @@ from csdm_cli.comparison.context import ComparisonContext
 from csdm_cli.comparison.entries import StudentProtocol
 from csdm_cli.comparison.tables import TableRow
 from csdm_cli.errors import UsageError
-from csdm_cli.runs.judge import open_case
+from csdm_cli.runs.evaluating import open_case
 
 
 @dataclass(frozen=True)

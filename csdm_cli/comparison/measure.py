@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from csdm_cli.comparison.context import ComparisonContext, split_of
 from csdm_cli.comparison.entries import CONTROLS, Entry, StudentProtocol, controls_for, enter, named_for
@@ -14,14 +14,14 @@ from csdm_cli.comparison.finished import Finished, finished_row
 from csdm_cli.comparison.tables import Table, TableRow
 from csdm_cli.comparison.trials import known_sets, try_out
 from csdm_cli.comparison.tuning import Point
-from csdm_cli.data.store import LongTail, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError, in_words
 from csdm_cli.evaluation.controls import ControlName, evaluate_full
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.runs.judge import images_of
-from csdm_cli.runs.long_tail import find_or_make
+from csdm_cli.runs.evaluating import images_of
+from csdm_cli.runs.long_tail import find_or_make, given_or_newest
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.provenance import facts_of
@@ -50,7 +50,8 @@ def measure(
         settings: the comparison's own settings.
         params: all other settings.
         runtime: device, threads, tracking.
-        data: folder of a long-tailed set; None makes those that ``settings`` describe, or takes the newest.
+        data: folder of a long-tailed set, or of images to make one of; None makes those that ``settings`` describe, or
+            takes the newest.
         teachers: folder of the pool; None takes it from the cache, or trains it.
         options: how distillation runs, which changes no result.
         points: the settings that each method is tried with.
@@ -76,12 +77,10 @@ def _longtails(
     settings: sections.Compare, params: sections.Params, data: Path | None, runtime: Runtime
 ) -> list[LongTail]:
     """The sets named, made if they are described and missing; else the newest."""
-    if data:
-        return [open_longtail(data)]
-    if not settings.imbalance and not settings.dataset:
-        return [newest_longtail()]
-    dataset = {"dataset": settings.dataset} if settings.dataset else {}
-    wanted = [dataset | {"imbalance": value} for value in settings.imbalance or [params.make_lt.imbalance]]
+    if data or not (settings.imbalance or settings.dataset):
+        return [given_or_newest(data, quiet=runtime.quiet)]
+    dataset: dict[str, Any] = {"dataset": settings.dataset} if settings.dataset else {}
+    wanted = [dataset | {"imbalance": value} for value in settings.imbalance or ()] or [dataset]
     found = [with_values(params, {"make_lt": values}, "--dataset, --imbalance").make_lt for values in wanted]
     return [find_or_make(make_lt, quiet=runtime.quiet) for make_lt in found]
 
@@ -139,7 +138,7 @@ def _full_rows(
 ) -> list[TableRow]:
     """The full long-tailed set, one row per answer to the long tail."""
     train = context.longtail.train().to(context.test.images.device)
-    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, context.examiner(student_protocol)))
+    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, context.evaluator(student_protocol)))
     rows = []
     for control, evaluation in (found or {}).items():
         name = f"{control}{suffix}"

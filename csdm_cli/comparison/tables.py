@@ -12,6 +12,7 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.display.tables import figures_table
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import OverSets, summarise_sets
+from csdm_cli.runs.evaluating import without_tests
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.safe_text import markup
 
@@ -24,7 +25,7 @@ class TableRow:
     """One line of a table.
 
     Attributes:
-        name: of the training sets, all made alike.
+        name: name of the training sets, all made alike.
         control: whether it stands in every table.
         student_protocol: how students were taught.
         measured: the sets, or the one full set; they differ by their seeds alone.
@@ -58,6 +59,26 @@ class TableRow:
     def storage(self) -> int | None:
         """Bytes of a set's images and labels as stored."""
         return self.measured[0].storage_bytes
+
+    @property
+    def stored_numbers(self) -> int | None:
+        """Stored numbers of a set, as the literature counts them."""
+        return self.measured[0].stored_numbers
+
+    @property
+    def ipc_equivalent(self) -> float | None:
+        """8-bit images per class of as many bytes."""
+        return self.measured[0].ipc_equivalent
+
+    @property
+    def parameterization(self) -> str | None:
+        """The name of what is stored; None for the full set."""
+        return self.measured[0].parameterization
+
+    @property
+    def stored_as(self) -> str:
+        """The kind of storage, in a word or two."""
+        return f"factor {self.factor}" if self.factor > 1 else self.parameterization or "pixels"
 
     @property
     def sets(self) -> tuple[Measurement, ...]:
@@ -107,7 +128,7 @@ class Table:
     """A table: one long-tailed set and one number of images per class.
 
     Attributes:
-        failed: what went wrong, by row name.
+        failed: errors in words, by row name.
     """
 
     longtail: LongTail
@@ -131,7 +152,7 @@ class Table:
 def table(item: Table) -> list[RenderableType]:
     """The rows' scores, and below them their costs."""
     scores = figures_table("trained on", ["accuracy", *SHOWN, "worst class", "gap", "n"])
-    costs = figures_table("trained on", ["time", "memory", "storage", "labels", "factor"])
+    costs = figures_table("trained on", ["time", "memory", "bytes", "IPC-equiv.", "labels", "stored as"])
     for row in item.rows:
         found, style = row.scores, "dim" if row.control else None
         plain = [_percent(found[name].students.mean) if name in found else "–" for name in SHOWN]
@@ -139,7 +160,8 @@ def table(item: Table) -> list[RenderableType]:
         count = f"{row.distinct or '–'} × {len(row.evaluations[0].students)}"
         cells = [str(found["accuracy"].students), *plain, str(found["worst_class"].students), share, count]
         scores.add_row(row.name, *cells, style=style)
-        cells = [_seconds(row.seconds), _size(row.peak_memory), _size(row.storage), row.labels, str(row.factor)]
+        sizes = [_size(row.peak_memory), _size(row.storage), _equivalent(row.ipc_equivalent)]
+        cells = [_seconds(row.seconds), *sizes, row.labels, row.stored_as]
         costs.add_row(row.name, *cells, style=style)
     failed = [f"[red]{markup(name)}: {markup(text)}[/]" for name, text in item.failed.items()]
     return [f"[bold]{markup(item.title)}[/]", scores, "", costs, f"[dim]{_caption(item)}[/]", *failed]
@@ -151,7 +173,8 @@ def _caption(item: Table) -> str:
         "gap: share closed of the gap between random images and the best full-data row.",
         "n: sets × students of each; equal sets count once.",
         "time: of distilling one set, without its teachers; memory: of the process then.",
-        "storage: images and labels as stored. factor²: training images in each of them.",
+        "bytes: images and labels as stored. IPC-equiv.: plain images per class of as many bytes.",
+        "stored as: with a factor, so many² training images in each stored one.",
     ]
     for number, student_protocol in enumerate(dict.fromkeys(row.student_protocol for row in item.rows), 1):
         owner = "Students" if number == 1 else "Others"
@@ -164,6 +187,8 @@ def _caption(item: Table) -> str:
     augmentations = sorted({row.augment for row in item.rows if row.augment})
     if augmentations:
         lines.append(f"Distilled under: {'; '.join(augmentations)}.")
+    if untested := without_tests(item.longtail.manifest.untested(item.split)):
+        lines.append(markup(untested))
     return "\n".join(lines)
 
 
@@ -180,6 +205,10 @@ def _percent(value: float) -> str:
 
 def _seconds(value: float | None) -> str:
     return "–" if value is None else f"{value:,.{0 if value >= 10 else 1}f} s"
+
+
+def _equivalent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4g}"
 
 
 def _size(value: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The trials of a comparison: one set distilled, unless it is there, and judged, unless that was done."""
+"""The trials of a comparison: one set distilled, unless it is there, and evaluated, unless that was done."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from csdm_cli.comparison.entries import Entry
 from csdm_cli.data.holdout import sealed
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
+from csdm_cli.runs.choose import experts_of
 from csdm_cli.runs.distill import ARTIFACTS, carry_out, default_folder
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.task import Task, is_done, prepare
@@ -33,7 +34,7 @@ def known_sets(root: Path = ARTIFACTS) -> dict[str, Path]:
 
 
 def try_out(entry: Entry, seed: int, context: ComparisonContext) -> Measurement:
-    """Distil and judge the set of ``entry`` and ``seed``, as far as that was not done before.
+    """Distil and evaluate the set of ``entry`` and ``seed``, as far as that was not done before.
 
     Raises:
         CsdmError: if the method refuses, or training fails.
@@ -43,7 +44,8 @@ def try_out(entry: Entry, seed: int, context: ComparisonContext) -> Measurement:
     name = run_name(chosen.settings.model_dump(mode="json"))
     with open_tracker(runtime.tracking, "compare", tags=tags, parent=context.parent, name=name, quiet=True) as tracker:
         with sealed("distilling"):
-            task = prepare(chosen, context.longtail, context.teachers, context.test.images.device, runtime)
+            teachers = None if experts_of(chosen.method) else context.teachers  # experts are networks of their own
+            task = prepare(chosen, context.longtail, teachers, context.test.images.device, runtime)
             file, distilled = _obtain(task, context, tracker)
         labels = (None if entry.control else task.params.evaluate.labels) or distilled.default_labels
         found = context.judged(entry.name, file, distilled, labels, entry.student_protocol)

@@ -49,7 +49,11 @@ class Choice:
 
 
 def build_longtail(
-    settings: MakeLt, out: Path, cache: Path, tell: Callable[[str], None] = lambda remark: None
+    settings: MakeLt,
+    out: Path,
+    cache: Path,
+    tell: Callable[[str], None] = lambda remark: None,
+    raw: RawDataset | None = None,
 ) -> LongTail:
     """Make the long-tailed set that ``settings`` describe in the folder ``out``, whole or not at all.
 
@@ -58,6 +62,7 @@ def build_longtail(
         out: folder of the set; an older set there is replaced, anything else is left and refused.
         cache: folder for downloads.
         tell: is handed remarks on how the source was read, a line each.
+        raw: the source, where it is open already.
 
     Raises:
         UsageError: if the settings ask for what the dataset cannot give.
@@ -65,7 +70,8 @@ def build_longtail(
     """
     _refuse_reserve_under_ltdd(settings)
     outputs.claim_folder(out, FILES)
-    raw = open_source(settings, cache)
+    raw = raw or open_source(settings, cache)
+    settings = settled(settings, raw)
     for remark in raw.remarks:
         tell(remark)
     assert raw.test is not None
@@ -103,6 +109,14 @@ def open_source(settings: MakeLt, cache: Path) -> RawDataset:
         )
     share = Share(settings.test_share, settings.test_per_class, settings.group_by, settings.seed)
     return split_off(raw, share)
+
+
+def settled(settings: MakeLt, raw: RawDataset) -> MakeLt:
+    """``settings`` that keep every image, where they ask for no tail and the source's classes differ in size."""
+    counts = raw.train.counts(raw.classes)
+    if settings.asks_for_a_tail or not longtail.is_long_tailed(counts):
+        return settings
+    return settings.model_copy(update={"profile": ImbalanceProfile.as_is})
 
 
 def reading_of(settings: MakeLt) -> Reading:
@@ -243,7 +257,7 @@ def _ltdd_images(settings: MakeLt, raw: RawDataset) -> bool | None:
 
 
 def _versions() -> dict[str, str]:
-    """Of what decides the bytes: the draws (torch, NumPy) and the decoding and resizing (Pillow)."""
+    """Versions of the libraries that decide the bytes: torch and NumPy (draws), Pillow (decoding and resizing)."""
     import numpy
     import PIL
 

@@ -16,6 +16,9 @@ from csdm_cli import seeds
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ImbalanceProfile, Split
 
+# Classes that differ by less count as equal: scikit-learn's digits (122 to 116 images), imagenette (993 to 858).
+UNEQUAL = 1.5
+
 # ichbill/LTDD draws every class's positions with a new NumPy generator of this seed.
 LTDD_SEED = 42
 
@@ -65,6 +68,11 @@ def as_is(available: Sequence[int]) -> tuple[int, ...]:
     if len(available) < 2:
         raise UsageError(f"a long tail needs at least 2 classes, the dataset has {len(available)}")
     return tuple(available)
+
+
+def is_long_tailed(available: Sequence[int]) -> bool:
+    """Whether the classes differ in size by themselves: the largest is :data:`UNEQUAL` times the smallest or more."""
+    return max(available) >= UNEQUAL * min(available)
 
 
 def shuffled(counts: Sequence[int], seed: int) -> tuple[int, ...]:

@@ -15,12 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csdm_cli.errors import CsdmError
+from csdm_cli.names import EvaluationSplit
 from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
 from csdm_cli.storage.bounded import parsed_json
-
-if TYPE_CHECKING:
-    from csdm_cli.images.image_set import ImageSet
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from csdm_cli.images.image_set import ImageSet
@@ -51,7 +48,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a long-tailed set is. It holds no time, host or path: equal settings give equal bytes.
+    """The description of a long-tailed set. It holds no time, host or path: equal settings give equal bytes.
 
     Attributes:
         dataset: name of the source.
@@ -59,7 +56,7 @@ class Manifest:
         counts: training images per class.
         test_counts: test images per class.
         dev_per_class: images per class of the development set; 0 without one.
-        channels, size: of every image; height and width are equal.
+        channels, size: number of channels of every image; height and width are equal.
         mean, std: per channel, of pixels in [0, 1]: the normalisation networks expect.
         profile, imbalance, n_max, class_order, split, seed: the settings, with defaults filled in.
         jpeg: whether the source's images were JPEG-coded; None if unknown.
@@ -70,7 +67,7 @@ class Manifest:
         fingerprints: :meth:`ImageSet.fingerprint` of "train", "test" and, if there is one, "dev".
         selected: per class, the images' positions in the source's training set, in stored order.
         reserved: the same for the development set.
-        versions: of the packages that decide the bytes.
+        versions: version numbers of the packages that decide the bytes.
         held_out: per class, the test images' positions in the source's training set, where the source had no test set
             of its own; empty where it had one, and then not written.
     """
@@ -143,6 +140,12 @@ class Manifest:
             "fingerprints": self.fingerprints.keys() == sets,
         }
         return next((name for name, holds in checks.items() if not holds), None)
+
+    def untested(self, split: str = EvaluationSplit.test) -> tuple[str, ...]:
+        """Names of the classes that ``split``, which students are tested on, has no image of."""
+        if split != EvaluationSplit.test:
+            return ()
+        return tuple(name for name, count in zip(self.class_names, self.test_counts, strict=True) if not count)
 
     def to_text(self) -> str:
         """JSON with one field per line, so that long lists stay on theirs, and a hash of all."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,17 +13,25 @@ from torch import Tensor
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
 from csdm_cli.parallel.class_shares import ClassShare
-from csdm_cli.storage import atomic, tensorfile
+from csdm_cli.storage import atomic, seal, tensorfile
+from csdm_cli.storage.bounded import parsed_json
+
+SEAL = "sha256"
 
 
 def kept_number(folder: Path, key: str, measure: Callable[[], float], *, resume: bool = True) -> float:
-    """A number that the run ``key`` measured before its first step: as a run to resume kept it, else measured now."""
+    """A number that the run ``key`` measured before its first step: as a run to resume kept it, else measured now.
+
+    It decides the result, so that a file which is not as it was written counts for nothing.
+    """
     file = _number_file(folder, key)
     if resume:
         with suppress(OSError, ValueError):
-            return float(json.loads(file.read_bytes()))
-    found = measure()
-    atomic.write_json(file, found)
+            kept = parsed_json(file.read_bytes())
+            if isinstance(kept, dict) and seal.is_whole(kept, SEAL) and isinstance(number := kept.get("number"), float):
+                return number
+    found = float(measure())
+    atomic.write_json(file, seal.sealed({"number": found}, SEAL))
     return found
 
 
@@ -39,7 +46,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, key: str, seconds: float, share: ClassShare | None = None) -> None:
-        """Of the whole run, or of one rank's ``share`` of it."""
+        """A checkpoint of the whole run, or of one rank's ``share`` of it."""
         self.path = folder / (f"{key}.safetensors" if share is None else f"{key}.{share.name}.safetensors")
         self._division = "" if share is None else share.division
         self._key, self._seconds = key, seconds

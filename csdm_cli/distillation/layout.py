@@ -20,15 +20,17 @@ MEMORY_BUDGET = {"cpu": 256 * 2**20, "cuda": 8 * 2**30}
 LEAST_CHUNKS = 4
 
 
-def _layout(formation: Formation, per_image: int, memory_budget: int | None, device: torch.device) -> Chunking:
-    """Whole classes at a time, whatever the number of ranks."""
+def layout_of(
+    formation: Formation, per_image: int, memory_budget: int | None, device: torch.device, *, coupled: bool = False
+) -> Chunking:
+    """Whole classes at a time, whatever the number of ranks; as many as fit where they are ``coupled``, not shared."""
     layout = chunking(formation, per_image, memory_budget or MEMORY_BUDGET[device.type])
-    if device.type != "cpu":
+    if device.type != "cpu" or coupled:
         return layout
     return replace(layout, classes=min(layout.classes, -(-formation.classes // LEAST_CHUNKS)))
 
 
-def _share(ranks: Ranks, formation: Formation, layout: Chunking, device: torch.device) -> ClassShare | None:
+def share_for(ranks: Ranks, formation: Formation, layout: Chunking, device: torch.device) -> ClassShare | None:
     """This rank's classes: whole chunks on a CPU, whose bits must not depend on the number of ranks."""
     if ranks.world == 1:
         return None

@@ -2,7 +2,8 @@
 
 The loss is a sum over classes, so whole classes can be taken in chunks and their gradients added up.
 A class that is too large for one chunk takes two passes: its features without a graph, the loss's
-gradient on those features, then the network again in pieces with that gradient. Both are exact.
+gradient on those features, then the network again in pieces with that gradient. So do all classes at once, if they
+are more than a chunk and the method's loss couples them. Both are exact.
 """
 
 from __future__ import annotations
@@ -65,17 +66,19 @@ class Matching:
             the named terms, detached scalars.
         """
         totals: dict[str, Tensor] = {}
-        for first in range(0, self.formation.classes, self.layout.classes):
-            last = min(first + self.layout.classes, self.formation.classes)
+        at_once = self.formation.classes if self.method.couples_classes else self.layout.classes
+        for first in range(0, self.formation.classes, at_once):
+            last = min(first + at_once, self.formation.classes)
             own = images[first * self.formation.ipc : last * self.formation.ipc]
             for name, value in self.backward_chunk(own, target, step, first, last).items():
                 totals[name] = totals.get(name, 0) + value
         return totals
 
     def backward_chunk(self, images: Tensor, target: Target, step: int, first: int, last: int) -> dict[str, Tensor]:
-        """As :meth:`backward`, for the classes ``first`` … ``last``-1, one chunk: images (c·ipc, channels, h, w)."""
-        if self.layout.images < self.formation.ipc:
-            terms = self._backward_in_pieces(images, target, step, first, last)
+        """As :meth:`backward`, for the classes ``first`` … ``last``-1 together: images (c·ipc, channels, h, w)."""
+        pieces = self._pieces(images, first)
+        if len(pieces) > 1:
+            terms = self._backward_in_pieces(pieces, target, step, first, last)
         else:
             outputs = self.outputs(target, self.see(images, target.view.theta, first))
             terms = self.terms(outputs, target, step, first, last)
@@ -94,7 +97,7 @@ class Matching:
         return self._augmentation(theta, first, first + classes, seen)(seen)
 
     def _augmentation(self, theta: Theta, first: int, last: int, images: Tensor) -> Augmentation:
-        """Of the classes' rows of θ. A pool's views come again and again: theirs are worked out once."""
+        """The augmentation of the classes' rows of θ. A pool's views come again: theirs are worked out once."""
 
         def work_out() -> tuple[Theta, Augmentation]:
             dense = images.device.type == "cuda" and torch.are_deterministic_algorithms_enabled()
@@ -138,14 +141,21 @@ class Matching:
             last = min(first + self.layout.classes, self.formation.classes)
             own = images[first * self.formation.ipc : last * self.formation.ipc]
             network = self.networks.at(target.view.teacher, target.view.stage)
-            seen = [self.see(piece, target.view.theta, first) for piece in self._pieces(own)]
+            seen = [self.see(piece, target.view.theta, label) for piece, label in self._pieces(own, first)]
             parts = [part for piece in seen for part in piece.split(images_at_once(piece))]
             features = torch.cat([network.features(part) for part in parts])  # (c·per_class, D)
             self.method.after_move(self._batch(features, target, first, last), step)
 
-    def _pieces(self, images: Tensor) -> tuple[Tensor, ...]:
-        """A chunk as it is, or what of one class fits the budget."""
-        return images.split(self.layout.images) if self.layout.images < self.formation.ipc else (images,)
+    def _pieces(self, images: Tensor, first: int) -> list[tuple[Tensor, int]]:
+        """Pieces within budget of images (c·ipc, channels, h, w) of classes from ``first`` on, with their class.
+
+        Whole classes, named by the first of them; or parts of one.
+        """
+        ipc, layout = self.formation.ipc, self.layout
+        if layout.images < ipc:
+            by_class = enumerate(images.split(ipc), first)
+            return [(piece, label) for label, own in by_class for piece in own.split(layout.images)]
+        return [(own, first + i * layout.classes) for i, own in enumerate(images.split(layout.classes * ipc))]
 
     def _batch(self, features: Tensor, target: Target, first: int, last: int) -> Batch:
         """The chunk as the method meets it, without logits: features (c·per_class, D)."""
@@ -168,21 +178,20 @@ class Matching:
         return list(dict.fromkeys([*wanted, *(judge for judge in judges if judge is not None)]))
 
     def _backward_in_pieces(
-        self, images: Tensor, target: Target, step: int, first: int, last: int
+        self, pieces: Sequence[tuple[Tensor, int]], target: Target, step: int, first: int, last: int
     ) -> dict[str, Tensor]:
-        """As :meth:`backward_chunk` for one class larger than the budget: images (ipc, channels, h, w)."""
-        pieces = self._pieces(images)  # (at most layout.images, channels, h, w) each
+        """As :meth:`backward_chunk` of more than the budget: pieces (n, channels, h, w) with their first class."""
         theta = target.view.theta
         with torch.no_grad():
-            passes = [self.outputs(target, self.see(piece, theta, first)) for piece in pieces]
-        rows = [len(one[FEATURES]) for one in passes]  # decoded images of each piece, per_class in all
+            passes = [self.outputs(target, self.see(piece, theta, label)) for piece, label in pieces]
+        rows = [len(one[FEATURES]) for one in passes]  # decoded images of each piece
         joined = {output: torch.cat([one[output] for one in passes]).requires_grad_(True) for output in passes[0]}
         terms = self.terms(joined, target, step, first, last)
         _sum(terms).backward()
         gradients = {output: value.grad.split(rows) for output, value in joined.items() if value.grad is not None}
         # of every output (rows of a piece, D or C), piece after piece
-        for i, piece in enumerate(pieces):
-            again = self.outputs(target, self.see(piece, theta, first))
+        for i, (piece, label) in enumerate(pieces):
+            again = self.outputs(target, self.see(piece, theta, label))
             torch.autograd.backward([again[output] for output in gradients], [g[i] for g in gradients.values()])
         return terms
 

@@ -9,8 +9,9 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.evaluation.students import Exam, Examiner, evaluate_set, run_exam
+from csdm_cli.evaluation.students import Evaluator, TrainAndTest, evaluate_set, train_and_test
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images, to_uint8
 from csdm_cli.images.multi_formation import decode
@@ -24,6 +25,7 @@ class ControlName(StrEnum):
 
     random = "random"
     tiled_random = "tiled-random"
+    centroid = "nearest to centroid"
     full_cross_entropy = "full, cross-entropy"
     full_logit_adjustment = "full, logit-adjustment"
     full_balanced_softmax = "full, balanced-softmax"
@@ -39,7 +41,7 @@ class Selection:
     Attributes:
         ipc: stored images per class.
         factor: cells per side of a stored image.
-        seed: of the set: with it the tiled images are the set's own ones before the first step.
+        seed: random seed of the set: with it the tiled images are the set's own ones before the first step.
         per_class: stored images of each class where they differ; ``ipc`` is the largest. None: ``ipc`` of each.
     """
 
@@ -80,7 +82,7 @@ def tiled_images(data: ImageSet, selection: Selection) -> Tensor:
     return decode(stored.float() / 255, selection.factor, data.size)
 
 
-def evaluate_selections(data: ImageSet, selection: Selection, examiner: Examiner) -> dict[ControlName, Evaluation]:
+def evaluate_selections(data: ImageSet, selection: Selection, evaluator: Evaluator) -> dict[ControlName, Evaluation]:
     """The rows ``random`` and ``tiled-random``, by the same protocol as the set; they are one row at factor 1.
 
     They take as many images of each class as the set, so that the total is the same.
@@ -92,11 +94,33 @@ def evaluate_selections(data: ImageSet, selection: Selection, examiner: Examiner
     found = {}
     for name, chosen in images.items():
         targets = labels.repeat_interleave(len(chosen) // len(labels))
-        found[name] = evaluate_set(chosen, targets, data.counts, examiner, title=f"{name}, student")
+        found[name] = evaluate_set(chosen, targets, data.counts, evaluator, title=f"{name}, student")
     return {ControlName.tiled_random: found[ControlName.random]} | found
 
 
-def evaluate_full(data: ImageSet, examiner: Examiner) -> dict[ControlName, Evaluation]:
+def nearest_to_centroid(data: ImageSet, selection: Selection, probed: Probed) -> Tensor:
+    """The images of each class whose features are nearest to the class's mean, class after class: (M, ...) uint8.
+
+    A class with fewer images than wanted gives its nearest ones again.
+    """
+    features = probed.features(data.images, data.mean, data.std)
+    chosen = []
+    for first, rows in zip(data.offsets, features.split(list(data.counts)), strict=False):
+        order = (rows - rows.mean(0)).square().sum(1).sort(stable=True).indices
+        chosen.append(first + order[torch.arange(selection.ipc, device=order.device) % len(order)])
+    return data.images[torch.cat(chosen)[selection.kept(data.classes).to(data.images.device)]]
+
+
+def evaluate_centroid(data: ImageSet, selection: Selection, evaluator: Evaluator) -> dict[ControlName, Evaluation]:
+    """The row of the real images that are nearest to their class's mean, for linear probes."""
+    assert evaluator.probed is not None
+    images, name = nearest_to_centroid(data, selection, evaluator.probed), ControlName.centroid
+    return {
+        name: evaluate_set(images, selection.labels(data.classes), data.counts, evaluator, title=f"{name}, student")
+    }
+
+
+def evaluate_full(data: ImageSet, evaluator: Evaluator) -> dict[ControlName, Evaluation]:
     """The full long-tailed set under the students' recipe, until it is learnt: one row per answer to the long tail.
 
     Its number of steps is its own (:meth:`Protocol.on_all`): the students' are too few for as many images.
@@ -106,14 +130,14 @@ def evaluate_full(data: ImageSet, examiner: Examiner) -> dict[ControlName, Evalu
     Raises:
         CsdmError: if a class has no training image.
     """
-    examiner = replace(examiner, protocol=examiner.protocol.on_all(len(data.images)))
-    data, test = data.to(examiner.device), examiner.test.to(examiner.device)
+    evaluator = replace(evaluator, protocol=evaluator.protocol.on_all(len(data.images)))
+    data, test = data.to(evaluator.device), evaluator.test.to(evaluator.device)
     examples = Examples(data.images, data.labels, test.mean, test.std)
     adjusted = tuple((-log_prior(data.counts)).tolist())
-    plain = Exam(examples, test, examiner.spec, shifts=((), adjusted))
-    balanced = Exam(examples, test, examiner.spec, balanced_by=data.counts)
-    as_is, lowered = run_exam(plain, data.counts, examiner, title=f"{FULL[0]}, student")
-    (softmax,) = run_exam(balanced, data.counts, examiner, title=f"{FULL[2]}, student")
+    plain = TrainAndTest(examples, test, evaluator.spec, shifts=((), adjusted))
+    balanced = TrainAndTest(examples, test, evaluator.spec, balanced_by=data.counts)
+    as_is, lowered = train_and_test(plain, data.counts, evaluator, title=f"{FULL[0]}, student")
+    (softmax,) = train_and_test(balanced, data.counts, evaluator, title=f"{FULL[2]}, student")
     return dict(zip(FULL, (as_is, lowered, softmax), strict=True))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 Confusion = Sequence[Sequence[int]]  # images of each true class (row) by the class they were taken for (column)
 
@@ -38,7 +38,7 @@ class Scores:
 
     Attributes:
         accuracy: share of all test images that are right.
-        per_class: of each class's images.
+        per_class: accuracy of each class's images.
         head, medium, tail: means over the group's classes.
         worst_class: the lowest of ``per_class``.
     """
@@ -121,6 +121,13 @@ def summarise_sets(values: Sequence[Sequence[float]]) -> OverSets:
     freedom = sum(len(part) - 1 for part in values)
     squares = sum((len(part) - 1) * statistics.variance(part) for part in values if len(part) > 1)
     return OverSets(students, sets, math.sqrt(squares / freedom) if freedom else None)
+
+
+def means_by_group(per_class: Sequence[float], counts: Sequence[int]) -> dict[str, float]:
+    """Mean of a value per class (C,), over all classes and over each group of them that has some, by its name."""
+    groups = group_of_classes(counts)
+    parts = {"all classes": tuple(range(len(counts))), **asdict(groups)}
+    return {name: sum(per_class[label] for label in part) / len(part) for name, part in parts.items() if part}
 
 
 def share_of_gap_closed(distilled: float, random: float, best_full: float) -> float | None:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli.display.console import note, progress
+from csdm_cli.evaluation.probes import Probed, probe_logits
 from csdm_cli.evaluation.results import Evaluation, StudentRun
 from csdm_cli.evaluation.scores import group_of_classes
 from csdm_cli.images.image_set import ImageSet
@@ -48,7 +49,7 @@ class Protocol:
         recipe: how students are trained.
         steps: optimiser steps of each.
         students: how many.
-        seed: of the students; each has its own, derived from it.
+        seed: random seed of the students; each has its own, derived from it.
         test_points: tests at equal distances during training; the last, after the last step, is the result.
         full_steps: optimiser steps of a control on all real images; None for :data:`FULL_EPOCHS` of them.
     """
@@ -77,7 +78,7 @@ def steps_on_all(asked: int | None, steps: int, batch: int, images: int) -> int:
 
 
 @dataclass(frozen=True)
-class Exam:
+class TrainAndTest:
     """The images that students learn from, and those that they are tested on.
 
     Attributes:
@@ -95,13 +96,16 @@ class Exam:
     balanced_by: tuple[int, ...] | None = None
     shifts: tuple[tuple[float, ...], ...] = ((),)
 
-    def key(self, protocol: Protocol, *, together: bool = False, numerics: Numerics = PLAIN) -> str:
+    def key(
+        self, protocol: Protocol, *, together: bool = False, numerics: Numerics = PLAIN, probed: Probed | None = None
+    ) -> str:
         """Changes with anything that a student's result depends on, but its number.
 
         Args:
             protocol: the students'.
             together: whether they are trained side by side, which rounds differently.
             numerics: how they compute.
+            probed: the backbone, where they are linear probes.
         """
         same = asdict(protocol)
         del same["students"], same["full_steps"]
@@ -118,12 +122,12 @@ class Exam:
             "torch": str(torch.__version__),
             "source": source_hash(*STUDENTS),
         }
-        return content_key(same | described | identity(numerics))
+        return content_key(same | described | identity(numerics) | (probed.identity if probed else {}))
 
 
 @dataclass(frozen=True)
-class Examiner:
-    """The judge of sets: the same for every set of a table, so that its rows differ by the set alone.
+class Evaluator:
+    """The evaluator of sets: the same for every set of a table, so that its rows differ by the set alone.
 
     Attributes:
         test: images to be tested on; their mean and std normalise the training images too.
@@ -134,6 +138,7 @@ class Examiner:
         quiet: show no progress.
         parallel: whether students are trained one after another, or at once where the network allows it.
         numerics: how students compute; those that are not plain are trained one after another.
+        probed: the frozen network whose linear probes the students are; None for networks trained from scratch.
     """
 
     test: ImageSet
@@ -144,10 +149,11 @@ class Examiner:
     quiet: bool = False
     parallel: Parallel = Parallel.auto
     numerics: Numerics = PLAIN
+    probed: Probed | None = None
 
 
 def evaluate_set(
-    images: Tensor, targets: Tensor, counts: Sequence[int], examiner: Examiner, *, title: str = "student"
+    images: Tensor, targets: Tensor, counts: Sequence[int], evaluator: Evaluator, *, title: str = "student"
 ) -> Evaluation:
     """Train students on a set and test them.
 
@@ -155,29 +161,29 @@ def evaluate_set(
         images: (N, C, H, W) decoded training images, uint8 or floats in [0, 1].
         targets: (N,) int64 classes, or (N, classes) probabilities.
         counts: class sizes of the long-tailed training set, for head, medium and tail.
-        examiner: students, test images and protocol.
-        title: what the progress is called.
+        evaluator: students, test images and protocol.
+        title: the progress bar's title.
 
     Raises:
         CsdmError: if training diverges, or the network cannot be compiled and is to be.
     """
-    test, device = examiner.test, examiner.device
+    test, device = evaluator.test, evaluator.device
     examples = Examples(images.to(device), targets.to(device), test.mean, test.std)
-    return run_exam(Exam(examples, test.to(device), examiner.spec), counts, examiner, title=title)[0]
+    return train_and_test(TrainAndTest(examples, test.to(device), evaluator.spec), counts, evaluator, title=title)[0]
 
 
-def run_exam(exam: Exam, counts: Sequence[int], examiner: Examiner, *, title: str) -> list[Evaluation]:
-    """One evaluation for each of the exam's readings (``shifts``) of the same students."""
-    protocol, numerics, device = examiner.protocol, examiner.numerics, exam.test.images.device
-    example = build(exam.spec, seed=0)
-    together = numerics == PLAIN and stands_together(examiner.parallel, example, device)
-    key = exam.key(protocol, together=together, numerics=numerics)
-    files = _Files(examiner.cache / "evaluations" / key if examiner.cache else None, exam, protocol)
+def train_and_test(task: TrainAndTest, counts: Sequence[int], evaluator: Evaluator, *, title: str) -> list[Evaluation]:
+    """One evaluation for each of the task's readings (``shifts``) of the same students."""
+    protocol, numerics, device = evaluator.protocol, evaluator.numerics, task.test.images.device
+    example = evaluator.probed.network if evaluator.probed else build(task.spec, seed=0)
+    together = not evaluator.probed and numerics == PLAIN and stands_together(evaluator.parallel, example, device)
+    key = task.key(protocol, together=together, numerics=numerics, probed=evaluator.probed)
+    files = _Files(evaluator.cache / "evaluations" / key if evaluator.cache else None, task, protocol)
     students = range(protocol.students)
     found = {number: runs for number in students if (runs := files.read(number)) is not None}
     missing = [number for number in students if number not in found]
-    groups = groups_of(missing, example, exam.examples, protocol.recipe.batch, together=together)
-    do_unclaimed(groups, files.locks, lambda group: found.update(_results(exam, examiner, group, files, title)))
+    groups = groups_of(missing, example, task.examples, protocol.recipe.batch, together=together)
+    do_unclaimed(groups, files.locks, lambda group: found.update(_results(task, evaluator, group, files, title)))
     by_class_size = group_of_classes(counts)
     readings = zip(*(found[number] for number in students), strict=True)
     return [Evaluation(key, runs, by_class_size) for runs in readings]
@@ -194,7 +200,7 @@ class _Files:
     """The students' kept results; with no folder nothing is kept."""
 
     folder: Path | None
-    exam: Exam
+    task: TrainAndTest
     protocol: Protocol
 
     def locks(self, numbers: Sequence[int]) -> list[Path]:
@@ -213,8 +219,8 @@ class _Files:
             if not seal.is_whole(kept, SEAL):
                 raise ValueError("another hash")
             runs = [StudentRun.from_dict(value) for value in kept["runs"]]
-            if len(runs) != len(self.exam.shifts) or not all(self._fits(run, number) for run in runs):
-                raise ValueError("another student or exam")
+            if len(runs) != len(self.task.shifts) or not all(self._fits(run, number) for run in runs):
+                raise ValueError("another student or task")
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -229,8 +235,8 @@ class _Files:
             atomic.write_json(self._file(number), seal.sealed({"runs": [asdict(run) for run in runs]}, SEAL))
 
     def _fits(self, run: StudentRun, number: int) -> bool:
-        """Whether the run is one of student ``number`` in this exam."""
-        classes, images = self.exam.test.classes, len(self.exam.test.images)
+        """Whether the run is one of student ``number`` in this task."""
+        classes, images = self.task.test.classes, len(self.task.test.images)
         sizes = [len(run.confusion), *map(len, run.confusion)]
         return (
             run.number == number
@@ -245,51 +251,75 @@ class _Files:
 
 
 def _results(
-    exam: Exam, examiner: Examiner, numbers: Sequence[int], files: _Files, title: str
+    task: TrainAndTest, evaluator: Evaluator, numbers: Sequence[int], files: _Files, title: str
 ) -> dict[int, list[StudentRun]]:
     """The students called ``numbers``, trained together but for those that another process has finished first."""
     found = {number: runs for number in numbers if (runs := files.read(number)) is not None}
     missing = [number for number in numbers if number not in found]
     if missing:
-        made = _teach_and_test(exam, examiner, missing, title)
+        made = _teach_and_test(task, evaluator, missing, title)
         for number, runs in made.items():
             files.write(number, runs)
         found |= made
     return found
 
 
-def _teach_and_test(exam: Exam, examiner: Examiner, numbers: Sequence[int], title: str) -> dict[int, list[StudentRun]]:
+def _teach_and_test(
+    task: TrainAndTest, evaluator: Evaluator, numbers: Sequence[int], title: str
+) -> dict[int, list[StudentRun]]:
     """Train the students called ``numbers`` at once: of each, one run per reading."""
-    protocol = examiner.protocol
+    protocol = evaluator.protocol
+    if evaluator.probed:
+        return {number: _probe_and_test(task, evaluator, evaluator.probed, number, title) for number in numbers}
     seeds = {number: derive_seed(protocol.seed, "student", number) for number in numbers}
-    device = exam.test.images.device
-    networks = {number: build(exam.spec, derive_seed(seed, "weights")).to(device) for number, seed in seeds.items()}
-    trained = [in_training(network, exam.spec, examiner.numerics) for network in networks.values()]
-    tested = {number: in_test(network, exam.spec, examiner.numerics) for number, network in networks.items()}
-    loss = cross_entropy if exam.balanced_by is None else balanced_softmax(exam.balanced_by)
+    device = task.test.images.device
+    networks = {number: build(task.spec, derive_seed(seed, "weights")).to(device) for number, seed in seeds.items()}
+    trained = [in_training(network, task.spec, evaluator.numerics) for network in networks.values()]
+    tested = {number: in_test(network, task.spec, evaluator.numerics) for number, network in networks.items()}
+    loss = cross_entropy if task.balanced_by is None else balanced_softmax(task.balanced_by)
     tests: dict[int, dict[int, list[Tensor]]] = {number: {} for number in numbers}  # by student and step
-    with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=examiner.quiet) as task:
+    with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=evaluator.quiet) as shown:
 
         def after(moment: JointMoment) -> None:
-            task.update(moment.step, loss=moment.losses.mean())
+            shown.update(moment.step, loss=moment.losses.mean())
             if moment.step in protocol.tested_after:
                 moment.bring_up_to_date()
                 for number, network in tested.items():
-                    tests[number][moment.step] = _test(network, exam)
+                    tests[number][moment.step] = _test(network, task)
 
         training_seeds = [derive_seed(seed, "training") for seed in seeds.values()]
-        arguments = (trained, exam.examples, protocol.recipe, protocol.steps, training_seeds)
+        arguments = (trained, task.examples, protocol.recipe, protocol.steps, training_seeds)
         train_together(*arguments, loss=loss, on_step=after)
     if not protocol.steps:
-        tests = {number: {0: _test(network, exam)} for number, network in tested.items()}
-    return {number: _runs(number, found, len(exam.shifts)) for number, found in tests.items()}
+        tests = {number: {0: _test(network, task)} for number, network in tested.items()}
+    return {number: _runs(number, found, len(task.shifts)) for number, found in tests.items()}
 
 
-def _test(network: Network, exam: Exam) -> list[Tensor]:
+def _probe_and_test(
+    task: TrainAndTest, evaluator: Evaluator, probed: Probed, number: int, title: str
+) -> list[StudentRun]:
+    """One run per reading of the linear probe called ``number``."""
+    protocol = evaluator.protocol
+    loss = cross_entropy if task.balanced_by is None else balanced_softmax(task.balanced_by)
+    seed = derive_seed(protocol.seed, "student", number)
+    with progress(f"{title} {counted([number], protocol.students)}", protocol.steps, quiet=evaluator.quiet) as shown:
+        logits = probe_logits(
+            *(probed, task.examples, task.test, protocol.recipe, protocol.steps, seed),
+            loss=loss,
+            on_step=lambda step, value: shown.update(step, loss=value),
+        )
+    return _runs(number, {protocol.steps: _confusions(logits, task)}, len(task.shifts))
+
+
+def _test(network: Network, task: TrainAndTest) -> list[Tensor]:
     """One confusion matrix for each reading of the network."""
-    test = exam.test
-    logits = predict(network, test.images, test.mean, test.std).double()
-    readings = [logits + torch.tensor(shift or 0.0, dtype=logits.dtype, device=logits.device) for shift in exam.shifts]
+    return _confusions(predict(network, task.test.images, task.test.mean, task.test.std), task)
+
+
+def _confusions(logits: Tensor, task: TrainAndTest) -> list[Tensor]:
+    """One confusion matrix for each reading of logits (N, C) of the test images."""
+    test, logits = task.test, logits.double()
+    readings = [logits + torch.tensor(shift or 0.0, dtype=logits.dtype, device=logits.device) for shift in task.shifts]
     return [confusion_matrix(test.labels, reading.argmax(1), test.classes).cpu() for reading in readings]
 
 

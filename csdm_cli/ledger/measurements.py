@@ -15,7 +15,7 @@ from csdm_cli.evaluation.controls import FULL, ControlName
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
 from csdm_cli.ledger.sections import selection_section
-from csdm_cli.runs.measurement import TOLD, Measurement
+from csdm_cli.runs.measurement import STORAGE, TOLD, Measurement
 from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import Commit
 
@@ -49,7 +49,7 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Me
     own, groups = next(iter(rows)), _groups(told)
     judged = TypeAdapter(RunRecord).validate_python(records["evaluate"])
     found = Measurement(
-        **{name: told[name] for name in TOLD},
+        **{name: told[name] for name in TOLD} | {name: told.get(name) for name in STORAGE},
         protocol=value["protocol"],
         subject=own,
         evaluation=Evaluation.from_dict(rows[own], groups),
@@ -72,6 +72,9 @@ def _control(beside: Measurement, name: ControlName, evaluation: Evaluation) -> 
         config=teachers,
         evaluation=evaluation,
         storage_bytes=None,
+        stored_numbers=None,
+        ipc_equivalent=None,
+        parameterization=None,
         images_sha256=None,
         making=None,
         judging=None,
@@ -99,7 +102,9 @@ def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Mea
             for one, evaluation in zip(distinct.values(), row["evaluations"], strict=True):
                 told, making = everywhere | table | row | one, _RECORD.validate_python(one["record"])
                 own = Measurement(
-                    **{name: told[name] for name in TOLD} | {"source": told["source"] or ""},
+                    **{name: told[name] for name in TOLD}
+                    | {name: told.get(name) for name in STORAGE}
+                    | {"source": told["source"] or ""},
                     protocol=told["protocol"],
                     subject=row["name"] if row["control"] else f"{row['name']} ({row['labels']} labels)",
                     evaluation=Evaluation.from_dict(evaluation, groups),

@@ -43,6 +43,8 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
     first = found[0]
     if first.machine is None:
         raise CsdmError(f"{first.subject}: nothing tells which machine measured it")
+    if first.protocol.get("probed"):
+        raise CsdmError(f"{first.subject}: measured by linear probes, while rows of the ledger are of students")
     common = _in_common(first)
     for other in found[1:]:
         if different := [name for name, value in _in_common(other).items() if common[name] != value]:

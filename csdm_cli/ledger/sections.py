@@ -7,6 +7,7 @@ from typing import Any
 
 from csdm_cli.names import ImbalanceProfile, LabelKind
 from csdm_cli.networks.spec import default_depth
+from csdm_cli.runs.experts import expert_settings
 from csdm_cli.settings import sections
 from csdm_cli.settings.units import in_units
 from csdm_cli.training.recipe import Duration
@@ -29,11 +30,21 @@ def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, A
     spec = teachers["spec"] if teachers else network
     depth = spec["depth"] if spec["depth"] != default_depth(spec["size"]) else None
     given = {name: spec[name] for name in ("width", "norm", "pooling")} | {"network": spec["name"], "depth": depth}
-    if teachers:
+    frozen = spec.get("frozen")
+    if frozen:  # which file the weights were in is not told, and need not be what it was
+        given |= {
+            "weights": None if frozen["centres"] else "default",
+            "input_size": frozen["size"],
+            "centres": frozen["centres"],
+        }
+    if teachers and "every" in teachers:
+        given |= expert_settings(teachers) | {"depth": depth}
+    elif teachers:
         given |= {name: teachers[name] for name in ("teachers", "loss", "trajectory", "seed")}
         given |= Duration.told(teachers).as_dict()
-        own = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
-        given |= {name: teachers["recipe"][name] for name in own}
+    if teachers and not frozen:  # of whose probe the recipe is always the same
+        recipe = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
+        given |= {name: teachers["recipe"][name] for name in recipe}
     return sections.Pretrain.model_validate(given).model_dump(mode="json")
 
 
@@ -41,6 +52,11 @@ def evaluate_section(
     protocol: Mapping[str, Any], network: Mapping[str, Any], tested_on: str, labels: str
 ) -> dict[str, Any]:
     """``evaluate`` from the protocol that students were taught by; ``network`` is the teachers'."""
+    if told := protocol.get("probed"):
+        given = {"protocol": "probe", "probe_features": told["features"]}
+        given |= {name: protocol[name] for name in ("students", "seed", "probe_epochs")}
+        given |= {"labels": labels, "split": tested_on, "controls": False}
+        return sections.Evaluate.model_validate(given).model_dump(mode="json")
     other = protocol["network"]["name"] if protocol["network"]["name"] != network["name"] else None
     recipe = {
         name: protocol["recipe"][name] for name in ("lr", "weight_decay", "batch", "augment", "augment_mode", "cutmix")

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from csdm_cli.methods.contract import MethodClass
 
-KINDS = ("matching", "gradient", "selection")
-_NOT_METHODS = {"__init__", "base", "distances", "matched", "centres", "layers", "pooling"}
+KINDS = ("matching", "gradient", "trajectory", "selection")
+_NOT_METHODS = {
+    *("__init__", "base", "distances", "matched", "centres", "layers", "pooling"),
+    *("distance", "window", "class_weights", "label_start"),
+}
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What a method that learns through training is to the engine: it compares what networks learn from the images.
+"""The contract of methods that learn through training: they compare what networks learn from the images.
 
 Gradient matching compares a network's gradient on synthetic images with that on real ones, trajectory matching the
 weights that a student reaches with those of an expert. Both need derivatives of training itself (see
@@ -16,7 +16,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from csdm_cli.methods.contract import Context, OptimisedMethod
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.names import ExpertOptimizer
 
 # What may be learned beside the images and is stored with them: logits of the labels, (C·per_class, C), and the
 # logarithm of a student's step size, ().
@@ -30,12 +32,25 @@ class Learned:
     Attributes:
         start: its value before the first step.
         lr: learning rate.
-        momentum: of SGD.
+        momentum: momentum of SGD.
     """
 
     start: Tensor
     lr: float
     momentum: float = 0.0
+
+
+@dataclass(frozen=True)
+class Experts:
+    """The experts that a method follows, where the user does not say.
+
+    Attributes:
+        optimizer: how they are trained.
+        classifiers: whether their classifiers are trained on, each class as often as another.
+    """
+
+    optimizer: ExpertOptimizer
+    classifiers: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +61,7 @@ class Scene:
         images: (C·per_class, channels, H, W) decoded, in [0, 1], class after class, neither normalised nor augmented.
             The method adds its loss's derivative to their ``grad``.
         per_class: decoded images per class.
-        learned: what is learned beside them, by name; its derivatives go to their ``grad`` likewise.
+        learned: tensors learned beside them, by name; their derivatives go to their ``grad`` likewise.
     """
 
     images: Tensor
@@ -69,14 +84,27 @@ class Scene:
 
 
 class LearningMethod(OptimisedMethod, ABC):
-    """A method whose loss is of what networks learn from the synthetic images."""
+    """A method whose loss is of what networks learn from the synthetic images.
 
+    Attributes:
+        experts: whose way it follows, if any.
+    """
+
+    experts: ClassVar[Experts | None] = None
     class_separable: bool = False
     needs_teachers: ClassVar[bool] = False
     default_real_batch: ClassVar[int] = 256
 
-    def learned(self, context: Context) -> dict[str, Learned]:
-        """What is learned beside the images, by name; called after :meth:`prepare`."""
+    def starts_from(self, data: ImageSet) -> ImageSet:
+        """Those of the real images that the synthetic ones start from; called after :meth:`prepare`."""
+        return data
+
+    def learned(self, images: Tensor) -> dict[str, Learned]:
+        """The tensors learned beside the images, by name; called after :meth:`prepare`.
+
+        Args:
+            images: (C·per_class, channels, H, W) before the first step, in [0, 1].
+        """
         return {}
 
     @abstractmethod
@@ -91,8 +119,8 @@ class LearningMethod(OptimisedMethod, ABC):
         """See the images after they moved, without a graph; called before :meth:`after_step`."""
 
 
-def add_gradient(leaf: Tensor, gradient: Tensor, rows: slice = slice(None)) -> None:
+def add_gradient(leaf: Tensor, gradient: Tensor, rows: slice | None = None) -> None:
     """Add ``gradient`` to ``leaf.grad``, or to these rows of it."""
     if leaf.grad is None:
         leaf.grad = torch.zeros_like(leaf)
-    leaf.grad[rows] += gradient
+    leaf.grad[... if rows is None else rows] += gradient

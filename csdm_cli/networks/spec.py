@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +17,32 @@ def default_depth(size: int) -> int:
     """
     doublings = size.bit_length() - 1
     return max(1, doublings - 2, min(3, doublings - 1))
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """The description of a network that is never trained: where its weights are from, and what it is shown.
+
+    Attributes:
+        origin: where the weights are from, in words.
+        size: height and width that images are resized to, in pixels.
+        mean, std: per channel, of pixels in [0, 1]: the normalisation of its input.
+        feature: the features taken, in words.
+        weights: hash of the weights it comes with; None where they are fitted to the training images.
+        centres: number of centres of patches, where they are fitted; else None.
+    """
+
+    origin: str
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    feature: str
+    weights: str | None = None
+    centres: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -36,6 +63,7 @@ class NetworkSpec:
         size: height and width of the images in pixels.
         classes: logits.
         source: hash of the file that defines a network of the user's own (see ``own``); None of the others.
+        frozen: description of a network that is never trained (see ``frozen``); None of the others.
     """
 
     name: str
@@ -47,8 +75,11 @@ class NetworkSpec:
     size: int = 32
     classes: int = 10
     source: str | None = None
+    frozen: Frozen | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.frozen, Mapping):  # as JSON tells it
+            object.__setattr__(self, "frozen", Frozen(**self.frozen))
         if self.depth is None:
             object.__setattr__(self, "depth", default_depth(self.size))
         for field, value, allowed in (("norm", self.norm, names.Norm), ("pooling", self.pooling, names.Pooling)):
@@ -59,5 +90,8 @@ class NetworkSpec:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON; ``NetworkSpec(**spec.as_dict())`` equals ``spec``."""
-        found = asdict(self)
-        return found if self.source else {name: value for name, value in found.items() if name != "source"}
+        optional = ("source", "frozen")
+        found = {name: value for name, value in asdict(self).items() if value or name not in optional}
+        if self.frozen:  # lists, as JSON has them
+            found["frozen"] |= {"mean": list(self.frozen.mean), "std": list(self.frozen.std)}
+        return found

@@ -105,6 +105,12 @@ def images_of_bytes(budget: int, kept: int, shape: Shape) -> int:
     return max(0, left // (torch.float16.itemsize * shape.channels * kept))
 
 
+def kept_of_bytes(budget: int, images: int, shape: Shape) -> int:
+    """The most coefficients per channel with which ``images`` per class fit into ``budget`` bytes; 0 where none do."""
+    left = budget // shape.classes - _mask_bytes(shape)
+    return min(shape.size**2, max(0, left // (torch.float16.itemsize * shape.channels * images)))
+
+
 def class_masks(classes: Sequence[Tensor], kept: int, prior_images: float = PRIOR_IMAGES) -> Tensor:
     """The coefficients that each class keeps: (classes, size, size) bool, ``kept`` True in each.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Distilled, stored_bytes
+from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.artifacts.judged import Judged, read_judged
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
@@ -35,6 +34,8 @@ from csdm_cli.evaluation.scores import MeanStd, half_width
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
+from csdm_cli.runs.evaluating import without_tests
+from csdm_cli.storage.bounded import parsed_json
 
 NEAR = ("distilled", "evaluate", "cross_arch", "compare")  # folders within a run's folder that belong to it
 MOST_PICTURES = 1000  # of a set on a page
@@ -126,7 +127,7 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
     if not place.is_file():
         return None
     try:
-        found = json.loads(place.read_bytes())
+        found = parsed_json(place.read_bytes())
         for scores in found.values():
             for row in [scores] if "accuracy" in scores else scores.values():
                 row["accuracy"]["mean"]  # what charts are made of
@@ -165,14 +166,16 @@ def _headline(found: Found) -> Iterable[tuple[str, str]]:
         if metrics.get("share_of_gap_closed") is not None:
             yield f"{metrics['share_of_gap_closed']:.2f}", "of the gap from random images to all images closed"
     for file, one in list(found.sets.items())[:1]:
-        yield f"{len(one.images):,}", f"stored images instead of {sum(one.dataset.counts):,}"
+        stored = "images decoded" if isinstance(one.decoding, Coded) else "stored images"
+        yield f"{len(one.labels):,}", f"{stored} instead of {sum(one.dataset.counts):,}"
         if record := read_sidecar(file):
             yield _duration(record), "to distil, without teachers"
 
 
 def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
     """Classes from head to tail, each with as many of its stored images as the page has room for."""
-    data, starts = distilled.dataset, [0, *np.cumsum(distilled.ipc).tolist()]
+    data, counts = distilled.dataset, distilled.counts
+    starts = [0, *np.cumsum(counts).tolist()]
     images = to_uint8(distilled.unit_images())
     each = max(1, MOST_PICTURES // data.classes)
     classes = []
@@ -181,16 +184,18 @@ def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
         shown = tuple(
             Picture(
                 _png(images[row]),
-                f"{data.class_names[label]}, image {row - starts[label] + 1} of {distilled.ipc[label]}",
+                f"{data.class_names[label]}, image {row - starts[label] + 1} of {counts[label]}",
                 images.shape[-1],
             )
             for row in rows
         )
-        classes.append(ClassShown(data.class_names[label], data.counts[label], distilled.ipc[label], shown))
+        classes.append(ClassShown(data.class_names[label], data.counts[label], counts[label], shown))
     notes = []
     if distilled.decoding.factor > 1:
         notes.append(f"Every stored image holds {distilled.decoding.per_image} training images.")
-    if max(distilled.ipc) > each:
+    if isinstance(distilled.decoding, Coded):
+        notes.append(f"Decoded from a {distilled.kind} in the storage of {distilled.ipc_text} images per class.")
+    if max(counts) > each:
         notes.append(f"The first {each} images of each class are shown.")
     if distilled.empty_classes:
         notes.append(f"The set has no image of {', '.join(distilled.empty_classes)}.")
@@ -203,10 +208,14 @@ def _accuracy(folder: Path, judged: Judged, several: bool) -> list[Chart | Table
     rows = {own: metrics} | dict(metrics.get("controls", {}))
     bars = tuple(_bar(name, row["accuracy"], own=name == own) for name, row in rows.items())
     network = protocol.get("network") or {}
+    students = f"{network.get('name')} of width {network.get('width')}"
+    if frozen := network.get("frozen"):
+        students = f"linear probes of {network.get('name')} ({frozen.get('origin')})"
+    elif protocol.get("probed"):
+        students = f"linear probes of {students}"
     caption = (
         f"In % of the {metrics.get('split', 'test')} images, with the 95 % interval of the mean over"
-        f" {protocol.get('students')} students: {network.get('name')} of width {network.get('width')},"
-        f" {protocol.get('steps')} steps."
+        f" {protocol.get('students')} students: {students}, {protocol.get('steps')} steps."
     )
     if metrics.get("share_of_gap_closed") is not None:
         best = metrics.get("best_full_control")
@@ -230,10 +239,11 @@ def _per_class(folder: Path, judged: Judged, found: Found, several: bool) -> Cha
     counts = (judged.details.get("measured") or {}).get("data", {}).get("counts")
     if counts is None:
         counts = known[1].dataset.counts if known else [0] * len(names)
-    bars = []
+    bars, untested = [], []
     for label in _head_to_tail(counts):
         score = row["per_class"][label]
         if score is None:
+            untested.append(names[label])
             continue
         summary = MeanStd(100 * score["mean"], score["std"] and 100 * score["std"], score["count"])
         bars.append(Bar(f"{names[label]} ({counts[label]:,})", summary.mean, half_width(summary), own=True))
@@ -241,7 +251,7 @@ def _per_class(folder: Path, judged: Judged, found: Found, several: bool) -> Cha
     return Chart(
         f"Accuracy of each class, head to tail{place}",
         tuple(bars),
-        "In %; in brackets: real training images of the class.",
+        f"In %; in brackets: real training images of the class. {without_tests(untested)}".rstrip(),
     )
 
 
@@ -280,7 +290,7 @@ def _facts(found: Found) -> Iterable[Facts]:
     for file, one in found.sets.items():
         place = f": {file}" if len(found.sets) > 1 else ""
         beside = [folder for folder, judged in found.judged.items() if judged.belongs_to(one)]
-        yield Facts(f"Cost{place}", cost_of(file, one, beside, stored_bytes(one)))
+        yield Facts(f"Cost{place}", cost_of(file, one, beside))
         yield Facts(f"Provenance{place}", provenance_of(file, one))
 
 

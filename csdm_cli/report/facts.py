@@ -8,18 +8,25 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.run_record import read_sidecar
+from csdm_cli.storage.bounded import parsed_json
 
 Rows = tuple[tuple[str, str], ...]
 
 
-def cost_of(file: Path, distilled: Distilled, judged_in: Sequence[Path], stored: int) -> Rows:
+def cost_of(file: Path, distilled: Distilled, judged_in: Sequence[Path]) -> Rows:
     """Storage beside that of the real images, and time, memory and machine where they were recorded."""
     data = distilled.dataset
     real = sum(data.counts) * len(data.mean) * distilled.decoding.size**2
-    share = f", {100 * stored / real:.2g} % of the {_size(real)} of all real images" if real else ""
-    rows = [("images and labels", f"{_size(stored)} as stored{share}")]
+    storage = storage_of(distilled)
+    share = f", {100 * storage.bytes / real:.2g} % of the {_size(real)} of all real images" if real else ""
+    rows = [
+        ("images and labels", f"{_size(storage.bytes)} as stored{share}"),
+        ("stored as", f"{distilled.kind}, {storage.numbers:,} numbers"),
+        ("IPC-equivalent", f"{storage.ipc_equivalent:.4g} images of 8 bits a pixel per class"),
+    ]
     if record := read_sidecar(file):
         machine = record.machine.gpu or f"{record.machine.processor}, {record.machine.threads} threads"
         steps = f" for {record.iterations:,} steps" if record.iterations else ""
@@ -52,7 +59,7 @@ def provenance_of(file: Path, distilled: Distilled) -> Rows:
 
 def _evaluation_seconds(folder: Path) -> float | None:
     try:
-        return float(json.loads((folder / "evaluate.run.json").read_bytes())["evaluate"]["wall_seconds"])
+        return float(parsed_json((folder / "evaluate.run.json").read_bytes())["evaluate"]["wall_seconds"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # a record of cost is good to have, no more
 

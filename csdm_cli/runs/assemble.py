@@ -14,7 +14,7 @@ from torch import Tensor
 from csdm_cli.distillation.balance import weight_of
 from csdm_cli.distillation.bank import BankedRealSide, BankPlan, build_bank
 from csdm_cli.distillation.decoded import Decoded, decoded_iteration
-from csdm_cli.distillation.layout import Formation, _layout, _share, activation_bytes
+from csdm_cli.distillation.layout import Formation, activation_bytes, layout_of, share_for
 from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import FreshRealSide, RealSide
 from csdm_cli.distillation.sharded import shared_iteration
@@ -31,7 +31,7 @@ from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.parameterisations.parameterisation import Parameterisation
 from csdm_cli.runs.choose import SettledMatching
-from csdm_cli.runs.start import is_grid, leaves_at_start, parameterisation_of
+from csdm_cli.runs.start import factor_of, leaves_at_start, parameterisation_of
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings.fields import ratio
 from csdm_cli.teachers.networks import PoolNetworks, TeacherNetworks, tuned, tuned_for_any_number
@@ -44,7 +44,7 @@ class Assembly:
     """A distillation run, ready to iterate.
 
     Attributes:
-        formation: of plain pixels as they are stored; of other parameterisations, of the images they decode to.
+        formation: that of plain pixels as they are stored; of other parameterisations, of their decoded images.
         share: whose classes the pixels are, where several ranks share them; None for all.
     """
 
@@ -86,7 +86,8 @@ def assemble(
     """
     device = data.images.device
     parameterisation = parameterisation_of(settings, data)
-    stored = (settings.ipc, settings.factor) if is_grid(parameterisation) else (parameterisation.per_class, 1)
+    factor = factor_of(parameterisation)
+    stored = (parameterisation.per_class, 1) if factor is None else (settings.ipc, factor)
     formation = Formation(data.classes, *stored, data.size, data.mean, data.std)
     seen = data if settings.real is RealMode.fresh else None
     context = Context(data.counts, device, dtype, formation.per_class, settings.seed, pool, seen)
@@ -101,15 +102,15 @@ def assemble(
     per_image = activation_bytes(
         tuned(bare, numerics.eager).final(0), (data.channels, data.size, data.size), device, dtype
     )
-    layout = _layout(formation, per_image, memory_budget, device)
-    share = _share(ranks, formation, layout, device)
+    layout = layout_of(formation, per_image, memory_budget, device, coupled=method.couples_classes)
+    share = share_for(ranks, formation, layout, device)
     seeing = tuned_for_any_number(bare, numerics)
     request = joined_request(method, extra)
     real = _real_side(settings, method, request, data, pool, seeing, cache, dtype, numerics, quiet, share)
     matching = Matching(method, formation, networks, 0.0, layout, extra)
     leaves = leaves_at_start(settings, data, parameterisation, dtype, share=share)
     iterate: Callable[[int], dict[str, Tensor]]
-    if is_grid(parameterisation):
+    if factor is not None:
         matching.calibration = _calibration(settings, matching, real, leaves.images, kept)
         iterate = partial(batched_iteration, leaves, matching, real)
     else:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from csdm_cli.distillation.decoded import learning_iteration
 from csdm_cli.distillation.leaves import Leaves
+from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.learning import LearningMethod
@@ -40,13 +41,22 @@ def assemble_learning(
     *,
     dtype: torch.dtype = torch.float32,
 ) -> LearningAssembly:
-    """Set up a run on the device of ``data``, of networks of the architecture ``spec``."""
+    """Set up a run on the device of ``data``, of networks of the architecture ``spec``.
+
+    Raises:
+        UsageError: if these are never trained, and the method trains them.
+    """
+    if spec.frozen and not method.needs_teachers:
+        raise UsageError(
+            f"--method {settings.method} trains networks of its own, and {spec.name} is never trained: choose another"
+            " network for pretrain"
+        )
     parameterisation = parameterisation_of(settings, data)
     context = Context(
         data.counts, data.images.device, dtype, parameterisation.per_class, settings.seed, pool, data, spec
     )
     method.prepare(context)
-    leaves = leaves_at_start(settings, data, parameterisation, dtype, learned=method.learned(context))
+    leaves = leaves_at_start(settings, method.starts_from(data), parameterisation, dtype, learned=method.learned)
     return LearningAssembly(
         method, parameterisation, leaves, partial(learning_iteration, leaves, parameterisation, method)
     )

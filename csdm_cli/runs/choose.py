@@ -20,8 +20,9 @@ from csdm_cli.methods.contract import (
     OptimisedMethod,
     parameter_names,
 )
+from csdm_cli.methods.learning import Experts, LearningMethod
 from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
-from csdm_cli.names import Engine, LabelKind, RealMode, TeacherSchedule
+from csdm_cli.names import Engine, LabelKind, Parameterization, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.settings import sections
@@ -92,6 +93,8 @@ def without_effect(chosen: Chosen) -> frozenset[str]:
     found = {*unread(settings.method), *_idle(settings, method)} & set(sections.Distill.model_fields)
     if settings.labels is not LabelKind.soft:
         found.add("temperature")
+    if isinstance(method, OptimisedMethod):
+        found |= _idle_of_parameterization(settings)
     if isinstance(method, MatchingMethod):
         found.add(_idle_of_real_side(settings))
     return frozenset(found)
@@ -169,6 +172,8 @@ def settled(settings: sections.Distill, method: Method) -> Settled:
     chosen: dict[str, Any] = {"labels": settings.labels or method.default_labels}
     kind: type[Settled] = Settled
     if isinstance(method, OptimisedMethod):
+        if settings.parameterization is not Parameterization.multi_formation:
+            chosen["factor"] = 1
         kind = SettledOptimised
         chosen["real_batch"] = settings.real_batch or method.default_real_batch
     if isinstance(method, MatchingMethod):
@@ -186,8 +191,8 @@ def _real_side_of(settings: sections.Distill, method: MatchingMethod) -> RealMod
     if settings.engine is Engine.textbook:
         if settings.real is RealMode.bank:
             raise UsageError("--engine textbook reads fresh real minibatches; drop --real bank")
-        if method.needs_moved_images:
-            raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen moves all at once")
+        if method.needs_moved_images or method.couples_classes:
+            raise UsageError(f"--engine textbook steps class by class; {settings.method} as chosen takes all at once")
         return RealMode.fresh
     can_bank = bankable(method, weighted_terms(settings.regularizer))
     if settings.real is RealMode.bank and not can_bank:
@@ -231,11 +236,47 @@ def decided(settings: sections.Distill, given: frozenset[str] = frozenset()) -> 
         UsageError: as :func:`choose`.
     """
     method = make_method(settings, given)
+    if isinstance(method, OptimisedMethod):
+        refuse_other_parameterizations(settings, given)
     found = settled(settings, method)
     refuse_idle_softening(found, given)
     if isinstance(found, SettledMatching):
         _refuse_the_other_real_side(found, given)
     return found, method
+
+
+# The settings of one parameterization alone.
+OWN_OF_PARAMETERIZATIONS = {
+    "coefficients": Parameterization.frequency,
+    "shared_kernels": Parameterization.decomposition,
+    "tensor_side": Parameterization.decomposition,
+}
+
+
+def _idle_of_parameterization(settings: sections.Distill) -> frozenset[str]:
+    """The settings that the others' parameterization has no use for."""
+    kind = settings.parameterization
+    factor = () if kind in (Parameterization.multi_formation, Parameterization.pixels) else ("factor",)
+    return frozenset({name for name, owner in OWN_OF_PARAMETERIZATIONS.items() if owner is not kind}.union(factor))
+
+
+def refuse_other_parameterizations(settings: sections.Distill, given: frozenset[str]) -> None:
+    """Raises: UsageError if a setting belongs to another parameterization, or the engine does not know this one."""
+    kind = settings.parameterization
+    for name, owner in OWN_OF_PARAMETERIZATIONS.items():
+        if owner is not kind and (name in given or getattr(settings, name) is not None):
+            raise UsageError(f"{_option(name)} belongs to --parameterization {owner}, not {kind}")
+    allowed = {1, sections.Distill.model_fields["factor"].default}
+    if "factor" in given:
+        allowed = {1} if kind is Parameterization.pixels else set()
+    if kind is not Parameterization.multi_formation and settings.factor not in allowed:
+        raise UsageError(
+            f"--factor {settings.factor} belongs to --parameterization {Parameterization.multi_formation}, not {kind}:"
+            " leave it out"
+        )
+    plain = (Parameterization.pixels, Parameterization.multi_formation)
+    if settings.engine is Engine.textbook and kind not in plain:
+        raise UsageError(f"--engine textbook knows pixels alone: drop it, or --parameterization {kind}")
 
 
 def _refuse_the_other_real_side(settings: SettledMatching, given: frozenset[str]) -> None:
@@ -250,6 +291,11 @@ def _refuse_the_other_real_side(settings: SettledMatching, given: frozenset[str]
 def _idle_of_real_side(settings: sections.Distill) -> str:
     """The setting that belongs to the real side that was not chosen."""
     return "draws" if settings.real is RealMode.fresh else "real_batch"
+
+
+def experts_of(method: Method) -> Experts | None:
+    """The experts that the method follows, if any: its networks trained on the long-tailed set are those."""
+    return method.experts if isinstance(method, LearningMethod) else None
 
 
 def needs_teachers(method: Method) -> bool:
@@ -290,6 +336,8 @@ def refuse_to_couple(settings: Settled, method: Method) -> None:
         reason = f"--method {settings.method} couples the classes, so that ranks cannot share them"
     elif isinstance(settings.calibration, str):
         reason = f"--calibration {settings.calibration} is measured on all classes, which one process has"
+    elif settings.parameterization is Parameterization.decomposition:
+        reason = f"--parameterization {settings.parameterization} shares its kernels among all classes"
     elif settings.engine is Engine.textbook:
         reason = "--engine textbook is a yardstick for one process"
     if reason:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Decoding, Distilled, Provenance, stored_bytes
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import Coded, Decoding, Distilled, Provenance, SoftLabels
 from csdm_cli.artifacts.file import DISTILLED, FILE_NAME, load_distilled, save_distilled
 from csdm_cli.artifacts.grid import grid_path, save_grid
 from csdm_cli.artifacts.run_record import RunRecord, record_run, write_sidecar
@@ -24,8 +25,10 @@ from csdm_cli.display.console import note
 from csdm_cli.distillation.checkpoint import Checkpoint
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.methods.contract import Building, BuildingMethod, Outcome
-from csdm_cli.names import LabelKind
+from csdm_cli.names import LEARNED, LabelKind
 from csdm_cli.parallel.ranks import ALONE, Ranks
+from csdm_cli.parameterisations.multi_formation import MultiFormation
+from csdm_cli.parameterisations.stored import described
 from csdm_cli.runs import turns
 from csdm_cli.runs.choose import Chosen
 from csdm_cli.runs.labels import label
@@ -57,6 +60,8 @@ OUTPUTS = {
     FILE_NAME: DISTILLED,
 }
 
+LEARNED_WITH_THE_IMAGES = "learning with the images"
+
 
 @dataclass(frozen=True)
 class MadeSet:
@@ -64,7 +69,7 @@ class MadeSet:
 
     Attributes:
         path: the artifact, with its grid, loss curve and run record beside it.
-        longtail: what it was distilled from.
+        longtail: the long-tailed set that it was distilled from.
     """
 
     path: Path
@@ -159,29 +164,51 @@ def _build(method: BuildingMethod, task: Task, runtime: Runtime) -> Outcome:
 
 
 def _package(task: Task, outcome: Outcome) -> Distilled:
-    settings, pool, shape = task.settings, task.pool, task.longtail.manifest
-    assert outcome.images is not None
-    images = to_uint8(outcome.images).cpu()
-    described: dict[str, Any] = {"distill": in_units(settings.model_dump(mode="json")), "run": task.key}
+    settings, pool, data = task.settings, task.pool, dataset_info(task.longtail)
+    stored, decoding, per_class = _stored(outcome, settings.ipc, task.longtail.manifest.size)
+    told: dict[str, Any] = {"distill": in_units(settings.model_dump(mode="json")), "run": task.key}
     if outcome.calibration is not None:
-        described["calibration"] = outcome.calibration
-    described["teachers"] = pool.description if pool else None
-    described["numerics"] = task.numerics.as_dict()
-    soft = None
-    if settings.labels is LabelKind.soft:
-        assert pool is not None
-        soft, calibration = label(images, outcome.factor, settings, task.longtail, pool, task.device)
-        described["prior_calibration"] = calibration.as_dict()
+        told["calibration"] = outcome.calibration
+    told["teachers"] = pool.description if pool else None
+    told["numerics"] = task.numerics.as_dict()
     recipe = task.params.evaluate.model_dump(mode="json", include=set(RECIPE)) | {"network": task.spec.as_dict()}
-    return Distilled(
-        images=images,
-        labels=torch.arange(shape.classes).repeat_interleave(settings.ipc),
-        dataset=dataset_info(task.longtail),
-        decoding=Decoding(outcome.factor, images.shape[-1], shape.size),
-        provenance=Provenance.of_run(settings.method, settings.seed, described),
+    if recipe["lr"] == LEARNED:  # each set is meant for the common recipe: its own step size is asked for by name
+        del recipe["lr"]
+    if outcome.learned_rate is not None:
+        recipe["learned_rate"] = outcome.learned_rate
+    distilled = Distilled(
+        stored=stored,
+        labels=torch.arange(data.classes).repeat_interleave(per_class),
+        dataset=data,
+        decoding=decoding,
+        provenance=Provenance.of_run(settings.method, settings.seed, told),
         evaluation=recipe,
-        soft_labels=soft,
     )
+    if outcome.label_logits is not None:
+        learned = outcome.label_logits.detach().cpu().float().softmax(1)
+        return replace(distilled, soft_labels=SoftLabels(learned, 1.0, LEARNED_WITH_THE_IMAGES))
+    if settings.labels is not LabelKind.soft:
+        return distilled
+    assert pool is not None
+    images = to_uint8(distilled.images) if isinstance(decoding, Coded) else stored["images"]
+    soft, calibration = label(images, decoding.factor, settings, task.longtail, pool, task.device)
+    told["prior_calibration"] = calibration.as_dict()
+    origin = Provenance.of_run(settings.method, settings.seed, told)
+    return replace(distilled, soft_labels=soft, provenance=origin)
+
+
+def _stored(outcome: Outcome, ipc: int, size: int) -> tuple[dict[str, Tensor], Decoding | Coded, int]:
+    """An outcome's quantised numbers, the way from them to training images, and how many a class has before it."""
+    form = outcome.parameterisation
+    if form is None:
+        assert outcome.images is not None
+        images = to_uint8(outcome.images).cpu()
+        return {"images": images}, Decoding(outcome.factor, images.shape[-1], size), ipc
+    stored = {name: tensor.cpu() for name, tensor in form.stored(dict(outcome.leaves)).items()}
+    if stored.keys() == {"images"}:  # whatever was learned, images are what is kept
+        factor = form.factor if isinstance(form, MultiFormation) else 1
+        return stored, Decoding(factor, stored["images"].shape[-1], size), ipc
+    return stored, Coded(described(form), ipc, size), form.per_class
 
 
 def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunRecord, tracker: Tracker) -> None:
@@ -193,10 +220,13 @@ def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunReco
         pictures.loss_curve(_lists(outcome.history), curve)
         tracker.artifact(curve)
         outputs.write_csv(target.parent / LOSS_TABLE, _loss_table(outcome.history), OUTPUTS[LOSS_TABLE])
+    storage = storage_of(distilled)
     costs = {
         "wall_seconds": record.wall_seconds,
         "peak_memory_bytes": record.peak_memory_bytes,
-        "stored_bytes": stored_bytes(distilled),
+        "stored_bytes": storage.bytes,
+        "stored_numbers": storage.numbers,
+        "ipc_equivalent": storage.ipc_equivalent,
     }
     tracker.headline(costs)
     outputs.write_json(target.parent / COSTS, costs, OUTPUTS[COSTS])

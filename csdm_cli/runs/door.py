@@ -1,4 +1,4 @@
-"""What ``import csdm_cli`` offers: the runs of the commands as functions, for notebooks and scripts.
+"""The names that ``import csdm_cli`` offers: the runs of the commands as functions, for notebooks and scripts.
 
 Keywords are the options of the commands, with the same names, values and refusals: ``csdm distill --n-max`` is
 ``n_max=``. Nothing is printed unless ``quiet=False`` (notes and progress on stderr) or ``progress`` is given, a
@@ -30,11 +30,11 @@ from csdm_cli.runs.choose import choose, refuse_idle_numerics
 from csdm_cli.runs.distill import MadeSet, distil
 from csdm_cli.runs.evaluate import EvaluatedSet, prepare_evaluation
 from csdm_cli.runs.evaluate import evaluate as evaluate_set
-from csdm_cli.runs.long_tail import given_or_newest, make
+from csdm_cli.runs.experts import make_pool, refuse_idle
+from csdm_cli.runs.long_tail import given_or_newest, make, plan
 from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import refuse_idle_shape
-from csdm_cli.runs.teachers import train_teachers as train
 from csdm_cli.settings import sections
 from csdm_cli.settings.resolve import resolve
 from csdm_cli.storage import outputs
@@ -104,7 +104,7 @@ def make_long_tail(
     """
     with _heard(quiet, progress):
         wanted = resolve(sections.MakeLt, None, {"dataset": dataset} | settings).section
-        return make(wanted, _path(out)).longtail
+        return make(plan(wanted, _path(out))).longtail
 
 
 @_with_settings_of(sections.Pretrain)
@@ -117,7 +117,7 @@ def train_teachers(
     progress: Listener | None = None,
     **settings: Any,
 ) -> TeacherPool:
-    """Teachers trained on a long-tailed set, or those in the cache, as ``csdm pretrain`` trains them.
+    """Teachers or experts trained on a long-tailed set, or those in the cache, as ``csdm pretrain`` trains them.
 
     Example:
         >>> import csdm_cli
@@ -143,13 +143,14 @@ def train_teachers(
         runtime = _runtime(settings)
         asked = resolve(sections.Pretrain, None, {"network": _name(network)} | settings)
         refuse_idle_shape(asked.section, frozenset(settings))
+        refuse_idle(asked.section, frozenset(settings))
         device = runtime.apply()
         if out is not None:
             outputs.claim_folder(Path(out), POOL_FILES)
         longtail = _longtail(data)
         with sealed("training teachers"):
             numerics = runtime.student_numerics(device)
-            pool = train(asked.section, longtail.train(), device, runtime, numerics=numerics)
+            pool = make_pool(asked.section, longtail.train(), device, runtime, numerics=numerics)
         if out is not None:
             pool.export(Path(out))
         return pool
@@ -216,11 +217,13 @@ def evaluate(
     *,
     data: LongTail | PathLike | None = None,
     network: object | None = None,
+    teachers: PathLike | None = None,
+    params: Mapping[str, Any] | None = None,
     quiet: bool = True,
     progress: Listener | None = None,
     **settings: Any,
 ) -> EvaluatedSet:
-    """What students trained on a distilled set alone score, beside the controls, as ``csdm evaluate`` measures it.
+    """The scores of students trained on a distilled set alone, beside the controls, as ``csdm evaluate`` measures it.
 
     Example:
         >>> import csdm_cli
@@ -231,9 +234,11 @@ def evaluate(
         True
 
     Args:
-        distilled: what :func:`distill` returned, or its file or folder.
+        distilled: the result of :func:`distill`, or its file or folder.
         data: the long-tailed set or its folder; None is the one it was distilled from.
         network: the students', as in :func:`train_teachers`; None is the set's own.
+        teachers: with ``protocol="probe"``, the folder of a pool whose first network is probed; None is the set's own.
+        params: settings of the other sections: ``{"pretrain": {"centres": 100}}`` for a ``network`` to be probed.
         quiet: print nothing.
         progress: gets every note, and now and then a line of progress.
         settings: the options of ``csdm evaluate``, those of how it runs (``device``, ``threads`` ...) among them; what
@@ -246,7 +251,7 @@ def evaluate(
     with _heard(quiet, progress):
         runtime = _runtime(settings)
         own = {} if network is None else {"network": _name(network)}
-        asked = resolve(sections.Evaluate, None, own | settings)
+        asked = resolve(sections.Evaluate, params, own | settings)
         if data is None and isinstance(distilled, MadeSet):
             data = distilled.longtail
         task = prepare_evaluation(
@@ -255,6 +260,9 @@ def evaluate(
             chosen=asked.given,
             file=distilled.path if isinstance(distilled, MadeSet) else Path(distilled),
             data=data.folder if isinstance(data, LongTail) else _path(data),
+            given=asked.given,
+            teachers=_path(teachers),
+            pretrain=asked.params.pretrain,
         )
         return evaluate_set(task, runtime)
 

@@ -3,35 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.evaluation.controls import ControlName, best_full, evaluate_full, evaluate_selections
+from csdm_cli.errors import UsageError
+from csdm_cli.evaluation.controls import (
+    ControlName,
+    best_full,
+    evaluate_centroid,
+    evaluate_full,
+    evaluate_selections,
+)
+from csdm_cli.evaluation.inheritance import Inheritance, evaluate_inheritance
+from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.evaluation.students import Protocol
-from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
-from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.fairness import FairnessReport, measure_fairness
-from csdm_cli.runs.judge import (
+from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.runs.evaluating import (
     Case,
     Foreign,
     described_protocol,
-    examiner_for,
-    judge,
+    evaluate_case,
+    evaluator_for,
+    learned_protocol,
     metrics_of,
     open_case,
     protocol_of,
     with_recipe_of,
 )
+from csdm_cli.runs.fairness import FairnessReport, measure_fairness
 from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
 from csdm_cli.runs.measurement import Measurement
+from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protocol_of_probes, refuse_idle
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import scores_of, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
@@ -44,9 +57,12 @@ class EvaluationTask:
 
     Attributes:
         settings: with the set's own recipe where the user left one open.
-        labels: what students learn from.
+        labels: targets that students learn from.
         spec: their architecture.
         numerics: how they compute.
+        learned: the protocol of students at the set's learned step size, where they were asked for.
+        probed: the frozen network whose linear probes they are; None for networks trained from scratch.
+        inheritance: whose classifier that network is to use as well; None if it is not asked for.
     """
 
     case: Case
@@ -56,22 +72,37 @@ class EvaluationTask:
     protocol: Protocol
     device: torch.device
     numerics: Numerics
+    learned: Protocol | None = None
+    probed: Probed | None = None
+    inheritance: Inheritance | None = None
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The facts that all rows of the table share, as JSON values."""
+        told = described_protocol(self.protocol, self.spec, self.numerics)
+        if self.probed:
+            told |= self.probed.identity | {"probe_epochs": self.settings.probe_epochs}
+        return told
 
 
 @dataclass(frozen=True)
 class EvaluatedSet:
-    """What students scored on a distilled set.
+    """The students' scores on a distilled set.
 
     Attributes:
         own: those of the set.
         controls: those of the controls; none where they were not asked for.
         fairness: None where it was not asked for.
+        learned: students at the set's learned step size; None where they were not asked for.
+        inherited: scores of an inherited classifier, by row; none where they were not asked for.
     """
 
     task: EvaluationTask = field(repr=False)
     own: Evaluation
     controls: Mapping[ControlName, Evaluation] = field(default_factory=dict)
     fairness: FairnessReport | None = None
+    learned: Evaluation | None = None
+    inherited: Mapping[str, Evaluation] = field(default_factory=dict)
 
     @property
     def distilled(self) -> Distilled:
@@ -82,6 +113,11 @@ class EvaluatedSet:
     def accuracy(self) -> float:
         """Mean test accuracy of the students after their last step, as a fraction."""
         return self.own.accuracy.mean
+
+    @property
+    def untested(self) -> tuple[str, ...]:
+        """Names of the classes without test images, which no score speaks of."""
+        return self.task.case.longtail.manifest.untested(self.task.settings.split)
 
     @property
     def best_full_control(self) -> ControlName | None:
@@ -99,7 +135,13 @@ class EvaluatedSet:
     def rows(self) -> dict[str, Evaluation]:
         """By name, in the order of the table: the set's students first."""
         beside = {str(control): self.controls[control] for control in ControlName if control in self.controls}
-        return {f"{self.distilled.provenance.method} ({self.task.labels} labels)": self.own} | beside
+        name = f"{self.distilled.provenance.method} ({self.task.labels} labels"
+        learned = {f"{name}, {self._learned_text})": self.learned} if self.learned is not None else {}
+        return {f"{name})": self.own} | learned | beside | dict(self.inherited)
+
+    @property
+    def _learned_text(self) -> str:
+        return f"SGD at learned lr {self.distilled.learned_rate:.3g}"
 
     def metrics(self) -> dict[str, Any]:
         """JSON values in percent: the set's scores at the top, the controls' below, and the share of the gap."""
@@ -108,8 +150,16 @@ class EvaluatedSet:
             found["controls"] = {str(name): metrics_of(evaluation) for name, evaluation in self.controls.items()}
             found["best_full_control"] = str(self.best_full_control)
             found["share_of_gap_closed"] = self.share_of_gap_closed
+        if self.task.inheritance:
+            rows = {name: metrics_of(evaluation) for name, evaluation in self.inherited.items()}
+            found["inheritance"] = {"rows": rows, "stored": self.task.inheritance.stored_bytes}
         found |= {"method": self.distilled.provenance.method, "labels": str(self.task.labels)}
         found["split"] = str(self.task.settings.split)
+        found["storage"] = asdict(storage_of(self.distilled)) | {"parameterization": self.distilled.kind}
+        if self.learned is not None:
+            found["learned_rate"] = metrics_of(self.learned) | {"lr": self.distilled.learned_rate}
+        if self.untested:
+            found["untested"] = list(self.untested)
         return found | ({"fairness": self.fairness.as_dict()} if self.fairness is not None else {})
 
     def details(self) -> dict[str, Any]:
@@ -121,13 +171,14 @@ class EvaluatedSet:
             subject=next(iter(own)),
             labels=self.task.labels,
             split=self.task.settings.split,
-            protocol=described_protocol(self.task.protocol, self.task.spec, self.task.numerics),
+            protocol=self.task.described,
         )
         return {
             "protocol": measured.protocol,
             "class_names": self.distilled.dataset.class_names,
             "rows": {name: evaluation.as_dict() for name, evaluation in (own | dict(beside)).items()},
             "measured": measured.told(),
+            **({"learned_protocol": asdict(self.task.learned)} if self.task.learned else {}),
         }
 
 
@@ -139,26 +190,52 @@ def prepare_evaluation(
     file: Path | None,
     data: Path | None,
     foreign: Foreign | None = None,
+    given: frozenset[str] = frozenset(),
+    teachers: Path | None = None,
+    pretrain: sections.Pretrain | None = None,
 ) -> EvaluationTask:
     """Find the set and its long-tailed set, and decide how it is judged.
 
-    ``chosen`` are the fields of ``settings`` that the user set; the set's own recipe fills in the others.
+    ``chosen`` are the fields of ``settings`` that the user set; the set's own recipe fills in the others. ``given`` are
+    those on the command line. Linear probes are of the first network of ``teachers``, or of the set's own; where
+    ``settings`` name another, ``pretrain`` says what else it is.
 
     Raises:
-        UsageError: if the labels cannot be judged on this split, or the network cannot take these images.
+        UsageError: if an option has no effect, the labels cannot be judged on this split, or the network cannot take
+            these images.
         CsdmError: if something is missing or damaged.
     """
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
-    case = open_case(file, data, foreign)
+    case = open_case(file, data, foreign, quiet=runtime.quiet)
+    at_learned_rate = settings.lr == LEARNED
+    if at_learned_rate:  # in a row of its own: all others follow the set's recipe
+        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
+        chosen -= {"lr"}
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
     refuse_own_judges(labels, measured_on(case.distilled), settings.split)
+    probe = is_probe(settings, case)
+    refuse_idle(settings, given, probe=probe, runtime=runtime)
+    if probe:
+        if at_learned_rate:
+            raise UsageError(f"--lr {LEARNED} is a step size of students trained from scratch, not of linear probes")
+        pool = backbone_of(case, settings, teachers, pretrain or sections.Pretrain(), device, runtime)
+        protocol = protocol_of_probes(settings, len(case.distilled.decoded()), sum(case.longtail.manifest.counts))
+        network = probed(pool, settings, device)
+        inheritance = Inheritance(giver_of(case, settings, device, runtime), network) if settings.inherit else None
+        return EvaluationTask(
+            *(case, settings, labels, pool.spec, protocol, device, PLAIN), probed=network, inheritance=inheritance
+        )
+    if teachers is not None:
+        raise UsageError("--teachers names a backbone for --protocol probe: it has no effect on students")
     if settings.fairness and labels is LabelKind.soft:
         refuse_unknown_teachers(case.distilled)
     spec = case.spec(settings.network)
     build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
-    return EvaluationTask(case, settings, labels, spec, protocol_of(settings), device, numerics)
+    protocol = protocol_of(settings)
+    learned = learned_protocol(protocol, case.distilled) if at_learned_rate else None
+    return EvaluationTask(case, settings, labels, spec, protocol, device, numerics, learned)
 
 
 def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = None) -> EvaluatedSet:
@@ -167,26 +244,42 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     tracker.tags({"labels": task.labels, "split": settings.split})
     test = case.images_of(settings.split).to(task.device)
     tell_of_set(tracker, case.distilled, case.longtail, settings.split)
-    examiner = examiner_for(test, task.spec, task.protocol, task.numerics, runtime)
-    own = judge(case, task.labels, examiner)
+    evaluator = evaluator_for(test, task.spec, task.protocol, task.numerics, runtime, task.probed)
+    own = evaluate_case(case, task.labels, evaluator)
     tell_of_scores(tracker, own, case.distilled, settings.split)
+    learned = evaluate_case(case, task.labels, replace(evaluator, protocol=task.learned)) if task.learned else None
+    if learned is not None:
+        tracker.metrics({"learned_rate/accuracy": scores_of(learned)["accuracy"]})
+    found = EvaluatedSet(task, own, learned=learned, inherited=_inherited(task, test))
     if not settings.controls:
-        return EvaluatedSet(task, own)
+        return found
     train = case.longtail.train().to(task.device)
     controls: dict[ControlName, Evaluation] = {}
-    for measure in (partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)):
-        measured = measure(examiner)
+    measures = [partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)]
+    if task.probed:
+        measures.insert(1, partial(evaluate_centroid, train, case.selection))
+    for measure in measures:
+        measured = measure(evaluator)
         tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
         controls |= measured
     if not settings.fairness:
-        return EvaluatedSet(task, own, controls)
+        return replace(found, controls=controls)
     weight = settings.fairness_weight
-    fairness = measure_fairness(case, task.labels, own, controls, train, examiner, weight, runtime)
-    return EvaluatedSet(task, own, controls, fairness)
+    fairness = measure_fairness(case, task.labels, own, controls, train, evaluator, weight, runtime)
+    return replace(found, controls=controls, fairness=fairness)
+
+
+def _inherited(task: EvaluationTask, test: ImageSet) -> dict[str, Evaluation]:
+    """What the probed network makes of the classifier of the set's own, if it was asked for."""
+    if task.inheritance is None:
+        return {}
+    train, images = task.case.longtail.train().to(task.device), task.case.distilled.decoded().to(task.device)
+    named = (task.case.distilled.provenance.method, images, train, test, task.case.selection)
+    return evaluate_inheritance(task.inheritance, *named, task.protocol.students)
 
 
 def tell_of_evaluation(found: EvaluatedSet, tracker: Tracker) -> None:
-    """What is known in the end, beside the scores."""
+    """Tell the tracker of the results beside the scores."""
     if (share := found.share_of_gap_closed) is not None:
         log = tracker.headline if found.task.settings.split is EvaluationSplit.test else tracker.metrics
         log({"share_of_gap_closed": share})

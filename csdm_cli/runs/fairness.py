@@ -14,10 +14,10 @@ from csdm_cli.evaluation.controls import FULL, ControlName, random_images
 from csdm_cli.evaluation.fairness_scores import Accuracies, Fairness, Form, fairness, summarise_fairness
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import MeanStd, Scores, summarise
-from csdm_cli.evaluation.students import Examiner, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import LabelKind
-from csdm_cli.runs.judge import Case, judge
+from csdm_cli.runs.evaluating import Case, evaluate_case
 from csdm_cli.runs.labels import labels_like_the_sets
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.storage import places
@@ -92,7 +92,7 @@ class _Students:
     random_plain: Evaluation
 
     def scores(self, form: Form, weight: float) -> dict[str, MeanStd] | None:
-        """Of every student number; None where one of the accuracies does not exist."""
+        """The scores of every student number; None where one of the accuracies does not exist."""
         real = self.real if form is Form.standard else self.best
         rows = (real, self.distilled_hard, self.distilled, self.random, self.distilled_plain, self.random_plain)
         found: list[Fairness] = []
@@ -111,7 +111,7 @@ def measure_fairness(
     own: Evaluation,
     controls: Mapping[ControlName, Evaluation],
     train: ImageSet,
-    examiner: Examiner,
+    evaluator: Evaluator,
     weight: float,
     runtime: Runtime,
 ) -> FairnessReport:
@@ -119,13 +119,13 @@ def measure_fairness(
 
     Args:
         case: the set and its long-tailed set.
-        labels: what the set is trained on.
+        labels: kind of targets that students of the set learn from.
         own: its students.
         controls: all of them, under the same protocol.
         train: the long-tailed training set, on the device.
-        examiner: how all were judged.
+        evaluator: how all were judged.
         weight: w of LRS and ARS.
-        runtime: of the command.
+        runtime: runtime of the command.
 
     Raises:
         CsdmError: if the labels are soft and their teachers cannot be made again.
@@ -133,19 +133,19 @@ def measure_fairness(
     extra: dict[str, Evaluation] = {}
     method, hard = case.distilled.provenance.method, own
     if labels is LabelKind.soft:
-        hard = extra[f"{method} (hard labels)"] = judge(case, LabelKind.hard, examiner)
-    recipe = replace(examiner.protocol.recipe, augment="none", cutmix=0.0)
-    plainly = replace(examiner, protocol=replace(examiner.protocol, recipe=recipe))
-    extra[f"{method} ({labels} labels), no augmentation"] = plain = judge(case, labels, plainly)
-    images, targets = _random_set(case, labels, train, examiner.device, runtime)
+        hard = extra[f"{method} (hard labels)"] = evaluate_case(case, LabelKind.hard, evaluator)
+    recipe = replace(evaluator.protocol.recipe, augment="none", cutmix=0.0)
+    plainly = replace(evaluator, protocol=replace(evaluator.protocol, recipe=recipe))
+    extra[f"{method} ({labels} labels), no augmentation"] = plain = evaluate_case(case, labels, plainly)
+    images, targets = _random_set(case, labels, train, evaluator.device, runtime)
 
-    def random_under(judged_by: Examiner, name: str) -> Evaluation:
+    def random_under(judged_by: Evaluator, name: str) -> Evaluation:
         return evaluate_set(images, targets, train.counts, judged_by, title=f"{name}, student")
 
     random = controls[ControlName.random]
     if labels is LabelKind.soft:
         name = "random (soft labels)"
-        random = extra[name] = random_under(examiner, name)
+        random = extra[name] = random_under(evaluator, name)
     name = f"random ({labels} labels), no augmentation"
     random_plain = extra[name] = random_under(plainly, name)
     control = best_balanced(controls)

@@ -18,8 +18,11 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind, TeacherLoss
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import Numerics
+from csdm_cli.runs.backbones import weights_again
 from csdm_cli.settings import sections
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.backbones import frozen_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.training.recipe import Duration, Recipe
 
 WHERE = {"dev": "the development set", "train": "the training images, for there is no development set"}
@@ -119,7 +122,11 @@ def teachers_again(
         seed=int(described["seed"]),
     )
     numerics = Numerics.told(described.get("numerics"))
-    pool = train_pool(train, NetworkSpec(**described["spec"]), plan, cache, device, quiet=quiet, numerics=numerics)
+    spec = NetworkSpec(**described["spec"])
+    if spec.frozen:
+        pool = frozen_pool(train, spec, plan, cache, device, lambda: weights_again(spec), quiet=quiet)
+    else:
+        pool = train_pool(train, spec, plan, cache, device, quiet=quiet, numerics=numerics)
     if pool.key != described["key"]:
         note("warning: the set's teachers were made again, but not to the bit: another device, torch or version")
     return pool

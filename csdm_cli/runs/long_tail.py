@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from csdm_cli.data.build import build_longtail, open_source
+from csdm_cli.data.build import build_longtail, open_source, settled
 from csdm_cli.data.sources import holds_images
+from csdm_cli.data.sources.raw import RawDataset
 from csdm_cli.data.sources.vision import will_download
 from csdm_cli.data.store import (
     DATA_ROOT,
@@ -22,13 +23,9 @@ from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import ClassOrder, ImbalanceProfile, Source, Split
 from csdm_cli.settings import sections
+from csdm_cli.settings.fields import marks_of
 from csdm_cli.storage import outputs, places
 from csdm_cli.storage.keys import content_key
-
-READING = (
-    *("classes", "channels", "background", "image_column", "label_column", "group_by"),
-    *("train_list", "test_list"),
-)
 
 
 @dataclass(frozen=True)
@@ -43,18 +40,56 @@ class MadeLongTail:
     replaced: bool
 
 
-def make(settings: sections.MakeLt, out: Path | None = None, *, quiet: bool = False) -> MadeLongTail:
-    """Write the set of ``settings`` to ``out``, or to the folder in ``data/`` that is named for them.
+@dataclass(frozen=True)
+class Plan:
+    """The set that is to be made: settings that nothing is left open in, and where it goes.
+
+    Attributes:
+        raw: the source, if it had to be opened to tell what its classes are like.
+    """
+
+    settings: sections.MakeLt
+    folder: Path
+    raw: RawDataset | None
+
+
+def plan(settings: sections.MakeLt, out: Path | None = None, *, quiet: bool = False) -> Plan:
+    """The plan that ``settings`` come to, for ``out`` or the folder in ``data/`` that is named for them.
+
+    Raises:
+        UsageError, CsdmError: if the source has to be opened and cannot, or ``out`` holds what csdm did not write.
+    """
+    if out is not None:
+        outputs.claim_folder(out, FILES)
+    raw = None
+    if settings.dataset is not Source.folder and not settings.asks_for_a_tail:
+        cache = places.cache_dir("datasets")
+        _tell_of_download(settings, quiet=quiet)
+        raw = open_source(settings, cache)
+        before, settings = settings, settled(settings, raw)
+        if settings is not before:
+            counts = raw.train.counts(raw.classes)
+            note(
+                f"the classes of {settings.dataset} differ in size ({max(counts):,} to {min(counts):,} images): all"
+                " are kept (--profile as-is); --imbalance or --n-max draws a tail",
+                quiet=quiet,
+            )
+    return Plan(settings, out or default_folder(settings), raw)
+
+
+def make(planned: Plan, *, quiet: bool = False) -> MadeLongTail:
+    """Write the set that is planned.
 
     Raises:
         UsageError, CsdmError: if it cannot be made, or would replace what csdm did not write.
     """
-    folder, cache = out or default_folder(settings), places.cache_dir("datasets")
+    folder, settings = planned.folder, planned.settings
     outputs.claim_folder(folder, FILES)
     before = _fingerprints(folder)
-    if will_download(settings.dataset, settings.data_dir, cache):
-        note(f"downloading {settings.dataset} to {cache}, once", quiet=quiet)
-    longtail = build_longtail(settings, folder, cache, partial(note, quiet=quiet))
+    if planned.raw is None:
+        _tell_of_download(settings, quiet=quiet)
+    cache, tell = places.cache_dir("datasets"), partial(note, quiet=quiet)
+    longtail = build_longtail(settings, folder, cache, tell, planned.raw)
     return MadeLongTail(longtail, before not in (None, longtail.manifest.fingerprints))
 
 
@@ -66,15 +101,16 @@ def find_or_make(settings: sections.MakeLt, *, quiet: bool = False) -> LongTail:
     Raises:
         UsageError, CsdmError: if it cannot be made.
     """
-    folder, cache = default_folder(settings), places.cache_dir("datasets")
-    with suppress(CsdmError):
-        made = open_longtail(folder)
-        if settings.dataset is not Source.folder:
-            return made
-        if made.manifest.source_fingerprint == open_source(settings, cache).fingerprint:
-            return made
-    note(f"making {folder}", quiet=quiet)
-    return build_longtail(settings, folder, cache, partial(note, quiet=quiet))
+    for folder in _possible_folders(settings):
+        with suppress(CsdmError):
+            made = open_longtail(folder)
+            if settings.dataset is not Source.folder:
+                return made
+            if made.manifest.source_fingerprint == open_source(settings, places.cache_dir("datasets")).fingerprint:
+                return made
+    planned = plan(settings, quiet=quiet)
+    note(f"making {planned.folder}", quiet=quiet)
+    return make(planned, quiet=quiet).longtail
 
 
 def given_or_newest(data: Path | None, *, quiet: bool = False) -> LongTail:
@@ -83,8 +119,15 @@ def given_or_newest(data: Path | None, *, quiet: bool = False) -> LongTail:
     Raises:
         UsageError, CsdmError: if there is none, and none can be made.
     """
-    if data is None:
-        return newest_longtail()
+    return newest_longtail() if data is None else given(data, quiet=quiet)
+
+
+def given(data: Path, *, quiet: bool = False) -> LongTail:
+    """The long-tailed set in ``data``, or made on the way of the images in it.
+
+    Raises:
+        UsageError, CsdmError: if it is neither, or none can be made.
+    """
     if holds_images(data) and not (data / MANIFEST_FILE).exists():
         return find_or_make(sections.MakeLt(dataset=Source.folder, data_dir=data), quiet=quiet)
     return open_longtail(data)
@@ -107,14 +150,29 @@ def default_folder(settings: sections.MakeLt) -> Path:
     parts += [settings.class_order.value] if settings.class_order is not ClassOrder.natural else []
     parts += [f"test{settings.test_share:g}"] if settings.test_share else []
     parts += [f"test{settings.test_per_class}each"] if settings.test_per_class else []
-    own = settings.model_dump(mode="json", include=set(READING), exclude_defaults=True)
+    reading = {name for name, field in sections.MakeLt.model_fields.items() if "says_how_to_read" in marks_of(field)}
+    own = settings.model_dump(mode="json", include=reading, exclude_defaults=True)
     parts += [f"read{content_key(own)[:6]}"] if own else []
     parts += [f"seed{settings.seed}"] if settings.seed else []
     return DATA_ROOT / "-".join(parts)
 
 
+def _possible_folders(settings: sections.MakeLt) -> list[Path]:
+    """Where the set may be already; which of two it is, only the source tells, which may not be here any more."""
+    if settings.asks_for_a_tail or settings.dataset is Source.folder:
+        return [default_folder(settings)]
+    kept = settings.model_copy(update={"profile": ImbalanceProfile.as_is})
+    return [default_folder(kept), default_folder(settings)]
+
+
+def _tell_of_download(settings: sections.MakeLt, *, quiet: bool) -> None:
+    cache = places.cache_dir("datasets")
+    if will_download(settings.dataset, settings.data_dir, cache):
+        note(f"downloading {settings.dataset} to {cache}, once", quiet=quiet)
+
+
 def _fingerprints(folder: Path) -> dict[str, str] | None:
-    """Of the set that ``folder`` holds before it is written; None if it holds none."""
+    """Hashes of the set that ``folder`` holds before it is written; None if it holds none."""
     try:
         return open_longtail(folder).manifest.fingerprints
     except CsdmError:

@@ -12,18 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.artifacts.distilled import stored_bytes
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import stored_sha256
 from csdm_cli.artifacts.run_record import Machine, RunRecord, read_sidecar
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind
-from csdm_cli.runs.judge import Case
+from csdm_cli.runs.evaluating import Case
 from csdm_cli.runs.provenance import facts_of
 from csdm_cli.storage.keys import Commit
-from csdm_cli.storage.tensorfile import tensor_sha256
 
 SET = ("method", "labels", "seed", "ipc", "factor", "config", "source", "versions", "storage_bytes", "images_sha256")
 TOLD = ("data", "tested_on", *SET)
+STORAGE = ("stored_numbers", "ipc_equivalent", "parameterization")  # of which files of earlier releases do not tell
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Measurement:
     Attributes:
         subject: the row's name in a table.
         method: the name of what made the set; None for all real images.
-        labels: what students were trained on, hard or soft ones.
-        ipc: the most stored images of a class.
+        labels: kind of the students' targets, hard or soft ones.
+        ipc: the most stored images of a class, or those that the budget of other numbers stands for.
         factor: cells per side of a stored image.
         data: facts of the long-tailed set's manifest.
         tested_on: ``test`` or ``dev``.
@@ -43,9 +44,12 @@ class Measurement:
         seed: the set's own; None for all real images.
         evaluation: the students' results.
         storage_bytes: images and labels as stored, soft ones included; None of a control read from a file.
-        images_sha256: hash of the stored images; None for all real images.
+        images_sha256: hash of the stored images or other numbers; None for all real images.
         source: hash of the code that made the set.
         versions: csdm and torch that made the set.
+        stored_numbers: numbers as the literature counts them, soft labels included; None where no file tells.
+        ipc_equivalent: 8-bit images per class that have as many bytes; None where no file tells.
+        parameterization: the name of what is stored; None where no file tells, and for all real images.
         file: the artifact; None of a set that is not in one, or not known to be.
         making: the run that made the set; None if its record is lost, or nothing was made.
         judging: the run that trained and tested the students; None if it was not timed by itself.
@@ -68,6 +72,9 @@ class Measurement:
     images_sha256: str | None
     source: str
     versions: Mapping[str, str]
+    stored_numbers: int | None = None
+    ipc_equivalent: float | None = None
+    parameterization: str | None = None
     file: Path | None = None
     making: RunRecord | None = None
     judging: RunRecord | None = None
@@ -87,6 +94,7 @@ class Measurement:
     ) -> Measurement:
         """The set of ``case``, whose students scored ``evaluation`` on ``split``."""
         distilled, origin = case.distilled, case.distilled.provenance
+        storage = storage_of(distilled)
         return cls(
             subject=subject,
             method=origin.method,
@@ -99,8 +107,11 @@ class Measurement:
             config=origin.config,
             seed=origin.seed,
             evaluation=evaluation,
-            storage_bytes=stored_bytes(distilled),
-            images_sha256=tensor_sha256(distilled.images),
+            storage_bytes=storage.bytes,
+            images_sha256=stored_sha256(distilled),
+            stored_numbers=storage.numbers,
+            ipc_equivalent=storage.ipc_equivalent,
+            parameterization=distilled.kind,
             source=origin.source,
             versions=origin.versions,
             file=case.path,
@@ -133,6 +144,8 @@ class Measurement:
             seed=None,
             evaluation=evaluation,
             storage_bytes=train.images.nbytes + train.labels.nbytes,
+            stored_numbers=train.images.numel(),
+            ipc_equivalent=len(train.images) / train.classes,
             images_sha256=None,
             source="",
             versions={},
@@ -146,6 +159,6 @@ class Measurement:
         done, settings = self.making.iterations, self.config["distill"]
         return self.making.wall_seconds if done in (None, 0, settings["iterations"]) else None
 
-    def told(self, names: Iterable[str] = TOLD) -> dict[str, Any]:
+    def told(self, names: Iterable[str] = (*TOLD, *STORAGE)) -> dict[str, Any]:
         """The attributes called ``names``, as JSON values."""
         return {name: getattr(self, name) for name in names}

@@ -21,7 +21,7 @@ from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.assemble_learning import assemble_learning
 from csdm_cli.runs.choose import SettledMatching, SettledOptimised, describe_share
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.start import is_grid
+from csdm_cli.runs.start import factor_of
 from csdm_cli.runs.task import Task
 from csdm_cli.settings.fields import ratio
 from csdm_cli.storage import places
@@ -122,15 +122,15 @@ def _iterate(task: Task, ready: _Ready, runtime: Runtime, options: Options, loss
 
 def _outcome(task: Task, ready: _Ready, result: Distillation) -> Outcome:
     """The result as it will be stored."""
-    grid, log_step = is_grid(ready.parameterisation), result.learned.get(LOG_STEP)
+    factor, log_step = factor_of(ready.parameterisation), result.learned.get(LOG_STEP)
     return Outcome(
-        images=result.images if grid else None,
-        factor=task.settings.factor if grid else 1,
+        images=None if factor is None else result.images,
+        factor=factor or 1,
         history=result.history,
         iterations=result.iterations,
         calibration=ready.calibration,
-        parameterisation=None if grid else ready.parameterisation,
-        leaves={} if grid else result.leaves,
+        parameterisation=ready.parameterisation if factor is None else None,
+        leaves=result.leaves if factor is None else {},
         label_logits=result.learned.get(LABEL_LOGITS),
         learned_rate=None if log_step is None else float(log_step.exp()),
     )

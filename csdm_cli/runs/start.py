@@ -1,31 +1,44 @@
-"""What the images of a run are made of, and where it starts."""
+"""The tensors that the images of a run are made of, and where it starts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
+from torch import Tensor
 
-from csdm_cli.distillation.leaves import Leaves, PixelPlan
+from csdm_cli.distillation.leaves import IMAGES, Leaves, PixelPlan
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
 from csdm_cli.methods.learning import Learned
 from csdm_cli.names import Initial
 from csdm_cli.parallel.class_shares import ClassShare
+from csdm_cli.parameterisations.choose import chosen
 from csdm_cli.parameterisations.multi_formation import MultiFormation
 from csdm_cli.parameterisations.parameterisation import Parameterisation, Shape
+from csdm_cli.parameterisations.pixels import Pixels
 from csdm_cli.runs.choose import SettledOptimised
 
 
 def parameterisation_of(settings: SettledOptimised, data: ImageSet) -> Parameterisation:
     """How the images of a run are made of what is learned."""
-    shape = Shape(data.classes, data.channels, data.size)
-    return MultiFormation(shape, settings.ipc, settings.factor)
+    return chosen(
+        settings.parameterization,
+        Shape(data.classes, data.channels, data.size),
+        settings.ipc,
+        lambda: [data.of_class(label).float() / 255 for label in range(data.classes)],
+        factor=settings.factor,
+        coefficients=settings.coefficients,
+        shared_kernels=settings.shared_kernels,
+        tensor_side=settings.tensor_side,
+    )
 
 
-def is_grid(parameterisation: Parameterisation) -> bool:
-    """Whether its one leaf is stored images, which decode chunk by chunk."""
-    return isinstance(parameterisation, MultiFormation)
+def factor_of(parameterisation: Parameterisation) -> int | None:
+    """Cells per side, where its one leaf is stored images, which decode chunk by chunk; None of the others."""
+    if isinstance(parameterisation, MultiFormation):
+        return parameterisation.factor
+    return 1 if isinstance(parameterisation, Pixels) else None
 
 
 def leaves_at_start(
@@ -35,19 +48,39 @@ def leaves_at_start(
     dtype: torch.dtype,
     *,
     share: ClassShare | None = None,
-    learned: Mapping[str, Learned] | None = None,
+    learned: Callable[[Tensor], Mapping[str, Learned]] | None = None,
 ) -> Leaves:
-    """The leaves before the first step, those of a ``share`` of the classes where there is one, and their optimiser."""
+    """The leaves before the first step, and their optimiser.
+
+    Args:
+        settings: settings of the run.
+        data: the real images that they start from.
+        parameterisation: the parameterisation to start.
+        dtype: type of the leaves.
+        share: whose classes they are of; None for all.
+        learned: gives what is learned beside them, from the decoded images of all classes.
+    """
     plan = PixelPlan(
         *(settings.optimizer, settings.lr, settings.schedule, settings.iterations),
         *(settings.average, settings.weight_decay),
     )
     device = data.images.device
-    if is_grid(parameterisation):
-        start = initial_images(data, settings.ipc, settings.factor, settings.initial, settings.seed, dtype)
+    factor = factor_of(parameterisation)
+    if factor is not None:
+        start = initial_images(data, settings.ipc, factor, settings.initial, settings.seed, dtype)
         if share is not None:
-            start = start[share.first * settings.ipc : share.last * settings.ipc]
-        return Leaves(start.to(device), plan, learned=learned)
+            return Leaves(start[share.first * settings.ipc : share.last * settings.ipc].to(device), plan)
+        return Leaves(start.to(device), plan, learned=_beside(learned, parameterisation, {IMAGES: start.to(device)}))
     kind = Initial.real if settings.initial is Initial.mix else settings.initial
     images = initial_images(data, parameterisation.per_class, 1, kind, settings.seed, dtype)
-    return Leaves(parameterisation.initial(images.to(device)), plan, parameterisation.project, learned)
+    leaves = parameterisation.initial(images.to(device))
+    return Leaves(leaves, plan, parameterisation.project, _beside(learned, parameterisation, leaves))
+
+
+@torch.no_grad()
+def _beside(
+    learned: Callable[[Tensor], Mapping[str, Learned]] | None,
+    parameterisation: Parameterisation,
+    leaves: dict[str, Tensor],
+) -> Mapping[str, Learned] | None:
+    return None if learned is None else learned(parameterisation.decode(leaves).clamp(0, 1))

@@ -15,7 +15,8 @@ from csdm_cli.methods.contract import Method, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import Chosen, Settled, needs_teachers
+from csdm_cli.runs.choose import Chosen, Settled, experts_of, needs_teachers
+from csdm_cli.runs.experts import find_experts
 from csdm_cli.runs.labels import judges_of
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers, network_spec
@@ -34,7 +35,7 @@ class Task:
         settings: those of distillation, with nothing left open.
         params: all settings.
         pool: the teachers, if method or labels need them.
-        key: of everything that its result depends on.
+        key: hash of everything that its result depends on.
         numerics: how the networks compute that an optimised method looks through.
     """
 
@@ -50,12 +51,7 @@ class Task:
     @property
     def spec(self) -> NetworkSpec:
         """The architecture of the teachers, which is that of the set's students too."""
-        shape = self.longtail.manifest
-        return (
-            self.pool.spec
-            if self.pool
-            else network_spec(self.params.pretrain, shape.channels, shape.size, shape.classes)
-        )
+        return self.pool.spec if self.pool else network_spec(self.params.pretrain, self.longtail.manifest)
 
 
 def prepare(
@@ -67,7 +63,11 @@ def prepare(
         CsdmError: if images or teachers cannot be read, or do not belong together.
     """
     method, settings, pool = chosen.method, chosen.settings, None
-    if needs_teachers(method) or settings.labels is LabelKind.soft:
+    follows = experts_of(method)
+    if follows is not None:
+        train = longtail.train().to(device)
+        pool = find_experts(teachers, chosen.params, follows, longtail, train, device, runtime)
+    elif needs_teachers(method) or settings.labels is LabelKind.soft:
         train = longtail.train().to(device)  # not kept: whoever needs real images later reads them, and lets them go
         pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)
     numerics = runtime.numerics(device) if isinstance(method, OptimisedMethod) else PLAIN
@@ -76,7 +76,7 @@ def prepare(
 
 
 def run_key(settings: Settled, method: Method, longtail: LongTail, pool: TeacherPool | None, numerics: Numerics) -> str:
-    """What a run's result depends on: settings, the method's parameters, data, teachers, numerics, code and torch."""
+    """The key of a run: settings, the method's parameters, data, teachers, numerics, code and torch."""
     parameters = settings.names_read_by(Reader.owner) | {"option"}  # which stand below, as the method took them
     described = {
         "settings": settings.model_dump(mode="json", exclude=set(parameters)),

@@ -13,23 +13,23 @@ from csdm_cli.names import TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
+from csdm_cli.runs.backbones import Shape, frozen_of, is_frozen, probe_plan, weights_source
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
+from csdm_cli.settings.fields import marks_of
 from csdm_cli.storage import places
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.backbones import frozen_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration, Recipe
 
-# Options that shape some networks only (see ``networks/spec.py``); torchvision's have none of them.
-SHAPED_BY = {"convnet": {"width", "depth", "pooling", "norm"}, "vgg11": {"norm"}, "resnet18": {"norm"}}
-
-SHAPES = ("width", "depth", "pooling", "norm")
-
 
 def refuse_idle_shape(settings: sections.Pretrain, given: frozenset[str]) -> None:
-    """Raises: UsageError if an option ``given`` by the user has no effect on the network."""
-    for name in SHAPES:
-        if name in given and name not in SHAPED_BY.get(settings.network, set()):
+    """Raises: UsageError if an option ``given`` by the user has no effect on the network (see ``networks/spec.py``)."""
+    for name, field in sections.Pretrain.model_fields.items():
+        shaped = marks_of(field).get("shapes")
+        if name in given and isinstance(shaped, list) and settings.network not in shaped:
             raise UsageError(f"--{name} has no effect on {settings.network}")
 
 
@@ -50,7 +50,10 @@ def train_teachers(
         if tracker is not None:
             tracker.metric(f"loss/teacher-{teacher}", loss, epoch)
 
-    spec = network_spec(settings, data.channels, data.size, data.classes)
+    spec = network_spec(settings, data)
+    if spec.frozen:
+        plan, source = probe_plan(settings), weights_source(settings)
+        return frozen_pool(data, spec, plan, places.cache_dir(), device, source, quiet=runtime.quiet, on_epoch=log)
     plan = teacher_plan(settings)
     return train_pool(
         *(data, spec, plan, places.cache_dir(), device),
@@ -104,11 +107,17 @@ def find_teachers(
     by_epoch = params.distill.teacher_schedule is TeacherSchedule.trajectory
     if given is None:
         wanted = params.pretrain.model_copy(update={"trajectory": params.pretrain.trajectory or by_epoch})
-        return train_teachers(wanted, train, device, runtime)
-    pool = given if isinstance(given, TeacherPool) else TeacherPool.open(given)
+        pool = train_teachers(wanted, train, device, runtime)
+    else:
+        pool = given if isinstance(given, TeacherPool) else TeacherPool.open(given)
     if is_own(params.pretrain.network):
         source_of(params.pretrain.network)  # named by the user, so that the pool may be of it
     check_pool(pool, longtail)
+    if pool.spec.frozen and params.distill.teacher_schedule not in (None, TeacherSchedule.final):
+        raise UsageError(
+            f"--teacher-schedule {params.distill.teacher_schedule}: {pool.spec.name} is never trained, and has its"
+            " final weights only: use --teacher-schedule final"
+        )
     if by_epoch and not pool.trajectory:
         raise CsdmError(
             f"--teacher-schedule trajectory: the teachers in {pool.paths[0].parent} kept no weights of their epochs;"
@@ -129,8 +138,9 @@ def check_pool(pool: TeacherPool, longtail: LongTail) -> None:
         raise CsdmError(f"the teachers were trained on another set than {longtail.folder}; run csdm pretrain on it")
 
 
-def network_spec(settings: sections.Pretrain, channels: int, size: int, classes: int) -> NetworkSpec:
+def network_spec(settings: sections.Pretrain, images: Shape) -> NetworkSpec:
     """The architecture that ``settings`` ask for, for such images."""
     shape = (settings.width, settings.depth, settings.norm, settings.pooling)
     source = source_of(settings.network) if is_own(settings.network) else None
-    return NetworkSpec(settings.network, *shape, channels, size, classes, source)
+    frozen = frozen_of(settings, images) if is_frozen(settings) else None
+    return NetworkSpec(settings.network, *shape, images.channels, images.size, images.classes, source, frozen)

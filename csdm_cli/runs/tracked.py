@@ -1,4 +1,4 @@
-"""What tracked runs tell of a distilled set: a name, the settings that made it, and accuracies in percent."""
+"""The story of a distilled set in tracked runs: a name, the settings that made it, and accuracies in percent."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
-from csdm_cli.artifacts.distilled import Distilled, stored_bytes
+from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import Distilled, stored_sha256
 from csdm_cli.data.store import LongTail, Manifest
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.names import AugmentMode, EvaluationSplit
 from csdm_cli.runs.choose import unread
-from csdm_cli.runs.judge import metrics_of
-from csdm_cli.storage.tensorfile import tensor_sha256
+from csdm_cli.runs.evaluating import metrics_of
+from csdm_cli.runs.experts import expert_settings
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration
 
@@ -40,8 +41,12 @@ def pretrain_settings(description: Settings | None) -> dict[str, Any]:
     """The settings of pretrain that made a pool of teachers, from its description."""
     if not description:
         return {}
+    if "every" in description:
+        return expert_settings(description)
     spec, recipe = description.get("spec", {}), description.get("recipe", {})
     found = {"network": spec.get("name")} | {name: spec.get(name) for name in ("width", "depth", "norm", "pooling")}
+    if frozen := spec.get("frozen"):
+        found |= {"weights": frozen["weights"], "input_size": frozen["size"], "centres": frozen["centres"]}
     found |= {name: description.get(name) for name in ("teachers", "loss", "trajectory", "seed")}
     found |= Duration.told(description).as_dict() | {"augment_mode": recipe.get("augment_mode", AugmentMode.single)}
     return found | {name: recipe.get(name) for name in ("lr", "momentum", "weight_decay", "batch", "augment", "cutmix")}
@@ -74,13 +79,15 @@ def tell_of_data(tracker: Tracker, manifest: Manifest, split: str, context: str)
 
 def tell_of_set(tracker: Tracker, distilled: Distilled, longtail: LongTail, split: str) -> None:
     """All that a run on a distilled set is found and compared by, before there is an accuracy."""
-    origin, sha256 = distilled.provenance, tensor_sha256(distilled.images)
+    origin, sha256, storage = distilled.provenance, stored_sha256(distilled), storage_of(distilled)
     tracker.params(made_with(distilled))
     tracker.tags({"method": origin.method, "seed": origin.seed, "distilled.sha256": sha256})
     if key := run_key(distilled):
         tracker.tags({"run_key": key})
     tell_of_data(tracker, longtail.manifest, split, split)
-    profile = {"images": len(distilled.images), "classes": distilled.dataset.classes, "bytes": stored_bytes(distilled)}
+    if untested := longtail.manifest.untested(split):
+        tracker.tags({"untested": ", ".join(untested)})
+    profile = {"images": len(distilled.labels), "classes": distilled.dataset.classes} | asdict(storage)
     tracker.dataset(run_name(made_with(distilled)["distill"]), sha256, "distilled", profile)
     tell_of_teachers(tracker, origin.config.get("teachers"))
 
@@ -89,12 +96,13 @@ def tell_of_teachers(tracker: Tracker, description: Settings | None, *, made: bo
     """The pool that a run looks through or, if ``made``, trains."""
     if description and "key" in description:
         settings = pretrain_settings(description)
-        name = f"teachers-{settings['network']}-x{settings['teachers']}"
+        kind = "experts" if "experts" in settings else "teachers"
+        name = f"{kind}-{settings['network']}-x{settings[kind]}"
         tracker.model(name, str(description["key"]), settings, made=made)
 
 
 def tell_of_scores(tracker: Tracker, evaluation: Evaluation, distilled: Distilled, split: EvaluationSplit) -> None:
-    """What students scored; on the test set it stands with the run that made the set, and with the pipeline, too."""
+    """Tell of the students' scores; on the test set, also where the set was made, and to the pipeline."""
     scores = scores_of(evaluation)
     if split is EvaluationSplit.test:
         tracker.headline(scores, made_by=run_key(distilled))

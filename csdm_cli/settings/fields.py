@@ -39,6 +39,22 @@ def reader_of(field: FieldInfo) -> Reader | None:
     return Reader(str(extra["reader"])) if isinstance(extra, dict) and "reader" in extra else None
 
 
+# Marks of fields: those of make_lt that say how a source is read, those of pretrain that shape some networks only, and
+# those of distill that a preset or the method decides for itself.
+SAYS_HOW_TO_READ: dict[str, JsonValue] = {"says_how_to_read": True}
+DECIDED_BY_METHOD: dict[str, JsonValue] = {"decided_by_method": True}
+
+
+def shapes(*networks: str) -> dict[str, JsonValue]:
+    """A field's ``json_schema_extra`` that names the networks whose shape it decides."""
+    return {"shapes": list(networks)}
+
+
+def marks_of(field: FieldInfo) -> dict[str, JsonValue]:
+    """All marks of a field, by name; none without ``json_schema_extra``."""
+    return field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+
+
 # Upper bounds are far above what anybody needs, and far below what stops a machine before anything is checked.
 Positive = Annotated[int, Field(ge=1, le=10**6)]
 Few = Annotated[int, Field(ge=1, le=1000)]  # of what is trained whole, such as teachers and students
@@ -179,6 +195,20 @@ def _number_or_auto(value: Any) -> Any:
 
 
 NumberOrAuto = Annotated[float | Literal["auto"], BeforeValidator(_number_or_auto)]
+
+
+def _rate_or_learned(value: Any) -> Any:
+    try:
+        refuse_loose_number(value)
+        number = 1.0 if value == names.LEARNED else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 < number <= 1e6:
+        raise ValueError(f"a number > 0, or {names.LEARNED}")
+    return value if value == names.LEARNED else number
+
+
+RateOrLearned = Annotated[float | Literal["learned"], BeforeValidator(_rate_or_learned)]
 
 
 def ratio(value: float | str) -> float | None:

@@ -38,7 +38,7 @@ SECTIONS = ("pretrain", "distill", "evaluate")
 
 
 def preset_values(preset: Preset, method: str, ipc: int) -> Values:
-    """What ``preset`` sets for ``method`` at ``ipc`` images per class."""
+    """The settings of ``preset`` for ``method`` at ``ipc`` images per class."""
     if preset is Preset.common:
         return COMMON.get(method, {})
     from csdm_cli.methods import load

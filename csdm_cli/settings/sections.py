@@ -16,6 +16,8 @@ from csdm_cli import names
 from csdm_cli.methods import method_names
 from csdm_cli.methods.regularisers import regulariser_names
 from csdm_cli.settings.fields import (
+    DECIDED_BY_METHOD,
+    SAYS_HOW_TO_READ,
     Channels,
     Colour,
     Depth,
@@ -32,6 +34,7 @@ from csdm_cli.settings.fields import (
     Pattern,
     Positive,
     Rate,
+    RateOrLearned,
     Reader,
     Regularizers,
     Seed,
@@ -40,11 +43,17 @@ from csdm_cli.settings.fields import (
     Strategy,
     Width,
     is_number,
+    marks_of,
     read_by,
     reader_of,
     refuse_loose_number,
+    shapes,
 )
 
+# The heading of the options of experts.
+EXPERTS: dict[str, JsonValue] = {"panel": "Experts"}
+# Of experts, where nobody says.
+EXPERTS_MADE, CLASSIFIER_SNAPSHOTS = 5, 10
 # Of a teacher: 60 epochs of CIFAR-10-LT at β = 200. With a third of it teachers know 63 % of their own training images.
 TEACHER_STEPS = 5300
 
@@ -80,7 +89,7 @@ class MakeLt(Section):
     profile: names.ImbalanceProfile = Field(
         names.ImbalanceProfile.exponential,
         description="how class sizes fall from head to tail; as-is keeps every image, which is what images of your own"
-        " get unless --imbalance, --n-max or --counts is given",
+        " and classes that differ in size get unless --imbalance, --n-max or --counts is given",
     )
     imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
     n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
@@ -103,39 +112,61 @@ class MakeLt(Section):
         None,
         description="regular expression on file names: images with the same match are not split between training and"
         " test (default: each for itself)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
     dev: int = Field(0, ge=0, le=10**6, description="images per class reserved as a balanced development set")
     size: Side | None = Field(
         None, description="height and width after resize and centre crop (default: the dataset's own)"
     )
     classes: list[str] | None = Field(
-        None, min_length=2, description="names of the classes to keep, in label order (default: all)"
+        None,
+        min_length=2,
+        description="names of the classes to keep, in label order (default: all)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
     channels: Channels | None = Field(
-        None, description="1 reads all images as grey, 3 in colour (default: grey if all are)"
+        None,
+        description="1 reads all images as grey, 3 in colour (default: grey if all are)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
-    background: Colour = Field("white", description="colour behind what is transparent, a name or #rrggbb")
+    background: Colour = Field(
+        "white", description="colour behind what is transparent, a name or #rrggbb", json_schema_extra=SAYS_HOW_TO_READ
+    )
     train_list: Folder | None = Field(
         None,
         description="list of training images: csv, lines of 'path label', or json as of COCO (default: class folders)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
-    test_list: Folder | None = Field(None, description="list of test images, as --train-list (default: class folders)")
+    test_list: Folder | None = Field(
+        None,
+        description="list of test images, as --train-list (default: class folders)",
+        json_schema_extra=SAYS_HOW_TO_READ,
+    )
     image_column: str | None = Field(
-        None, description="column of images in parquet, of paths in a csv list (default: the usual names)"
+        None,
+        description="column of images in parquet, of paths in a csv list (default: the usual names)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
     label_column: str | None = Field(
-        None, description="column of labels in parquet or a csv list (default: the usual names)"
+        None,
+        description="column of labels in parquet or a csv list (default: the usual names)",
+        json_schema_extra=SAYS_HOW_TO_READ,
     )
     seed: Seed = Field(0, description="seed of class order and selection")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _own_images_as_they_are(cls, given: Any) -> Any:
-        if isinstance(given, dict) and given.get("dataset") == names.Source.folder:
-            decides = ("profile", "imbalance", "n_max", "counts")
-            if all(given.get(name) is None for name in decides):
-                return given | {"profile": names.ImbalanceProfile.as_is}
-        return given
+    @property
+    def asks_for_a_tail(self) -> bool:
+        """Whether anything says how class sizes fall; if not, the source's own sizes may stand."""
+        drawn = self.class_order is not names.ClassOrder.natural or self.split is not names.Split.random
+        decides = ("profile", "imbalance", "n_max", "counts")
+        return drawn or any(name in self.model_fields_set and getattr(self, name) is not None for name in decides)
+
+    @model_validator(mode="after")
+    def _own_images_as_they_are(self) -> Self:
+        if self.dataset is names.Source.folder and not self.asks_for_a_tail:
+            # Not among the fields that were set: an --imbalance that comes on top of a file draws a tail after all.
+            object.__setattr__(self, "profile", names.ImbalanceProfile.as_is)
+        return self
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -161,18 +192,39 @@ class MakeLt(Section):
 
 
 class Pretrain(Section):
-    """``pretrain``: the pool of teachers, trained on the long-tailed set."""
+    """``pretrain``: the pool of teachers, or of experts, trained on the long-tailed set."""
 
     network: str = Field(
         "convnet",
         min_length=1,
-        description="convnet, alexnet, vgg11, resnet18, a torchvision classifier, or your own as module:function",
-        examples=list(names.NetworkName),
+        description="convnet, alexnet, vgg11, resnet18, a torchvision classifier, or your own as module:function; or a"
+        f" frozen backbone: {', '.join(names.BackboneName)}, or any of the others with --weights",
+        examples=[*names.NetworkName, *names.BackboneName],
     )
-    width: Width = Field(128, description="channels of the convnet's layers")
-    depth: Depth | None = Field(None, description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)")
-    norm: names.Norm = Field(names.Norm.instance, description="normalisation layers")
-    pooling: names.Pooling = Field(names.Pooling.avg, description="pooling of the convnet's blocks")
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="freeze the network with the weights in this file, or with 'default' those it comes with (default:"
+        " train it)",
+    )
+    input_size: Side | None = Field(
+        None, description="side that images are resized to for a frozen backbone (default: the backbone's own)"
+    )
+    centres: Positive | None = Field(None, description="centres of patch-kmeans, four features each (default: 800)")
+    width: Width = Field(128, description="channels of the convnet's layers", json_schema_extra=shapes("convnet"))
+    depth: Depth | None = Field(
+        None,
+        description="blocks of the convnet (default: 3 at 32x32, 5 at 128x128)",
+        json_schema_extra=shapes("convnet"),
+    )
+    norm: names.Norm = Field(
+        names.Norm.instance,
+        description="normalisation layers",
+        json_schema_extra=shapes("convnet", "vgg11", "resnet18"),
+    )
+    pooling: names.Pooling = Field(
+        names.Pooling.avg, description="pooling of the convnet's blocks", json_schema_extra=shapes("convnet")
+    )
     teachers: Few = Field(5, description="networks in the pool")
     steps: Steps | None = Field(
         None, description=f"optimiser steps per teacher (default: {TEACHER_STEPS}, unless epochs are given)"
@@ -195,6 +247,42 @@ class Pretrain(Section):
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     trajectory: bool = Field(False, description="keep the weights after every epoch, for --teacher-schedule trajectory")
     seed: Seed = Field(0, description="seed of the pool")
+    # network, augmentation and seed are theirs too
+    experts: Few | None = Field(
+        None,
+        description="train so many experts, whose way mtt, ftd, datm and lad match, in place of teachers"
+        f" (default: none; distill trains {EXPERTS_MADE} if its method needs them)",
+        json_schema_extra=EXPERTS,
+    )
+    expert_optimizer: names.ExpertOptimizer | None = Field(
+        None,
+        description="plain, or towards flat minima (default: sgd; of distill what the method asks for)",
+        json_schema_extra=EXPERTS,
+    )
+    expert_lr: Rate = Field(0.01, description="learning rate, constant and without momentum", json_schema_extra=EXPERTS)
+    expert_weight_decay: NonNegative = Field(0.0, description="weight decay", json_schema_extra=EXPERTS)
+    expert_batch: Positive = Field(256, description="images per step", json_schema_extra=EXPERTS)
+    expert_snapshots: Positive = Field(
+        10,
+        description="points of an expert's way, after its start, at which weights are kept",
+        json_schema_extra=EXPERTS,
+    )
+    snapshot_every: Positive = Field(
+        196,
+        description="optimiser steps from point to point: an epoch of balanced CIFAR-10, four of one at β = 200",
+        json_schema_extra=EXPERTS,
+    )
+    rho: NonNegative = Field(0.01, description="ρ of gsam: reach of its perturbation", json_schema_extra=EXPERTS)
+    ascent: NonNegative = Field(0.3, description="a of gsam: weight of the surrogate gap", json_schema_extra=EXPERTS)
+    classifier_snapshots: int | None = Field(
+        None,
+        ge=1,
+        le=10**6,
+        description="points of the way of classifier experts, which lad matches too: the experts' classifiers trained"
+        " on, as often on each class, their encoders frozen"
+        f" (default: none; distill trains {CLASSIFIER_SNAPSHOTS} for lad)",
+        json_schema_extra=EXPERTS,
+    )
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
@@ -224,13 +312,39 @@ class Distill(Section):
         description="one of the method's own parameters (may be given several times); csdm methods NAME lists them",
         json_schema_extra=CHOOSER,
     )
-    ipc: Positive = Field(10, description="stored images per class", json_schema_extra=NOT_FOR_COMPARE)
+    ipc: Positive = Field(
+        10,
+        description="stored images per class, or the budget of what is stored in their place",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
     factor: int = Field(
         2,
         ge=1,
         le=4,
         description="multi-formation: factor² images are decoded from each stored one",
         json_schema_extra=DECODING,
+    )
+    parameterization: names.Parameterization = Field(
+        names.Parameterization.multi_formation,
+        description="what is learned and stored, within the bytes of --ipc images of 8 bits a pixel",
+        json_schema_extra=OPTIMISED,
+    )
+    coefficients: Positive | None = Field(
+        None,
+        description="frequency: cosine coefficients per image and channel"
+        " (default: as many as fit for 4 images for each of --ipc)",
+        json_schema_extra=OPTIMISED,
+    )
+    shared_kernels: Few | None = Field(
+        None,
+        description="decomposition: sets of kernels, each of which makes an image of every tensor"
+        " (default: 4, or as many as fit)",
+        json_schema_extra=OPTIMISED,
+    )
+    tensor_side: Side | None = Field(
+        None,
+        description="decomposition: height and width of the small tensors (default: half of the image's, or what fits)",
+        json_schema_extra=OPTIMISED,
     )
     initial: names.Initial = Field(
         names.Initial.mix, description="images before the first step", json_schema_extra=OPTIMISED
@@ -239,7 +353,11 @@ class Distill(Section):
     optimizer: names.PixelOptimizer = Field(
         names.PixelOptimizer.adam, description="optimiser of the pixels", json_schema_extra=OPTIMISED
     )
-    lr: Rate = Field(0.01, description="learning rate of the pixels, which live in [0, 1]", json_schema_extra=OPTIMISED)
+    lr: Rate = Field(
+        0.01,
+        description="learning rate of the pixels, which live in [0, 1]",
+        json_schema_extra=OPTIMISED | DECIDED_BY_METHOD,
+    )
     schedule: names.Schedule = Field(
         names.Schedule.cosine, description="learning-rate schedule", json_schema_extra=OPTIMISED
     )
@@ -298,12 +416,12 @@ class Distill(Section):
         None,
         description="weight of the teachers' cross-entropy on the synthetic images; with an x, such as 0.3x, the weight"
         " whose gradient is so many times as long as the matching's at the start (default: the method's)",
-        json_schema_extra=MATCHING,
+        json_schema_extra=MATCHING | DECIDED_BY_METHOD,
     )
     teacher_schedule: names.TeacherSchedule | None = Field(
         None,
         description="which of a teacher's weights a draw looks through (default: the method's, mostly final)",
-        json_schema_extra=MATCHING,
+        json_schema_extra=MATCHING | DECIDED_BY_METHOD,
     )
     regularizer: Regularizers = Field(
         [],
@@ -341,7 +459,9 @@ class Distill(Section):
         json_schema_extra=MATCHING,
     )
     labels: names.LabelKind | None = Field(
-        None, description="labels stored with the images (default: the method's, mostly hard)"
+        None,
+        description="labels stored with the images (default: the method's, mostly hard)",
+        json_schema_extra=DECIDED_BY_METHOD,
     )
     temperature: Rate = Field(1.0, description="softmax temperature of soft labels")
     prior_calibration: NumberOrAuto = Field(
@@ -352,6 +472,11 @@ class Distill(Section):
     seed: Seed = Field(0, description="seed of initialisation, draws and ω", json_schema_extra=NOT_FOR_COMPARE)
 
     @classmethod
+    def names_decided_by_method(cls) -> tuple[str, ...]:
+        """The settings that a preset or the method decides for itself, in their order."""
+        return tuple(name for name, field in cls.model_fields.items() if "decided_by_method" in marks_of(field))
+
+    @classmethod
     def names_read_by(cls, reader: Reader | None) -> frozenset[str]:
         """The settings that ``reader`` alone reads; None: those that every method does."""
         return frozenset(name for name, field in cls.model_fields.items() if reader_of(field) is reader)
@@ -360,6 +485,26 @@ class Distill(Section):
 class Evaluate(Section):
     """``evaluate``: students trained on the distilled set alone, tested once."""
 
+    protocol: names.EvaluationProtocol | None = Field(
+        None,
+        description="networks from scratch, or linear probes on a frozen backbone (default: probe if one made the set):"
+        " students, probe",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
+    probe_features: names.ProbeFeatures = Field(
+        names.ProbeFeatures.cached,
+        description="features that probes learn from: of images as they are, or of augmented ones",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
+    probe_epochs: Positive = Field(
+        1000, description="epochs of a probe; those on all real images get a tenth", json_schema_extra=NOT_FOR_COMPARE
+    )
+    inherit: bool = Field(
+        False,
+        description="with probes also measure what the probed backbone makes of the classifier, trained on all real"
+        " images, of the backbone that made the set",
+        json_schema_extra=NOT_FOR_COMPARE,
+    )
     network: str | None = Field(
         None,
         min_length=1,
@@ -371,7 +516,11 @@ class Evaluate(Section):
     full_steps: Steps | None = Field(
         None, description="optimiser steps of the controls on all real images (default: 90 epochs, at least steps)"
     )
-    lr: Rate = Field(1e-3, description="AdamW learning rate, cosine to 0")
+    lr: RateOrLearned = Field(
+        1e-3,
+        description="AdamW learning rate, cosine to 0; learned adds a row of students trained by plain SGD at the step"
+        " size that was learned with the set",
+    )
     weight_decay: NonNegative = Field(0.01, description="AdamW weight decay")
     batch: Positive = Field(128, description="images per step")
     augment: Strategy = Field("color_crop_flip_scale_rotate", description="augmentations joined by _, or none")
@@ -407,6 +556,8 @@ class Evaluate(Section):
     def _settings_agree(self) -> Self:
         if self.test_points > self.steps:
             raise ValueError(f"test_points {self.test_points} is more than steps {self.steps}")
+        if self.fairness and self.protocol is names.EvaluationProtocol.probe:
+            raise ValueError("fairness is measured by students: it has no effect on protocol probe")
         if self.fairness and not self.controls:
             raise ValueError("fairness compares with the controls: leave controls on")
         if self.fairness_weight != 0.5 and not self.fairness:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,11 +22,10 @@ from csdm_cli.parallel.shared_work import do_unclaimed
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
 from csdm_cli.storage.bounded import parsed_json
-from csdm_cli.storage.keys import content_key, source_hash
-from csdm_cli.storage.rooms import TEACHERS
+from csdm_cli.storage.keys import content_key
+from csdm_cli.teachers.plan import TeacherPlan, identity, is_whole
 from csdm_cli.teachers.teaching import EPOCH, FINAL, INITIAL, TeacherInTraining, TeachingPlan, teach
 from csdm_cli.training.many import counted, groups_of, stands_together
-from csdm_cli.training.recipe import Duration, Recipe
 
 if TYPE_CHECKING:
     from csdm_cli.networks.numerics import Numerics
@@ -37,29 +38,9 @@ POOL_FILES = {
     TEACHER_FILES: kinds.tensors('\\"kind\\": \\"teacher\\"'),
 }
 
-# Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; or those after epoch e (0: the initial).
-Stage = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch"], int]
-
-
-@dataclass(frozen=True)
-class TeacherPlan:
-    """How a pool is trained.
-
-    Attributes:
-        teachers: networks in the pool, all of one architecture and with seeds of their own.
-        duration: of their training.
-        loss: what they minimise.
-        recipe: how they are trained.
-        trajectory: whether the weights after every epoch are kept.
-        seed: of the pool.
-    """
-
-    teachers: int
-    duration: Duration
-    loss: TeacherLoss
-    recipe: Recipe
-    trajectory: bool
-    seed: int
+# Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; those after epoch e (0: the initial), or,
+# where they are kept every k optimiser steps, after step s.
+Stage = Literal["final"] | tuple[Literal["interpolate"], float] | tuple[Literal["epoch", "step"], int]
 
 
 @dataclass(frozen=True)
@@ -68,11 +49,13 @@ class TeacherPool:
 
     Attributes:
         paths: one file per teacher.
-        headers: what those files say of themselves.
+        headers: the headers of those files.
+        classifiers: for experts, the pool that started from them and trained classifiers alone, if there is one.
     """
 
     paths: tuple[Path, ...]
     headers: tuple[dict[str, Any], ...]
+    classifiers: TeacherPool | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -88,6 +71,11 @@ class TeacherPool:
         return int(self.headers[0]["epochs"])
 
     @property
+    def every(self) -> int | None:
+        """Optimiser steps from one stage to the next, where that was asked for: of experts."""
+        return self.headers[0].get("every")
+
+    @property
     def trajectory(self) -> bool:
         """Whether the weights after every epoch can be had."""
         return bool(self.headers[0]["trajectory"])
@@ -100,7 +88,8 @@ class TeacherPool:
     @property
     def key(self) -> str:
         """Changes with any weight of any teacher, and with nothing else."""
-        return content_key([header["sha256"] for header in self.headers])
+        own = content_key([header["sha256"] for header in self.headers])
+        return content_key([own, self.classifiers.key]) if self.classifiers else own
 
     @property
     def train_accuracy(self) -> tuple[tuple[float, ...], ...]:
@@ -112,8 +101,9 @@ class TeacherPool:
         """How the pool was made, as JSON values without paths."""
         first = self.headers[0]
         shared = {name: first[name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
-        shared |= {name: first[name] for name in ("steps", "numerics") if name in first}
-        return shared | {"teachers": len(self), "key": self.key}
+        shared |= {name: first[name] for name in ("steps", "every", "start", "numerics") if name in first}
+        further = {"classifiers": self.classifiers.description} if self.classifiers else {}
+        return shared | further | {"teachers": len(self), "key": self.key}
 
     def weights(self, teacher: int, stage: Stage = "final") -> dict[str, Tensor]:
         """A state dict on the CPU.
@@ -123,15 +113,23 @@ class TeacherPool:
         """
         if stage == "final":
             return self._read(teacher, FINAL)
+        if self.spec.frozen:
+            raise CsdmError(
+                f"{self.spec.name} is never trained and has no weights but its own: use --teacher-schedule final"
+            )
         kind, value = stage
         if kind == "interpolate":
             initial, final = self._read(teacher, INITIAL), self._read(teacher, FINAL)
             return {name: _between(initial[name], final[name], value) for name in final}
         if not self.trajectory:
             raise CsdmError("the teachers kept no weights of their epochs: run csdm pretrain --trajectory")
-        if not 0 <= value <= self.epochs:
-            raise CsdmError(f"the teachers have no epoch {value}: they were trained for {self.epochs}")
-        return self._read(teacher, EPOCH.format(value) if value else INITIAL)
+        unit = 1 if kind == "epoch" else self.every or math.inf
+        number = int(value // unit)
+        if value % unit or not 0 <= number <= self.epochs:
+            trained = self.epochs if kind == "epoch" else f"{self.epochs} times {self.every}"
+            raise CsdmError(f"the teachers have no {kind} {value}: they were trained for {trained}")
+        kept = self._read(teacher, EPOCH.format(number) if number else INITIAL)
+        return self._read(teacher, INITIAL) | kept if "start" in self.headers[teacher] else kept  # with what is frozen
 
     def network(self, teacher: int, stage: Stage = "final") -> Network:
         """A frozen network in evaluation mode, on the CPU, with these weights."""
@@ -196,7 +194,8 @@ class TeacherPool:
         return cls(tuple(paths), tuple(tensorfile.read_header(path, sealed=sealed) for path in paths))
 
     def _index(self) -> dict[str, Any]:
-        return self.description | {"files": self._hashes(), "data": self.data}
+        own = replace(self, classifiers=None)  # which are in files of their own
+        return own.description | {"files": self._hashes(), "data": self.data}
 
     def _fits(self, index: Any) -> bool:
         """Whether ``index`` is that of this pool, and the teachers say of themselves what teachers do."""
@@ -207,7 +206,7 @@ class TeacherPool:
             return False
 
     def _hashes(self) -> dict[str, str]:
-        """Of each file's header, which holds a hash of every tensor."""
+        """Hashes of each file's header, which holds a hash of every tensor."""
         return {file_name(number): content_key(header) for number, header in enumerate(self.headers)}
 
     def _read(self, teacher: int, prefix: str) -> dict[str, Tensor]:
@@ -232,6 +231,7 @@ def train_pool(
     checkpoint_every: float = 5.0,
     on_epoch: Callable[[int, int, float], None] | None = None,
     numerics: Numerics | None = None,
+    before: Callable[[int], None] | None = None,
 ) -> TeacherPool:
     """The pool of ``plan``: teachers found in ``cache`` are taken from there, the others are trained.
 
@@ -250,30 +250,39 @@ def train_pool(
         numerics: how networks compute in training; those that are not plain are trained one after another. None is
             plain.
         on_epoch: called with the teacher, the epoch just done (from 1) and the loss of its last step.
+        before: called with the number of teachers to be trained, unless that is none.
 
     Raises:
+        UsageError: if the network is one that is never trained.
         CsdmError: if training diverges or a class has no image.
     """
+    if spec.frozen:
+        raise UsageError(f"{spec.name} is a frozen backbone: networks that are trained are asked for here")
     loss = TeacherLoss(plan.loss)
-    teaching = TeachingPlan(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics)
+    frozen = plan.start is not None
+    teaching = TeachingPlan(data.to(device), spec, plan.duration, loss, plan.recipe, plan.trajectory, numerics, frozen)
     example = build(spec, seed=0)
     tuning = teaching.tuning
-    together = not tuning and stands_together(parallel, example, torch.device(device))
-    fixed = _identity(data, spec, plan, torch.device(device), together) | tuning
-    folder = cache / "teachers" / content_key(fixed)
+    # a norm of all weights is not one of each network's
+    apart = bool(tuning) or frozen or plan.recipe.optimizer == "gsam"
+    together = not apart and stands_together(parallel, example, torch.device(device))
+    fixed = identity(data, spec, plan, torch.device(device), together) | tuning
+    folder = cache / f"{plan.noun}s" / content_key(fixed)
     folder.mkdir(parents=True, exist_ok=True)
     teachers = [_in_training(number, plan, folder, fixed) for number in range(plan.teachers)]
-    missing = [teacher.number for teacher in teachers if not _whole(teacher, plan, example)]
+    missing = [teacher.number for teacher in teachers if not is_whole(teacher, plan, example)]
     if missing:
-        note(f"teachers to train first: {len(missing)} of {plan.teachers}, {plan.duration} each", quiet=quiet)
+        if before is not None:
+            before(len(missing))
+        note(f"{plan.noun}s to train first: {len(missing)} of {plan.teachers}, {plan.duration} each", quiet=quiet)
 
     def train(group: list[int]) -> None:
-        left = [teachers[number] for number in group if not _whole(teachers[number], plan, example)]
+        left = [teachers[number] for number in group if not is_whole(teachers[number], plan, example)]
         for teacher in left:
             if teacher.path.exists():
-                note(f"warning: {teacher.path} is damaged; this teacher is trained again")
+                note(f"warning: {teacher.path} is damaged; this {plan.noun} is trained again")
         if left:
-            title = f"teacher {counted([teacher.number for teacher in left], plan.teachers)}"
+            title = f"{plan.noun} {counted([teacher.number for teacher in left], plan.teachers)}"
             teach(teaching, left, title=title, quiet=quiet, checkpoint_every=checkpoint_every, on_epoch=on_epoch)
 
     groups = groups_of(missing, example, teaching.examples, plan.recipe.batch, together=together)
@@ -288,50 +297,9 @@ def file_name(number: int) -> str:
 
 def _in_training(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, Any]) -> TeacherInTraining:
     header = fixed | {"kind": "teacher", "number": number}
-    return TeacherInTraining(number, derive_seed(plan.seed, "teacher", number), folder / file_name(number), header)
-
-
-def _identity(
-    data: ImageSet, spec: NetworkSpec, plan: TeacherPlan, device: torch.device, together: bool
-) -> dict[str, Any]:
-    """All that a teacher's weights depend on but its number."""
-    return {
-        "data": data.fingerprint(),
-        "mean": list(data.mean),
-        "std": list(data.std),
-        "spec": spec.as_dict(),
-        "epochs": max(plan.duration.ends(len(data.images), plan.recipe.batch).values()),
-        "loss": str(plan.loss),
-        "recipe": asdict(plan.recipe),
-        "trajectory": plan.trajectory,
-        "seed": plan.seed,
-        "together": together,
-        "device": device.type,
-        "torch": str(torch.__version__),
-        "source": source_hash(*TEACHERS),
-    } | ({"steps": plan.duration.steps} if plan.duration.steps else {})
-
-
-def _whole(teacher: TeacherInTraining, plan: TeacherPlan, example: Network) -> bool:
-    """Whether a teacher is there, undamaged and the one it should be; else it is trained again."""
-    try:
-        tensors, header = tensorfile.load(teacher.path)
-    except CsdmError:
-        return False
-    stages = [
-        INITIAL,
-        FINAL,
-        *(EPOCH.format(epoch) for epoch in range(1, teacher.header["epochs"] + 1) if plan.trajectory),
-    ]
-    shapes = {stage + name: value.shape for stage in stages for name, value in example.state_dict().items()}
-    own, scores = {name: header.get(name) for name in teacher.header}, header.get("train_accuracy")
-    return (
-        {name: value.shape for name, value in tensors.items()} == shapes
-        and seal.digest(own) == seal.digest(teacher.header)
-        and isinstance(scores, list)
-        and len(scores) == teacher.header["spec"]["classes"]
-        and all(isinstance(score, float) and 0 <= score <= 1 for score in scores)
-    )
+    start = partial(plan.start.weights, number) if plan.start else None
+    seed = derive_seed(plan.seed, "teacher", number)
+    return TeacherInTraining(number, seed, folder / file_name(number), header, start)
 
 
 def _between(initial: Tensor, final: Tensor, share: float) -> Tensor:

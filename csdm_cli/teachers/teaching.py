@@ -37,7 +37,12 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True)
 class TeachingPlan:
-    """What all teachers of a pool are taught, and how; ``numerics`` are theirs in training, plain if None."""
+    """The training that all teachers of a pool share.
+
+    Attributes:
+        numerics: theirs in training, plain if None.
+        frozen: their encoders stay as they are.
+    """
 
     data: ImageSet
     spec: NetworkSpec
@@ -46,17 +51,18 @@ class TeachingPlan:
     recipe: Recipe
     trajectory: bool
     numerics: Numerics | None = None
+    frozen: bool = False
 
     @property
     def tuning(self) -> dict[str, Any]:
-        """What a teacher depends on because of its numerics, as JSON values; nothing if they are plain."""
+        """The part of a teacher's key that comes from its numerics, as JSON values; nothing if they are plain."""
         from csdm_cli.networks.numerics import PLAIN
         from csdm_cli.training.tuned import identity
 
         return identity(self.numerics or PLAIN)
 
     def in_training(self, network: Network) -> Network:
-        """What is to be trained in the place of ``network``, whose weights it has."""
+        """The module to train in the place of ``network``, whose weights it has."""
         # not above: numerics know of the teachers' networks, and these of teachers
         from csdm_cli.networks.numerics import PLAIN
         from csdm_cli.training.tuned import in_training
@@ -85,6 +91,16 @@ class TeachingPlan:
             weights["classifier.bias"] = bias - log_prior(self.data.counts).to(bias)
         return weights
 
+    def waypoint(self, network: Network) -> dict[str, Tensor]:
+        """Those of the weights to keep that training changes."""
+        weights = self.snapshot(network)
+        return {name: value for name, value in weights.items() if is_classifier(name)} if self.frozen else weights
+
+
+def is_classifier(name: str) -> bool:
+    """Whether a network's weight called ``name`` is its classifier's."""
+    return name.startswith("classifier.")
+
 
 @dataclass(frozen=True)
 class TeacherInTraining:
@@ -92,15 +108,17 @@ class TeacherInTraining:
 
     Attributes:
         number: in the pool.
-        seed: of its weights and its training.
+        seed: random seed of its weights and its training.
         path: its file.
-        header: what the file says of it.
+        header: its description in the file.
+        start: gives its weights before training; the seed's if None.
     """
 
     number: int
     seed: int
     path: Path
     header: dict[str, Any]
+    start: Callable[[], dict[str, Tensor]] | None = None
 
 
 def teach(
@@ -139,6 +157,10 @@ class _Training:
     def __init__(self, plan: TeachingPlan, teacher: TeacherInTraining, checkpoint_every: float) -> None:
         self.teacher = teacher
         self.network = build(plan.spec, derive_seed(teacher.seed, "weights"))
+        if teacher.start is not None:
+            self.network.load_state_dict(teacher.start())
+        if plan.frozen:
+            self.network.encoder.requires_grad_(False)
         self._initial = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.to(plan.data.images.device)
         self.progress = _Progress(teacher.path.with_suffix(".partial"), checkpoint_every)
@@ -178,7 +200,7 @@ def _teach(
             if plan.trajectory:
                 moment.bring_up_to_date()
                 for run in group:
-                    run.progress.epochs[epoch] = plan.snapshot(run.network)
+                    run.progress.epochs[epoch] = plan.waypoint(run.network)
             if any(run.progress.is_due for run in group):
                 for run, state in zip(group, moment.states(), strict=True):
                     run.progress.write(state)
@@ -196,7 +218,7 @@ def _training_seed(teacher: TeacherInTraining) -> int:
 
 
 class _Progress:
-    """What a killed run leaves behind: its state, and the epochs kept before it."""
+    """The remains of a killed run: its state, and the epochs kept before it."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self._folder, self._seconds = folder, seconds

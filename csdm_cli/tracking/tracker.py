@@ -132,9 +132,9 @@ def open_tracker(
         kind: where to; none and csv need nothing installed.
         command: the command's name, e.g. ``distill``.
         params: the command's settings.
-        tags: what the run is to be found by, e.g. ``{"method": "csdm"}``.
+        tags: words to find the run by, e.g. ``{"method": "csdm"}``.
         parent: id of the run that this one is a part of.
-        name: of the run: what it is, in a few words (the command's).
+        name: name of the run: what it is, in a few words (the command's).
         quiet: do not say where the run is tracked.
 
     Raises:
@@ -166,6 +166,10 @@ def _tracker(kind: Tracking, command: str, parent: str | None, name: str) -> Tra
         from csdm_cli.tracking.tensorboard import TensorboardTracker
 
         return TensorboardTracker(command, parent=parent, name=name)
+    if kind is Tracking.wandb:
+        from csdm_cli.tracking.wandb import WandbTracker
+
+        return WandbTracker(command, parent=parent, name=name)
     from csdm_cli.tracking.mlflow import MlflowTracker
 
     return MlflowTracker(command, parent=parent, name=name)

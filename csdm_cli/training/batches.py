@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +14,7 @@ from csdm_cli.images.augment import Theta, augment, cutmix, draw, parse_strategy
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.seeds import generator
 from csdm_cli.training.recipe import Recipe
+from csdm_cli.training.sampling import ClassAware, Sampler, Shuffled
 
 
 @dataclass(frozen=True)
@@ -62,10 +62,11 @@ class Batches:
 
     def __init__(self, examples: Examples, recipe: Recipe, seed: int, classes: int) -> None:
         self._examples, self._recipe, self._seed, self._classes = examples, recipe, seed, classes
-        self._count = len(examples.images)
-        self._size = min(recipe.batch, self._count)
+        size = min(recipe.batch, len(examples.images))
+        self._index: Sampler = Shuffled(len(examples.images), size, seed)
+        if recipe.sampling == "class-aware":
+            self._index = ClassAware(examples.targets, size, seed)
         self._strategy = parse_strategy(recipe.augment)
-        self._shuffle = lru_cache(maxsize=2)(self._draw_shuffle)
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Images (n, C, H, W) and target probabilities (n, classes) of a step."""
@@ -77,12 +78,3 @@ class Batches:
         """The random choices that decide a step's batch."""
         index, rng = self._index(step), generator(self._seed, "augment", step)
         return Drawn(index, draw(rng, len(index), self._strategy, self._recipe.augment_mode), rng)
-
-    def _index(self, step: int) -> Tensor:
-        first, last = step * self._size, (step + 1) * self._size
-        shuffles = range(first // self._count, (last - 1) // self._count + 1)
-        joined = torch.cat([self._shuffle(number) for number in shuffles])
-        return joined[first - shuffles.start * self._count :][: self._size]
-
-    def _draw_shuffle(self, number: int) -> Tensor:
-        return torch.randperm(self._count, generator=generator(self._seed, "shuffle", number))

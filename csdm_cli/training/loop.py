@@ -19,6 +19,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.training.batches import Batches, Examples
+from csdm_cli.training.gsam import gsam, once
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.losses import Loss, cross_entropy
 from csdm_cli.training.recipe import Recipe
@@ -76,7 +77,7 @@ class Moment:
 
     Attributes:
         step: steps done so far.
-        loss: of this step's batch, on the device: a scalar, or (R,) of R networks side by side.
+        loss: mean loss of this step's batch, on the device: a scalar, or (R,) of R networks side by side.
         network: the network being trained.
         state: copies what a resumed run needs.
     """
@@ -106,10 +107,10 @@ def train(
 
     Args:
         network: on the examples' device; left in training mode.
-        examples: what to learn from.
+        examples: images and targets to learn from.
         recipe: how.
         steps: optimiser steps of the whole run.
-        seed: of shuffles, augmentation, cutmix and the network's own randomness (dropout).
+        seed: random seed of shuffles, augmentation, cutmix and the network's own randomness (dropout).
         loss: one value per image; its mean over the batch is minimised.
         start: where an earlier run of the same arguments was.
         on_step: called after every step.
@@ -139,7 +140,7 @@ def optimise(
         batch_at: images and targets of a step, ready for the network and the loss.
         recipe: its optimiser and schedule are used.
         steps: optimiser steps of the whole run.
-        seed: of the network's own randomness.
+        seed: random seed of the network's own randomness.
         loss: one value per image, (n,) or (n, R) for R networks side by side.
         start: where an earlier run of the same arguments was.
         on_step: called after every step.
@@ -154,18 +155,26 @@ def optimise(
         done = start.step
     value = torch.tensor(torch.nan)
     network.train()
+    gradient = partial(gsam, network, rho=recipe.rho, ascent=recipe.ascent) if recipe.optimizer == "gsam" else once
     for step in range(done, steps):
         for group in optimizer.param_groups:
             group["lr"] = recipe.lr_at(step, steps)
         images, targets = batch_at(step)  # (n, R·channels, H, W) and (n, …, C), R networks side by side
-        with own_randomness(images.device, derive_seed(seed, "network", step)):
-            value = backward(network, images.to(network.classifier.weight.dtype), targets, loss)  # () or (R,)
+        images = images.to(network.classifier.weight.dtype)
+        chance = derive_seed(seed, "network", step)
+        value = gradient(partial(_seeded_backward, network, images, targets, loss, chance))  # () or (R,)
         optimizer.step()
         if on_step is not None:
             on_step(Moment(step + 1, value, network, partial(TrainState.capture, step + 1, network, optimizer)))
     last = float(value.mean())
     if done < steps and not math.isfinite(last):
         raise CsdmError(f"training diverged: the loss is {last} after {steps} steps; lower the learning rate")
+
+
+def _seeded_backward(network: Network, images: Tensor, targets: Tensor, loss: Loss, seed: int) -> Tensor:
+    """:func:`backward`, the network's own randomness being that of ``seed``."""
+    with own_randomness(images.device, seed):
+        return backward(network, images, targets, loss)
 
 
 def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
@@ -194,7 +203,7 @@ def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> T
 
 
 def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
-    if recipe.optimizer == "sgd":
+    if recipe.optimizer != "adamw":
         return torch.optim.SGD(
             network.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
         )

@@ -1,12 +1,17 @@
-"""Small distilled sets, made of random pixels."""
+"""Small distilled sets, made of random pixels or other numbers."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from csdm_cli.artifacts.file import DatasetInfo, Decoding, Distilled, Provenance, SoftLabels, to_uint8
+from csdm_cli.artifacts.file import Coded, DatasetInfo, Decoding, Distilled, Provenance, SoftLabels, to_uint8
+from csdm_cli.names import Parameterization
+from csdm_cli.parameterisations.choose import chosen
+from csdm_cli.parameterisations.parameterisation import Shape
+from csdm_cli.parameterisations.stored import described
 
 
 def dataset_info(classes: int = 3, channels: int = 3, **changes: Any) -> DatasetInfo:
@@ -32,8 +37,10 @@ def make_set(
 ) -> Distilled:
     """A sound set; ``changes`` replace fields of :class:`Distilled`, ``soft=True`` adds soft labels."""
     pixels = torch.rand(classes * ipc, channels, side, side, generator=torch.Generator().manual_seed(0))
+    if "images" in changes:
+        changes["stored"] = {"images": changes.pop("images")}
     known: dict[str, Any] = {
-        "images": to_uint8(pixels),
+        "stored": {"images": to_uint8(pixels)},
         "labels": torch.arange(classes).repeat_interleave(ipc),
         "dataset": dataset_info(classes, channels),
         "decoding": Decoding(factor, side, size),
@@ -43,3 +50,22 @@ def make_set(
     if changes.pop("soft", False):
         known["soft_labels"] = random_soft(classes * ipc * factor**2, classes)
     return Distilled(**known | changes)
+
+
+def coded_set(kind: str = "frequency", classes: int = 3, ipc: int = 2, size: int = 8, **changes: Any) -> Distilled:
+    """A sound set whose images are computed from other numbers; ``soft=True`` adds soft labels."""
+    shape = Shape(classes, 3, size)
+    rng = torch.Generator().manual_seed(0)
+    real = [torch.rand(9, 3, size, size, generator=rng) for _ in range(classes)]
+    form = chosen(Parameterization(kind), shape, ipc, lambda: real)
+    start = torch.rand(classes * form.per_class, 3, size, size, generator=rng)
+    if changes.pop("soft", False):
+        changes["soft_labels"] = random_soft(classes * form.per_class, classes)
+    plain = make_set(classes, ipc, size, size)
+    return replace(
+        plain,
+        stored=form.stored(form.initial(start)),
+        labels=torch.arange(classes).repeat_interleave(form.per_class),
+        decoding=Coded(described(form), ipc, size),
+        **changes,
+    )

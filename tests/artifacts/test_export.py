@@ -11,10 +11,10 @@ from PIL import Image
 from csdm_cli.artifacts.ddranking import KNOWN, model_name
 from csdm_cli.artifacts.export import FOLDER_FORMATS, export, folder_names
 from csdm_cli.artifacts.file import to_uint8
-from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.errors import CsdmError, UsageError, in_words
 from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.names import ExportFormat, LabelKind
-from tests.artifacts.sets import dataset_info, make_set
+from tests.artifacts.sets import coded_set, dataset_info, make_set
 
 
 def all_bytes(path):
@@ -97,6 +97,20 @@ def test_the_same_set_gives_the_same_bytes(tmp_path, to):
     assert all_bytes(first) == all_bytes(second)
 
 
+@pytest.mark.parametrize("to", list(ExportFormat))
+def test_a_file_that_may_not_grow_is_told_in_words_and_nothing_is_left(tmp_path, to):
+    resource = pytest.importorskip("resource", reason="the size of files is limited the Unix way")
+    distilled, (before, most) = cifar_set(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, most))
+    try:
+        with pytest.raises((CsdmError, OSError)) as failed:
+            export(distilled, to, tmp_path / (f"set.{to}" if to not in FOLDER_FORMATS else "set"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (before, most))
+    assert isinstance(failed.value, CsdmError) or in_words(failed.value)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("to", sorted(FOLDER_FORMATS))
 def test_a_folder_with_something_in_it_is_not_overwritten(tmp_path, to):
     (tmp_path / "mine.txt").write_text("keep")
@@ -152,10 +166,11 @@ def test_ddranking_files_parse(tmp_path, soft):
         (make_set(), "cannot take a set of 'toy'"),
         (make_set(dataset=dataset_info(name="cifar10")), "10 colour classes"),
         (cifar_set(soft=True, factor=2), "factor 2"),
+        (coded_set(classes=10, soft=True, dataset=dataset_info(10, name="cifar10")), "cannot take a frequency"),
         (cifar_set(labels=torch.tensor([0] * 3 + [1] + [label for label in range(2, 10) for _ in "ab"])), "as many"),
         (cifar_set(images=torch.full((20, 3, 8, 8), 1.5), value_range=(0.0, 2.0)), r"pixels in \[0, 1\]"),
     ],
-    ids=["dataset", "classes", "soft with factor", "unequal ipc", "range"],
+    ids=["dataset", "classes", "soft with factor", "soft coded", "unequal ipc", "range"],
 )
 def test_ddranking_refuses_what_it_cannot_take(tmp_path, distilled, match):
     with pytest.raises(CsdmError, match=match):

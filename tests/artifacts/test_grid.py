@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from csdm_cli.artifacts.file import to_uint8
 from csdm_cli.artifacts.grid import FADED, MOST_COLUMNS, PAPER, grid_path, grid_png, plan, save_grid
-from tests.artifacts.sets import dataset_info, make_set
+from tests.artifacts.sets import coded_set, dataset_info, make_set
 
 
 def layout_of(distilled):
@@ -95,3 +95,15 @@ def test_an_equal_picture_is_not_written_again(tmp_path):
     assert path.stat().st_ino == before
     save_grid(make_set(classes=2), path)
     assert path.stat().st_ino != before
+
+
+def test_images_decoded_from_other_numbers_stand_class_after_class():
+    distilled = coded_set("frequency", classes=3, ipc=2)
+    layout = layout_of(distilled)
+    assert (layout.rows, layout.columns) == (3, 8)
+    assert "8 images per class from a frequency in the storage of 2" in layout.caption
+    picture = pixels_of(grid_png(distilled))
+    shown = to_uint8(distilled.decoded()).permute(0, 2, 3, 1).numpy()
+    for row, column in ((0, 0), (1, 7), (2, 3)):
+        expected = shown[8 * row + column].repeat(layout.scale, 0).repeat(layout.scale, 1)
+        assert np.array_equal(tile(picture, layout, row, column), expected)

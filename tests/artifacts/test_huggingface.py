@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,9 +97,13 @@ def test_names_of_strangers_neither_break_the_header_nor_the_text(tmp_path):
     names = ("---\n# <b>x</b>", "`|[a](b)", 'q"\u202e')
     info = dataset_info(3, class_names=names, name="evil\n---\nlicense: mit")
     card = (export(make_set(dataset=info), TO, tmp_path / "hub").path / "README.md").read_text()
+    by_another = make_set(provenance=replace(make_set().provenance, method="<script>alert(1)</script>"))
+    evil = (export(by_another, TO, tmp_path / "evil").path / "README.md").read_text()
     header = header_of(card)
     assert "license" not in header and header["pretty_name"].startswith("evil\\n---\\nlicense: mit")
     assert "<b>" not in card.replace("\\<b\\>", "") and "\u202e" not in card
+    assert header_of(evil)["pretty_name"] == "toy distilled by <script>alert(1)</script>, 2 images per class"
+    assert "<script>" not in evil
     assert card.count("```") == 4
 
 

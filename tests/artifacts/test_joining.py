@@ -1,16 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from csdm_cli.artifacts.distilled import Decoding
+from csdm_cli.artifacts.distilled import Decoding, stored_sha256
 from csdm_cli.artifacts.file import load_distilled, save_distilled
 from csdm_cli.artifacts.joining import merge, select_classes
 from csdm_cli.artifacts.validation import first_problem
 from csdm_cli.errors import UsageError
 from csdm_cli.names import LabelKind
 from csdm_cli.storage.tensorfile import tensor_sha256
-from tests.artifacts.sets import dataset_info, make_set
+from tests.artifacts.sets import coded_set, dataset_info, make_set
 
 NAMES = ("ant", "bee", "cat", "dog")
 
@@ -116,3 +118,41 @@ def test_other_shapes_and_unknown_classes_are_refused():
         merge(
             [select_classes(whole(), ["dog"]), select_classes(whole(), ["ant"])], dataset_info(1, class_names=("ant",))
         )
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_coefficients_cut_in_two_are_merged_to_the_same_set(soft):
+    distilled = coded_set(classes=4, dataset=dataset_info(4, class_names=NAMES), soft=soft)
+    parts = [select_classes(distilled, names) for names in (["dog", "bee"], ["cat", "ant"])]
+    first = distilled.decoded().unflatten(0, (4, -1))
+    assert torch.equal(parts[0].decoded().unflatten(0, (2, -1)), first[[3, 1]])
+    assert all(first_problem(part) is None for part in parts)
+    joined = merge(parts, distilled.dataset).distilled
+    assert first_problem(joined) is None and stored_sha256(joined) == stored_sha256(distilled)
+    assert torch.equal(joined.decoded(), distilled.decoded()) and torch.equal(joined.labels, distilled.labels)
+
+
+def test_what_cannot_be_joined_is_told_in_a_line():
+    names = dataset_info(3, class_names=("x", "y", "z"))
+    coefficients, shared, images = coded_set(), coded_set("decomposition"), make_set(dataset=names)
+    others = coded_set(dataset=names)
+    wanted = dataset_info(7, class_names=(*others.dataset.class_names, *coefficients.dataset.class_names, "more"))
+    for call, message in (
+        (lambda: select_classes(shared, ["class 0"]), "cannot be selected from a decomposition, whose kernels all"),
+        (lambda: merge([shared, images]), "cannot be merged with a decomposition"),
+        (lambda: merge([coefficients, images]), "stored in different ways: merge sets of one --parameterization"),
+        (lambda: merge([coefficients, coded_set(ipc=3, dataset=names)]), "stored in different ways"),
+        (lambda: merge([coefficients, others], wanted), "no set shows the class more"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            call()
+
+
+def test_the_hash_of_a_set_is_of_all_that_is_decoded():
+    plain, coded = make_set(), coded_set()
+    assert stored_sha256(plain) == tensor_sha256(plain.images)
+    masks = coded.stored["masks"].clone()
+    masks[0] = coded.stored["masks"][0].flip(0)
+    changed = replace(coded, stored=coded.stored | {"masks": masks})
+    assert len({stored_sha256(one) for one in (coded, coded_set(ipc=3), coded_set("decomposition"), changed)}) == 4
+    assert stored_sha256(coded_set(soft=True)) == stored_sha256(coded)

@@ -15,6 +15,17 @@ def test_a_forged_recipe_is_told(recipe):
     assert "not allowed" in (first_problem(replace(make_set(), evaluation=recipe)) or "")
 
 
+FROZEN = {"origin": "a file", "size": 8, "mean": [0.5], "std": [0.2], "feature": "f", "weights": "0", "centres": None}
+FORGED = [{"size": 10**6}, {"std": [0.0]}, {"std": [float("inf")]}, {"mean": []}, {"origin": "x" * 500}, {"more": 1}]
+
+
+@pytest.mark.parametrize("forged", [{}, *FORGED], ids=str)
+def test_the_description_of_a_backbone_is_looked_at(forged):
+    network = {"name": "torchvision:resnet18", "frozen": FROZEN | forged}
+    problem = first_problem(replace(make_set(), evaluation={"network": network}))
+    assert problem is None if not forged else "frozen" in (problem or "")
+
+
 def test_a_recipe_of_few_steps_is_sound():
     assert first_problem(replace(make_set(), evaluation={"steps": 3, "lr": 0.001})) is None
 

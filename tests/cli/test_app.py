@@ -293,6 +293,32 @@ cli.main()
     assert output == "cleaned\n" and process.returncode == code and "Traceback" not in errors
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="signals end processes the Unix way")
+@pytest.mark.parametrize("module", ["csdm_cli.signals", "csdm_cli.cli.app"])
+def test_an_interrupt_while_csdm_is_imported_is_no_traceback(module):
+    """The first module that the command asks for, and the last; before them only ``signal`` is imported."""
+    script = f"""
+import os, signal, sys
+import enum
+before = {{*sys.modules}}
+class Interrupting:
+    def find_spec(name, path, target=None):
+        if name == {module!r}:
+            print(*sorted({{*sys.modules}} - before), flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting)
+sys.argv = ["csdm", "methods"]
+from csdm_cli.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    if module == "csdm_cli.signals":
+        assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+        assert done.stdout == "csdm_cli csdm_cli.__main__\n"
+    else:
+        assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+
 def test_output_survives_a_terminal_without_unicode():
     script = "import sys; sys.argv = ['csdm', 'distill', '--help']; from csdm_cli.cli.app import main; main()"
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}

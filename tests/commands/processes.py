@@ -58,7 +58,7 @@ def csdm_until(
 ) -> Ended:
     """Run ``csdm ARGUMENTS`` in ``folder``, untracked unless told otherwise; at ``moment`` it gets a signal."""
     log = folder / "stderr.txt"
-    process = start(_run, arguments, folder, cache, moment, int(number), log, environment or {})
+    process = start(run_in_place, arguments, folder, cache, moment, int(number), log, environment or {})
     if moment is not None and moment.kind == "time":
         process.join(moment.number / 100)
         if process.exitcode is None:
@@ -79,7 +79,7 @@ def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
     return process
 
 
-def _run(
+def run_in_place(
     arguments: list[str],
     folder: Path,
     cache: Path,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import math
+import shutil
 import statistics
 from pathlib import Path
 
@@ -11,13 +13,10 @@ import pytest
 from PIL import Image
 
 from csdm_cli.artifacts.file import load_distilled
-from csdm_cli.comparison import trials
-from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import ClassGroups, Scores, share_of_gap_closed
 from csdm_cli.methods import load
 from csdm_cli.settings import presets
-from csdm_cli.tracking.tracker import NullTracker
-from tests.command_world import World, contents, fails, run
+from tests.command_world import World, break_writes, fails, names, run
 
 COMMAND = [*("compare", "--params", "params.yaml", "--data", "data", "--teachers", "teachers")]
 TINY = [*COMMAND, *("--methods", "dm,herding", "--ipc", "2", "--seeds", "2", "--set", "distill.iterations=2")]
@@ -40,19 +39,18 @@ def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def inside(finished, monkeypatch):
-    """In that folder, where nothing may be trained any more."""
+    """That folder, entered; nothing in it is made, taught or tested again."""
     monkeypatch.chdir(finished)
     monkeypatch.setenv("CSDM_CACHE", str(finished / "cache"))
-    nothing_trains(monkeypatch)
-    return finished
+    before = expensive(finished)
+    yield finished
+    assert expensive(finished) == before
 
 
-def nothing_trains(monkeypatch) -> None:
-    def refuse(*_, **__):
-        raise AssertionError("this was done before")
-
-    monkeypatch.setattr("csdm_cli.display.console.Progress.update", refuse)
-    monkeypatch.setattr("csdm_cli.comparison.trials.carry_out", refuse)
+def expensive(place: Path) -> dict[str, int]:
+    """When each file was written that takes training: data, teachers, sets and what students scored."""
+    made = [*place.rglob("*.safetensors"), *place.rglob("evaluations/**/*.json")]
+    return {path.relative_to(place).as_posix(): path.stat().st_mtime_ns for path in made if path.is_file()}
 
 
 def rows_of(folder: Path) -> dict[str, dict]:
@@ -129,9 +127,22 @@ def test_a_second_call_trains_nothing_and_prints_the_same_table(inside, monkeypa
     monkeypatch.setenv("COLUMNS", str(columns))
     before = (inside / "artifacts/compare/metrics.json").read_bytes()
     shown = run(*TINY).stdout
+    assert len(expensive(inside)) > 20
     assert "…" not in shown and all(len(line) <= columns for line in shown.splitlines())
     assert (inside / "artifacts/compare/metrics.json").read_bytes() == before
-    for text in ("dm", "herding", "tiled-random", *FULL, "worst class", "gap", "storage", "2 × 2", "1 × 2"):
+    for text in (
+        "dm",
+        "herding",
+        "tiled-random",
+        *FULL,
+        "worst class",
+        "gap",
+        "bytes",
+        "IPC-equiv.",
+        "stored as",
+        "2 × 2",
+        "1 × 2",
+    ):
         assert text in shown
     assert "convnet of width 4, 4 steps" in shown and "Distilled under: crop_scale" in shown
 
@@ -158,28 +169,41 @@ def test_sets_that_distill_made_are_taken(workplace, monkeypatch):
 
 
 def test_a_failed_method_names_itself_and_the_others_go_on(workplace, monkeypatch):
-    def diverge(self, batch, step):
-        raise CsdmError("the loss is not a number")
-
-    monkeypatch.setattr(load("dm"), "losses", diverge)
+    """Its loss is not a number, which the loop finds out."""
+    dm = load("dm")
+    losses = dm.losses
+    monkeypatch.setattr(dm, "losses", lambda *given: {name: math.nan * loss for name, loss in losses(*given).items()})
     result = run(*TINY, "--seeds", "1", "--json", expect=None)
     assert result.exit_code == 1
     (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
-    assert "dm (the loss is not a number)" in error and "herding" not in error
     table = json.loads(result.stdout)["tables"][TABLE]
     assert [row["name"] for row in table["rows"]] == ["herding", "random", "tiled-random", *FULL]
-    assert table["failed"] == {"dm": "the loss is not a number"}
+    assert set(table["failed"]) == {"dm"} and f"dm ({table['failed']['dm']})" in error and "herding" not in error
 
 
-def test_when_everything_fails_it_says_so(workplace, monkeypatch):
-    def refuse(*_):
-        raise CsdmError("no")
+def in_the_way(workplace) -> None:
+    """No student's result can be kept, so that no row succeeds."""
+    (workplace.parent / "cache").mkdir()
+    (workplace.parent / "cache/evaluations").write_text("in the way")
 
-    monkeypatch.setattr("csdm_cli.comparison.measure.try_out", refuse)
-    monkeypatch.setattr("csdm_cli.comparison.measure.evaluate_full", refuse)
-    result = run(*TINY, "--json", expect=None)
-    assert result.exit_code == 1 and "5 of the rows failed: dm (no)" in result.stderr
-    assert json.loads(result.stdout)["tables"][TABLE]["rows"] == []
+
+def test_when_everything_fails_it_says_so(workplace):
+    in_the_way(workplace)
+    result = run(*TINY, "--seeds", "1", "--json", expect=None)
+    table = json.loads(result.stdout)["tables"][TABLE]
+    assert table["rows"] == [] and set(table["failed"]) == {"dm", "herding", "random", "tiled-random", "full"}
+    (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert result.exit_code == 1 and all(f"{name} ({text})" in error for name, text in table["failed"].items())
+    assert "wrote" not in result.stderr, "tables of an earlier call stay"
+
+
+def test_tables_that_cannot_be_written_do_not_hide_what_failed(workplace, monkeypatch):
+    dm = load("dm")
+    losses = dm.losses
+    monkeypatch.setattr(dm, "losses", lambda *given: {name: math.nan * loss for name, loss in losses(*given).items()})
+    with break_writes(0):
+        result = run(*TINY, expect=None)
+    assert result.exit_code == 1 and "space" in result.stderr and "rows failed: dm (" in result.stderr
 
 
 def test_our_own_faults_are_not_taken_for_a_methods_failure(workplace, monkeypatch):
@@ -188,34 +212,32 @@ def test_our_own_faults_are_not_taken_for_a_methods_failure(workplace, monkeypat
 
 
 def test_after_ctrl_c_the_same_command_goes_on(workplace, monkeypatch):
-    real, made = trials.carry_out, []
+    def interrupt(*_):
+        raise KeyboardInterrupt
 
-    def once(*arguments):
-        if made:
-            raise KeyboardInterrupt
-        made.append(real(*arguments))
-        return made[0]
-
-    monkeypatch.setattr(trials, "carry_out", once)
-    result = run(*TINY, "--methods", "herding,k-center", "--seeds", "1", expect=None)
+    words = [*TINY, "--methods", "herding,k-center", "--seeds", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr(load("k-center"), "rule", interrupt)
+        result = run(*words, expect=None)
     assert result.exit_code == 130 and "the same command goes on" in result.stderr
-    (kept,) = Path("artifacts/compare").glob("*/distilled.safetensors")
-    before = contents(kept.parent)
-    monkeypatch.setattr(trials, "carry_out", lambda task, *rest: made.append(task) or real(task, *rest))
-    run(*TINY, "--methods", "herding,k-center", "--seeds", "1")
-    assert [task.settings.method for task in made[1:]] == ["k-center", "random", "tiled-random"]
-    assert contents(kept.parent) == before
+    kept = expensive(workplace.parent)
+    (first,) = Path("artifacts/compare").glob("*/distilled.safetensors")
+    assert load_distilled(first).provenance.method == "herding"
+    run(*words)
+    assert expensive(workplace.parent).items() >= kept.items()
+    made = [load_distilled(path).provenance.method for path in Path("artifacts/compare").glob("*/*.safetensors")]
+    assert sorted(made) == ["herding", "k-center", "random", "tiled-random"]
 
 
-def test_long_tailed_sets_are_made_once_and_each_has_a_table(workplace, monkeypatch):
+def test_long_tailed_sets_are_made_once_and_each_has_a_table(workplace):
     words = ["compare", "--params", "params.yaml", "--methods", "herding", "--ipc", "1,2", "--seeds", "1"]
     words += ["--imbalance", "2,4", "--set", "pretrain.teachers=1", "--set", "evaluate.students=1", "--json"]
     tables = json.loads(run(*words).stdout)["tables"]
     assert {(table["data"]["imbalance"], table["ipc"]) for table in tables.values()} == {(2, 1), (2, 2), (4, 1), (4, 2)}
     assert len(list(Path("data").glob("digits-lt*/manifest.json"))) == 2
-    nothing_trains(monkeypatch)
-    monkeypatch.setattr("csdm_cli.runs.long_tail.build_longtail", None)  # calling it would fail
+    before = expensive(workplace.parent)
     assert json.loads(run(*words).stdout)["tables"].keys() == tables.keys()
+    assert expensive(workplace.parent) == before
 
 
 def test_tuning_looks_at_the_development_set(workplace, monkeypatch):
@@ -228,15 +250,21 @@ def test_tuning_looks_at_the_development_set(workplace, monkeypatch):
     assert table["tested_on"] == "dev" and table["rows"][0]["sets"][0]["config"]["distill"]["lr"] == 0.2
 
 
-def test_tuned_settings_are_below_the_file(workplace, monkeypatch):
-    tuned = {"dm": {"distill": {"lr": 0.07, "draws": 5}}, "csdm": {"distill": {"lr": 0.09}}}
-    monkeypatch.setattr(presets, "COMMON", tuned)
-    words = [*TINY, "--methods", "dm,csdm", "--seeds", "1", "--set", "distill.option.none=1"]
-    fails(run(*words, expect=None), 2, "distill.option.none: none of dm, csdm")
+def test_tuned_settings_are_below_the_file(workplace):
+    """Those that csdm comes with; params.yaml has draws, which no preset changes."""
+    words = [*TINY, "--methods", "dm,iid,wmdd", "--seeds", "1", "--set", "distill.option.none=1"]
+    fails(run(*words, expect=None), 2, "distill.option.none: none of dm, iid, wmdd")
     table = json.loads(run(*words[:-2], "--json").stdout)["tables"][TABLE]
-    found = {row["name"]: row["sets"][0]["config"]["distill"] for row in table["rows"][:2]}
-    assert (found["dm"]["lr"], found["csdm"]["lr"]) == (0.07, 0.09)
-    assert found["dm"]["draws"] == 2, "params.yaml says 2"
+    found = {row["name"]: row["sets"][0]["config"]["distill"] for row in table["rows"][:3]}
+    for method, own in found.items():
+        tuned = presets.COMMON[method]["distill"]
+        assert str(own["calibration"]) == str(tuned["calibration"]), method
+        assert {name: float(own["option"][name]) for name in tuned.get("option", {})} == tuned.get("option", {}), method
+        assert own["draws"] == 2, method
+    assert len({str(own["calibration"]) for own in found.values()}) == 3
+    pinned = [*words[:-2], "--methods", "dm,iid", "--set", "distill.calibration=0.5", "--json"]
+    table = json.loads(run(*pinned).stdout)["tables"][TABLE]
+    assert [row["sets"][0]["config"]["distill"]["calibration"] for row in table["rows"][:2]] == [0.5, 0.5]
 
 
 def test_own_parameters_go_to_the_methods_that_have_them(workplace):
@@ -262,63 +290,49 @@ def test_rows_judged_by_other_students_have_controls_of_their_own(workplace, mon
         assert rows[own]["share_of_gap_closed"] == (expected if expected is None else pytest.approx(expected, abs=1e-3))
 
 
-def test_each_set_is_a_run_below_the_comparison(inside, monkeypatch):
-    opened = []
-
-    class Noting(NullTracker):
-        def __init__(self, number):
-            super().__init__()
-            self.run_id = f"run {number}"
-
-    class Context:
-        def __init__(self, *given, **named):
-            opened.append(named)
-
-        def __enter__(self):
-            return Noting(len(opened))
-
-        def __exit__(self, *_):
-            return None
-
-    monkeypatch.setattr("csdm_cli.commands.compare.open_tracker", Context)
-    monkeypatch.setattr("csdm_cli.comparison.trials.open_tracker", Context)
-    run(*TINY)
-    parent, *children = opened
-    assert "parent" not in parent and {child["parent"] for child in children} == {"run 1"}
-    assert [child["name"] for child in children[:3]] == [
-        "dm ipc2 seed0",
-        "dm ipc2 seed1",
-        "herding ipc2 seed0",
-    ]
-    assert children[1]["tags"]["method"] == "dm" and children[1]["tags"]["seed"] == 1
+def test_each_set_is_a_run_below_the_comparison(inside, tmp_path, monkeypatch):
+    monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "cache"))  # where runs are kept
+    shutil.copytree(inside / "cache", tmp_path / "cache")
+    run(*TINY, "--tracking", "csv")
+    runs = [json.loads(path.read_text()) for path in sorted((tmp_path / "cache/runs").glob("*/run.json"))]
+    (parent,) = [one for one in runs if one["parent"] is None]
+    assert parent["command"] == "compare" and json.loads(parent["params"]["compare.methods"]) == ["dm", "herding"]
+    children = {one["name"]: one for one in runs if one["parent"]}
+    assert {Path(one["parent"]).parent for one in children.values()} == {tmp_path / "cache/runs"}
+    assert len({one["parent"] for one in children.values()}) == 1
+    methods = ("dm", "herding", "random", "tiled-random")
+    assert set(children) == {f"{method} ipc2 seed{seed}" for method in methods for seed in (0, 1)}
+    for name, one in children.items():
+        method, _, seed = name.split()
+        assert (one["tags"]["method"], f"seed{one['tags']['seed']}") == (method, seed)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "fragments"),
+    ("arguments", "code", "named"),
     [
-        (["--methods", "dmm"], 2, ["--methods (item 1)", "did you mean dm"]),
-        (["--methods", "dm,dm"], 2, ["--methods", "each value once"]),
-        (["--ipc", "0"], 2, ["--ipc", "integer >= 1"]),
-        (["--seeds", "0"], 2, ["--seeds", "integer >= 1"]),
-        (["--imbalance", "0.5"], 2, ["--imbalance", ">= 1"]),
-        (["--imbalance", "5"], 2, ["--data names a set as it is"]),
-        (["--preset", "own"], 2, ["--preset", "common, paper"]),
-        (["--set", "distill.lrr=1"], 2, ["--set: distill.lrr: unknown key; did you mean lr?"]),
-        (["--set", "distill.lr=fast"], 2, ['--set: distill.lr: got "fast"']),
-        (["--set", "make_lt.seed=1"], 2, ["expected SECTION.NAME=VALUE, the section one of pretrain, distill"]),
-        (["--set", "lr"], 2, ["expected SECTION.NAME=VALUE"]),
-        (["--set", "distill.seed=1"], 2, ["own options decide this"]),
-        (["--set", "evaluate.fairness=true"], 2, ["no effect here"]),
-        (["--set", "distill.lr=1", "--set", "distill.lr=2"], 2, ["given twice"]),
-        (["--data", "nowhere"], 1, ["nowhere", "make-lt"]),
+        (["--methods", "dmm"], 2, ["--methods", "dmm", "dm"]),
+        (["--methods", "dm,dm"], 2, ["--methods"]),
+        (["--ipc", "0"], 2, ["--ipc", "0"]),
+        (["--seeds", "0"], 2, ["--seeds", "0"]),
+        (["--imbalance", "0.5"], 2, ["--imbalance", "0.5"]),
+        (["--imbalance", "5"], 2, ["--data", "--imbalance"]),
+        (["--preset", "own"], 2, ["--preset", "own", "common", "paper"]),
+        (["--set", "distill.lrr=1"], 2, ["--set", "distill.lrr", "lr"]),
+        (["--set", "distill.lr=fast"], 2, ["--set", "distill.lr", "fast"]),
+        (["--set", "make_lt.seed=1"], 2, ["make_lt.seed=1", "pretrain", "distill", "evaluate"]),
+        (["--set", "lr"], 2, ["lr", "SECTION.NAME=VALUE"]),
+        (["--set", "distill.seed=1"], 2, ["distill.seed"]),
+        (["--set", "evaluate.fairness=true"], 2, ["evaluate.fairness"]),
+        (["--set", "distill.lr=1", "--set", "distill.lr=2"], 2, ["distill.lr"]),
+        (["--data", "nowhere"], 1, ["nowhere", "csdm make-lt"]),
         (["--teachers", "nowhere"], 1, ["nowhere"]),
     ],
 )
-def test_bad_input_is_one_line(workplace, arguments, code, fragments):
-    fails(run(*TINY, *arguments, expect=None), code, *fragments)
+def test_bad_input_is_one_line_that_names_it(workplace, arguments, code, named):
+    names(run(*TINY, *arguments, expect=None), code, *named)
     assert not Path("artifacts").exists()
 
 
 def test_a_described_set_that_cannot_be_made_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fails(run("compare", "--dataset", "folder", expect=None), 2, "dataset folder needs data_dir")
+    names(run("compare", "--dataset", "folder", expect=None), 2, "folder", "data_dir")

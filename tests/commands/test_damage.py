@@ -96,7 +96,7 @@ def again(command: str) -> None:
 
 @pytest.fixture
 def checkpoint(workplace, tmp_path, monkeypatch):
-    """Of a distillation that was stopped after two of its four steps."""
+    """The checkpoint of a distillation that was stopped after two of its four steps."""
     iterate = distill.optimise
 
     def stopped(pixels, method, step, checkpoint, **options):
@@ -143,7 +143,7 @@ def test_forged_checkpoints_with_the_right_hash(world, workplace, checkpoint):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_flipped_bits_of_a_pool(world, workplace, seed):
-    """Of its index and its teachers' headers: refused in one line, or the very same set."""
+    """Bits of its index and its teachers' headers: refused in one line, or the very same set."""
     chance = random.Random(seed)
     for name in ("pool.json", "teacher-00.safetensors", "teacher-01.safetensors"):
         path = Path("teachers", name)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli.commands.ledger_repeat import newer_settings, settings_of
 from csdm_cli.ledger.protocol import TODAY, Protocol
+from csdm_cli.ledger.repeat import newer_settings, settings_of
 from csdm_cli.ledger.store import find_row, read_rows
 from csdm_cli.storage.keys import source_hash
 from tests.command_world import fails, run

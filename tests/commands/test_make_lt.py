@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from csdm_cli.data.sources import vision
@@ -13,7 +15,7 @@ from csdm_cli.data.store import open_longtail
 from csdm_cli.runs.long_tail import default_folder
 from csdm_cli.settings.sections import MakeLt
 from tests.command_world import fails, run
-from tests.data.pictures import image_folder, noise
+from tests.data.pictures import coded, image_folder, noise, parquet_file
 
 VARIANTS = [
     {},
@@ -52,9 +54,10 @@ def test_a_newcomers_set_has_a_short_name():
     assert default_folder(drawn) == Path("data/pets-lt200")
 
 
-@pytest.mark.parametrize(("one", "other"), list(itertools.combinations(VARIANTS, 2)))
-def test_different_sets_have_different_names(one, other):
-    assert default_folder(MakeLt(**one)) != default_folder(MakeLt(**other))
+def test_different_sets_have_different_names():
+    named = [(settings, default_folder(MakeLt(**settings))) for settings in VARIANTS]
+    alike = [(one, other) for (one, a), (other, b) in itertools.combinations(named, 2) if a == b]
+    assert not alike
 
 
 def test_replacing_other_images_is_said_so(workplace):
@@ -126,6 +129,42 @@ def test_commands_take_a_folder_of_images_and_make_the_set_on_the_way(workplace)
     assert open_longtail(Path("data/pets-as-is")).manifest.counts == (5, 2)
 
 
+QUICK = [
+    f"--set={name}"
+    for name in ("evaluate.students=1", "evaluate.steps=2", "evaluate.test_points=1", "pretrain.width=4")
+]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "small", "--data", "pets", "--out", "out/found"],
+        ["cross-arch", "small", "--data", "pets", "--networks", "convnet", "--out", "out/found"],
+        ["compare", "--data", "pets", "--methods", "random", "--ipc", 1, "--seeds", 1, "--out", "out/found", *QUICK],
+        ["import", "small.npz", "--data", "pets", "--out", "out/found"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_every_command_makes_the_set_of_a_folder_on_the_way(workplace, command):
+    pets = {"cat": [noise(seed, 16, 16) for seed in range(6)], "dog": [noise(9, 16, 16), noise(10, 16, 16)]}
+    image_folder(Path("pets"), {"train": pets, "test": pets})
+    run("distill", "pets", "--method", "random", "--ipc", 1, "--out", "small")
+    np.savez("small.npz", images=np.zeros((2, 16, 16, 3), np.uint8), labels=[0, 1])
+    shutil.rmtree("data/pets-as-is")
+    found = run(*command)
+    assert "making data/pets-as-is" in found.stderr and any(Path("out/found").iterdir())
+    made = open_longtail(Path("data/pets-as-is")).manifest
+    assert made.counts == (6, 2) and made.test_counts == (6, 2)
+
+
+def test_a_folder_that_is_no_set_and_holds_no_images_is_told_so(workplace):
+    Path("empty").mkdir()
+    fails(run("evaluate", "set", "--data", "empty", expect=None), 1, "empty is not a long-tailed set")
+    pets = {name: [noise(seed, 16, 16) for seed in range(2)] for name in ("cat", "dog")}
+    image_folder(Path("pets"), {"train": pets, "test": pets})
+    fails(run("evaluate", "set", "--data", "pets", expect=None), 1, "set/distilled.safetensors was distilled from")
+
+
 def test_a_tail_of_ones_own_is_shown_from_head_to_tail(workplace):
     pets = {name: [noise(seed) for seed in range(count)] for name, count in (("ant", 2), ("bee", 5), ("cow, red", 1))}
     image_folder(Path("pets"), {"train": pets, "test": pets})
@@ -139,3 +178,50 @@ def test_a_tail_of_ones_own_is_shown_from_head_to_tail(workplace):
     fails(
         run("make-lt", "pets", "--classes", "ant,eel", "--out", "x", expect=None), 2, "called eel; there are ant, bee"
     )
+
+
+def known_set(root: Path, counts: tuple[int, ...]) -> Path:
+    """Parquet of a dataset known by name, whose classes have these sizes; two test images each."""
+    for split, sizes in (("train", counts), ("test", (2,) * len(counts))):
+        labels = [label for label, count in enumerate(sizes) for _ in range(count)]
+        images = [coded(noise(seed)) for seed in range(len(labels))]
+        parquet_file(root / f"{split}-00000-of-00001.parquet", images, labels, ("ant", "bee", "cow"))
+    return root
+
+
+@pytest.mark.parametrize("source", ["svhn", "cifar10"])
+def test_a_known_set_whose_classes_differ_in_size_is_kept_whole(workplace, source):
+    own = ["--data-dir", known_set(Path("own"), (4, 9, 6)), "--params", "none.yaml", "--json"]
+    Path("none.yaml").write_text("")
+    kept = run("make-lt", source, *own)
+    made = json.loads(kept.stdout)
+    assert (made["counts"], made["folder"], made["imbalance"]) == ([4, 9, 6], f"data/{source}-as-is", 2.25)
+    assert f"the classes of {source} differ in size (9 to 4 images): all are kept" in kept.stderr
+    for options, counts in (
+        (["--imbalance", 4], [4, 2, 1]),
+        (["--n-max", 2, "--imbalance", 2], [2, 1, 1]),
+        (["--profile", "balanced"], [4, 4, 4]),
+        (["--class-order", "shuffled", "--imbalance", 4], None),
+    ):
+        drawn = run("make-lt", source, *own, *options)
+        assert json.loads(drawn.stdout)["counts"] == counts or counts is None
+        assert "all are kept" not in drawn.stderr
+
+
+def test_a_known_set_of_about_equal_classes_still_has_its_tail_drawn(workplace):
+    Path("none.yaml").write_text("")
+    own = ["--params", "none.yaml", "--json", "--data-dir"]
+    made = run("make-lt", "svhn", *own, known_set(Path("own"), (210, 290, 200)))
+    assert json.loads(made.stdout)["counts"] == [200, 14, 1] and "all are kept" not in made.stderr
+    digits = json.loads(run("make-lt", "digits", "--imbalance", 10, "--params", "none.yaml", "--json").stdout)
+    assert digits["counts"] == [116, 89, 69, 53, 41, 32, 24, 19, 14, 11]
+    assert digits["folder"] == "data/digits-lt10"
+
+
+def test_a_tail_asked_for_on_top_of_a_file_is_drawn(workplace):
+    pets = {name: [noise(seed) for seed in range(8)] for name in ("ant", "bee")}
+    image_folder(Path("pets"), {"train": pets, "test": pets})
+    Path("own.yaml").write_text("make_lt: {dataset: folder, data_dir: pets}")
+    own = ["--params", "own.yaml", "--json"]
+    assert json.loads(run("make-lt", *own).stdout)["counts"] == [8, 8]
+    assert json.loads(run("make-lt", *own, "--imbalance", 4).stdout)["counts"] == [8, 2]

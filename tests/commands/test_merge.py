@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import torch
 
 from csdm_cli.artifacts.file import load_distilled
-from tests.command_world import fails, run
+from tests.command_world import break_writes, contents, fails, run
 
 
 def test_tasks_are_cut_out_joined_and_judged(workplace):
@@ -25,6 +26,18 @@ def test_tasks_are_cut_out_joined_and_judged(workplace):
     run("show", "both")
     alone = json.loads(run("merge", "first", "second", "--json").stdout)
     assert alone["class_names"][:6] == ["3", "1", "4", "0", "2", "5"] and Path("artifacts/merged/grid.png").is_file()
+
+
+@pytest.mark.parametrize("files", [0, 1])
+def test_what_was_cut_off_is_made_by_the_same_command(workplace, files):
+    for name in ("0,1", "5,6"):
+        run("export", "set", "--to", "csdm", "--classes", name, "--out", name)
+    run("merge", "0,1", "5,6", "--out", "whole")
+    with break_writes(files):
+        fails(run("merge", "0,1", "5,6", "--out", "both", expect=None), 1, "space")
+    assert contents(Path("both")).keys() == {*["grid.png"][:files]}
+    run("merge", "0,1", "5,6", "--out", "both")
+    assert contents(Path("both")) == contents(Path("whole")) and len(contents(Path("both"))) == 2
 
 
 def test_what_cannot_be_merged(workplace):

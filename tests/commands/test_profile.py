@@ -14,7 +14,7 @@ from tests.command_world import fails, litter, run
 
 @pytest.fixture(autouse=True)
 def small_peaks(monkeypatch):
-    """Measured in no time; no test looks at the rates themselves."""
+    """Measured in no time: they are no peaks, so nothing is known of how they compare with the iterations."""
     monkeypatch.setattr(roofline, "SIDES", {"cpu": (64,)})
     monkeypatch.setattr(roofline, "IMAGES", {"cpu": 1})
     monkeypatch.setattr(roofline, "ARRAY_BYTES", {"cpu": 2**20})
@@ -27,12 +27,18 @@ def test_figures_pictures_and_a_trace(workplace):
     assert printed == json.loads(Path("out/timing.json").read_text())
     assert set(printed["ipc"]) == {"1", "2"} and printed["roof"]["precision"] == "float32"
     for figures in (*printed["ipc"].values(), printed["evaluate"]):
-        own = figures["roofline"]
-        assert 0 < own["share"] < 1.5 and own["share"] <= 1.5 * own["network_share"]
+        own, phases = figures["roofline"], figures["phases"]
+        network = phases["network forward"] + phases["network backward"]
+        assert own["network_share"] * network == pytest.approx(own["share"] * figures["seconds_per_iteration"])
+        assert figures["seconds_low"] <= figures["seconds_per_iteration"] <= figures["seconds_high"]
         peak, bandwidth = printed["roof"]["flops_per_second"], printed["roof"]["bytes_per_second"]
         assert own["attainable_flops_per_second"] == pytest.approx(min(peak, own["flops"] / own["bytes"] * bandwidth))
         rate = own["flops"] / figures["seconds_per_iteration"]
         assert own["share"] == pytest.approx(rate / own["attainable_flops_per_second"])
+    for ipc in (1, 2):
+        figures = printed["ipc"][str(ipc)]
+        shown = figures["images_per_second"] * figures["seconds_per_iteration"]
+        assert shown == pytest.approx(10 * ipc * 2**2), "ten classes, each image stored as four"
     assert printed["ipc"]["2"]["roofline"]["flops"] == 2 * printed["ipc"]["1"]["roofline"]["flops"]
     for name in ("phases.png", "roofline.png"):
         with Image.open(Path("out", name)) as picture:

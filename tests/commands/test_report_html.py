@@ -84,10 +84,14 @@ def test_nothing_to_show(workplace):
     fails(run("report", "--html", "nowhere", expect=None), 1, "no file or folder nowhere")
     fails(run("report", "--html", "data", expect=None), 1, "no results in data")
     Path("evaluate").mkdir()
-    for text in ("", "[]", '{"accuracy": 3}'):
-        Path("evaluate/metrics.json").write_text(text)
+    for text in ("", "[]", '{"accuracy": 3}', "[" * 100_000):
+        for name in ("evaluate", "compare"):
+            Path(name).mkdir(exist_ok=True)
+            Path(f"{name}/metrics.json").write_text(text)
         Path("evaluate/details.json").write_text("{}")
         fails(run("report", "--html", "evaluate", expect=None), 1, "evaluate")
+        if text != "[]":
+            fails(run("report", "--html", "compare", expect=None), 1, "compare")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")

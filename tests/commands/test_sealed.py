@@ -63,7 +63,7 @@ def test_only_those_who_judge_know_the_door():
         names = {getattr(node, key, None) for node in nodes for key in ("id", "attr", "name", "value")}
         if "read_test" in names:
             knowing.add(place.relative_to(PACKAGE).as_posix())
-    assert knowing == {"data/holdout.py", "runs/judge.py"}
+    assert knowing == {"data/holdout.py", "runs/evaluating.py"}
     judges = ("evaluate", "cross_arch")
     for place in (PACKAGE / "commands").glob("*.py"):
         imported = {
@@ -72,5 +72,5 @@ def test_only_those_who_judge_know_the_door():
             if isinstance(node, ast.Import | ast.ImportFrom)
             for alias in node.names
         }
-        if "csdm_cli.runs.judge.open_case" in imported:
+        if "csdm_cli.runs.evaluating.open_case" in imported:
             assert place.stem in judges

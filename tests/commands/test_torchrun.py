@@ -3,34 +3,32 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from csdm_cli.methods.matching.csdm import Csdm
 from tests.command_world import COMMANDS, contents, fails, litter, run
-from tests.warm import warm_commands
 
 DISTILL = ["distill", "data", "--ipc", "1", "--checkpoint-every", "0"]  # ten classes in four chunks: 3, 3, 3, 1
 TEACHERS = ["--teachers", "teachers"]
 
 
-@pytest.fixture(scope="module")
-def torchrun() -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+@pytest.fixture
+def torchrun(warm) -> Callable[..., subprocess.CompletedProcess[str]]:
     """``torchrun csdm ARGUMENTS`` in the working directory, as so many processes, or another ``program`` instead."""
-    with warm_commands(torchrun="torch.distributed.run", csdm="csdm_cli", dying="tests.commands.dying_rank") as folder:
 
-        def start(processes: int, *arguments: str, program: str = "csdm") -> subprocess.CompletedProcess[str]:
-            command = [folder / "torchrun", "--nproc-per-node", str(processes), "--no-python", folder / program]
-            words = [*arguments, "--params", "params.yaml"]
-            return subprocess.run([*command, *words], capture_output=True, text=True, timeout=120, check=False)
+    def start(processes: int, *arguments: str, program: str = "csdm") -> subprocess.CompletedProcess[str]:
+        command = [warm / "torchrun", "--nproc-per-node", str(processes), "--no-python", warm / program]
+        words = [*arguments, "--params", "params.yaml"]
+        return subprocess.run([*command, *words], capture_output=True, text=True, timeout=120, check=False)
 
-        yield start
+    return start
 
 
 def csdm_lines(text: str) -> list[str]:
-    """What csdm said on stderr, without torchrun's own log and report."""
+    """The lines of csdm on stderr, without torchrun's own log and report."""
     said = text.partition("Traceback (most recent call last):\n")[0].splitlines()
     return [line for line in said if line and line[0] not in "*WE" and not line.startswith("Setting OMP_NUM_THREADS")]
 

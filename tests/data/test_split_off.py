@@ -56,7 +56,7 @@ def test_a_large_group_goes_whole_where_it_must():
 def test_a_class_that_cannot_give_stays_whole_and_is_told(counts, names, pattern):
     raw = split_off(dataset(counts, names), Share(0.5, None, pattern, 0))
     assert raw.train.counts(2)[0] == counts[0] and raw.test.counts(2) == (0, counts[1] // 2)
-    assert raw.remarks == ("1 of 2 classes have no test images, so they are trained on but untested: 'a'",)
+    assert raw.remarks == ("1 of 2 classes has no test images, so it is trained on but untested: 'a'",)
 
 
 def test_a_test_set_of_nothing_is_refused():

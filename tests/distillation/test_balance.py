@@ -105,6 +105,14 @@ def test_a_resumed_run_keeps_its_number(tmp_path):
     assert kept_number(tmp_path, "run", lambda: 0.1 + 0.2) == 0.1 + 0.2
     assert kept_number(tmp_path, "run", lambda: 7.0) == 0.1 + 0.2
     assert kept_number(tmp_path, "run", lambda: 7.0, resume=False) == 7.0
-    assert json.loads((tmp_path / "run.json").read_bytes()) == 7.0
+    assert json.loads((tmp_path / "run.json").read_bytes())["number"] == 7.0
     Checkpoint(tmp_path, "run", 0).clear()
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("harm", ["7.0", '{"number": 7.0}', '{"number": 7.0, "sha256": "0"}', "[]", "[" * 10**5, ""])
+def test_a_kept_number_that_was_changed_is_measured_again(tmp_path, harm):
+    assert kept_number(tmp_path, "run", lambda: 0.5) == 0.5
+    (tmp_path / "run.json").write_text(harm)
+    assert kept_number(tmp_path, "run", lambda: 0.25) == 0.25
+    assert kept_number(tmp_path, "run", lambda: 1.0) == 0.25

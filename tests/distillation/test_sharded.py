@@ -18,7 +18,8 @@ from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.choose import decided, make_method
 from csdm_cli.settings import sections
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.training.recipe import Duration, Recipe
 
 pytestmark = pytest.mark.usefixtures("aloud")

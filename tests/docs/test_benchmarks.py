@@ -73,3 +73,11 @@ def test_second_order(tmp_path):
     }
     assert all(row["peak_mb"] > 0 and row["seconds"] > 0 and row["ipc"] in (1, 2) for row in rows)
     assert "peak MB" in shown
+
+
+def test_backbones(tmp_path):
+    words = ["--network", "patch-kmeans", "--size", "12", "--centres", "4", "--ipc", "1", "--rounds", "1", "--out"]
+    shown = bench("backbones.py", *words, str(tmp_path / "rows.json"))
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["row"] for row in rows] == ["sfm", "lgm", "lgm:graph"]
+    assert all(row["seconds"] > 0 and row["peak_mb"] >= 0 for row in rows) and "lgm:graph" in shown

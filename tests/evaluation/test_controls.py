@@ -19,7 +19,7 @@ from csdm_cli.evaluation.controls import (
 )
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import group_of_classes
-from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
 from csdm_cli.images.normalisation import normalise
@@ -64,19 +64,19 @@ def test_tiled_images_are_decoded_from_what_is_stored(data: ImageSet):
 
 
 def test_rows_of_the_selections(data: ImageSet, tmp_path: Path):
-    rows = evaluate_selections(data, Selection(2, 2, 0), Examiner(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
+    rows = evaluate_selections(data, Selection(2, 2, 0), Evaluator(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
     assert set(rows) == {ControlName.random, ControlName.tiled_random}
     for name, images in (
         (ControlName.random, random_images(data, Selection(2, 2, 0))),
         (ControlName.tiled_random, tiled_images(data, Selection(2, 2, 0))),
     ):
         labels = torch.arange(3).repeat_interleave(len(images) // 3)
-        alone = evaluate_set(images, labels, data.counts, Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True))
+        alone = evaluate_set(images, labels, data.counts, Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True))
         assert rows[name] == alone
 
 
 def test_at_factor_1_tiles_are_random_images(data: ImageSet):
-    rows = evaluate_selections(data, Selection(2, 1, 0), Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True))
+    rows = evaluate_selections(data, Selection(2, 1, 0), Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True))
     assert rows[ControlName.random] is rows[ControlName.tiled_random]
     torch.testing.assert_close(
         tiled_images(data, Selection(2, 1, 0)), random_images(data, Selection(2, 1, 0)).float() / 255
@@ -84,7 +84,7 @@ def test_at_factor_1_tiles_are_random_images(data: ImageSet):
 
 
 def test_rows_of_the_full_set(data: ImageSet):
-    rows = evaluate_full(data, Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True))
+    rows = evaluate_full(data, Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True))
     assert tuple(rows) == FULL
     prior = torch.tensor(data.counts) / sum(data.counts)
     seed = derive_seed(11, "student", 1)
@@ -104,7 +104,7 @@ def test_all_images_are_learnt_for_longer_than_a_small_set(data: ImageSet, monke
     assert protocol.on_all(11).steps == 90 * 3 and protocol.on_all(3).steps == 90 and PROTOCOL.steps == 5
     assert replace(protocol, steps=1000).on_all(11).steps == 1000
     assert replace(protocol, full_steps=7).on_all(11) == replace(protocol, full_steps=7, steps=7)
-    short, asked = Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True), replace(PROTOCOL, full_steps=7)
+    short, asked = Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True), replace(PROTOCOL, full_steps=7)
     monkeypatch.setattr(students, "FULL_EPOCHS", 0)
     rows = evaluate_full(data, replace(short, protocol=asked))
     assert {row.students[0].curve[-1][0] for row in rows.values()} == {7}
@@ -115,14 +115,14 @@ def test_cross_entropy_and_logit_adjustment_share_their_students(data: ImageSet,
     trainings = []
     original = students.train_together
     monkeypatch.setattr(students, "train_together", lambda *a, **k: trainings.append(1) or original(*a, **k))
-    rows = evaluate_full(data, Examiner(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
+    rows = evaluate_full(data, Evaluator(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
     assert len(trainings) == 2 * 2  # two students of cross-entropy, two of balanced softmax
-    assert rows == evaluate_full(data, Examiner(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
+    assert rows == evaluate_full(data, Evaluator(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
     assert len(trainings) == 4
 
 
 def test_the_best_full_control(data: ImageSet):
-    rows = evaluate_full(data, Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True))
+    rows = evaluate_full(data, Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True))
     best = best_full(rows)
     assert best in FULL and all(rows[best].accuracy.mean >= row.accuracy.mean for row in rows.values())
     assert isinstance(rows[best], Evaluation) and rows[best].groups == group_of_classes(data.counts)
@@ -136,9 +136,9 @@ def test_unequal_sets_have_controls_of_the_same_numbers(data: ImageSet):
     assert torch.equal(images[:3], random_images(data, Selection(3, 2, seed=0))[:3])
     assert contains(data.of_class(2), images[3])
     assert tiled_images(data, selection).shape == (16, 3, 8, 8)
-    examiner = Examiner(data, SPEC, PROTOCOL, "cpu", quiet=True)
-    expected = evaluate_set(images, labels, data.counts, examiner, title="student")
-    assert evaluate_selections(data, selection, examiner)[ControlName.random].students == expected.students
+    evaluator = Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True)
+    expected = evaluate_set(images, labels, data.counts, evaluator, title="student")
+    assert evaluate_selections(data, selection, evaluator)[ControlName.random].students == expected.students
 
 
 def test_equal_sets_need_no_count_of_each_class():

@@ -7,6 +7,7 @@ from csdm_cli.evaluation.scores import (
     MeanStd,
     Scores,
     group_of_classes,
+    means_by_group,
     share_of_gap_closed,
     summarise,
     summarise_sets,
@@ -32,12 +33,13 @@ def test_groups(counts, head, medium, tail):
     assert group_of_classes(counts) == ClassGroups(head, medium, tail)
 
 
-@pytest.mark.parametrize("classes", range(2, 130))
-def test_groups_share_out_the_classes(classes):
-    groups = group_of_classes(list(range(classes, 0, -1)))
-    assert sorted(groups.head + groups.medium + groups.tail) == list(range(classes))
-    assert len(groups.head) == len(groups.tail) == -(-3 * classes // 10)
-    assert 10 * (len(groups.head) - 1) < 3 * classes <= 10 * len(groups.head)
+def test_groups_share_out_the_classes():
+    """Head and tail are the smallest numbers that are at least three tenths of the classes."""
+    for classes in range(2, 130):
+        groups = group_of_classes(list(range(classes, 0, -1)))
+        assert groups.head + groups.medium + groups.tail == tuple(range(classes)), classes
+        for size in (len(groups.head), len(groups.tail)):
+            assert 10 * (size - 1) < 3 * classes <= 10 * size, classes
 
 
 def test_scores_by_hand():
@@ -80,3 +82,13 @@ def test_share_of_the_gap():
     assert share_of_gap_closed(0.45, 0.3, 0.6) == pytest.approx(0.5)
     assert share_of_gap_closed(0.2, 0.3, 0.6) == pytest.approx(-1 / 3)
     assert share_of_gap_closed(0.45, 0.3, 0.3) is None
+
+
+def test_means_by_group():
+    """Seven classes have three head and three tail ones; a single class is head."""
+    counts = (10, 90, 50, 5, 80, 20, 30)
+    found = means_by_group((0.1, 0.9, 0.5, 0.05, 0.8, 0.2, 0.3), counts)
+    assert found == pytest.approx(
+        {"all classes": 2.85 / 7, "head": 2.2 / 3, "medium": 0.3, "tail": (0.1 + 0.05 + 0.2) / 3}
+    )
+    assert means_by_group((0.5,), (4,)) == {"all classes": 0.5, "head": 0.5}

@@ -9,7 +9,7 @@ import torch
 from csdm_cli.evaluation import students
 from csdm_cli.evaluation.results import Evaluation, StudentRun
 from csdm_cli.evaluation.scores import ClassGroups
-from csdm_cli.evaluation.students import Examiner, Protocol, confusion_matrix, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, Protocol, confusion_matrix, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import Parallel
@@ -32,7 +32,7 @@ def learnt() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def evaluate(learnt, test: ImageSet, protocol: Protocol = PROTOCOL, **options) -> Evaluation:
-    return evaluate_set(*learnt, COUNTS, Examiner(test, SPEC, protocol, "cpu", quiet=True, **options))
+    return evaluate_set(*learnt, COUNTS, Evaluator(test, SPEC, protocol, "cpu", quiet=True, **options))
 
 
 def test_a_student_is_what_the_shared_loop_makes_of_its_seed(learnt, data: ImageSet):
@@ -51,7 +51,7 @@ def test_a_student_is_what_the_shared_loop_makes_of_its_seed(learnt, data: Image
 def test_tests_during_training_change_nothing(learnt, data: ImageSet):
     norm = replace(SPEC, norm="batch")
     once, often = (
-        evaluate_set(*learnt, COUNTS, Examiner(data, norm, replace(PROTOCOL, test_points=points), "cpu", quiet=True))
+        evaluate_set(*learnt, COUNTS, Evaluator(data, norm, replace(PROTOCOL, test_points=points), "cpu", quiet=True))
         for points in (1, 6)
     )
     assert [run.confusion for run in once.students] == [run.confusion for run in often.students]
@@ -80,12 +80,12 @@ def test_finished_students_are_kept_and_not_trained_again(learnt, data: ImageSet
     trained: list[int] = []
     original = students._teach_and_test
 
-    def watched(exam, examiner, numbers, title):
+    def watched(exam, evaluator, numbers, title):
         if numbers == [2] and trained == [0, 1]:
             trained.append(-1)
             raise KilledError
         trained.extend(numbers)
-        return original(exam, examiner, numbers, title)
+        return original(exam, evaluator, numbers, title)
 
     monkeypatch.setattr(students, "_teach_and_test", watched)
     with pytest.raises(KilledError):
@@ -113,9 +113,9 @@ def test_what_is_missing_is_trained_together(learnt, data: ImageSet, tmp_path: P
     groups: list[list[int]] = []
     original = students._teach_and_test
 
-    def watched(exam, examiner, numbers, title):
+    def watched(exam, evaluator, numbers, title):
         groups.append(numbers)
-        return original(exam, examiner, numbers, title)
+        return original(exam, evaluator, numbers, title)
 
     monkeypatch.setattr(students, "_teach_and_test", watched)
     five = replace(PROTOCOL, students=5)
@@ -172,8 +172,8 @@ def test_students_learn(data: ImageSet):
     images = colours.expand(3, 3, 8, 8).contiguous()
     test = replace(data, images=images.repeat_interleave(torch.tensor(data.counts), 0))
     protocol = replace(PROTOCOL, steps=60, students=2, recipe=replace(RECIPE, augment="crop_flip", cutmix=0.0))
-    examiner = Examiner(test, replace(SPEC, norm="none"), protocol, "cpu", quiet=True)
-    evaluation = evaluate_set(images, torch.arange(3), COUNTS, examiner)
+    evaluator = Evaluator(test, replace(SPEC, norm="none"), protocol, "cpu", quiet=True)
+    evaluation = evaluate_set(images, torch.arange(3), COUNTS, evaluator)
     assert evaluation.accuracy.mean == 1.0
     assert evaluation.confusion == ((18, 0, 0), (0, 12, 0), (0, 0, 6))  # summed over two students
 

@@ -32,7 +32,10 @@ ALL = {
     "ledger add": ["ledger", "add", "evaluation", "--table", "mine", "--results", "out/rows"],
 }
 INPUTS = ("params.yaml", "data", "teachers", "set", "evaluation", "first", "second", "foreign.npz")
-OF_TIME = re.compile(rb'"(finished|seconds|wall_seconds|peak_memory_bytes)": [^,\n]*')
+OF_TIME = re.compile(
+    rb'"(finished|seconds|wall_seconds|peak_memory_bytes)": [^,\n]*'
+    rb'|"iterations": [^,\n]*(?=,\s*"machine":)'  # of a record: the steps within its seconds
+)
 ENDINGS = frozenset({0, 1, 2, 129, 130, 143, -1, -2, -9, -15})  # of a process that may have got a signal
 
 
@@ -57,7 +60,7 @@ class Tried:
                 assert data == self.whole[name], f"{name} is half-made: {difference(data, self.whole[name])}"
 
     def is_equal(self, place: Path) -> None:
-        """What is below ``place``/out is what the undisturbed commands made."""
+        """Whether the files below ``place``/out are those that the undisturbed commands made."""
         made = results(place / "out")
         assert made
         for name, data in made.items():
@@ -65,7 +68,7 @@ class Tried:
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Every file below ``folder`` but for times and memory, which the tables of compare tell too."""
+    """Every file below ``folder`` but for times, what was timed, and memory, which the tables of compare tell too."""
     found = contents(folder)
     for name, data in found.items():
         if name.endswith("compare.json"):

@@ -6,13 +6,15 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.command_world import run
+from tests.command_world import World, run
 from tests.hardship import campaign
 from tests.hardship.commands import ALL, Tried, results
+from tests.made_once import made_once
 
 LONGEST = 900  # seconds of one trial, on however busy a machine; what takes longer hangs
 
@@ -53,7 +55,11 @@ def in_time() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tried(world, tmp_path_factory) -> Tried:
     """Inputs for all commands, in a place never written to again, and in out/ what each leaves there."""
-    place = tmp_path_factory.mktemp("tried")
+    place = made_once(tmp_path_factory, "tried", partial(_try_all, world))
+    return Tried(place, results(place / "out"))
+
+
+def _try_all(world: World, place: Path) -> None:
     world.copy_to(place)
     shutil.copytree(world.folder / "out" / "evaluation", place / "evaluation")
     with pytest.MonkeyPatch.context() as patch:
@@ -65,7 +71,6 @@ def tried(world, tmp_path_factory) -> Tried:
         run("export", "set", "--to", "npz", "--out", "foreign.npz")
         for words in ALL.values():
             run(*words)
-    return Tried(place, results(place / "out"))
 
 
 @pytest.fixture

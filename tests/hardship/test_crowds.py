@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_world import litter
-from tests.commands.processes import PATIENCE, _run, start
+from tests.commands.processes import PATIENCE, run_in_place, start
 from tests.hardship.campaign import seeds, turn
 from tests.hardship.commands import ALL, told_in_one_line
 
@@ -28,7 +28,7 @@ def together(there: Path, cache: Path, calls: list[list[str]], chance: random.Ra
         places = [Path(logs, str(number)) for number in range(len(calls))]
         running = []
         for words, log in zip(calls, places, strict=True):
-            running.append(start(_run, words, there, cache, None, 0, log, environment))
+            running.append(start(run_in_place, words, there, cache, None, 0, log, environment))
             time.sleep(chance.choice((0, 0, 0.02, 0.2)))
         for process in running:
             process.join(PATIENCE)

@@ -9,7 +9,7 @@ from csdm_cli.data.build import build_longtail
 from csdm_cli.data.holdout import read_test
 from csdm_cli.distillation.checkpoint import Checkpoint
 from csdm_cli.distillation.loop import optimise
-from csdm_cli.evaluation.students import Examiner, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, evaluate_set
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import OptimisedMethod
@@ -19,10 +19,11 @@ from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.assemble_learning import assemble_learning
 from csdm_cli.runs.choose import decided
-from csdm_cli.runs.judge import protocol_of
+from csdm_cli.runs.evaluating import protocol_of
 from csdm_cli.settings import sections
 from csdm_cli.settings.presets import COMMON
-from csdm_cli.teachers.pool import TeacherPlan, train_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import train_pool
 from csdm_cli.training.recipe import Duration, Recipe
 
 AUGMENT = "crop_scale_rotate"
@@ -57,9 +58,9 @@ def test_the_set_is_better_than_its_start(world, name, tmp_path):
         parts = assemble(settled, method, data, pool, folder, quiet=True)
     start = to_uint8(parts.leaves.images.detach())
     found = optimise(parts.leaves, parts.method, parts.iterate, Checkpoint(tmp_path, "run", 1e9), quiet=True)
-    examiner = Examiner(test, pool.spec, PROTOCOL, torch.device("cpu"), quiet=True)
+    evaluator = Evaluator(test, pool.spec, PROTOCOL, torch.device("cpu"), quiet=True)
     labels = torch.arange(data.classes)
     before, after = (
-        evaluate_set(images, labels, data.counts, examiner).accuracy for images in (start, to_uint8(found.images))
+        evaluate_set(images, labels, data.counts, evaluator).accuracy for images in (start, to_uint8(found.images))
     )
     assert after.mean > before.mean, (before, after)

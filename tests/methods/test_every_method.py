@@ -1,10 +1,10 @@
-"""What holds for every method there is: options that count, losses that differ and fall, exact resumption."""
+"""Properties of every method there is: options that count, losses that differ and fall, exact resumption."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -19,13 +19,15 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import Building, BuildingMethod, MatchingMethod, OptimisedMethod
 from csdm_cli.methods.learning import LearningMethod
-from csdm_cli.names import AugmentMode, TeacherLoss
+from csdm_cli.names import AugmentMode, ExpertOptimizer, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.assemble_learning import assemble_learning
 from csdm_cli.runs.choose import decided, make_method
 from csdm_cli.settings import sections
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.experts import expert_plan, train_experts
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.training.recipe import Duration, Recipe
 
 OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
@@ -49,7 +51,16 @@ BESIDE: dict[tuple[str, str], dict[str, Any]] = {
     ("idm", "pool_trained"): {"pool": 4},
     ("ncfm", "sampler_lr"): {"sampler": "learned"},
     ("ncfm", "sampler_width"): {"sampler": "learned"},
+    ("sfm", "moment_weight"): {"spread": "second-moment"},
 }
+BESIDE |= {
+    (name, option): {"latest_at_first": 2, "grown_after": 50}
+    for name in ("datm", "lad")
+    for option in ("latest_at_first", "grown_after")
+}
+# Of methods whose steps are long: those of a student.
+SHORT: dict[str, dict[str, Any]] = {name: {"student_steps": 3, "step_size": 0.1} for name in ("mtt", "ftd", "datm")}
+SHORT["lad"] = SHORT["datm"] | {"classifier_steps": 3}
 VALUES: dict[tuple[str, str], Any] = {
     ("dsdm", "history_start"): 3,
     ("dsdm", "momentum"): 0.5,
@@ -71,6 +82,9 @@ VALUES: dict[tuple[str, str], Any] = {
     ("tgdd", "interval"): 1,
     ("rded", "mipc"): 1,
 }
+FOLLOWING = {"student_batch": 5, "step_size_momentum": 0.9, "latest_at_first": 4, "grown_after": 1}
+FOLLOWING |= {"label_momentum": 0.5, "threshold": 1e-6}
+VALUES |= {(name, option): value for name in SHORT for option, value in FOLLOWING.items()}
 # Options that change no image of a run this small, and where their effect is seen instead.
 ELSEWHERE: dict[tuple[str, str], str] = {
     ("cafe", "query"): "so few images are all of them: see test_cafe.py",
@@ -100,15 +114,47 @@ def pool(data: ImageSet, tmp_path_factory) -> TeacherPool:
     return train_pool(data, spec, plan, tmp_path_factory.mktemp("teachers"), "cpu", quiet=True)
 
 
+@pytest.fixture(scope="module")
+def experts(data: ImageSet, tmp_path_factory) -> dict[ExpertOptimizer, TeacherPool]:
+    """Two of each kind, with classifiers trained on."""
+    found, folder = {}, tmp_path_factory.mktemp("experts")
+    spec = NetworkSpec("convnet", 4, 2, "instance", "avg", 3, 8, data.classes)
+    plain = Recipe("sgd", 0.05, 0.0, 0.0, 8, "crop", AugmentMode.single, 0.0, "constant")
+    for optimizer in ExpertOptimizer:
+        recipe = replace(plain, optimizer=str(optimizer), rho=0.1 if optimizer is ExpertOptimizer.gsam else 0.0)
+        plan = expert_plan(2, 10, 2, recipe, 0)
+        own = train_experts(data, spec, plan, folder, torch.device("cpu"), quiet=True)
+        further = replace(plan, start=own, noun="classifier", recipe=replace(recipe, sampling="class-aware"))
+        classifiers = train_experts(data, spec, further, folder, torch.device("cpu"), quiet=True)
+        found[optimizer] = replace(own, classifiers=classifiers)
+    return found
+
+
+@pytest.fixture(scope="module")
+def pool_for(pool, experts):
+    """The teachers or experts of a method."""
+
+    def find(name: str) -> TeacherPool:
+        follows = getattr(load(name), "experts", None)
+        return pool if follows is None else experts[follows.optimizer]
+
+    return find
+
+
 @pytest.fixture
-def run(data, pool, tmp_path):
+def run(data, pool_for, tmp_path):
     """Images and losses of a short run of a method with these settings."""
 
     def run(name: str, **settings: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        own = {"option": BRIEF.get(name, {}) | settings.pop("option", {})}
-        return finish(sections.Distill(method=name, **TINY | settings | own), data, pool, tmp_path, resume=False)
+        return finish(tiny(name, **settings), data, pool_for(name), tmp_path, resume=False)
 
     return run
+
+
+def tiny(name: str, **settings: Any) -> sections.Distill:
+    """A few short steps of a method."""
+    option = BRIEF.get(name, {}) | SHORT.get(name, {}) | settings.pop("option", {})
+    return sections.Distill(method=name, **TINY | settings, option=option)
 
 
 def finish(settings: sections.Distill, data: ImageSet, pool: TeacherPool, folder, stop: int | None = None, resume=True):
@@ -153,7 +199,7 @@ def flipped(value: Any, kind: Any) -> Any:
 
 
 def parameter_defaults(cls: type) -> dict[str, Any]:
-    """What a method's own parameters are unless set; those that csdm distill has as settings have none here."""
+    """The defaults of a method's own parameters; those that csdm distill has as settings have none here."""
     return {p.name: p.default for p in fields(cls.Parameters) if p.default is not MISSING}
 
 
@@ -188,6 +234,9 @@ STILL = {
 STILL["cafe"] = {"real_batch": 100, "lr": 0.001, "option": {"most_steps": 40, "most_epochs": 1, "network_lr": 1e-6}}
 
 
+STILL |= {name: {"option": {"latest": 1, "step_size_lr": 0.0}} for name in SHORT}
+
+
 @pytest.mark.parametrize("name", OPTIMISED)
 def test_the_loss_falls(run, name):
     plainly = {"iterations": 40, "draws": 1, "augment": "none", "schedule": "constant", "calibration": 0}
@@ -198,8 +247,8 @@ def test_the_loss_falls(run, name):
 
 
 @pytest.mark.parametrize("name", OPTIMISED)
-def test_a_run_that_is_cut_short_resumes_to_the_same_bytes(data, pool, tmp_path, name):
-    settings = sections.Distill(method=name, **TINY | {"iterations": 6, "option": BRIEF.get(name, {})})
+def test_a_run_that_is_cut_short_resumes_to_the_same_bytes(data, pool_for, tmp_path, name):
+    settings, pool = tiny(name, iterations=6), pool_for(name)
     whole, history = finish(settings, data, pool, tmp_path / "whole")
     with pytest.raises(InterruptedError):
         finish(settings, data, pool, tmp_path / "cut", stop=3)
@@ -235,9 +284,12 @@ def test_every_method_says_what_it_is_and_explains_its_options(name):
         assert cls.paper(1)["distill"]["iterations"] >= cls.paper(50)["distill"]["iterations"] >= 2000
 
 
-@pytest.mark.parametrize("value", ["inf", math.inf, "-inf", "nan"])
-@pytest.mark.parametrize(("name", "option"), own_options(), ids=str)
-def test_a_number_that_is_none_is_a_usage_error(name, option, value):
+def test_a_number_that_is_none_is_a_usage_error():
     """Infinity would pass a lower bound, and break what writes settings as JSON."""
-    with pytest.raises(UsageError, match=f"--option {option}="):
-        make_method(sections.Distill(method=name, option={option: value}))
+    for name, option in own_options():
+        for value in ("inf", math.inf, "-inf", "nan"):
+            case = f"{name} --option {option}={value}"
+            with pytest.raises(UsageError) as refused:
+                make_method(sections.Distill(method=name, option={option: value}))
+                pytest.fail(f"{case} was taken")
+            assert f"--option {option}=" in str(refused.value), case

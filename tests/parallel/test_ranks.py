@@ -1,4 +1,4 @@
-"""Shares cover every class once; ranks agree, meet and notice who is gone; work is done once by whoever is free."""
+"""Ranks agree, meet and notice who is gone; work is done once by whoever is free."""
 
 from __future__ import annotations
 
@@ -10,33 +10,14 @@ import pytest
 import torch
 import torch.distributed as dist
 from filelock import FileLock
-from hypothesis import given
-from hypothesis import strategies as st
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.parallel.class_shares import share_of
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.parallel.shared_work import do_unclaimed
 
 
-@given(classes=st.integers(1, 60), chunk=st.integers(1, 20), world=st.integers(1, 12))
-def test_shares_are_the_canonical_chunks_dealt_out(classes, chunk, world):
-    chunk = min(chunk, classes)
-    shares = [share_of(rank, world, classes, chunk) for rank in range(world)]
-    canonical = [(first, min(first + chunk, classes)) for first in range(0, classes, chunk)]
-    assert [piece for share in shares for piece in share.chunks] == canonical
-    assert len(shares[0]) > 0, "rank 0 has the names of the loss terms"
-    # no share is more than one chunk away from the even one
-    assert all(len(share) <= classes / world + chunk for share in shares)
-
-
-def test_shares_of_ten_classes_are_as_even_as_whole_chunks_allow():
-    sizes = {world: [len(share_of(rank, world, 10, 3)) for rank in range(world)] for world in (1, 2, 3, 4)}
-    assert sizes == {1: [10], 2: [6, 4], 3: [3, 3, 4], 4: [3, 3, 3, 1]}
-
-
 def together(world, call, silence=60.0):
-    """What ``call(ranks)`` returns at each of ``world`` ranks that share a store, in threads of this process."""
+    """The results of ``call(ranks)`` at each of ``world`` ranks that share a store, in threads of this process."""
     store = dist.HashStore()
     with ThreadPoolExecutor(world) as pool:
         found = [pool.submit(call, Ranks(rank, world, store, silence)) for rank in range(world)]

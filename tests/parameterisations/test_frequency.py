@@ -131,6 +131,37 @@ def test_a_class_of_few_images_borrows_from_the_others() -> None:
     assert class_masks([head, tail, single], kept=2)[1, 3, 3]
 
 
+def test_variances_are_pooled_by_their_degrees_of_freedom() -> None:
+    """Among n images n-1 are free: with the prior's 64, so much of its own variance and of all classes' counts.
+
+    Of four coefficients that vary, class by class, the ranks under these weights alone are other ones than under n.
+    """
+    n = (2, 9)
+    parts = torch.tensor([[0.62, 0.38], [0.44, 0.56]], dtype=torch.float64)  # explained variance of two coefficients
+    sets = []
+    for count, own in zip(n, parts, strict=True):
+        # ±a around a mean has the variance a²·(k/n) whatever the order; equal halves, and one in the middle if odd.
+        signs = torch.zeros(count, dtype=torch.float64)
+        signs[: count // 2], signs[count // 2 : 2 * (count // 2)] = 1, -1
+        coefficients = torch.zeros(count, 1, 4, 4, dtype=torch.float64)
+        coefficients[:, 0, 0, 1], coefficients[:, 0, 2, 3] = signs * own[0].sqrt(), signs * own[1].sqrt()
+        sets.append(inverse_dct(coefficients))
+    for real, own in zip(sets, parts, strict=True):
+        found = explained_variance(real)
+        torch.testing.assert_close(torch.stack([found[0, 1], found[2, 3]]), own)
+
+    def kept_first(prior: float, weights: tuple[int, int]) -> list[int]:
+        common = (torch.tensor(weights, dtype=torch.float64)[:, None] * parts).sum(0) / sum(weights)
+        shrunk = [(w * own + prior * common) / (w + prior) for w, own in zip(weights, parts, strict=True)]
+        return [int(row.argmax()) for row in shrunk]
+
+    # The first class has 1 free image of 2: at a prior of 3.5 images its own variance loses, as it would not with 2.
+    prior = 3.5
+    assert kept_first(prior, (1, 8)) == [1, 1] and kept_first(prior, (2, 9)) == [0, 1]
+    masks = class_masks(sets, kept=1, prior_images=prior)
+    assert [bool(mask[2, 3]) for mask in masks] == [True, True]
+
+
 def test_equal_variances_go_to_low_frequencies() -> None:
     (mask,) = class_masks([torch.ones(4, 1, 3, 3)], kept=3)
     assert mask.nonzero().tolist() == [[0, 0], [0, 1], [1, 0]]

@@ -1,55 +1,50 @@
-"""What profile measures is the iteration that distill runs."""
+"""The iteration that profile measures is the one that distill runs."""
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from csdm_cli.device import peak_memory, resident_bytes
 from csdm_cli.distillation.layout import Chunking
-from csdm_cli.distillation.step import Matching
 from csdm_cli.profiling.costs import PHASES, Clock, Cost, measure, phased_iteration
-from tests.distillation.test_loop import CPU, new_run
+from tests.methods.tiny_world import COUNTS, assembled
 
-WHOLE = Chunking(3, 2)
-
-
-def matching_of(iterate, layout=WHOLE) -> Matching:
-    own = iterate.args[1]
-    return Matching(own.method, own.formation, own.networks, own.calibration, layout, own.extra)
+CPU = torch.device("cpu")
 
 
-def test_phases_cut_apart_move_the_pixels_alike(data, pool, tmp_path):
-    for layout in (Chunking(3, 2), Chunking(2, 2)):
-        pixels, _, iterate = new_run(data, pool, tmp_path)
-        other, _, _ = new_run(data, pool, tmp_path)
-        real = iterate.args[2]
-        clock = Clock(CPU)
-        for step in range(3):
-            iterate(step)
-            phased_iteration(other, matching_of(iterate, layout), real, step, clock)
-        torch.testing.assert_close(other.images, pixels.images, atol=1e-4, rtol=0)
-        assert set(clock.seconds) == set(PHASES) and min(clock.seconds.values()) > 0
+@pytest.mark.parametrize("layout", [Chunking(3, 2), Chunking(2, 2)], ids=str)
+@pytest.mark.parametrize("method", ["csdm", "idm"])
+def test_phases_cut_apart_move_the_pixels_alike(tmp_path, method, layout):
+    """In float64, so that only the order of sums may differ."""
+    whole, apart = (assembled(tmp_path, method) for _ in range(2))
+    start, clock = apart.pixels.images.detach().clone(), Clock(CPU)
+    apart.matching.layout = layout
+    for step in range(3):
+        whole.iterate(step)
+        phased_iteration(apart.pixels, apart.matching, apart.real, step, clock)
+    torch.testing.assert_close(apart.pixels.images, whole.pixels.images, atol=1e-9, rtol=0)
+    assert (apart.pixels.images - start).abs().max() > 1e-3, "they moved"
+    assert set(clock.seconds) == set(PHASES)
 
 
-def test_measure_reports_every_iteration(data, pool, tmp_path):
-    pixels, _, iterate = new_run(data, pool, tmp_path)
-    cost = measure(iterate, pixels, matching_of(iterate), iterate.args[2], iterations=5, warmup=1)
-    assert len(cost.seconds) == 5 and cost.images == 24
-    assert cost.spread[0] <= cost.median <= cost.spread[1]
-    assert set(cost.phases) == set(PHASES)
+def test_measuring_runs_warm_up_timed_and_phased_iterations(tmp_path):
+    """The pixels end where as many iterations of distill take them."""
+    measured, plain = (assembled(tmp_path, "csdm", iterations=7) for _ in range(2))
+    steps: list[int] = []
+
+    def iterate(step: int):
+        steps.append(step)
+        return measured.iterate(step)
+
+    cost = measure(iterate, measured.pixels, measured.matching, measured.real, iterations=3, warmup=1)
+    assert steps == [0, 0, 1, 2]
+    for step in (*steps, 0, 1, 2):
+        plain.iterate(step)
+    torch.testing.assert_close(measured.pixels.images, plain.pixels.images, atol=1e-9, rtol=0)
+    assert len(cost.seconds) == 3 and cost.images == 2 * len(COUNTS) * 2**2
+    assert cost.median == sorted(cost.seconds)[1] and tuple(cost.phases) == PHASES
 
 
 def test_spread_is_the_first_and_last_decile():
     cost = Cost(tuple(float(i) for i in range(1, 22)), {}, 1, None)
     assert cost.median == 11 and cost.spread == (3, 19)
-
-
-def test_peak_memory_sees_what_the_block_allocates():
-    if resident_bytes() is None:
-        return  # the system does not tell
-    with peak_memory(CPU) as small:
-        pass
-    beyond = small.bytes - resident_bytes()  # where the system does not let the mark be reset
-    with peak_memory(CPU) as large:
-        torch.ones((beyond + 2**26) // 4)
-    assert large.bytes - small.bytes > 0.8 * 2**26

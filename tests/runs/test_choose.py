@@ -7,7 +7,7 @@ import pytest
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import OptimisedMethod, parameter_names
-from csdm_cli.runs.choose import choose, reads, without_effect
+from csdm_cli.runs.choose import choose, reads, refuse_to_couple, without_effect
 from csdm_cli.settings.fields import Reader
 from csdm_cli.settings.sections import Distill, Params
 
@@ -18,6 +18,22 @@ SETTINGS = [
     {"labels": "soft"},
     {"real": "fresh"},
     {"teacher_schedule": "final"},
+    {"parameterization": "frequency", "coefficients": 9},
+    {"parameterization": "decomposition", "shared_kernels": 2, "tensor_side": 4},
+    {"parameterization": "pixels", "factor": 1},
+    {"parameterization": "pyramid"},
+]
+WRONG = [
+    ({"coefficients": 9}, set(), "--coefficients belongs to --parameterization frequency, not multi-formation"),
+    (
+        {"parameterization": "frequency", "tensor_side": 4},
+        set(),
+        "--tensor-side belongs to --parameterization decomposition, not frequency",
+    ),
+    ({"parameterization": "pixels", "factor": 3}, set(), "--factor 3 belongs to --parameterization multi-formation"),
+    ({"parameterization": "frequency", "factor": 2}, {"factor"}, "--factor 2 belongs to .*, not frequency"),
+    ({"parameterization": "pyramid", "engine": "textbook"}, set(), "--engine textbook knows pixels alone"),
+    ({"method": "random", "parameterization": "frequency"}, {"parameterization"}, "no effect on random, which opt"),
 ]
 
 
@@ -57,3 +73,26 @@ def test_settings_without_effect_are_exactly_those_that_are_refused(method, sett
         return False
 
     assert without_effect(chosen) == {name for name in Distill.model_fields if refused(name)}
+
+
+@pytest.mark.parametrize(("settings", "given", "message"), WRONG, ids=[str(wrong[0]) for wrong in WRONG])
+def test_parameterizations_refuse_what_is_not_theirs(settings, given, message):
+    with pytest.raises(UsageError, match=message) as caught:
+        choose(Params(distill=Distill(**settings)), frozenset(given))
+    assert "\n" not in str(caught.value)
+
+
+def test_only_multi_formation_has_a_factor():
+    assert choose(Params()).settings.factor == 2
+    for kind in ("pixels", "frequency", "decomposition", "pyramid"):
+        assert choose(Params(distill=Distill(parameterization=kind))).settings.factor == 1
+
+
+def test_torchrun_is_refused_where_kernels_are_shared(monkeypatch):
+    monkeypatch.setattr("csdm_cli.runs.choose.seat.seat", object)
+    for kind in ("multi-formation", "frequency"):
+        chosen = choose(Params(distill=Distill(method="dm", parameterization=kind)))
+        refuse_to_couple(chosen.settings, chosen.method)
+    chosen = choose(Params(distill=Distill(method="dm", parameterization="decomposition")))
+    with pytest.raises(UsageError, match="decomposition shares its kernels among all classes: run it without torchrun"):
+        refuse_to_couple(chosen.settings, chosen.method)

@@ -18,7 +18,7 @@ EVALUATE = ("--data", "data", "--students", 2, "--steps", 2, "--test-points", 1)
 
 @pytest.fixture
 def client(made_store, tmp_path, monkeypatch):
-    """Of a store that is there already, in which everything of this test is tracked."""
+    """A client of a store that is there already, in which everything of this test is tracked."""
     from mlflow import MlflowClient
 
     (tmp_path / "store").mkdir()

@@ -15,7 +15,8 @@ from csdm_cli.names import Parallel, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import tensorfile
-from csdm_cli.teachers.pool import TeacherPlan, TeacherPool, train_pool
+from csdm_cli.teachers.plan import TeacherPlan
+from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.teachers.teaching import TeachingPlan, _Progress
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import TrainState, train

@@ -13,7 +13,7 @@ from torch._dynamo.utils import counters
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation import students
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.evaluation.students import Exam, Examiner, Protocol, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, Protocol, TrainAndTest, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import Parallel, Precision
 from csdm_cli.networks import NetworkSpec, build
@@ -52,8 +52,8 @@ def traced(monkeypatch) -> Iterator[None]:
 
 
 def evaluate(learnt, test: ImageSet, numerics: Numerics, spec: NetworkSpec = SPEC, **options) -> Evaluation:
-    examiner = Examiner(test, spec, PROTOCOL, "cpu", quiet=True, numerics=numerics, **options)
-    return evaluate_set(*learnt, COUNTS, examiner)
+    evaluator = Evaluator(test, spec, PROTOCOL, "cpu", quiet=True, numerics=numerics, **options)
+    return evaluate_set(*learnt, COUNTS, evaluator)
 
 
 def taught(learnt, data: ImageSet, numerics: Numerics, spec: NetworkSpec = SPEC) -> dict[str, torch.Tensor]:
@@ -118,9 +118,9 @@ def test_plain_students_are_no_layer_in_between():
 
 
 def test_the_key_names_what_is_not_plain(learnt, data: ImageSet):
-    exam = Exam(Examples(*learnt, data.mean, data.std), data, SPEC)
-    keys = [exam.key(PROTOCOL, numerics=numerics) for numerics in (PLAIN, *OTHERS)]
-    assert len(set(keys)) == len(keys) and keys[0] == exam.key(PROTOCOL)
+    task = TrainAndTest(Examples(*learnt, data.mean, data.std), data, SPEC)
+    keys = [task.key(PROTOCOL, numerics=numerics) for numerics in (PLAIN, *OTHERS)]
+    assert len(set(keys)) == len(keys) and keys[0] == task.key(PROTOCOL)
 
 
 def test_they_are_trained_one_after_another(learnt, data: ImageSet, tmp_path):

@@ -57,7 +57,7 @@ def any_image(folder: Path) -> bool:
 
 
 def class_folders(folder: Path) -> dict[str, Found]:
-    """What lies in each subfolder that is meant to be one, by name; nothing if there is no such folder."""
+    """The files in each subfolder that is meant to be a class, by name; none if there is no such folder."""
     if not folder.is_dir():
         return {}
     names = sorted(entry.name for entry in folder.iterdir() if is_meant(entry.name) and entry.is_dir())

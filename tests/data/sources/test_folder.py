@@ -86,7 +86,7 @@ def test_classes_must_agree(tmp_path):
     image_folder(tmp_path / "fewer", {"train": classes() | {"c": [noise(0)]}, "test": classes()})
     raw = sources.load("folder", tmp_path / "fewer", Reading(), tmp_path)
     assert raw.class_names == ("a", "b", "c") and raw.test.counts(3) == (3, 3, 0)
-    assert raw.remarks == ("1 of 3 classes have no test images, so they are trained on but untested: 'c'",)
+    assert raw.remarks == ("1 of 3 classes has no test images, so it is trained on but untested: 'c'",)
     (tmp_path / "fewer" / "test" / "c").mkdir()
     (tmp_path / "fewer" / "test" / "c" / "0.heic").write_bytes(b"")
     fails(lambda: folder.load(tmp_path / "fewer", Reading()), "class 'c' has no test images; its files end in .heic")

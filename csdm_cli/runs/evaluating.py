@@ -1,9 +1,9 @@
-"""What evaluate and cross-arch share: a distilled set with its test images, the protocol, rows and tables."""
+"""The parts that evaluate and cross-arch share: a set with its test images, the protocol, rows and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +12,26 @@ from rich.console import RenderableType
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
 from csdm_cli.data.holdout import read_test
-from csdm_cli.data.store import LongTail, find_by_fingerprint, newest_longtail, open_longtail
+from csdm_cli.data.store import LongTail, find_by_fingerprint
 from csdm_cli.display.console import note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import Selection
+from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import MeanStd
-from csdm_cli.evaluation.students import Examiner, Protocol, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
+from csdm_cli.runs.long_tail import given, given_or_newest
 from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.training.recipe import Recipe
@@ -74,7 +76,7 @@ class Case:
 
     @property
     def selection(self) -> Selection:
-        """What the controls of this set take from the training set."""
+        """The selection that the controls of this set take from the training set."""
         origin = self.distilled.provenance
         return Selection.like(self.distilled.ipc, self.distilled.decoding.factor, origin.seed)
 
@@ -96,12 +98,17 @@ class Case:
         return renamed(own, name)
 
 
-def examiner_for(
-    test: ImageSet, spec: NetworkSpec, protocol: Protocol, numerics: Numerics, runtime: Runtime
-) -> Examiner:
+def evaluator_for(
+    test: ImageSet,
+    spec: NetworkSpec,
+    protocol: Protocol,
+    numerics: Numerics,
+    runtime: Runtime,
+    probed: Probed | None = None,
+) -> Evaluator:
     """Who judges on ``test``, where these images are, by the cache and the options that every command shares."""
     device, cache = test.images.device, places.cache_dir()
-    return Examiner(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics)
+    return Evaluator(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics, probed)
 
 
 def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
@@ -114,15 +121,25 @@ def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
 
 
 def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
-    """``own``, or the architecture called ``name`` for the same images."""
+    """``own``, or the architecture called ``name`` for the same images.
+
+    Raises:
+        UsageError: if it is one that is never trained, as students are.
+    """
+    if (name is None and own.frozen) or name in tuple(BackboneName):
+        raise UsageError(
+            f"students are trained, and {name or own.name} is a frozen backbone: name another network for them, or use"
+            " csdm evaluate --protocol probe"
+        )
     if name is None:
         return own
     source = source_of(name) if is_own(name) else None
-    return NetworkSpec(**(own.as_dict() | {"name": name, "depth": _depth(own, name), "source": source}))
+    other = {"name": name, "depth": _depth(own, name), "source": source, "frozen": None}
+    return NetworkSpec(**(own.as_dict() | other))
 
 
-def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None) -> Case:
-    """Find the set and its long-tailed set.
+def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:
+    """Find the set and its long-tailed set, which is made on the way if ``data`` are images.
 
     Raises:
         UsageError: if both FILE and another tool's images are given.
@@ -131,7 +148,7 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
     if foreign is not None:
         if file is not None:
             raise UsageError("give either FILE or --images, not both")
-        longtail = open_longtail(data) if data else newest_longtail()
+        longtail = given_or_newest(data, quiet=quiet)
         return Case(foreign.images, bring_in(foreign, longtail), longtail)
     path = find_artifact(file) if file else newest_artifact()
     distilled = load_distilled(path)
@@ -140,7 +157,7 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
         raise CsdmError(
             f"{path} was made of other sets or classes: name the long-tailed set to judge it on with --data"
         )
-    longtail = open_longtail(data) if data else find_by_fingerprint(wanted)
+    longtail = given(data, quiet=quiet) if data else find_by_fingerprint(wanted)
     if wanted and longtail.manifest.fingerprints["test"] != wanted:
         raise CsdmError(f"{path} was distilled from another dataset than {longtail.folder}: their test sets differ")
     if distilled.dataset.class_names != longtail.manifest.class_names:
@@ -176,8 +193,8 @@ def bring_in(foreign: Foreign, longtail: LongTail) -> Distilled:
 def tell_empty_classes(distilled: Distilled, *, quiet: bool) -> None:
     """Warn of classes that students cannot learn, for the set has no image of them."""
     if names := distilled.empty_classes:
-        shown = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        note(f"warning: the set has no image of {len(names)} of its classes: {shown}", quiet=quiet)
+        first = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        note(f"warning: the set has no image of {len(names)} of its classes: {first}", quiet=quiet)
 
 
 def newest_artifact(root: Path = Path("artifacts")) -> Path:
@@ -201,8 +218,27 @@ def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: fr
     return sections.Evaluate.model_validate(values)
 
 
+def learned_protocol(protocol: Protocol, distilled: Distilled) -> Protocol:
+    """The training that a set's learned step size was learned for: plain SGD at that constant rate.
+
+    Raises:
+        UsageError: if the set has none.
+    """
+    rate = distilled.learned_rate
+    if rate is None:
+        raise UsageError("--lr learned: this set has no step size of its own; leave --lr out, or name a number")
+    own = replace(protocol.recipe, optimizer="sgd", lr=rate, momentum=0.0, weight_decay=0.0, schedule="constant")
+    return replace(protocol, recipe=own)
+
+
 def protocol_of(settings: sections.Evaluate) -> Protocol:
-    """The students' training and testing."""
+    """The students' training and testing.
+
+    Raises:
+        UsageError: if it is to be each set's own, which makes no table.
+    """
+    if isinstance(settings.lr, str):
+        raise UsageError(f"--lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
     recipe = Recipe(
         optimizer="adamw",
         lr=settings.lr,
@@ -218,14 +254,14 @@ def protocol_of(settings: sections.Evaluate) -> Protocol:
     return Protocol(recipe, settings.steps, settings.students, settings.seed, points, settings.full_steps)
 
 
-def judge(case: Case, labels: LabelKind, examiner: Examiner) -> Evaluation:
+def evaluate_case(case: Case, labels: LabelKind, evaluator: Evaluator) -> Evaluation:
     """Train and test students on the set of ``case``, as it is stored."""
     return evaluate_set(
         case.distilled.decoded(),
         case.distilled.targets(labels),
         case.longtail.manifest.counts,
-        examiner,
-        title=f"{case.distilled.provenance.method} on {examiner.spec.name}, student",
+        evaluator,
+        title=f"{case.distilled.provenance.method} on {evaluator.spec.name}, student",
     )
 
 
@@ -237,7 +273,14 @@ def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "trained on") -> list[RenderableType]:
+def without_tests(names: Sequence[str]) -> str:
+    """A sentence on the classes that have no test images; empty if all have some."""
+    return f"Untested, for there are no test images of them: {shown(', '.join(names))}." if names else ""
+
+
+def score_table(
+    title: str, rows: Mapping[str, Evaluation], first: str = "trained on", untested: Sequence[str] = ()
+) -> list[RenderableType]:
     """One row per evaluation, accuracies in percent, between a title and what the figures are."""
     table = figures_table(first, list(COLUMNS.values()))
     for number, (name, evaluation) in enumerate(rows.items()):
@@ -249,6 +292,7 @@ def score_table(title: str, rows: Mapping[str, Evaluation], first: str = "traine
         f"[bold]{markup(title)}[/]",
         table,
         f"[dim]{caption} (Best step on the test images, for curiosity: {best}.)[/]",
+        *([f"[dim]{markup(without_tests(untested))}[/]"] if untested else []),
     ]
 
 
@@ -261,7 +305,7 @@ def bars(rows: Mapping[str, Evaluation]) -> Sequence[tuple[str, float, float]]:
 
 
 def described_protocol(protocol: Protocol, spec: NetworkSpec, numerics: Numerics) -> dict[str, Any]:
-    """What every row of a table shares, as JSON values; ``numerics`` are named where they are not plain."""
+    """The facts that all rows of a table share, as JSON values; ``numerics`` are named where they are not plain."""
     own = {} if numerics == PLAIN else {"numerics": numerics.as_dict()}
     return asdict(protocol) | {"network": spec.as_dict()} | own
 

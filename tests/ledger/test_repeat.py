@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from csdm_cli.commands.ledger_repeat import compare_rows
+from csdm_cli.ledger.repeat import compare_rows
 from tests.ledger.rows import row
 
 

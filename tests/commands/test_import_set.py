@@ -12,7 +12,7 @@ from PIL import Image
 
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.data.store import open_longtail
-from tests.command_world import fails, run
+from tests.command_world import break_writes, contents, fails, run
 
 
 @pytest.fixture
@@ -86,6 +86,18 @@ def test_what_is_there_is_not_overwritten(real):
     fails(run("import", "set.pt", "--data", "data", "--out", "mine", expect=None), 2, "choose another --out")
     assert Path("mine/distilled.safetensors").read_bytes() == before
     assert bring("set.pt")["file"] == "artifacts/imported-set/distilled.safetensors"
+
+
+@pytest.mark.parametrize("files", [0, 1])
+def test_what_was_cut_off_is_made_by_the_same_command(real, files):
+    torch.save(list(real), "set.pt")
+    whole = contents(Path(bring("set.pt", "--out", "whole")["file"]).parent)
+    words = ("import", "set.pt", "--data", "data", "--out", "brought")
+    with break_writes(files):
+        fails(run(*words, expect=None), 1, "space")
+    assert contents(Path("brought")).keys() == {*["grid.png"][:files]}
+    run(*words)
+    assert contents(Path("brought")) == whole and whole.keys() == {"grid.png", "distilled.safetensors"}
 
 
 def test_the_same_file_gives_the_same_bytes(real):

@@ -1,0 +1,42 @@
+"""The storage of a distilled set: numbers, bytes, and how many plain images have as many bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from csdm_cli.artifacts.distilled import Coded, Distilled
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The storage of a set.
+
+    Attributes:
+        numbers: stored numbers, as the literature counts them: pixels, coefficients, tensors and kernels, and soft
+            labels; without masks and the numbers of classes.
+        bytes: size of all tensors in the file: masks, kernels, soft labels and numbers of classes included.
+        ipc_equivalent: the 8-bit images per class that have as many bytes as all but the numbers of classes, which
+            the order of images tells already.
+    """
+
+    numbers: int
+    bytes: int
+    ipc_equivalent: float
+
+    @property
+    def text(self) -> str:
+        """In a line."""
+        return f"{self.numbers:,} numbers, {self.bytes:,} bytes, as many as {self.ipc_equivalent:.4g} images per class"
+
+
+def storage_of(distilled: Distilled) -> Storage:
+    """The storage of a set as it is written."""
+    soft = distilled.soft_labels.probabilities if distilled.soft_labels else None
+    coded = isinstance(distilled.decoding, Coded)
+    numbers = distilled.parameterisation().numbers() if coded else distilled.stored["images"].numel()
+    weight = sum(tensor.nbytes for tensor in distilled.stored.values()) + (0 if soft is None else soft.nbytes)
+    return Storage(
+        numbers=numbers + (0 if soft is None else soft.numel()),
+        bytes=weight + (0 if coded else distilled.labels.nbytes),
+        ipc_equivalent=distilled.shape.ipc_equivalent(weight),
+    )

@@ -1,0 +1,100 @@
+"""Students that are linear probes: a linear classifier learns from the features of one frozen network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.images.normalisation import normalise
+from csdm_cli.names import ProbeFeatures
+from csdm_cli.networks.network import Network
+from csdm_cli.seeds import derive_seed
+from csdm_cli.storage.lru import LruCache
+from csdm_cli.storage.tensorfile import tensor_sha256
+from csdm_cli.training.batches import Examples
+from csdm_cli.training.inference import images_at_once
+from csdm_cli.training.losses import Loss
+from csdm_cli.training.probe import (
+    kept_features,
+    live_features,
+    new_probe,
+    probabilities,
+    probe_recipe,
+    train_probe,
+)
+from csdm_cli.training.recipe import Recipe
+
+# Bytes of features kept: those of the test images and of all training images are read by several rows of a table.
+MEMORY = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Probed:
+    """A frozen network, and which of its features probes learn from.
+
+    Attributes:
+        network: in evaluation mode, on the device of all images.
+        key: hash of its weights.
+        kind: whether images are augmented anew at every step.
+    """
+
+    network: Network
+    key: str
+    kind: ProbeFeatures
+    _kept: LruCache[Tensor] = field(default_factory=lambda: LruCache[Tensor](MEMORY), compare=False, repr=False)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The part of a probe's key that comes from it, as JSON values."""
+        return {"probed": {"network": self.key, "features": str(self.kind)}}
+
+    def features(self, images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+        """Features (N, D) of images (N, channels, H, W), uint8 or floats in [0, 1], as they are."""
+
+        def compute() -> Tensor:
+            dtype = self.network.classifier.weight.dtype
+            with torch.no_grad():
+                parts = images.split(images_at_once(images))
+                return torch.cat([self.network.features(normalise(part, mean, std).to(dtype)) for part in parts])
+
+        key = (tensor_sha256(images), tuple(mean), tuple(std))
+        return self._kept.get(key, compute, lambda features: features.nbytes)
+
+
+def probe_logits(
+    probed: Probed,
+    examples: Examples,
+    test: ImageSet,
+    recipe: Recipe,
+    steps: int,
+    seed: int,
+    *,
+    loss: Loss,
+    on_step: Callable[[int, Tensor], None],
+) -> Tensor:
+    """Logits (N, C) that a probe trained on ``examples`` gives the images of ``test``.
+
+    The recipe's batch is the most images at a time: with fewer examples the rate is that of as many.
+
+    Raises:
+        CsdmError: if training diverges.
+    """
+    network, classes = probed.network, test.classes
+    recipe = probe_recipe(min(recipe.batch, len(examples.images)), recipe.augment, recipe.augment_mode)
+    probe = new_probe(network.feature_dim, classes, derive_seed(seed, "weights")).to(network.classifier.weight)
+    training_seed = derive_seed(seed, "training")
+    if probed.kind is ProbeFeatures.live:
+        batches = live_features(network, examples, recipe, training_seed, classes)
+    else:
+        features = probed.features(examples.images, examples.mean, examples.std)
+        targets = probabilities(examples.targets, classes, features.dtype)
+        batches = kept_features(features, targets, recipe.batch, training_seed)
+    train_probe(probe, batches, recipe, steps, loss=loss, on_step=on_step)
+    with torch.no_grad():
+        logits: Tensor = probe(probed.features(test.images, test.mean, test.std))
+    return logits

@@ -1,0 +1,137 @@
+"""A distilled set under students of several architectures, beside random real images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from csdm_cli.evaluation.controls import ControlName, evaluate_selections
+from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.evaluation.students import Protocol
+from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.networks import NetworkSpec, build
+from csdm_cli.networks.numerics import Numerics
+from csdm_cli.runs.evaluating import (
+    Case,
+    described_protocol,
+    evaluate_case,
+    evaluator_for,
+    metrics_of,
+    open_case,
+    protocol_of,
+    with_recipe_of,
+)
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.tracked import run_key, scores_of, tell_of_set
+from csdm_cli.settings import sections
+from csdm_cli.tracking.tracker import NullTracker, Tracker
+
+
+@dataclass(frozen=True)
+class CrossArchTask:
+    """An evaluation on several architectures before it is done, with nothing left open.
+
+    Attributes:
+        recipe: the students', with the set's own where the user left one open.
+        labels: the targets that students learn from.
+        specs: the architectures by name, in the order asked for.
+        controls: whether random real images are evaluated beside the set.
+    """
+
+    case: Case
+    recipe: sections.Evaluate
+    labels: LabelKind
+    specs: Mapping[str, NetworkSpec]
+    protocol: Protocol
+    controls: bool
+    device: torch.device
+    numerics: Numerics
+
+    @property
+    def protocols(self) -> dict[str, Any]:
+        """The students' protocol on each architecture, as JSON values."""
+        return {name: described_protocol(self.protocol, spec, self.numerics) for name, spec in self.specs.items()}
+
+
+@dataclass(frozen=True)
+class OnArchitecture:
+    """The students' results on one architecture.
+
+    Attributes:
+        own: students of the set.
+        random: students of as many random real images; None where controls were not asked for.
+        untested: names of the classes without test images, which no score speaks of.
+    """
+
+    own: Evaluation
+    random: Evaluation | None = None
+    untested: tuple[str, ...] = ()
+
+    def metrics(self) -> dict[str, Any]:
+        """Scores in percent, for JSON."""
+        found = metrics_of(self.own) | ({"untested": list(self.untested)} if self.untested else {})
+        return found | ({"random": metrics_of(self.random)} if self.random else {})
+
+
+def prepare_cross_arch(
+    settings: sections.CrossArch,
+    recipe: sections.Evaluate,
+    runtime: Runtime,
+    *,
+    chosen: frozenset[str],
+    file: Path | None,
+    data: Path | None,
+) -> CrossArchTask:
+    """Find the set, and settle everything that its evaluation depends on.
+
+    Args:
+        settings: the architectures, and how long students learn.
+        recipe: the recipe of ``csdm evaluate``.
+        runtime: device, threads, precision.
+        chosen: the fields of ``recipe`` that the user set; the set's own recipe fills in the others.
+        file: the set; None is the newest below ``artifacts/``.
+        data: the long-tailed set; None is the one it was distilled from.
+
+    Raises:
+        UsageError: if an architecture is unknown, or does not fit the images.
+        CsdmError: if the set or its data cannot be read, or do not belong together.
+    """
+    device = runtime.apply()
+    numerics = runtime.student_numerics(device)
+    case = open_case(file, data, quiet=runtime.quiet)
+    recipe = with_recipe_of(recipe, case.distilled, chosen)
+    if settings.augment_mode:
+        recipe = recipe.model_copy(update={"augment_mode": settings.augment_mode})
+    labels = recipe.labels or case.distilled.default_labels
+    protocol = replace(
+        protocol_of(recipe), steps=settings.steps, students=settings.students, seed=settings.seed, test_points=1
+    )
+    specs = {name: case.spec(name) for name in settings.networks}
+    for spec in specs.values():
+        build(spec, seed=0)  # a network that these images do not fit is an error now, not in an hour
+    return CrossArchTask(case, recipe, labels, specs, protocol, settings.controls, device, numerics)
+
+
+def cross_arch(
+    task: CrossArchTask, runtime: Runtime, tracker: Tracker | None = None
+) -> Iterator[tuple[str, OnArchitecture]]:
+    """The results on one architecture after another, each as soon as it is there."""
+    tracker = tracker or NullTracker()
+    case = task.case
+    tell_of_set(tracker, case.distilled, case.longtail, EvaluationSplit.test)
+    test = case.images_of(EvaluationSplit.test).to(task.device)
+    train = case.longtail.train().to(task.device) if task.controls else None
+    for name, spec in task.specs.items():
+        evaluator = evaluator_for(test, spec, task.protocol, task.numerics, runtime)
+        own, random = evaluate_case(case, task.labels, evaluator), None
+        found = {f"{score}/{name}": value for score, value in scores_of(own).items()}
+        tracker.headline(found, made_by=run_key(case.distilled))
+        if train is not None:
+            as_stored = replace(case.selection, factor=1)
+            random = evaluate_selections(train, as_stored, evaluator)[ControlName.random]
+            tracker.metric(f"control/random/{name}", scores_of(random)["accuracy"])
+        yield name, OnArchitecture(own, random, case.longtail.manifest.untested())

@@ -1,0 +1,83 @@
+"""Backbones and their linear probes, from one command to the next."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.command_world import fails, run
+
+PROBE = ["--protocol", "probe", "--data", "data", "--probe-epochs", "3", "--students", "2"]
+
+
+def accuracies(folder: Path) -> dict:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+@pytest.fixture
+def backbone(workplace: Path) -> Path:
+    run("pretrain", "data", "--network", "patch-kmeans", "--centres", "5", "--epochs", "2", "--out", "backbone")
+    return workplace / "backbone"
+
+
+@pytest.mark.slow
+def test_from_a_backbone_to_its_probes_and_the_report(backbone):
+    run("distill", "data", "--teachers", "backbone", "--method", "sfm", "--out", "flows")
+    run("evaluate", "flows", *PROBE[2:], "--out", "found")  # a backbone made the set: its probes are the students
+    found, details = accuracies(Path("found")), json.loads(Path("found/details.json").read_text())
+    assert "nearest to centroid" in found["controls"] and found["best_full_control"].startswith("full")
+    assert details["protocol"]["probed"]["features"] == "cached"
+    assert details["protocol"]["network"]["frozen"]["centres"] == 5
+    run("report", "flows", "found", "--out", "report.md")
+    run("report", "flows", "found", "--html", "--out", "page.html")
+    named = run("evaluate", "flows", *PROBE, "--teachers", "backbone", "--out", "named")
+    assert named.exit_code == 0 and accuracies(Path("named")) == found
+    run("evaluate", "flows", *PROBE, "--network", "convnet", "--inherit", "--no-controls", "--out", "heir")
+    inherited = accuracies(Path("heir"))["inheritance"]
+    assert "random + inheritance" in inherited["rows"] and inherited["stored"]["classifier_bytes"] == 4 * 10 * 21
+    run("evaluate", "flows", *PROBE, "--inherit", "--no-controls", "--out", "same")
+    rows = accuracies(Path("same"))["inheritance"]["rows"].values()
+    assert len({row["accuracy"]["mean"] for row in rows}) == 1  # the classifier's, whatever the images are
+    fails(run("cross-arch", "flows", "--networks", "patch-kmeans", expect=None), 2, "frozen backbone")
+    fails(run("evaluate", "flows", "--protocol", "students", expect=None), 2, "name another network")
+    fails(run("evaluate", "flows", *PROBE, "--lr", "1", expect=None), 2, "--lr has no effect with --protocol probe")
+    fails(run("evaluate", "flows", *PROBE, "--augment", "flip", expect=None), 2, "cached features")
+    fails(run("ledger", "add", "found", expect=None), 1, "measured by linear probes")
+
+
+@pytest.mark.slow
+def test_the_teachers_of_a_set_can_be_probed_and_live_features_differ(workplace):
+    run("evaluate", "set", *PROBE, "--no-controls", "--out", "cached")
+    run("evaluate", "set", *PROBE, "--no-controls", "--probe-features", "live", "--out", "live")
+    run("evaluate", "set", *PROBE, "--no-controls", "--network", "patch-kmeans", "--out", "other")
+    one, two, other = (json.loads(Path(name, "details.json").read_text()) for name in ("cached", "live", "other"))
+    assert one["protocol"]["network"]["name"] == "convnet" and one["protocol"]["recipe"]["augment"] == "none"
+    assert two["protocol"]["recipe"]["augment"] == "crop_scale"
+    assert other["protocol"]["network"]["frozen"]["centres"] == 800
+
+
+def test_what_has_no_effect_is_refused(workplace):
+    fails(run("evaluate", "set", "--probe-epochs", "3", expect=None), 2, "--probe-epochs has no effect")
+    fails(run("evaluate", "set", "--teachers", "teachers", expect=None), 2, "it has no effect on students")
+    fails(run("evaluate", "set", *PROBE, "--fairness", expect=None), 2, "fairness")
+    fails(
+        run("evaluate", "set", *PROBE, "--teachers", "teachers", "--network", "convnet", expect=None),
+        *(2, "give one of them"),
+    )
+    for option, value in {"lr": 1, "teachers": 2, "augment": "flip", "batch": 3}.items():
+        result = run("pretrain", "data", "--network", "patch-kmeans", f"--{option}", value, expect=None)
+        fails(result, 2, f"--{option} has no effect: patch-kmeans is a frozen backbone")
+    fails(run("pretrain", "data", "--centres", "5", expect=None), 2, "--centres has no effect on convnet")
+    fails(run("pretrain", "data", "--input-size", "5", expect=None), 2, "--input-size has no effect: convnet")
+    fails(
+        run("pretrain", "data", "--network", "patch-kmeans", "--weights", "w.pt", expect=None),
+        *(2, "--weights has no effect on patch-kmeans"),
+    )
+    fails(run("pretrain", "data", "--weights", "w.pt", expect=None), 1, "there is no such file")
+
+
+def test_a_backbone_has_no_training_to_look_through(backbone):
+    result = run("distill", "data", "--teachers", "backbone", "--teacher-schedule", "interpolate", expect=None)
+    fails(result, 2, "patch-kmeans is never trained")

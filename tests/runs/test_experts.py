@@ -1,0 +1,98 @@
+"""From settings to experts: whose options have an effect, and which experts a method gets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from csdm_cli.data.build import build_longtail
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.ledger.sections import pretrain_section
+from csdm_cli.methods.learning import Experts
+from csdm_cli.names import ExpertOptimizer
+from csdm_cli.runs.experts import OF_EXPERTS, OF_TEACHERS, find_experts, make_experts, refuse_idle
+from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.teachers import train_teachers
+from csdm_cli.runs.tracked import pretrain_settings
+from csdm_cli.settings import sections
+from csdm_cli.teachers.pool import TeacherPool
+
+CPU, QUIET = torch.device("cpu"), Runtime(quiet=True)
+SMALL = {"width": 4, "depth": 2, "experts": 2, "expert_snapshots": 2, "snapshot_every": 3, "expert_batch": 16}
+
+
+@pytest.fixture(scope="module")
+def longtail(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("digits")
+    return build_longtail(sections.MakeLt(dataset="digits", size=8, imbalance=4, n_max=12), folder / "data", folder)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "cache"))
+
+
+def found(longtail, given=None, classifiers=False, optimizer=ExpertOptimizer.sgd, **settings):
+    params = sections.Params(pretrain=sections.Pretrain(**SMALL | settings), distill=sections.Distill())
+    follows = Experts(optimizer, classifiers)
+    return find_experts(given, params, follows, longtail, longtail.train(), CPU, QUIET)
+
+
+def test_every_option_is_of_teachers_of_experts_or_of_both():
+    both = {"network", "width", "depth", "norm", "pooling", "augment", "augment_mode", "seed"}
+    assert both | set(OF_TEACHERS) | set(OF_EXPERTS) == set(sections.Pretrain.model_fields)
+    assert not set(OF_TEACHERS) & set(OF_EXPERTS)
+
+
+def test_options_without_effect_are_refused():
+    teachers, sgd = sections.Pretrain(), sections.Pretrain(experts=2)
+    gsam = sections.Pretrain(experts=2, expert_optimizer="gsam")
+    for settings, name, words in (
+        (teachers, "snapshot_every", "--snapshot-every has no effect on teachers"),
+        (sgd, "lr", "--lr has no effect on experts"),
+        (sgd, "rho", "--rho has no effect on sgd"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            refuse_idle(settings, frozenset({name}))
+    refuse_idle(gsam, frozenset({"experts", "rho", "ascent", "seed"}))
+    refuse_idle(teachers, frozenset({"lr", "seed"}))
+
+
+def test_a_method_gets_the_experts_it_asks_for_unless_settings_say_otherwise(longtail):
+    plain, flat = found(longtail), found(longtail, optimizer=ExpertOptimizer.gsam)
+    assert len(plain) == 2 and plain.classifiers is None and plain.every == 3 and plain.epochs == 2
+    assert plain.headers[0]["recipe"]["optimizer"] == "sgd" and flat.headers[0]["recipe"]["optimizer"] == "gsam"
+    chosen = found(longtail, optimizer=ExpertOptimizer.gsam, expert_optimizer="sgd")
+    assert chosen.paths == plain.paths
+    both = found(longtail, classifiers=True, classifier_snapshots=1)
+    assert both.paths == plain.paths and both.classifiers.epochs == 1
+    assert both.classifiers.headers[0]["start"] == plain.key
+    assert found(longtail, classifiers=True).classifiers.epochs == sections.CLASSIFIER_SNAPSHOTS
+
+
+def test_experts_from_a_folder_get_classifiers_of_their_own(longtail, tmp_path):
+    pool = found(longtail, seed=7)
+    pool.export(tmp_path / "experts")
+    opened = found(longtail, given=tmp_path / "experts", classifiers=True, classifier_snapshots=1, snapshot_every=7)
+    assert opened.classifiers.every == 3  # as the experts themselves
+    opened.export(tmp_path / "experts")
+    assert TeacherPool.open(tmp_path / "experts").key == pool.key
+    assert opened.key != pool.key and replace(opened, classifiers=None).key == pool.key
+    assert opened.classifiers.headers[0]["start"] == pool.key
+    small = sections.Pretrain(width=4, depth=2, teachers=1, steps=2, batch=8)
+    teachers = train_teachers(small, longtail.train(), CPU, QUIET)
+    with pytest.raises(CsdmError, match=r"holds teachers, and csdm follows experts.*--experts"):
+        found(longtail, given=teachers)
+
+
+def test_a_pool_tells_the_settings_that_made_it(longtail):
+    asked = sections.Pretrain(**SMALL, expert_optimizer="gsam", rho=0.02)
+    told = pretrain_settings(make_experts(asked, longtail.train(), CPU, QUIET).description)
+    assert {name: told[name] for name in SMALL if name != "depth"} == {n: v for n, v in SMALL.items() if n != "depth"}
+    assert (told["expert_optimizer"], told["rho"], told["ascent"]) == ("gsam", 0.02, 0.3)
+    assert set(told) <= set(sections.Pretrain.model_fields)
+    both = make_experts(asked.model_copy(update={"classifier_snapshots": 1}), longtail.train(), CPU, QUIET)
+    section = pretrain_section(both.description, {})
+    assert sections.Pretrain(**section) == asked.model_copy(update={"classifier_snapshots": 1})

@@ -1,0 +1,41 @@
+"""Logits in pieces are those of all images at once, and the network is left as it was."""
+
+from __future__ import annotations
+
+import torch
+
+from csdm_cli.images.normalisation import normalise
+from csdm_cli.networks import build
+from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.training.inference import CPU_AT_LEAST, CPU_PIXELS, filled, images_at_once, predict
+
+SPEC = NetworkSpec("convnet", 4, 2, "batch", "avg", 3, 8, 5)
+MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
+
+
+def images(count: int, side: int = 8) -> torch.Tensor:
+    return torch.rand(count, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_number_of_images_at_once_follows_from_their_size():
+    assert images_at_once(images(1)) == CPU_PIXELS // 64
+    assert images_at_once(images(1, 32)) == 16
+    assert images_at_once(torch.empty(0, 3, 224, 224)) == CPU_AT_LEAST
+
+
+def test_logits_are_of_evaluation_mode_whatever_the_pieces():
+    network = build(SPEC, 0).double().train()
+    shown = images(images_at_once(images(1)) + 7)
+    found = predict(network, shown, MEAN, STD)
+    assert network.training and not found.requires_grad
+    with torch.no_grad():
+        expected = network.eval()(normalise(shown, MEAN, STD).double())
+    torch.testing.assert_close(found, expected)
+    assert found.shape == (len(shown), 5) and found.std() > 0
+
+
+def test_filled_up_images_leave_no_trace():
+    network = build(SPEC, 0).double().eval()
+    features = filled(lambda own, shown: own.features(shown))
+    shown = images(3).double()
+    torch.testing.assert_close(features(network, shown), network.features(shown))
