@@ -194,7 +194,7 @@ def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
     if distilled.decoding.factor > 1:
         notes.append(f"Every stored image holds {distilled.decoding.per_image} training images.")
     if isinstance(distilled.decoding, Coded):
-        notes.append(f"Decoded from a {distilled.kind} in the storage of {distilled.ipc_text} images per class.")
+        notes.append(f"Decoded from {distilled.decoding.made_of} in the storage of {distilled.ipc_text} images per class.")
     if max(counts) > each:
         notes.append(f"The first {each} images of each class are shown.")
     if distilled.empty_classes:
