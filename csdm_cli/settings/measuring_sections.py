@@ -79,7 +79,7 @@ class Evaluate(Section):
     )
     controls: bool = Field(
         True,
-        description="also measure random, tiled-random and the full long-tailed set",
+        description="also measure random images, the set's own start and the full long-tailed set",
         json_schema_extra=NOT_FOR_COMPARE,
     )
     fairness: bool = Field(
