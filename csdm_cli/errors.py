@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 SAVES_MEMORY = ("--memory-budget", "--size", "--n-max", "--ipc", "--ipcs", "--batch", "--width")
 MISTAKE = "\n  "  # begins each of several mistakes that one message lists; else a message is one line
@@ -22,6 +23,15 @@ class UsageError(CsdmError):
     """A request that cannot be carried out as written: an option or a setting is wrong. Exit code 2."""
 
     exit_code = 2
+
+
+@contextmanager
+def asked_by(option: str) -> Iterator[None]:
+    """Name the option in front of what the block refuses in terms of its own."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[str] = ()) -> str | None:

@@ -208,7 +208,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _equivalent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _size(value: int | None) -> str:

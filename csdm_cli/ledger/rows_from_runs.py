@@ -169,6 +169,8 @@ def _measured(found: Measurement) -> Measured:
         run=found.config.get("run") if found.method else None,
         making=_cost(found.making),
         judging=_cost(found.judging),
+        stored_numbers=found.stored_numbers,
+        ipc_equivalent=found.ipc_equivalent,
     )
 
 

@@ -69,6 +69,14 @@ def evaluate_section(
     return settings.model_dump(mode="json")
 
 
+def start_section(distill: Mapping[str, Any]) -> dict[str, Any]:
+    """``distill`` for the start of a set of coefficients or tensors: dm's, which all share, before its first step."""
+    kept = ("ipc", "parameterization", "coefficients", "shared_kernels", "tensor_side")
+    own = {name: distill[name] for name in kept}
+    fixed = {"method": "dm", "factor": 1, "iterations": 0, "initial": "real", "labels": LabelKind.hard}
+    return in_units(sections.Distill.model_validate(own | fixed).model_dump(mode="json"))
+
+
 def selection_section(method: str, ipc: int, factor: int) -> dict[str, Any]:
     """``distill`` for a control that was measured beside another set: a selection, for all real images the cheapest."""
     settings = sections.Distill(method=method, ipc=ipc, factor=factor, labels=LabelKind.hard)

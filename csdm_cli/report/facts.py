@@ -25,7 +25,7 @@ def cost_of(file: Path, distilled: Distilled, judged_in: Sequence[Path]) -> Rows
     rows = [
         ("images and labels", f"{_size(storage.bytes)} as stored{share}"),
         ("stored as", f"{distilled.kind}, {storage.numbers:,} numbers"),
-        ("IPC-equivalent", f"{storage.ipc_equivalent:.4g} images of 8 bits a pixel per class"),
+        ("IPC-equivalent", f"{storage.ipc_equivalent:.2f} images of 8 bits a pixel per class"),
     ]
     if record := read_sidecar(file):
         machine = record.machine.gpu or f"{record.machine.processor}, {record.machine.threads} threads"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from csdm_cli.artifacts.accounting import storage_of
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.controls import (
     ControlName,
@@ -135,7 +135,8 @@ class EvaluatedSet:
     def rows(self) -> dict[str, Evaluation]:
         """By name, in the order of the table: the set's students first."""
         beside = {str(control): self.controls[control] for control in ControlName if control in self.controls}
-        name = f"{self.distilled.provenance.method} ({self.task.labels} labels"
+        coded = f", {self.distilled.kind}" if isinstance(self.distilled.decoding, Coded) else ""
+        name = f"{self.distilled.provenance.method}{coded} ({self.task.labels} labels"
         learned = {f"{name}, {self._learned_text})": self.learned} if self.learned is not None else {}
         return {f"{name})": self.own} | learned | beside | dict(self.inherited)
 

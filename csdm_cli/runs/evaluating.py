@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.store import LongTail, find_by_fingerprint
@@ -77,8 +77,9 @@ class Case:
     @property
     def selection(self) -> Selection:
         """The selection that the controls of this set take from the training set."""
-        origin = self.distilled.provenance
-        return Selection.like(self.distilled.ipc, self.distilled.decoding.factor, origin.seed)
+        own = self.distilled
+        form = own.parameterisation() if isinstance(own.decoding, Coded) else None
+        return Selection.like(own.ipc, own.decoding.factor, own.provenance.seed, form)
 
     def images_of(self, split: EvaluationSplit) -> ImageSet:
         """The images students are tested on."""

@@ -54,6 +54,7 @@ def other_set(*options: object) -> None:
         (["distill", "--alpha-head", "1.5"], ["--alpha-head", "1.5"]),
         (["distill", "--kernel", "lapalce"], ["--kernel", "lapalce", "laplace"]),
         (["distill", "--kernel", "polynomial", "--kernel-shape", "1.5"], ["--kernel-shape", "1.5"]),
+        (["distill", "--kernel", "laplace", "--frequency-rule", "orthogonal"], ["--frequency-rule", "laplace"]),
         (["distill", "--kernel", "polynomial", "--alpha-head", "0.6"], ["--alpha-head", "csdm"]),
         (["distill", "--kernel", "polynomial", "--real", "bank"], ["--real bank", "--real fresh", "csdm"]),
         (["distill", "--method", "dm", "--kernel", "rbf"], ["--kernel", "csdm"]),

@@ -54,7 +54,7 @@ class GradientMatching(LearningMethod):
     after each but the last; then a new one comes. What is random in a step follows from the seed and the step's number.
 
     Attributes:
-        network_momentum, network_weight_decay: of its SGD.
+        network_momentum, network_weight_decay: those of its SGD.
         network_cutmix: the probability that a batch of its is mixed.
     """
 
@@ -85,7 +85,7 @@ class GradientMatching(LearningMethod):
 
     @property
     def early_steps(self) -> int:
-        """Of a new network before it is looked at."""
+        """The training of a new network before it is looked at."""
         return 0
 
     def prepare(self, context: Context) -> None:

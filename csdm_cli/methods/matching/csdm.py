@@ -10,14 +10,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from csdm_cli.errors import UsageError
+from csdm_cli.errors import UsageError, asked_by
 from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request, Spectrum
 from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.spectral.characteristic import ecf
 from csdm_cli.spectral.distance import class_distance
 from csdm_cli.spectral.estimates import borrowed, debiased
-from csdm_cli.spectral.kernels import SHIFT_INVARIANT, check_shape
+from csdm_cli.spectral.kernels import SHIFT_INVARIANT, check_rule, check_shape
 from csdm_cli.spectral.mmd import biased_mmd2
 from csdm_cli.spectral.weights import alphas
 
@@ -79,7 +79,10 @@ class Csdm(MatchingMethod):
         given = parameters.kernel_shape
         # the other kernels ignore it
         self.shape = DEFAULT_SHAPE.get(parameters.kernel, 1.5) if given is None else given
-        check_shape(parameters.kernel, self.shape)
+        with asked_by("--kernel-shape"):
+            check_shape(parameters.kernel, self.shape)
+        with asked_by("--frequency-rule"):
+            check_rule(parameters.kernel, parameters.frequency_rule)
         if parameters.mixture > parameters.frequencies:
             asked = f"--option mixture={parameters.mixture}"
             raise UsageError(f"{asked} needs a frequency for each kernel: --frequencies is {parameters.frequencies}")

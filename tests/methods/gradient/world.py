@@ -1,4 +1,4 @@
-"""What the tests of these methods share: three tiny classes, a narrow network, and a method on its scene."""
+"""The world that the tests of these methods share: three tiny classes, a narrow network, and a method on its scene."""
 
 from __future__ import annotations
 
