@@ -286,6 +286,8 @@ def tell_of_evaluation(found: EvaluatedSet, tracker: Tracker) -> None:
         log({"share_of_gap_closed": share})
     if found.fairness is not None:
         tracker.metrics(found.fairness.metrics())
+    inherited = {name.replace(",", "").replace(" + ", " "): one for name, one in found.inherited.items()}
+    tracker.metrics({f"inherited/{name}": scores_of(one)["accuracy"] for name, one in inherited.items()})
 
 
 def _of_control(name: ControlName) -> str:
