@@ -37,7 +37,7 @@ def test_from_a_backbone_to_its_probes_and_the_report(backbone):
     run("evaluate", "flows", *PROBE, "--network", "convnet", "--inherit", "--no-controls", "--out", "heir")
     inherited = accuracies(Path("heir"))["inheritance"]
     assert "random + inheritance" in inherited["rows"] and inherited["stored"]["classifier_bytes"] == 4 * 10 * 21
-    run("evaluate", "flows", *PROBE, "--inherit", "--no-controls", "--out", "same")
+    run("evaluate", "flows", *PROBE, "--inherit", "--no-controls", "--out", "same", "--tracking", "mlflow")
     rows = accuracies(Path("same"))["inheritance"]["rows"].values()
     assert len({row["accuracy"]["mean"] for row in rows}) == 1  # the classifier's, whatever the images are
     fails(run("cross-arch", "flows", "--networks", "patch-kmeans", expect=None), 2, "frozen backbone")
