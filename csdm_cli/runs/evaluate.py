@@ -270,7 +270,7 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
 
 
 def _inherited(task: EvaluationTask, test: ImageSet) -> dict[str, Evaluation]:
-    """The scores of the set's own classifier on the probed network, if it was asked for."""
+    """The scores of the probed network with the classifier of the set's own, if they were asked for."""
     if task.inheritance is None:
         return {}
     train, images = task.case.longtail.train().to(task.device), task.case.distilled.decoded().to(task.device)

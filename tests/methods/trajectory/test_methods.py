@@ -310,7 +310,9 @@ def test_options_without_effect_are_known():
         cls = load(name)
         return cls(cls.Parameters("none", "single", **options)).idle_options()
 
-    assert idle("datm") == {"grown_after"} and idle("datm", latest_at_first=2) == frozenset()
+    labels = {"labels", "temperature", "prior_calibration"}
+    assert idle("datm") == labels | {"grown_after"} and idle("datm", latest_at_first=2) == labels
+    assert idle("mtt") == frozenset()
     assert idle("lad", classifier=0.0) >= {"classifier_steps", "classifier_ahead"}
     assert "student_steps" in idle("lad", representation=0.0)
 
