@@ -78,6 +78,7 @@ TESTED_THROUGH = {
         *("comparison/measure.py", "comparison/tables.py", "comparison/trials.py"),
     ),
     "commands/test_probe.py": ("runs/probes.py",),
+    "teachers/test_backbones.py": ("runs/backbones.py",),
     "networks/test_frozen.py": ("networks/efficientnet.py", "networks/weights.py"),
     "commands/test_import_set.py": ("comparison/finished.py",),
     "commands/test_fairness.py": ("runs/fairness.py",),
