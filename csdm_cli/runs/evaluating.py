@@ -24,7 +24,7 @@ from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, LabelKind
+from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, LabelKind, NetworkName
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
@@ -137,6 +137,11 @@ def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
     source = source_of(name) if is_own(name) else None
     other = {"name": name, "depth": _depth(own, name), "source": source, "frozen": None}
     return NetworkSpec(**(own.as_dict() | other))
+
+
+def students_like(own: NetworkSpec, name: str | None = None) -> NetworkSpec:
+    """As :func:`renamed`, with a ConvNet in the place of a frozen backbone, which cannot be a student."""
+    return renamed(own, name or (NetworkName.convnet if own.frozen else None))
 
 
 def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:

@@ -27,7 +27,7 @@ from csdm_cli.profiling.trace import chrome_trace
 from csdm_cli.profiling.work import Work, matching_work, training_work
 from csdm_cli.runs.assemble import Assembly, assemble
 from csdm_cli.runs.choose import Chosen, SettledMatching
-from csdm_cli.runs.evaluating import protocol_of
+from csdm_cli.runs.evaluating import protocol_of, students_like
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers
 from csdm_cli.seeds import derive_seed
@@ -110,7 +110,7 @@ class ProfileTask:
 
     Attributes:
         parts_of: distillation's objects at a number of images per class.
-        spec: the architecture of teachers and students.
+        spec: the architecture of teachers and, unless it is a frozen backbone, of students.
     """
 
     settings: sections.ProfileRun
@@ -174,9 +174,10 @@ def profile(task: ProfileTask) -> MeasuredCosts:
         work = matching_work(spec, cost.images, images_at_once(_blank(spec, device)), distill_type)
         distill[ipc] = (cost, _point(distill_roof, work, cost))
     note(f"students: 2 x ({settings.warmup} + {settings.iterations}) steps", quiet=runtime.quiet)
-    students = StudentTraining.on(task.parts_of(max(settings.ipcs)), spec, task.evaluate)
+    taught = students_like(spec)
+    students = StudentTraining.on(task.parts_of(max(settings.ipcs)), taught, task.evaluate)
     cost = measure_students(students.networks, students.examples, students.recipe, students.seeds, **often)
-    return MeasuredCosts(roof, distill_roof, distill, (cost, _point(roof, students.work(spec, cost.images), cost)))
+    return MeasuredCosts(roof, distill_roof, distill, (cost, _point(roof, students.work(taught, cost.images), cost)))
 
 
 def record_timeline(trace: Path, task: ProfileTask) -> None:
@@ -187,7 +188,7 @@ def record_timeline(trace: Path, task: ProfileTask) -> None:
     """
     ipc = task.settings.ipcs[0]
     parts = task.parts_of(ipc)
-    students = StudentTraining.on(parts, task.spec, task.evaluate)
+    students = StudentTraining.on(parts, students_like(task.spec), task.evaluate)
     parts.iterate(0)
     with chrome_trace(trace, task.device):
         for step in range(TRACED):

@@ -81,3 +81,29 @@ def test_what_has_no_effect_is_refused(workplace):
 def test_a_backbone_has_no_training_to_look_through(backbone):
     result = run("distill", "data", "--teachers", "backbone", "--teacher-schedule", "interpolate", expect=None)
     fails(result, 2, "patch-kmeans is never trained")
+    (Path("params.yaml")).write_text("pretrain: {network: patch-kmeans, centres: 5, epochs: 1}")
+    for method in ("dc", "forgetting"):
+        words = ["--method", method, "--iterations", "1"] if method == "dc" else ["--method", method]
+        fails(run("distill", "data", *words, "--ipc", "1", expect=None), 2, "never trained")
+    idm = ["--method", "idm", "--option", "pool=2", "--ipc", "1", "--iterations", "1"]
+    fails(run("distill", "data", *idm, expect=None), 2, "never trained")
+
+
+@pytest.mark.slow
+def test_a_pipeline_goes_through_with_a_backbone_in_the_place_of_teachers(workplace):
+    """As ``dvc exp run -S pretrain.network=patch-kmeans`` runs it: the settings of trained teachers are not read."""
+    text = (workplace / "params.yaml").read_text()
+    (workplace / "params.yaml").write_text(
+        text.replace("pretrain: {", "pretrain: {network: patch-kmeans, centres: 4, ")
+    )
+    run("pretrain", "data", "--out", "backbone")
+    shared = ["--teachers", "backbone", "--out"]
+    run("distill", "data", *shared, "set2")
+    run("evaluate", "set2", "--data", "data", "--probe-epochs", "2", "--out", "evaluation")
+    assert json.loads(Path("evaluation/details.json").read_text())["protocol"]["probed"]
+    run("cross-arch", "set2", "--data", "data", "--out", "others")
+    run("profile", "data", *shared, "costs")
+    words = ["--methods", "dm", "--ipc", "1", "--seeds", "1", "--params", "params.yaml"]
+    run("compare", "--data", "data", *words, *shared, "table")
+    told = "".join(path.read_text() for path in Path("table").glob("*.json"))
+    assert '"name": "convnet"' in told  # the students', for a backbone cannot be one
