@@ -29,6 +29,7 @@ from csdm_cli.runs.judge import (
 from csdm_cli.runs.provenance import RECIPE
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, run_key, run_name, scores_of, tell_of_set
+from csdm_cli.safe_text import counted
 from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking.tracker import open_tracker
@@ -104,7 +105,8 @@ def run(
         outputs.write_json(folder / "summary.json", summary, OUTPUTS["summary.json"])
         tracker.artifact(folder / "accuracy.png")
         tracker.artifact(folder / "metrics.json")
-    title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}: {protocol.steps} steps"
+    shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
+    title = f"{shown}: {counted(protocol.steps, 'step')}"
     emit(result, lambda: score_table(title, rows, "network: set", untested), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}", quiet=runtime.quiet)
 

@@ -14,7 +14,7 @@ from csdm_cli.runs.labels import describe_calibration
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import run_name
-from csdm_cli.safe_text import markup, shown
+from csdm_cli.safe_text import counted, markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import atomic, outputs
 from csdm_cli.tracking.tracker import open_tracker
@@ -90,7 +90,9 @@ def _tell(made: MadeSet, runtime: Runtime) -> None:
         "labels": str(distilled.default_labels),
         "grid": str(grid_path(target)),
     }
-    text = "{file}: {images} images of {classes} classes by {method}, factor {factor}, {labels} labels".format(**result)
+    text = "{file}: {many} of {classes} classes by {method}, factor {factor}, {labels} labels".format(
+        **result, many=counted(len(distilled.images), "image")
+    )
     lines = [markup(text, most=5000), markup(f"picture: {result['grid']}", most=5000)]
     if (weight := distilled.provenance.config.get("calibration")) is not None:
         result["calibration"] = weight

@@ -34,6 +34,7 @@ from csdm_cli.runs.judge import protocol_of
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers
+from csdm_cli.safe_text import counted
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs, places
@@ -290,7 +291,7 @@ def _roofline_table(profile: Profile) -> list[RenderableType]:
         style = "bold" if name == "share reached" else None
         table.add_row(name, *(cell(standing) for standing in standings.values()), style=style)
     images, seconds = profile.evaluate[0].images, profile.evaluate[0].median
-    notes = [f"evaluate: a step of {images} images in {1e3 * seconds:.1f} ms.", f"{_rates(profile.roof)}."]
+    notes = [f"evaluate: a step of {counted(images, 'image')} in {1e3 * seconds:.1f} ms.", f"{_rates(profile.roof)}."]
     if profile.distill_roof is not profile.roof:
         notes.append(f"In bfloat16, for distill: {profile.distill_roof.flops_per_second / 1e9:,.0f} GFLOP/s.")
     return ["\n[bold]Under the roof of this device[/]", table, *(f"[dim]{line}[/]" for line in notes)]

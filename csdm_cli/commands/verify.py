@@ -8,7 +8,7 @@ from csdm_cli.artifacts.file import SCHEMA, find_artifact, read_distilled
 from csdm_cli.artifacts.validation import findings
 from csdm_cli.display.console import emit
 from csdm_cli.errors import CsdmError
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import counted, markup
 
 
 def verify(path: Path, json: bool = False) -> None:
@@ -33,8 +33,9 @@ def verify(path: Path, json: bool = False) -> None:
     data = distilled.dataset
     lines = [f"[green]✓[/] {title}" for title in passed]
     if not problem:
+        images, classes = counted(len(distilled.images), "stored image"), counted(data.classes, "class", "classes")
         lines.append(
-            f"{markup(str(file))} is sound: {len(distilled.images):,} stored images of {data.classes} classes "
+            f"{markup(str(file))} is sound: {images} of {classes} "
             f"({markup(data.name)}, {markup(distilled.provenance.method)})"
         )
     value = {"file": str(file), "sound": not problem, "passed": passed, "problem": problem}

@@ -10,6 +10,7 @@ from typing import Any
 
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.run_record import read_sidecar
+from csdm_cli.safe_text import counted
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -21,8 +22,8 @@ def cost_of(file: Path, distilled: Distilled, judged_in: Sequence[Path], stored:
     share = f", {100 * stored / real:.2g} % of the {_size(real)} of all real images" if real else ""
     rows = [("images and labels", f"{_size(stored)} as stored{share}")]
     if record := read_sidecar(file):
-        machine = record.machine.gpu or f"{record.machine.processor}, {record.machine.threads} threads"
-        steps = f" for {record.iterations:,} steps" if record.iterations else ""
+        machine = record.machine.gpu or f"{record.machine.processor}, {counted(record.machine.threads, 'thread')}"
+        steps = f" for {counted(record.iterations, 'step')}" if record.iterations else ""
         rows.append(("distilling", f"{record.wall_seconds:,.0f} s{steps}, without teachers"))
         rows.append(("memory", f"{_size(record.peak_memory_bytes)} at the peak"))
         rows.append(("machine", machine))
@@ -40,7 +41,7 @@ def provenance_of(file: Path, distilled: Distilled) -> Rows:
         ("file", str(file)),
         ("sha256", sha256(file.read_bytes()).hexdigest()),
         ("method", f"{origin.method}, seed {origin.seed}"),
-        ("data", f"{data.name}, {sum(data.counts):,} images of {data.classes} classes"),
+        ("data", f"{data.name}, {counted(sum(data.counts), 'image')} of {counted(data.classes, 'class', 'classes')}"),
         ("training set", data.train_fingerprint or "unknown"),
         ("code", f"{origin.source}; " + ", ".join(f"{name} {text}" for name, text in origin.versions.items())),
     ]

@@ -38,6 +38,7 @@ from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.task import Task, is_done, prepare
 from csdm_cli.runs.tracked import pretrain_settings, settings_read, tell_of_data, tell_of_teachers
+from csdm_cli.safe_text import counted
 from csdm_cli.settings.fields import ratio
 from csdm_cli.settings.units import in_units
 from csdm_cli.storage import kinds, outputs, places
@@ -195,7 +196,7 @@ def _distil(
     weight of calibration."""
     settings, pool, method = task.settings, task.pool, task.method
     assert pool is not None and isinstance(method, OptimisedMethod) and isinstance(settings, SettledOptimised)
-    note(f"method: {method.summary}; {len(pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
+    note(f"method: {method.summary}; {counted(len(pool), 'teacher')}; real side: {settings.real}", quiet=runtime.quiet)
     assembly = assemble(
         settings,
         method,
