@@ -81,7 +81,8 @@ def run(
 def _track(found: MeasuredCosts, tracker: Tracker) -> None:
     for ipc, (cost, point) in found.distill.items():
         numbers = {name: value for name, value in figures_of(cost, point).items() if isinstance(value, float)}
-        tracker.metrics(numbers | cost.phases | {"roofline_share": point.share}, ipc)
+        share = {} if point is None else {"roofline_share": point.share}
+        tracker.metrics(numbers | cost.phases | share, ipc)
 
 
 def _write(found: MeasuredCosts, result: dict[str, Any], out: Path, tracker: Tracker) -> None:
