@@ -95,7 +95,7 @@ TESTED_THROUGH = {
         *("methods/trajectory/base.py", "methods/trajectory/datm.py", "methods/trajectory/ftd.py"),
         *("methods/trajectory/lad.py", "methods/trajectory/mtt.py"),
         *("methods/selection/random.py", "methods/selection/tiled_random.py"),
-        *("distillation/decoded.py", "runs/assemble_learning.py", "runs/optimise.py", "runs/start.py"),
+        *("runs/assemble_learning.py", "runs/optimise.py"),
     ),
     "methods/regularisers/test_regularisers.py": (
         *("methods/regularisers/base.py", "methods/regularisers/centralization.py"),
