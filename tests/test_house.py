@@ -95,7 +95,7 @@ TESTED_THROUGH = {
     "methods/test_every_method.py": (
         *("methods/contract.py", "methods/learning.py", "methods/gradient/base.py", "methods/gradient/centres.py"),
         *("methods/gradient/layers.py", "methods/trajectory/base.py"),
-        *("distillation/decoded.py", "runs/assemble_learning.py", "runs/optimise.py", "runs/start.py"),
+        *("runs/assemble_learning.py", "runs/optimise.py"),
     ),
     "methods/regularisers/test_regularisers.py": (
         *("methods/regularisers/base.py", "methods/regularisers/centralization.py"),
