@@ -289,6 +289,9 @@ def tell_of_evaluation(found: EvaluatedSet, tracker: Tracker) -> None:
         log({"share_of_gap_closed": share})
     if found.fairness is not None:
         tracker.metrics(found.fairness.metrics())
+    if found.inherited:
+        names = {name: name.replace(",", "").replace(" + ", " ") for name in found.inherited}
+        tracker.metrics({f"inherited/{names[name]}": scores_of(x)["accuracy"] for name, x in found.inherited.items()})
 
 
 def _of_control(name: ControlName) -> str:

@@ -83,6 +83,7 @@ def test_second_order(tmp_path):
     assert "peak MB" in shown
 
 
+@pytest.mark.slow
 def test_backbones(tmp_path):
     words = ["--network", "patch-kmeans", "--size", "12", "--centres", "4", "--ipc", "1", "--rounds", "1", "--out"]
     shown = bench("backbones.py", *words, str(tmp_path / "rows.json"))
