@@ -14,11 +14,11 @@ from csdm_cli.names import Preset
 
 Values = Mapping[str, Mapping[str, Any]]  # by section of params.yaml
 
-# Of ``common``, by method; a method's own parameters stand under distill.option. csdm, dm, ncfm, dsdm and m3d were tuned
-# on one grid in units of gradients: calibration 0, 0.3, 1 and 3 times the matching and, at 1, three learning rates of the
-# pixels, six trials each on a development set (benchmarks/study/tuning.yaml, results/tuning/2026-12). The others still have the tuning of November 2026, which was not fair: calibration was the better of 0
-# and 0.01, which is as large as csdm's own gradient but a thousandth of theirs (results/tuning/common-preset.json, in
-# the unit of then).
+# Of ``common``, by method; a method's own parameters stand under distill.option. csdm, dm, ncfm, dsdm and m3d were
+# tuned on one grid in units of gradients: calibration 0, 0.3, 1 and 3 times the matching and, at 1, three learning
+# rates of the pixels, six trials each on a development set (benchmarks/study/tuning.yaml, results/tuning/2026-12). The
+# others still have the tuning of November 2026, which was not fair: calibration was the better of 0 and 0.01, which is
+# as large as csdm's own gradient but a thousandth of theirs (results/tuning/common-preset.json, in the unit of then).
 COMMON: dict[str, Values] = {
     "csdm": {"distill": {"calibration": "0.3x"}},
     "dm": {"distill": {"calibration": "0.3x"}},
