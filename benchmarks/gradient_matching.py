@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -127,6 +127,7 @@ def main() -> None:
     parser.add_argument("--widths", type=int, nargs="+", default=[128, 32])
     parser.add_argument("--ipcs", type=int, nargs="+", default=[1, 10, 50])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory-of", nargs="*", default=["ours", "textbook"], help="whose peak is measured")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--child", choices=["times", "ours", "textbook"], help=argparse.SUPPRESS)
     words = parser.parse_args()
@@ -144,26 +145,26 @@ def main() -> None:
     for method in words.methods:
         for width in words.widths:
             for ipc in words.ipcs:
-                rows.append(measured(method, width, ipc, words.rounds))
+                rows.append(measured(method, width, ipc, words.rounds, words.memory_of))
                 if words.out:
                     text = json.dumps({"machine": asdict(machine(CPU)), "threads": 1, "rows": rows}, indent=1)
                     words.out.write_text(text + "\n")
 
 
-def measured(method: str, width: int, ipc: int, rounds: int) -> Row:
+def measured(method: str, width: int, ipc: int, rounds: int, memory_of: Sequence[str]) -> Row:
     """Times and peaks of one combination, each in a process of its own."""
     own = ["--methods", method, "--widths", str(width), "--ipcs", str(ipc), "--rounds", str(rounds)]
     row: Row = {"method": method, "width": width, "ipc": ipc}
-    for child in ("times", "ours", "textbook"):
+    for child in ("times", *memory_of):
         command = [sys.executable, __file__, *own, "--child", child]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             sys.exit(f"{row}, {child}: {done.stderr.strip().splitlines()[-1:]} (exit {done.returncode})")
         row |= json.loads(done.stdout)
+    peaks = ", ".join(f"{who} {row[f'{who}_bytes'] / 1e9:.2f} GB" for who in memory_of)
     print(
         f"{method:4} width {width:3} IPC {ipc:2}: an iteration {row['ratio']:.2f} times as fast as the textbook's,"
-        f" its matching {row['matching_ratio']:.2f} times ({row['seconds']['ours match']:.2f} s);"
-        f" {row['ours_bytes'] / 1e9:.2f} GB and {row['textbook_bytes'] / 1e9:.2f} GB",
+        f" its matching {row['matching_ratio']:.2f} times ({row['seconds']['ours match']:.2f} s); {peaks}",
         flush=True,
     )
     return row
@@ -173,7 +174,8 @@ def times(name: str, width: int, ipc: int, rounds: int) -> Row:
     """Medians of every part, and the ratios of textbook to ours."""
     ours = Ours.of(name, width, ipc)
     textbook = Textbook(ours)
-    difference = (ours.match(0) - textbook.match(0)).norm() / textbook.match(0).norm()
+    found, expected = ours.match(0), textbook.match(0)
+    difference = (found - expected).norm() / expected.norm()
     runs: dict[str, Callable[[int], object]] = {
         "ours match": ours.match,
         "textbook match": textbook.match,

@@ -78,6 +78,7 @@ TESTED_THROUGH = {
         *("comparison/measure.py", "comparison/tables.py", "comparison/trials.py"),
     ),
     "commands/test_probe.py": ("runs/probes.py",),
+    "teachers/test_backbones.py": ("runs/backbones.py",),
     "networks/test_frozen.py": ("networks/efficientnet.py", "networks/weights.py"),
     "commands/test_import_set.py": ("comparison/finished.py",),
     "commands/test_fairness.py": ("runs/fairness.py",),
@@ -94,7 +95,7 @@ TESTED_THROUGH = {
     "methods/test_every_method.py": (
         *("methods/contract.py", "methods/learning.py", "methods/gradient/base.py", "methods/gradient/centres.py"),
         *("methods/gradient/layers.py", "methods/trajectory/base.py"),
-        *("distillation/decoded.py", "runs/assemble_learning.py", "runs/optimise.py", "runs/start.py"),
+        *("runs/assemble_learning.py", "runs/optimise.py"),
     ),
     "methods/regularisers/test_regularisers.py": (
         *("methods/regularisers/base.py", "methods/regularisers/centralization.py"),

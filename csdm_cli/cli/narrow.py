@@ -18,12 +18,23 @@ def plain_if_narrow(command: Any) -> None:
 
 def _make_plain(command: Any) -> None:
     command.rich_markup_mode = None
+    command.context_class = _with_narrow_columns(command.context_class)
     for part in (command, *command.params):
         for name in ("help", "epilog"):
             if text := getattr(part, name, None):
                 setattr(part, name, _without_markup(text))
     for below in getattr(command, "commands", {}).values():
         _make_plain(below)
+
+
+def _with_narrow_columns(context: Any) -> Any:
+    """``context`` whose help gives names a third of the width, and the longer ones a line of their own."""
+
+    class Formatter(context.formatter_class):  # type: ignore[misc]
+        def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
+            super().write_dl(rows, min(col_max, self.width // 3), col_spacing)
+
+    return type(context.__name__, (context,), {"formatter_class": Formatter})
 
 
 def _without_markup(text: str) -> str:

@@ -16,7 +16,6 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images, to_uint8
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import Initial
-from csdm_cli.parameterisations.parameterisation import Parameterisation
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.losses import log_prior
 
@@ -45,20 +44,18 @@ class Selection:
         factor: cells per side of a stored image.
         seed: random seed of the set: with it the tiled images are the set's own ones before the first step.
         per_class: stored images of each class where they differ; ``ipc`` is the largest. None: ``ipc`` of each.
-        form: what the set's images are computed from, where that is no stored images; ``ipc`` is its budget then.
     """
 
     ipc: int
     factor: int
     seed: int
     per_class: tuple[int, ...] | None = None
-    form: Parameterisation | None = None
 
     @classmethod
-    def like(cls, per_class: Sequence[int], factor: int, seed: int, form: Parameterisation | None = None) -> Selection:
+    def like(cls, per_class: Sequence[int], factor: int, seed: int) -> Selection:
         """As many images of each class as a set stores, or as its budget stands for."""
         most = max(per_class)
-        return cls(most, factor, seed, None if set(per_class) == {most} else tuple(per_class), form)
+        return cls(most, factor, seed, None if set(per_class) == {most} else tuple(per_class))
 
     def kept(self, classes: int) -> Tensor:
         """Positions of the images to keep among ``ipc`` of each class: (M,) int64, class after class."""
@@ -86,26 +83,19 @@ def tiled_images(data: ImageSet, selection: Selection) -> Tensor:
     return decode(stored.float() / 255, selection.factor, data.size)
 
 
-def start_images(data: ImageSet, selection: Selection, form: Parameterisation) -> Tensor:
-    """Random real images stored as ``form`` stores them, and opened: (classes·per_class, channels, H, W) in [0, 1].
+def evaluate_selections(
+    data: ImageSet, selection: Selection, evaluator: Evaluator, start: Tensor | None = None
+) -> dict[ControlName, Evaluation]:
+    """The rows ``random`` and ``tiled-random``, by the same protocol as the set; they are one row at factor 1.
 
-    What a run of that seed starts from, unless it starts from noise or from images that its method chose.
-    """
-    images = initial_images(data, form.per_class, 1, Initial.real, selection.seed)
-    return form.opened(form.stored(form.initial(images)))
-
-
-def evaluate_selections(data: ImageSet, selection: Selection, evaluator: Evaluator) -> dict[ControlName, Evaluation]:
-    """The row ``random``, and ``tiled-random`` or ``start``, by the same protocol as the set.
-
-    They take as many images of each class as the set, or its bytes. At factor 1 the first two are one row; ``start``
-    stands in the place of the second beside sets whose images are computed from other numbers.
+    They take as many images of each class as the set, so that the total is the same. ``start`` are the images,
+    as many of each class in turn, that a set of other numbers than images would begin with: a row in place of tiles.
     """
     labels = selection.labels(data.classes)
     images = {ControlName.random: (random_images(data, selection), labels)}
-    if selection.form:
-        own = torch.arange(data.classes).repeat_interleave(selection.form.per_class)
-        images[ControlName.start] = start_images(data, selection, selection.form), own
+    if start is not None:
+        own = torch.arange(data.classes).repeat_interleave(len(start) // data.classes)
+        images[ControlName.start] = start, own
     elif selection.factor > 1:
         own = labels.repeat_interleave(selection.factor**2)
         images[ControlName.tiled_random] = tiled_images(data, selection), own
@@ -113,7 +103,7 @@ def evaluate_selections(data: ImageSet, selection: Selection, evaluator: Evaluat
         name: evaluate_set(chosen, targets, data.counts, evaluator, title=f"{name}, student")
         for name, (chosen, targets) in images.items()
     }
-    return found if selection.form else {ControlName.tiled_random: found[ControlName.random]} | found
+    return found if start is not None else {ControlName.tiled_random: found[ControlName.random]} | found
 
 
 def nearest_to_centroid(data: ImageSet, selection: Selection, probed: Probed) -> Tensor:

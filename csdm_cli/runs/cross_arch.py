@@ -131,7 +131,7 @@ def cross_arch(
         found = {f"{score}/{name}": value for score, value in scores_of(own).items()}
         tracker.headline(found, made_by=run_key(case.distilled))
         if train is not None:
-            as_stored = replace(case.selection, factor=1, form=None)
+            as_stored = replace(case.selection, factor=1)
             random = evaluate_selections(train, as_stored, evaluator)[ControlName.random]
             tracker.metric(f"control/random/{name}", scores_of(random)["accuracy"])
         yield name, OnArchitecture(own, random, case.longtail.manifest.untested())

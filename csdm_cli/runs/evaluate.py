@@ -256,7 +256,10 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
         return found
     train = case.longtail.train().to(task.device)
     controls: dict[ControlName, Evaluation] = {}
-    measures = [partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)]
+    measures = [
+        partial(evaluate_selections, train, case.selection, start=case.start(train)),
+        partial(evaluate_full, train),
+    ]
     if task.probed:
         measures.insert(1, partial(evaluate_centroid, train, case.selection))
     for measure in measures:

@@ -31,8 +31,7 @@ def test_the_help_of_a_command_names_its_options_whole(words, width):
     assert shown.exit_code == 0, shown.output
     options = {name for one in ALL[words].params for name in (*one.opts, *one.secondary_opts) if name.startswith("--")}
     assert options <= set(re.findall(r"--[a-z0-9-]+", shown.output))
-    long = [line for line in shown.output.splitlines() if len(line) > width]
-    assert all(line.startswith("  --") and width == 40 for line in long), "a name with its values, which is not broken"
+    assert max(map(len, shown.output.splitlines())) <= width
     assert "[dim]" not in shown.output and "\\[" not in shown.output
     assert ("╭" in shown.output) == (width >= 80)
 

@@ -15,7 +15,6 @@ from csdm_cli.evaluation.controls import (
     evaluate_full,
     evaluate_selections,
     random_images,
-    start_images,
     tiled_images,
 )
 from csdm_cli.evaluation.results import Evaluation
@@ -24,14 +23,9 @@ from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
 from csdm_cli.images.normalisation import normalise
-from csdm_cli.names import Initial, Parameterization
+from csdm_cli.names import Initial
 from csdm_cli.networks import NetworkSpec, build
-from csdm_cli.parameterisations.choose import chosen
-from csdm_cli.parameterisations.parameterisation import Shape
-from csdm_cli.runs.choose import decided
-from csdm_cli.runs.start import leaves_at_start
 from csdm_cli.seeds import derive_seed
-from csdm_cli.settings.sections import Distill
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import train
 from csdm_cli.training.losses import balanced_softmax
@@ -89,24 +83,13 @@ def test_at_factor_1_tiles_are_random_images(data: ImageSet):
     )
 
 
-@pytest.mark.parametrize("kind", ["frequency", "decomposition"])
-def test_sets_of_other_numbers_stand_beside_their_own_start(data: ImageSet, kind: str):
-    """In the place of tiles: real images in the same form and bytes, as a run starts from, rounded as it is stored."""
-    form = chosen(Parameterization(kind), Shape(3, 3, 8), 2, lambda: [data.of_class(c).float() / 255 for c in range(3)])
-    selection = Selection.like((2, 2, 2), 1, seed=5, form=form)
-    settings = Distill(method="dm", ipc=2, seed=5, iterations=0, initial="real", parameterization=kind, factor=1)
-    settled, _ = decided(settings)
-    stored = form.stored(leaves_at_start(settled, data, form, torch.float32).stored)
-    assert sum(tensor.nbytes for tensor in stored.values()) == form.bytes() <= 2 * 3 * 3 * 8 * 8
-    images = start_images(data, selection, form)
-    assert torch.equal(images, form.opened(stored)) and len(images) == 3 * form.per_class
-    evaluator = Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True)
-    rows = evaluate_selections(data, selection, evaluator)
+def test_a_start_stands_in_the_place_of_tiles(data: ImageSet):
+    start, evaluator = torch.rand(3 * 5, 3, 8, 8), Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True)
+    rows = evaluate_selections(data, Selection(2, 1, 0), evaluator, start=start)
     assert list(rows) == [ControlName.random, ControlName.start]
-    labels = torch.arange(3).repeat_interleave(form.per_class)
-    assert rows[ControlName.start] == evaluate_set(images, labels, data.counts, evaluator)
-    plain = evaluate_selections(data, replace(selection, form=None), evaluator)
-    assert rows[ControlName.random] == plain[ControlName.random] and ControlName.start not in plain
+    labels = torch.arange(3).repeat_interleave(5)
+    assert rows[ControlName.start] == evaluate_set(start, labels, data.counts, evaluator)
+    assert rows[ControlName.random] == evaluate_selections(data, Selection(2, 1, 0), evaluator)[ControlName.random]
 
 
 def test_rows_of_the_full_set(data: ImageSet):

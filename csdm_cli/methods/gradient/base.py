@@ -100,8 +100,10 @@ class GradientMatching(LearningMethod):
         if turn == 0 or number != self._round:
             self._begin(number)
             self._teach(scene, self.early_steps, derive_seed(self.context.seed, "early", number))
-        weights: Weights = {name: value.detach() for name, value in self._network.named_parameters()}
-        objective = Objective(self._network, hard, images_at_once(scene.images))
+        given = {name: value.detach() for name, value in self._network.named_parameters()}
+        weights: Weights = {name: value for name, value in given.items() if value.ndim > 1}  # all that a distance reads
+        fixed = {name: value for name, value in given.items() if name not in weights}
+        objective = Objective(self._network, hard, images_at_once(scene.images), fixed)
         theta = self.augmentation(step, scene.classes)
         total = scene.images.new_zeros(())
         for label in range(scene.classes):
