@@ -77,7 +77,6 @@ TESTED_THROUGH = {
         *("comparison/context.py", "comparison/entries.py", "comparison/files.py"),
         *("comparison/measure.py", "comparison/tables.py", "comparison/trials.py"),
     ),
-    "commands/test_probe.py": ("runs/probes.py",),
     "teachers/test_backbones.py": ("runs/backbones.py",),
     "networks/test_frozen.py": ("networks/efficientnet.py", "networks/weights.py"),
     "commands/test_import_set.py": ("comparison/finished.py",),

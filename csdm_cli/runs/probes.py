@@ -103,9 +103,12 @@ def probed(pool: TeacherPool, settings: sections.Evaluate, device: torch.device)
 
 
 def protocol_of_probes(settings: sections.Evaluate, images: int, real: int) -> Protocol:
-    """The probes' training on ``images`` decoded ones; controls on all ``real`` ones get a share of the epochs."""
+    """The probes' training on ``images`` decoded ones; controls on all ``real`` ones get a share of the epochs.
+
+    They have no fewer steps than the set: a small long-tailed set is not learnt in a share of its epochs.
+    """
     live = settings.probe_features is ProbeFeatures.live
     recipe = probe_recipe(BATCH, *((settings.augment, settings.augment_mode) if live else ()))
     steps = settings.probe_epochs * -(-images // BATCH)
-    full = -(-settings.probe_epochs // FULL_SHARE) * -(-real // BATCH)
+    full = max(steps, -(-settings.probe_epochs // FULL_SHARE) * -(-real // BATCH))
     return Protocol(recipe, steps, settings.students, settings.seed, test_points=1, full_steps=full)

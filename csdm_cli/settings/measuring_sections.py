@@ -39,7 +39,9 @@ class Evaluate(Section):
         json_schema_extra=NOT_FOR_COMPARE,
     )
     probe_epochs: Positive = Field(
-        1000, description="epochs of a probe; those on all real images get a tenth", json_schema_extra=NOT_FOR_COMPARE
+        1000,
+        description="epochs of a probe; on all real images a tenth, but no fewer steps",
+        json_schema_extra=NOT_FOR_COMPARE,
     )
     inherit: bool = Field(
         False,
