@@ -71,15 +71,14 @@ TESTED_THROUGH = {
     "commands/test_chain.py": ("commands/cross_arch.py", "commands/evaluate.py", "commands/pretrain.py"),
     "commands/test_profile.py": ("runs/profile.py",),
     "commands/test_show_verify_export.py": (*("commands/export.py", "commands/show.py", "commands/verify.py"),),
-    "commands/test_report_html.py": (
-        *("commands/report.py", "report/commands.py", "report/content.py", "report/facts.py"),
-    ),
+    "commands/test_report_html.py": (*("commands/report.py", "report/commands.py", "report/content.py"),),
     # a comparison is one thing: rows recomputed from the file, sets made again, failures, Ctrl-C
     "commands/test_compare.py": (
         *("comparison/context.py", "comparison/entries.py", "comparison/files.py"),
         *("comparison/measure.py", "comparison/tables.py", "comparison/trials.py"),
     ),
-    "commands/test_probe.py": ("runs/backbones.py", "runs/probes.py"),
+    "commands/test_probe.py": ("runs/probes.py",),
+    "teachers/test_backbones.py": ("runs/backbones.py",),
     "networks/test_frozen.py": ("networks/efficientnet.py", "networks/weights.py"),
     "commands/test_import_set.py": ("comparison/finished.py",),
     "commands/test_fairness.py": ("runs/fairness.py",),
@@ -89,7 +88,6 @@ TESTED_THROUGH = {
     ),
     "data/sources/test_folder.py": ("data/sources/raw.py", "data/sources/reading.py"),
     "data/sources/test_pixels.py": ("data/sources/room.py",),
-    "display/test_console.py": ("display/tables.py",),
     "distillation/test_loop.py": ("distillation/textbook.py", "parallel/interruption.py"),
     "foreign/test_layouts.py": ("foreign/labels.py", "foreign/pictures.py", "foreign/plain_torch.py"),
     "ledger/test_sections.py": ("ledger/measurements.py", "ledger/rows_from_runs.py"),
@@ -97,7 +95,7 @@ TESTED_THROUGH = {
     "methods/test_every_method.py": (
         *("methods/contract.py", "methods/learning.py", "methods/gradient/base.py", "methods/gradient/centres.py"),
         *("methods/gradient/layers.py", "methods/trajectory/base.py"),
-        *("distillation/decoded.py", "runs/assemble_learning.py", "runs/optimise.py", "runs/start.py"),
+        *("runs/assemble_learning.py", "runs/optimise.py"),
     ),
     "methods/regularisers/test_regularisers.py": (
         *("methods/regularisers/base.py", "methods/regularisers/centralization.py"),
@@ -117,7 +115,10 @@ TESTED_THROUGH = {
     "runs/test_tracked.py": ("runs/cross_arch.py", "runs/evaluate.py", "runs/evaluating.py", "runs/measurement.py"),
     "commands/test_make_lt.py": ("runs/long_tail.py",),
     "runs/test_numerics.py": ("runs/runtime.py",),
-    "settings/test_sections.py": ("settings/fields.py", "settings/resolve.py"),
+    "settings/test_sections.py": (
+        *("settings/distill_section.py", "settings/fields.py", "settings/making_sections.py"),
+        *("settings/measuring_sections.py", "settings/resolve.py", "settings/section.py"),
+    ),
     "spectral/test_distance.py": ("spectral/mmd.py",),
     "test_what_decides.py": ("storage/rooms.py",),
     "teachers/test_pool.py": ("teachers/plan.py", "teachers/teaching.py"),

@@ -112,7 +112,7 @@ def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
         scores = {name: judged[name]["mean"] for name in SCORES}
         record = read_sidecar(made.path)
         assert record is not None
-        sets.append({"seed": seed, **scores, "seconds": record.wall_seconds})
+        sets.append({"seed": seed, **scores, "seconds": record.wall_seconds, "storage": judged["storage"]})
         print(f"{arm.factor}/{arm.name}, seed {seed}: {scores['accuracy']:.1f}", flush=True)
     code = revision()
     found = {

@@ -26,7 +26,7 @@ class Storage:
     @property
     def text(self) -> str:
         """In a line."""
-        return f"{self.numbers:,} numbers, {self.bytes:,} bytes, as many as {self.ipc_equivalent:.4g} images per class"
+        return f"{self.numbers:,} numbers, {self.bytes:,} bytes, as many as {self.ipc_equivalent:.2f} images per class"
 
 
 def storage_of(distilled: Distilled) -> Storage:

@@ -19,7 +19,7 @@ from csdm_cli.names import LabelKind
 from csdm_cli.parameterisations.multi_formation import MultiFormation
 from csdm_cli.parameterisations.parameterisation import Parameterisation, Shape
 from csdm_cli.parameterisations.pixels import Pixels
-from csdm_cli.parameterisations.stored import parameterisation_of
+from csdm_cli.parameterisations.stored import MADE_OF, parameterisation_of
 from csdm_cli.storage.keys import source_hash
 from csdm_cli.storage.tensorfile import tensor_sha256
 
@@ -97,6 +97,11 @@ class Coded:
     def kind(self) -> str:
         """The parameterisation's name."""
         return str(self.parameterisation["kind"])
+
+    @property
+    def made_of(self) -> str:
+        """The stored numbers in words, e.g. ``frequency coefficients``."""
+        return MADE_OF[self.kind]
 
 
 @dataclass(frozen=True)

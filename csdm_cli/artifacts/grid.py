@@ -162,7 +162,8 @@ def _caption(distilled: Distilled, rows: int, columns: int) -> str:
     data, most = distilled.dataset, max(distilled.counts)
     parts = [_name(data.name), _name(distilled.provenance.method)]
     if isinstance(distilled.decoding, Coded):
-        parts.append(f"{most} images per class from a {distilled.kind} in the storage of {distilled.ipc_text}")
+        made_of = distilled.decoding.made_of
+        parts.append(f"{most} images per class from {made_of} in the storage of {distilled.ipc_text}")
     else:
         parts.append(f"{distilled.ipc_text} stored image{'s' * (most > 1)} per class")
     if distilled.decoding.factor > 1:

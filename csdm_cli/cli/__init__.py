@@ -2,7 +2,8 @@
 
 Read ``app`` (the entry point) and ``group``, then one thin function per subcommand in ``making``, ``measuring``,
 ``set_files`` and ``ledger``; ``options`` (settings as options), ``arguments`` (files and folders) and
-``number_options`` (numbers), then ``failures`` (what a user sees when something goes wrong).
+``number_options`` (numbers), then ``failures`` (what a user sees when something goes wrong) and ``narrow`` (help where
+there is little room).
 """
 
 from csdm_cli.cli.app import main

@@ -97,7 +97,8 @@ def _tell(made: MadeSet, runtime: Runtime) -> None:
         "storage": asdict(storage_of(distilled)),
         "grid": str(grid_path(target)),
     }
-    how = f"factor {result['factor']}" if isinstance(distilled.decoding, Decoding) else f"from a {distilled.kind}"
+    decoding = distilled.decoding
+    how = f"factor {decoding.factor}" if isinstance(decoding, Decoding) else f"from {decoding.made_of}"
     text = "{file}: {images} images of {classes} classes by {method}, {how}, {labels} labels".format(how=how, **result)
     lines = [
         markup(text, most=5000),

@@ -14,7 +14,7 @@ from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import OverSets, summarise_sets
 from csdm_cli.runs.evaluating import without_tests
 from csdm_cli.runs.measurement import Measurement
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import counted, markup
 
 SCORES = ("accuracy", "head", "medium", "tail", "worst_class", "best_on_test")
 SHOWN = ("head", "medium", "tail")
@@ -181,7 +181,7 @@ def _caption(item: Table) -> str:
         protocol, spec = student_protocol.protocol, student_protocol.spec
         recipe = protocol.recipe
         lines.append(
-            f"{owner}: {spec.name} of width {spec.width}, {protocol.steps} steps of {recipe.optimizer},"
+            f"{owner}: {spec.name} of width {spec.width}, {counted(protocol.steps, 'step')} of {recipe.optimizer},"
             f" lr {recipe.lr:g},\n  cutmix {recipe.cutmix:g}, augmentation {recipe.augment} ({recipe.augment_mode})."
         )
     augmentations = sorted({row.augment for row in item.rows if row.augment})
@@ -208,7 +208,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _equivalent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _size(value: int | None) -> str:

@@ -17,15 +17,18 @@ from csdm_cli.distillation.step import Matching
 from csdm_cli.methods.learning import LearningMethod, Scene
 from csdm_cli.parameterisations.parameterisation import Parameterisation
 
+# How far beyond its bounds rounding takes a decoded pixel that is on them.
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Decoded:
     """The images of the leaves.
 
     Attributes:
-        made: (C·per_class, channels, H, W) with the graph of their making; pixels beyond [0, 1] are clipped, as they
-            are when a set is used, and have no gradient.
-        images: the same, cut off from it, with a ``grad`` of their own.
+        made: (C·per_class, channels, H, W) with the graph of their making.
+        images: the same, cut off from it, with a ``grad`` of their own; clipped to [0, 1], as they are when a set is
+            used, so that pixels beyond have no gradient. Pixels on the bounds have one: it may lead back inside.
     """
 
     made: Tensor
@@ -34,13 +37,14 @@ class Decoded:
     @classmethod
     def of(cls, leaves: Leaves, parameterisation: Parameterisation) -> Decoded:
         """The images of ``leaves`` as they are now."""
-        made = parameterisation.decode(leaves.values).clamp(0, 1)
-        return cls(made, made.detach().requires_grad_(True))
+        made = parameterisation.decode(leaves.values)
+        return cls(made, made.detach().clamp(0, 1).requires_grad_(True))
 
     def push_back(self) -> None:
         """Add what was added to the images' ``grad`` to that of the leaves."""
         if self.images.grad is not None:
-            self.made.backward(self.images.grad)
+            inside = (self.made >= -ROUNDING) & (self.made <= 1 + ROUNDING)
+            self.made.backward(self.images.grad * inside)
 
 
 def decoded_iteration(

@@ -25,6 +25,7 @@ class ControlName(StrEnum):
 
     random = "random"
     tiled_random = "tiled-random"
+    start = "start"
     centroid = "nearest to centroid"
     full_cross_entropy = "full, cross-entropy"
     full_logit_adjustment = "full, logit-adjustment"
@@ -52,7 +53,7 @@ class Selection:
 
     @classmethod
     def like(cls, per_class: Sequence[int], factor: int, seed: int) -> Selection:
-        """As many images of each class as a set stores."""
+        """As many images of each class as a set stores, or as its budget stands for."""
         most = max(per_class)
         return cls(most, factor, seed, None if set(per_class) == {most} else tuple(per_class))
 
@@ -82,20 +83,27 @@ def tiled_images(data: ImageSet, selection: Selection) -> Tensor:
     return decode(stored.float() / 255, selection.factor, data.size)
 
 
-def evaluate_selections(data: ImageSet, selection: Selection, evaluator: Evaluator) -> dict[ControlName, Evaluation]:
+def evaluate_selections(
+    data: ImageSet, selection: Selection, evaluator: Evaluator, start: Tensor | None = None
+) -> dict[ControlName, Evaluation]:
     """The rows ``random`` and ``tiled-random``, by the same protocol as the set; they are one row at factor 1.
 
-    They take as many images of each class as the set, so that the total is the same.
+    They take as many images of each class as the set, so that the total is the same. ``start`` are the images,
+    as many of each class in turn, that a set of other numbers than images would begin with: a row in place of tiles.
     """
     labels = selection.labels(data.classes)
-    images = {ControlName.random: random_images(data, selection)}
-    if selection.factor > 1:
-        images[ControlName.tiled_random] = tiled_images(data, selection)
-    found = {}
-    for name, chosen in images.items():
-        targets = labels.repeat_interleave(len(chosen) // len(labels))
-        found[name] = evaluate_set(chosen, targets, data.counts, evaluator, title=f"{name}, student")
-    return {ControlName.tiled_random: found[ControlName.random]} | found
+    images = {ControlName.random: (random_images(data, selection), labels)}
+    if start is not None:
+        own = torch.arange(data.classes).repeat_interleave(len(start) // data.classes)
+        images[ControlName.start] = start, own
+    elif selection.factor > 1:
+        own = labels.repeat_interleave(selection.factor**2)
+        images[ControlName.tiled_random] = tiled_images(data, selection), own
+    found = {
+        name: evaluate_set(chosen, targets, data.counts, evaluator, title=f"{name}, student")
+        for name, (chosen, targets) in images.items()
+    }
+    return found if start is not None else {ControlName.tiled_random: found[ControlName.random]} | found
 
 
 def nearest_to_centroid(data: ImageSet, selection: Selection, probed: Probed) -> Tensor:

@@ -50,7 +50,7 @@ class Inheritance:
 
     @property
     def stored_bytes(self) -> dict[str, int]:
-        """What must be stored beside the images: the classifier; and the map, for whoever does not fit it."""
+        """The bytes stored beside the images: the classifier's; and the map's, for whoever does not fit it."""
         classifier = self.giver.network.classifier
         numbers = classifier.weight.numel() + classifier.bias.numel()
         affine = (self.heir.network.feature_dim + 1) * self.giver.network.feature_dim
@@ -96,11 +96,11 @@ def evaluate_inheritance(
 
     Args:
         inheritance: who inherits from whom.
-        name: of the set.
+        name: the set's.
         images: the set's decoded ones, on the device of all.
         data, test: the real images.
         selection: as many random images as the set stores.
-        draws: of random images; nothing else is random.
+        draws: how many of random images; nothing else is random.
     """
     rows = {f"{name} + inheritance": [images]}
     rows["random + inheritance"] = [random_images(data, _again(selection, draw)) for draw in range(draws)]

@@ -93,6 +93,8 @@ def differences(row: Row) -> list[str]:
     size = SIZE.get(row.data.dataset, SIZE_OF_SUBSETS)
     if row.network["size"] != size:
         found.append(f"images of {row.network['size']}×{row.network['size']}, not {size}×{size}")
+    if row.coded_as:
+        found.append(f"stored as {row.coded_as}, not as images")
     if row.data.jpeg and row.data.dataset in LOSSLESS:
         found.append("JPEG-coded images")
     half = [part for part, own in row.numerics.items() if own.precision is Precision.bf16]

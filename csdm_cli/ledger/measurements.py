@@ -14,7 +14,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import FULL, ControlName
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
-from csdm_cli.ledger.sections import selection_section
+from csdm_cli.ledger.sections import selection_section, start_section
 from csdm_cli.runs.measurement import STORAGE, TOLD, Measurement
 from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import Commit
@@ -81,6 +81,8 @@ def _control(beside: Measurement, name: ControlName, evaluation: Evaluation) -> 
     )
     if name in FULL:
         return replace(plain, method=None, seed=None, factor=1)
+    if name == ControlName.start:
+        return replace(plain, method=str(name), config=teachers | {"distill": start_section(beside.config["distill"])})
     factor = beside.factor if name == ControlName.tiled_random else 1
     distill = selection_section(name, beside.ipc, factor)
     return replace(plain, method=str(name), factor=factor, config=teachers | {"distill": distill})

@@ -13,7 +13,7 @@ from csdm_cli.artifacts.run_record import Machine
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import ClassGroups, MeanStd, OverSets, group_of_classes, summarise_sets
 from csdm_cli.ledger.protocol import Protocol
-from csdm_cli.names import LabelKind
+from csdm_cli.names import LabelKind, Parameterization
 from csdm_cli.networks.numerics import Numerics
 
 SCHEMA: Literal["csdm ledger row 1"] = "csdm ledger row 1"
@@ -60,10 +60,12 @@ class Measured:
     Attributes:
         seed: random seed of the distilled set or the selection; None for all real images.
         students: in the order of their numbers.
-        storage_bytes: size of the stored images and soft labels.
-        images_sha256: hash of the stored images.
+        storage_bytes: size of the stored images or other numbers, and soft labels.
+        images_sha256: hash of the stored images or other numbers.
         run: the key of the distillation run.
         making, judging: cost of making the set, and of its students.
+        stored_numbers: their count, as the literature has it; None if nothing told it.
+        ipc_equivalent: 8-bit images per class of as many bytes; None if nothing told it.
     """
 
     seed: int | None
@@ -73,6 +75,8 @@ class Measured:
     run: str | None = None
     making: RunCost = RunCost()
     judging: RunCost = RunCost()
+    stored_numbers: Annotated[int, Field(ge=0)] | None = None
+    ipc_equivalent: NonNegative | None = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -124,7 +128,7 @@ class Row:
         subject: the row's name in the table of evaluate, e.g. ``csdm (hard labels)`` or ``full, cross-entropy``.
         method: name in ``csdm methods``, or the control's name.
         labels: that students were trained on.
-        ipc: stored images per class; None for all real images.
+        ipc: stored images per class, or the budget of other numbers in them; None for all real images.
         factor: cells per side of a stored image.
         scale: ``full`` is the papers' width and iterations, and students of 16,000 steps; anything less is ``reduced``.
         scale_text: the scale spelled out.
@@ -175,6 +179,12 @@ class Row:
     def is_full_data(self) -> bool:
         """Whether students were trained on all real images."""
         return self.ipc is None
+
+    @property
+    def coded_as(self) -> str | None:
+        """The parameterization, where a set's images are computed from other numbers than pixels."""
+        kind = None if self.is_full_data else self.config["distill"].get("parameterization")
+        return kind if kind in (Parameterization.frequency, Parameterization.decomposition) else None
 
     @property
     def student_steps(self) -> int:

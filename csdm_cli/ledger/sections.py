@@ -42,7 +42,7 @@ def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, A
     elif teachers:
         given |= {name: teachers[name] for name in ("teachers", "loss", "trajectory", "seed")}
         given |= Duration.told(teachers).as_dict()
-    if teachers and not frozen:  # of whose probe the recipe is always the same
+    if teachers and "every" not in teachers and not frozen:  # of whose probe the recipe is always the same
         recipe = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
         given |= {name: teachers["recipe"][name] for name in recipe}
     return sections.Pretrain.model_validate(given).model_dump(mode="json")
@@ -67,6 +67,14 @@ def evaluate_section(
         recipe | given | {"network": other, "labels": labels, "split": tested_on, "controls": False}
     )
     return settings.model_dump(mode="json")
+
+
+def start_section(distill: Mapping[str, Any]) -> dict[str, Any]:
+    """``distill`` for the start of a set of coefficients or tensors: dm's, which all share, before its first step."""
+    kept = ("ipc", "parameterization", "coefficients", "shared_kernels", "tensor_side")
+    own = {name: distill[name] for name in kept}
+    fixed = {"method": "dm", "factor": 1, "iterations": 0, "initial": "real", "labels": LabelKind.hard}
+    return in_units(sections.Distill.model_validate(own | fixed).model_dump(mode="json"))
 
 
 def selection_section(method: str, ipc: int, factor: int) -> dict[str, Any]:

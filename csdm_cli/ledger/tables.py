@@ -14,12 +14,14 @@ from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, MatchStatus
 from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
 from csdm_cli.ledger.row import Row
+from csdm_cli.safe_text import counted
 
 MARKED = re.compile(
     r"^(?P<start><!-- ledger: (?P<name>\S+(?: \S+)?) -->)\n.*?^(?P<end><!-- /ledger -->)", re.DOTALL | re.MULTILINE
 )
 GROUPS: tuple[Literal["head", "medium", "tail"], ...] = ("head", "medium", "tail")
 OURS = ("students trained on", "what", "test accuracy, %", *GROUPS, "gap closed", "sets × students")
+STORAGE = ("numbers", "bytes", "IPC-equiv.")
 PAPERS = ("dataset", "β", "IPC", "network", "method", "paper, %", "from")
 BESIDE = (*PAPERS, "ours, %", "difference", "protocol", "departures")
 TEXT_COLUMNS = {OURS[0], "what", "dataset", "network", "method", "from", "protocol", "departures"}
@@ -28,6 +30,7 @@ ESTIMATED = (
     " would take 8,000 at IPC 10). Runs are sets × students; NCFM reports 10, how many stand behind the others is not"
     " printed. Full Dataset stands once for each way its students were trained."
 )
+WEIGHED = "Bytes are those of images or other numbers and of labels; IPC-equiv.: 8-bit images per class of as many."
 LEFT_OUT = {
     "that csdm could measure": (MatchStatus.not_run, MatchStatus.no_data),
     "of methods that csdm has not": (MatchStatus.no_method,),
@@ -120,9 +123,13 @@ def _own_sheet(name: str, rows: Sequence[Row]) -> TextTable:
     title = f"{some.data.dataset}, β {some.data.imbalance:g}{images}, {some.data.tested_on} set"
     told = [row for row in ordered if not is_control(row)] or ordered  # whose scale is the controls' as well
     spread = f"± is the standard deviation over sets, or students of one. {SHARED}"
-    cells = tuple(_own(row, gap_closed(row, rows)) for row in ordered)
-    notes = (scale_of(told), spread, *_best_steps(told))
-    return TextTable(name, title, OURS, cells, "\n\n".join((" ".join(notes), footnote(row.protocol for row in rows))))
+    known = any(row.sets[0].ipc_equivalent is not None for row in ordered)
+    columns = (*OURS, *STORAGE) if known else OURS
+    cells = tuple((*_own(row, gap_closed(row, rows)), *_storage(row))[: len(columns)] for row in ordered)
+    notes = (scale_of(told), spread, *([WEIGHED] if known else []), *_best_steps(told))
+    return TextTable(
+        name, title, columns, cells, "\n\n".join((" ".join(notes), footnote(row.protocol for row in rows)))
+    )
 
 
 def in_order(rows: Iterable[Row]) -> list[Row]:
@@ -146,7 +153,7 @@ def _best_steps(rows: Sequence[Row]) -> list[str]:
 
 def is_control(row: Row) -> bool:
     """Whether the row is one that stands in every table."""
-    return row.is_full_data or row.method in ("random", "tiled-random")
+    return row.is_full_data or row.method in ("random", "tiled-random", "start")
 
 
 def _own(row: Row, share: float | None) -> tuple[str, ...]:
@@ -161,11 +168,21 @@ def _own(row: Row, share: float | None) -> tuple[str, ...]:
     )
 
 
+def _storage(row: Row) -> tuple[str, ...]:
+    """Numbers, bytes and IPC-equivalent of a set, as far as they are known."""
+    one = row.sets[0]
+    whole = ["–" if value is None else f"{value:,}" for value in (one.stored_numbers, one.storage_bytes)]
+    return *whole, "–" if one.ipc_equivalent is None else f"{one.ipc_equivalent:.2f}"
+
+
 def stored(row: Row) -> str:
     """The training images of students: how many, of how many cells."""
     if row.is_full_data:
-        return f"all {sum(row.data.counts):,} images"
-    per_class = f"{row.ipc} images per class"
+        return f"all {counted(sum(row.data.counts), 'image')}"
+    if row.coded_as:
+        return f"{row.coded_as} in the bytes of {row.ipc} images per class"
+    assert row.ipc is not None
+    per_class = f"{counted(row.ipc, 'image')} per class"
     return per_class if row.factor == 1 else f"{per_class}, each of {row.factor}×{row.factor}"
 
 

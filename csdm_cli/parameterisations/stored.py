@@ -13,6 +13,8 @@ from csdm_cli.parameterisations.parameterisation import Leaves, Parameterisation
 from csdm_cli.parameterisations.pixels import Pixels
 from csdm_cli.parameterisations.pyramid import Pyramid
 
+# The numbers that are stored in place of images, in words.
+MADE_OF = {Frequency.kind: "frequency coefficients", Decomposition.kind: "tensors and kernels"}
 KINDS = tuple(kind.kind for kind in (Pixels, MultiFormation, Frequency, Decomposition, Pyramid))
 
 

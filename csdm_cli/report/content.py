@@ -151,7 +151,9 @@ def _loss(folder: Path) -> Curves | Picture | None:
 
 def _title(found: Found) -> str:
     names = [
-        f"{one.dataset.name} by {one.provenance.method}, {one.ipc_text} images per class" for one in found.sets.values()
+        f"{one.dataset.name} by {one.provenance.method},"
+        f" {one.ipc_text} image{'' if one.ipc_text == '1' else 's'} per class"
+        for one in found.sets.values()
     ]
     return "; ".join(dict.fromkeys(names)) or "Results"
 
@@ -194,7 +196,8 @@ def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
     if distilled.decoding.factor > 1:
         notes.append(f"Every stored image holds {distilled.decoding.per_image} training images.")
     if isinstance(distilled.decoding, Coded):
-        notes.append(f"Decoded from a {distilled.kind} in the storage of {distilled.ipc_text} images per class.")
+        made_of = distilled.decoding.made_of
+        notes.append(f"Decoded from {made_of} in the storage of {distilled.ipc_text} images per class.")
     if max(counts) > each:
         notes.append(f"The first {each} images of each class are shown.")
     if distilled.empty_classes:
@@ -277,7 +280,7 @@ def _elsewhere(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
     charts = []
     for table, rows in metrics.items():
         ranked = sorted(rows.items(), key=lambda pair: -pair[1]["accuracy"]["mean"])
-        control = ("random", "tiled-random", "full")
+        control = ("random", "tiled-random", "start", "full")
         found = [_bar(name, row["accuracy"], own=not name.startswith(control)) for name, row in ranked]
         charts.append(Chart(f"Methods side by side: {table}", tuple(found), _INTERVALS))
     return charts

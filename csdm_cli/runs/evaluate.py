@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from csdm_cli.artifacts.accounting import storage_of
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.controls import (
     ControlName,
@@ -135,7 +135,8 @@ class EvaluatedSet:
     def rows(self) -> dict[str, Evaluation]:
         """By name, in the order of the table: the set's students first."""
         beside = {str(control): self.controls[control] for control in ControlName if control in self.controls}
-        name = f"{self.distilled.provenance.method} ({self.task.labels} labels"
+        coded = f", {self.distilled.kind}" if isinstance(self.distilled.decoding, Coded) else ""
+        name = f"{self.distilled.provenance.method}{coded} ({self.task.labels} labels"
         learned = {f"{name}, {self._learned_text})": self.learned} if self.learned is not None else {}
         return {f"{name})": self.own} | learned | beside | dict(self.inherited)
 
@@ -255,7 +256,10 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
         return found
     train = case.longtail.train().to(task.device)
     controls: dict[ControlName, Evaluation] = {}
-    measures = [partial(evaluate_selections, train, case.selection), partial(evaluate_full, train)]
+    measures = [
+        partial(evaluate_selections, train, case.selection, start=case.start(train)),
+        partial(evaluate_full, train),
+    ]
     if task.probed:
         measures.insert(1, partial(evaluate_centroid, train, case.selection))
     for measure in measures:
@@ -270,7 +274,7 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
 
 
 def _inherited(task: EvaluationTask, test: ImageSet) -> dict[str, Evaluation]:
-    """What the probed network makes of the classifier of the set's own, if it was asked for."""
+    """The scores of the probed network with the classifier of the set's own, if they were asked for."""
     if task.inheritance is None:
         return {}
     train, images = task.case.longtail.train().to(task.device), task.case.distilled.decoded().to(task.device)
@@ -285,6 +289,9 @@ def tell_of_evaluation(found: EvaluatedSet, tracker: Tracker) -> None:
         log({"share_of_gap_closed": share})
     if found.fairness is not None:
         tracker.metrics(found.fairness.metrics())
+    if found.inherited:
+        names = {name: name.replace(",", "").replace(" + ", " ") for name in found.inherited}
+        tracker.metrics({f"inherited/{names[name]}": scores_of(x)["accuracy"] for name, x in found.inherited.items()})
 
 
 def _of_control(name: ControlName) -> str:

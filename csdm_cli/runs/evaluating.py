@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
+from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
 from csdm_cli.data.holdout import read_test
 from csdm_cli.data.store import LongTail, find_by_fingerprint
@@ -24,7 +25,8 @@ from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, LabelKind
+from csdm_cli.images.initial import initial_images
+from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, Initial, LabelKind, NetworkName
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
@@ -79,6 +81,18 @@ class Case:
         """The selection that the controls of this set take from the training set."""
         origin = self.distilled.provenance
         return Selection.like(self.distilled.ipc, self.distilled.decoding.factor, origin.seed)
+
+    def start(self, train: ImageSet) -> Tensor | None:
+        """Random real images put through a coded set's parameterisation, rounded as it is stored; None of images.
+
+        A run of the set's seed starts from them, unless that is noise, or images that its method chose:
+        (classes·per_class, channels, size, size) in [0, 1], class after class.
+        """
+        if not isinstance(self.distilled.decoding, Coded):
+            return None
+        form = self.distilled.parameterisation()
+        images = initial_images(train, form.per_class, 1, Initial.real, self.distilled.provenance.seed)
+        return form.opened(form.stored(form.initial(images)))
 
     def images_of(self, split: EvaluationSplit) -> ImageSet:
         """The images students are tested on."""
@@ -136,6 +150,11 @@ def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
     source = source_of(name) if is_own(name) else None
     other = {"name": name, "depth": _depth(own, name), "source": source, "frozen": None}
     return NetworkSpec(**(own.as_dict() | other))
+
+
+def students_like(own: NetworkSpec, name: str | None = None) -> NetworkSpec:
+    """As :func:`renamed`, with a ConvNet in the place of a frozen backbone, which cannot be a student."""
+    return renamed(own, name or (NetworkName.convnet if own.frozen else None))
 
 
 def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:

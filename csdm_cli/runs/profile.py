@@ -31,7 +31,7 @@ from csdm_cli.profiling.work import Work, matching_work, training_work
 from csdm_cli.runs.assemble import Assembly, assemble
 from csdm_cli.runs.assemble_learning import LearningAssembly, assemble_learning
 from csdm_cli.runs.choose import Chosen, SettledMatching, SettledOptimised
-from csdm_cli.runs.evaluating import protocol_of
+from csdm_cli.runs.evaluating import protocol_of, students_like
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.task import prepare
 from csdm_cli.seeds import derive_seed
@@ -93,7 +93,8 @@ class StudentTraining:
     @classmethod
     def on(cls, ipc: int, task: ProfileTask) -> StudentTraining:
         """As many of the students of ``task`` as are trained at once, on the images of ``ipc`` at their start."""
-        parts, protocol, data, spec = task.parts_of(ipc), protocol_of(task.evaluate), task.train, task.spec
+        parts, protocol, data = task.parts_of(ipc), protocol_of(task.evaluate), task.train
+        spec = students_like(task.spec)
         images, device = Decoded.of(parts.leaves, parts.parameterisation).images.detach(), task.device
         labels = torch.arange(data.classes, device=device).repeat_interleave(parts.parameterisation.per_class)
         seeds = [derive_seed(protocol.seed, "student", number) for number in range(protocol.students)]
@@ -116,7 +117,7 @@ class ProfileTask:
     Attributes:
         parts_of: distillation's objects at a number of images per class.
         train: the long-tailed set, on the device.
-        spec: the architecture of teachers and students.
+        spec: the architecture of teachers and, unless it is a frozen backbone, of students.
     """
 
     settings: sections.ProfileRun
@@ -191,7 +192,9 @@ def profile(task: ProfileTask) -> MeasuredCosts:
     note(f"students: 2 x ({settings.warmup} + {settings.iterations}) steps", quiet=runtime.quiet)
     students = StudentTraining.on(max(settings.ipcs), task)
     cost = measure_students(students.networks, students.examples, students.recipe, students.seeds, **often)
-    return MeasuredCosts(roof, distill_roof, distill, (cost, _point(roof, students.work(spec, cost.images), cost)))
+    return MeasuredCosts(
+        roof, distill_roof, distill, (cost, _point(roof, students.work(students_like(spec), cost.images), cost))
+    )
 
 
 def record_timeline(trace: Path, task: ProfileTask) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.training.batches import Batches, Examples
@@ -203,6 +203,8 @@ def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> T
 
 
 def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UsageError("a frozen backbone is never trained: name another network with --network")
     if recipe.optimizer != "adamw":
         return torch.optim.SGD(
             network.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay

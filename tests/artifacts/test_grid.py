@@ -101,7 +101,7 @@ def test_images_decoded_from_other_numbers_stand_class_after_class():
     distilled = coded_set("frequency", classes=3, ipc=2)
     layout = layout_of(distilled)
     assert (layout.rows, layout.columns) == (3, 8)
-    assert "8 images per class from a frequency in the storage of 2" in layout.caption
+    assert "8 images per class from frequency coefficients in the storage of 2" in layout.caption
     picture = pixels_of(grid_png(distilled))
     shown = to_uint8(distilled.decoded()).permute(0, 2, 3, 1).numpy()
     for row, column in ((0, 0), (1, 7), (2, 3)):

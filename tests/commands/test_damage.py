@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.runs import distill
+from csdm_cli.runs import optimise
 from csdm_cli.storage import seal, tensorfile
 from csdm_cli.teachers.pool import TeacherPool
 from tests.command_world import COMMANDS, contents, fails, run
@@ -97,18 +97,18 @@ def again(command: str) -> None:
 @pytest.fixture
 def checkpoint(workplace, tmp_path, monkeypatch):
     """The checkpoint of a distillation that was stopped after two of its four steps."""
-    iterate = distill.optimise
+    iterate = optimise.optimise
 
-    def stopped(pixels, method, step, checkpoint, **options):
+    def stopped(leaves, method, step, checkpoint, **options):
         def two(number):
             if number == 2:
                 raise CsdmError("stopped here")
             return step(number)
 
-        return iterate(pixels, method, two, checkpoint, **options)
+        return iterate(leaves, method, two, checkpoint, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(distill, "optimise", stopped)
+        patch.setattr(optimise, "optimise", stopped)
         fails(run(*COMMANDS["distill"], expect=None), 1, "stopped here")
     (path,) = (tmp_path / "cache" / "checkpoints").iterdir()
     assert tensorfile.read_header(path)["step"] == 2

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.data.store import open_longtail
 from csdm_cli.distillation import layout
 from csdm_cli.distillation.layout import Chunking
 from csdm_cli.images.multi_formation import encode_mix
+from csdm_cli.names import Parameterization
 from tests.command_world import contents, fails, run
 
 
@@ -91,6 +93,23 @@ def test_an_average_of_the_steps_is_stored_and_labelled(workplace):
     assert (averaged.images - expected).abs().max() <= 1  # of 255: all were rounded
     assert (second.images - expected).abs().max() > 10
     assert not torch.equal(averaged.soft_labels.probabilities, second.soft_labels.probabilities)
+
+
+@pytest.mark.parametrize("kind", list(Parameterization))
+def test_every_parameterization_starts_from_noise_too_and_is_averaged(workplace, kind):
+    """Within the budget's bytes; other images than from real ones, and than those of the last step."""
+    words = ("--method", "dm", "--parameterization", kind, "--iterations", 2, "--lr", 0.1, "--schedule", "constant")
+    result, made = distil(*words, "--initial", "noise", "--average", 0.5, out="noise")
+    _, last = distil(*words, "--initial", "noise", out="last")
+    _, real = distil(*words, "--initial", "real", "--average", 0.5, "--labels", "soft", out="real")
+    images = made.decoded()
+    assert images.isfinite().all() and images.min() >= 0 and images.max() <= 1 and images.std() > 0.01
+    assert (images - last.decoded()).abs().max() > 1 / 255 and (images - real.decoded()).abs().max() > 1 / 255
+    assert len(real.soft_labels.probabilities) == len(real.decoded()) == len(images)
+    storage = storage_of(made)
+    assert 0 < storage.ipc_equivalent <= 2 and f"{storage.ipc_equivalent:.2f} images per class" in result.stdout
+    made_of = {"frequency": "from frequency coefficients", "decomposition": "from tensors and kernels"}
+    assert made_of.get(kind, "factor") in result.stdout
 
 
 def test_dm_matches_means(workplace):

@@ -102,6 +102,32 @@ def test_a_row_is_measured_again_from_its_json_alone(place, name, tmp_path, monk
     assert found["bit_equal"] and found["agrees"] and found["before"] == found["again"]
 
 
+def test_sets_of_other_numbers_tell_what_they_take_and_stand_beside_their_start(place, tmp_path, monkeypatch):
+    run("distill", "data", "--teachers", "teachers", "--parameterization", "decomposition", "--out", "coded")
+    printed = run("evaluate", "coded", "--data", "data", "--out", "evaluate-coded").stdout
+    assert "csdm, decomposition (hard labels)" in printed and "start" in printed and "tiled-random" not in printed
+    written = json.loads(run("ledger", "add", "evaluate-coded", "--controls", "--json").stdout)["rows"]
+    rows = {row.subject: row for row in read_rows(Path("results"))}
+    own, start = rows["csdm, decomposition (hard labels)"], rows["start"]
+    assert "tiled-random" not in rows and start.method == "start"
+    storage = json.loads(Path("evaluate-coded/metrics.json").read_bytes())["storage"]
+    told = own.sets[0]
+    assert (told.stored_numbers, told.storage_bytes) == (storage["numbers"], storage["bytes"])
+    assert told.ipc_equivalent == storage["ipc_equivalent"] <= 2
+    assert start.coded_as == own.coded_as == "decomposition" and rows["random"].coded_as is None
+    assert start.config["distill"]["iterations"] == 0 and start.sets[0].stored_numbers is None
+    sheet = run("ledger", "--markdown").stdout
+    cells = f"{storage['numbers']:,} | {storage['bytes']:,} | {storage['ipc_equivalent']:.2f} |"
+    assert "decomposition in the bytes of 2 images per class" in sheet and cells in sheet
+    path = Path(written[f"{TABLE}-start"]).resolve()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "cache"))
+    again = json.loads(run("ledger", "run", path, "--json").stdout)
+    assert again["bit_equal"] and again["before"] == again["again"]
+
+
 def test_a_row_that_does_not_come_out_is_an_error(place):
     path = Path(add()[f"{TABLE}-csdm-hard"])
     value = json.loads(path.read_text())

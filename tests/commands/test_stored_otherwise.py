@@ -55,7 +55,8 @@ def test_it_is_shown_checked_and_exported(coded):
     }
     assert set(shown["images"]["ipc"]) == {2} and shown["images"]["decoded"] == len(distilled.decoded())
     text = " ".join(run("show", "coded").stdout.split())
-    assert "decoded from a frequency" in text and "images per class" in text and (coded / "grid.png").exists()
+    assert "decoded from frequency coefficients (" in text and (coded / "grid.png").exists()
+    assert f"{storage.bytes:,} bytes, as many as {storage.ipc_equivalent:.2f} images per class" in text
     assert "is sound" in run("verify", "coded").stdout
     run("export", "coded", "--to", "npz", "--out", "coded.npz")
     with np.load("coded.npz") as arrays:

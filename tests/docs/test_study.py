@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 from statistics import fmean
 
 import numpy as np
@@ -19,8 +20,12 @@ from run import RESULTS, SCORES, arms
 from csdm_cli.evaluation.scores import difference_half_width
 from csdm_cli.ledger.store import read_rows
 from csdm_cli.ledger.tables import gap_closed
+from csdm_cli.names import Parameterization
+from csdm_cli.runs.choose import choose
+from csdm_cli.settings.sections import Params
 from csdm_cli.settings.units import in_units
 
+STUDY = Path(__file__).parents[2] / "benchmarks" / "study"
 # base, and what is added to it by arm and seed
 BASE = {0: 46.0, 1: 47.0, 2: 48.0}
 GAINS = {
@@ -34,6 +39,30 @@ def table(rng: np.random.Generator, rows: int, columns: int, deviation: float) -
     noise = deviation * rng.standard_normal((rows, columns))
     scores = 50 + 3 * rng.standard_normal((rows, 1)) + 2 * rng.standard_normal((1, columns)) + noise
     return {str(row): dict(enumerate(own)) for row, own in enumerate(scores)}
+
+
+@pytest.mark.parametrize("file", ["storage.yaml", "tuning.yaml"])
+def test_arms_of_other_files_can_be_run(file):
+    """In names of their own, and with settings that nothing refuses."""
+    found = list(arms(STUDY / file))
+    assert found and len({arm.file for arm in found}) == len(found)
+    for arm in found:
+        own = Params.model_validate({name: value for name, value in arm.settings.items() if name != "numerics"})
+        choose(own)
+        assert own.evaluate.split == "dev" and own.distill.calibration is not None
+
+
+def test_every_parameterisation_has_both_budgets():
+    found = [
+        Params.model_validate({"distill": arm.settings["distill"]}).distill for arm in arms(STUDY / "storage.yaml")
+    ]
+    tried = {(own.parameterization, own.ipc): [] for own in found}
+    for own in found:
+        tried[own.parameterization, own.ipc].append(own.lr)
+        assert own.method == "csdm" and own.calibration == "0.3x"
+    assert set(tried) == {(kind, ipc) for kind in Parameterization for ipc in (1, 10)}
+    rates = {kind: len(set(lr)) for (kind, _), lr in tried.items()}
+    assert rates == {kind: 1 if kind in ("pixels", "multi-formation") else 3 for kind in Parameterization}
 
 
 def test_equal_seeds_have_the_closed_form_of_two_way_residuals():

@@ -83,6 +83,15 @@ def test_at_factor_1_tiles_are_random_images(data: ImageSet):
     )
 
 
+def test_a_start_stands_in_the_place_of_tiles(data: ImageSet):
+    start, evaluator = torch.rand(3 * 5, 3, 8, 8), Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True)
+    rows = evaluate_selections(data, Selection(2, 1, 0), evaluator, start=start)
+    assert list(rows) == [ControlName.random, ControlName.start]
+    labels = torch.arange(3).repeat_interleave(5)
+    assert rows[ControlName.start] == evaluate_set(start, labels, data.counts, evaluator)
+    assert rows[ControlName.random] == evaluate_selections(data, Selection(2, 1, 0), evaluator)[ControlName.random]
+
+
 def test_rows_of_the_full_set(data: ImageSet):
     rows = evaluate_full(data, Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True))
     assert tuple(rows) == FULL

@@ -8,9 +8,27 @@ from dataclasses import replace
 import pytest
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.ledger.matching import compare
-from csdm_cli.ledger.tables import Shown, own_sheets, paper_sheet, refreshed
+from csdm_cli.ledger.matching import compare, differences
+from csdm_cli.ledger.row import Row
+from csdm_cli.ledger.tables import STORAGE, Shown, own_sheets, paper_sheet, refreshed
 from tests.ledger.rows import full_row, random_row, row
+
+
+def test_what_a_set_takes_is_told_where_it_is_known():
+    """Rows of before the storage was told leave it out: the columns too, where none knows it."""
+    old = row()
+    assert STORAGE[-1] not in own_sheets([old])[0].columns
+    sets = tuple(replace(one, storage_bytes=1234, stored_numbers=560, ipc_equivalent=1.996) for one in old.sets)
+    config = old.config | {"distill": old.config["distill"] | {"parameterization": "frequency"}}
+    new = replace(old, subject="csdm, frequency (hard labels)", sets=sets, config=config)
+    (sheet,) = own_sheets([old, new])
+    cells = {line[0]: dict(zip(sheet.columns, line, strict=True)) for line in sheet.cells}
+    told = cells["csdm, frequency (hard labels)"]
+    assert [told[name] for name in STORAGE] == ["560", "1,234", "2.00"]
+    assert told["what"] == "frequency in the bytes of 10 images per class"
+    assert [cells["csdm (hard labels)"][name] for name in STORAGE] == ["–", "–", "–"]
+    assert "stored as frequency, not as images" in differences(new)
+    assert Row.from_dict(new.as_dict(), "x") == new
 
 
 def test_controls_stand_below_and_the_gap_is_told():

@@ -95,7 +95,7 @@ def test_a_comparison_names_its_sets_and_holds_their_accuracies(client, workplac
         *settings,
     )
     whole, *cells = runs_of(client, "compare")
-    assert whole.info.run_name == "compare herding ipc1 1 seeds"
+    assert whole.info.run_name == "compare herding ipc1 1 seed"
     assert {cell.info.run_name for cell in cells} == {
         f"{name} ipc1 seed0" for name in ("herding", "random", "tiled-random")
     }

@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import Context, MatchingMethod, option
@@ -99,6 +100,10 @@ class Idm(MatchingMethod):
         self._own: _Pool | None = None
         if self.parameters.pool:
             assert context.pool is not None and context.data is not None
+            if context.pool.spec.frozen:
+                raise UsageError(
+                    f"--option pool: {context.pool.spec.name} is never trained; look through it with pool=0"
+                )
             self._own = _Pool(self.parameters, context.pool.spec, context)
         elif self.parameters.by_accuracy:
             assert context.pool is not None

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.augment import augment, draw, parse_strategy
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import Context, option
@@ -106,7 +106,10 @@ class TrajectoryMethod(LearningMethod):
     def prepare(self, context: Context) -> None:
         assert context.pool is not None and context.data is not None
         self.context, self.experts_pool, self.data = context, context.pool, context.data
-        self.window.require(context.pool.epochs, self.parameters.ahead)
+        try:
+            self.window.require(context.pool.epochs, self.parameters.ahead)
+        except UsageError as error:
+            raise UsageError(f"{error} (--option latest, csdm pretrain --expert-snapshots)") from error
         network = build(context.pool.spec, seed=0).to(device=context.device, dtype=context.dtype)
         self.network = network.eval().requires_grad_(False)
         self._skipped = 0
