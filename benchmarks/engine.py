@@ -1,4 +1,4 @@
-"""What the engine costs, as ratios measured side by side: `python benchmarks/engine.py`.
+"""The engine's costs, as ratios measured side by side: `python benchmarks/engine.py`.
 
 Times are medians of interleaved rounds in one process, at the shipped defaults. Prints the table of costs and the
 table of frequency rules; with --out FILE every measurement is written as JSON.
@@ -49,11 +49,11 @@ DRAWS = 2  # views of the measured bank, all of one teacher
 
 @dataclass(frozen=True)
 class Bench:
-    """What the rows are measured on.
+    """The sets and teachers that the rows are measured on.
 
     Attributes:
         small, large: real sets; the large one has ten times the images.
-        width: of the networks.
+        width: width of the networks.
         rounds: interleaved measurements of each run.
         cache: where teachers and banks are kept.
     """
@@ -255,7 +255,7 @@ def cost_rows(bench: Bench) -> list[Row]:
 
 
 def cost_table(rows: list[Row], title: str) -> Table:
-    """What was measured beside its goal."""
+    """The measured costs beside their goals."""
     table = Table(title=title)
     for name, side in (("what", "left"), ("value", "right"), ("goal", "right")):
         table.add_column(name, justify=side)  # type: ignore[arg-type]

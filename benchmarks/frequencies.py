@@ -65,8 +65,8 @@ class Spread:
     """Mean squared errors of one rule.
 
     Attributes:
-        distance: of the classes' distances.
-        gradient: of the gradient, as a share of its square; None where the measure has no second moment (laplace),
+        distance: error of the classes' distances.
+        gradient: the gradient's, as a share of its square; None where the measure has no second moment (laplace),
             and the gradient's error therefore none either.
     """
 

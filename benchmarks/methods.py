@@ -1,4 +1,4 @@
-"""What an iteration of every optimised method costs beside csdm's: `python benchmarks/methods.py [--out JSON]`.
+"""The cost of an iteration of every optimised method beside csdm's: `python benchmarks/methods.py [--out JSON]`.
 
 Both run the same way: from a bank or from fresh minibatches as the method needs, and through the same of the teachers'
 weights. Ratios of medians of interleaved rounds in one process, at the defaults, on sets of random images.

@@ -1,4 +1,4 @@
-"""What each choice of precision, order of memory and compilation takes here: `python benchmarks/numerics.py`.
+"""The time that each choice of precision, order of memory and compilation takes here: `python benchmarks/numerics.py`.
 
 A distillation iteration, a view of the real-side bank, and a step of a student and of a teacher under every choice,
 against float32, channels first and without compilation: below 1 is faster. Times are medians of interleaved rounds in

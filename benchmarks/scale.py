@@ -1,4 +1,4 @@
-"""What ImageNet-1K costs on paper: `python benchmarks/scale.py` prints the table of docs/scale-out.md.
+"""The cost of ImageNet-1K on paper: `python benchmarks/scale.py` prints the table of docs/scale-out.md.
 
 Operations are counted by PyTorch, bytes follow from shapes, and the sustained rate of a device is a parameter: times
 are inversely proportional to it, and to the number of ranks.

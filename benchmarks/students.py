@@ -1,4 +1,4 @@
-"""What several students at once cost against as many runs of the plain loop: `python benchmarks/students.py`.
+"""The cost of several students at once against as many runs of the plain loop: `python benchmarks/students.py`.
 
 Times are medians of interleaved rounds in one process. Images are random, which does not change the cost.
 """

@@ -1,4 +1,4 @@
-"""What the benchmarks measure on: sets of random images with the sizes of CIFAR-10-LT, and barely trained teachers.
+"""The workload of the benchmarks: sets of random images with the sizes of CIFAR-10-LT, and barely trained teachers.
 
 Neither the pixels nor the weights change what an iteration costs.
 """

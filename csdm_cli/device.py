@@ -68,7 +68,7 @@ def resident_bytes() -> int | None:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """What can still be allocated on a CUDA device, torch's own unused blocks included; None on others."""
+    """Bytes that can still be allocated on a CUDA device, torch's own unused blocks included; None on others."""
     if device.type != "cuda":
         return None
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 SAVES_MEMORY = ("--memory-budget", "--size", "--n-max", "--ipc", "--ipcs", "--batch", "--width")
 MISTAKE = "\n  "  # begins each of several mistakes that one message lists; else a message is one line
@@ -24,11 +25,20 @@ class UsageError(CsdmError):
     exit_code = 2
 
 
+@contextmanager
+def asked_by(option: str) -> Iterator[None]:
+    """Name the option in front of what the block refuses in terms of its own."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
 def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[str] = ()) -> str | None:
-    """What the machine refused; None for anything that may be a fault of ours.
+    """The machine's refusal in words; None for anything that may be a fault of ours.
 
     Args:
-        error: what was raised.
+        error: the error raised.
         options: the command's own, of which those that save memory are named.
     """
     if isinstance(error, OSError):

@@ -95,7 +95,7 @@ class Pooling(StrEnum):
 
 
 class TeacherLoss(StrEnum):
-    """What teachers (and full-data controls) minimise on the long-tailed set.
+    """The loss of teachers (and full-data controls) on the long-tailed set.
 
     logit-adjustment is cross-entropy whose trained logits are then lowered by the log of the class priors.
     """
@@ -145,7 +145,7 @@ class Distance(StrEnum):
 
 
 class Initial(StrEnum):
-    """What the synthetic images are before the first step."""
+    """The synthetic images before the first step."""
 
     mix = "mix"
     real = "real"
@@ -153,7 +153,7 @@ class Initial(StrEnum):
 
 
 class Parameterization(StrEnum):
-    """What is learned and stored of a distilled set."""
+    """The numbers learned and stored of a distilled set."""
 
     pixels = "pixels"
     multi_formation = "multi-formation"
@@ -245,7 +245,7 @@ class Parallel(StrEnum):
 
 
 class Precision(StrEnum):
-    """Of the networks that distillation looks through."""
+    """The precision of the networks that distillation looks through."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -254,7 +254,7 @@ class Precision(StrEnum):
 class Preset(StrEnum):
     """Settings for a method, below those of the user.
 
-    common: what every method shares are the defaults; weights of its own are chosen on a development set.
+    common: the defaults, which all methods share; weights of its own are chosen on a development set.
     paper: each method with its own paper's settings.
     """
 

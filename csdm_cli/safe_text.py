@@ -29,6 +29,11 @@ def shown(text: object, most: int = MOST_SHOWN) -> str:
     return "".join(letter if _is_seen(letter) else _escaped(letter) for letter in cut)
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """``1 image``, ``2,000 images``; ``plural`` where it is not ``noun`` with an s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def shown_lines(text: object) -> str:
     """``text`` of our own with line breaks, into which texts of others were put: all else unseen is escaped."""
     return "\n".join(shown(line, most=max(MOST_SHOWN, len(line))) for line in str(text).split("\n"))

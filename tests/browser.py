@@ -21,7 +21,7 @@ class Browser:
     """One tab.
 
     Attributes:
-        problems: what the console complained of, exceptions and refused loads included.
+        problems: the console's complaints, exceptions and refused loads included.
     """
 
     def __init__(self, send: int, receive: int) -> None:

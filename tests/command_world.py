@@ -88,7 +88,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def litter(folder: Path) -> list[str]:
-    """What an unfinished run leaves below ``folder``."""
+    """The remains of unfinished runs below ``folder``."""
     endings = (".tmp", ".old", ".partial")
     left = [path for path in folder.rglob("*") if path.suffix in endings or path.parent.name == "checkpoints"]
     return sorted(path.relative_to(folder).as_posix() for path in left)

@@ -1,4 +1,4 @@
-"""What all tests share: an environment of their own, and the command line in process."""
+"""The fixtures that all tests share: an environment of their own, and the command line in process."""
 
 from __future__ import annotations
 

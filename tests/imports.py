@@ -1,4 +1,4 @@
-"""What the modules of the package import, read from their source: nothing is run."""
+"""The imports of the package's modules, read from their source: nothing is run."""
 
 from __future__ import annotations
 

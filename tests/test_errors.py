@@ -7,7 +7,7 @@ import errno
 import pytest
 import torch
 
-from csdm_cli.errors import CsdmError, UsageError, in_words
+from csdm_cli.errors import CsdmError, UsageError, asked_by, in_words
 
 
 def test_exit_codes():
@@ -42,3 +42,10 @@ def test_out_of_memory_names_the_options_of_the_command_that_save_some(error):
 @pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "pipe", "x"), OSError("x"), RuntimeError("shape")])
 def test_a_fault_of_ours_has_no_words(error):
     assert in_words(error, ["--ipc"]) is None
+
+
+def test_a_refusal_names_the_option_that_asked():
+    with pytest.raises(UsageError, match=r"^--kernel-shape: the shape is 0$"), asked_by("--kernel-shape"):
+        raise UsageError("the shape is 0")
+    with pytest.raises(CsdmError, match=r"^no data$"), asked_by("--kernel-shape"):
+        raise CsdmError("no data")

@@ -177,5 +177,5 @@ def contents(place: Path) -> dict[str, bytes]:
 
 
 def vega_specs(page: str) -> list[dict]:
-    """What the page of ``dvc plots`` draws."""
+    """The curves that the page of ``dvc plots`` draws."""
     return [json.loads(text) for text in re.findall(r"var spec = (\{.*?\});\s*vegaEmbed", page, re.DOTALL)]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csdm_cli.safe_text import file_name, in_picture, json_in_markdown, markdown, markup, shown, shown_lines
+from csdm_cli.safe_text import counted, file_name, in_picture, json_in_markdown, markdown, markup, shown, shown_lines
 
 ANY = st.text(st.characters(), max_size=300)  # surrogates included
 
@@ -116,3 +116,8 @@ def test_every_text_gives_a_name_that_can_be_made(text):
     assert 0 < len(name.encode("utf-8")) <= 101
     assert name not in (".", "..") and not set(name) & set('/\\:*?"<>|\0\n\x1b')
     assert unicodedata.is_normalized("NFC", name)
+
+
+def test_what_is_counted_is_one_or_several():
+    assert [counted(count, "image") for count in (0, 1, 2, 2000)] == ["0 images", "1 image", "2 images", "2,000 images"]
+    assert [counted(count, "class", "classes") for count in (1, 3)] == ["1 class", "3 classes"]

@@ -28,7 +28,7 @@ class Noise:
     freedom: int
 
     def half_width(self, sets: int, comparisons: int = 1) -> float:
-        """Of the 95 % interval around a mean of ``sets`` paired differences: t · σ · √(2 / sets).
+        """Half-width of the 95 % interval around a mean of ``sets`` paired differences: t · σ · √(2 / sets).
 
         With several ``comparisons`` all of their intervals hold together with that confidence (Bonferroni).
         """
@@ -58,7 +58,7 @@ class Difference:
 
 
 def pooled_noise(arms: Mapping[str, Scores]) -> Noise | None:
-    """Of all arms together; None if there are no more sets than arms and seeds to fit."""
+    """The noise of all arms together; None if there are no more sets than arms and seeds to fit."""
     seeds = sorted({seed for scores in arms.values() for seed in scores})
     cells = [(row, seeds.index(seed), value) for row, own in enumerate(arms.values()) for seed, value in own.items()]
     design = np.zeros((len(cells), len(arms) + len(seeds)))
@@ -85,6 +85,6 @@ def mean_difference(arm: Scores, base: Scores) -> tuple[float, int]:
 
 
 def difference(arm: Scores, base: Scores, noise: Noise, comparisons: int) -> Difference:
-    """Of an arm, one of ``comparisons``, to base."""
+    """The difference of an arm, one of ``comparisons``, to base."""
     mean, sets = mean_difference(arm, base)
     return Difference(mean, sets, noise.half_width(sets), noise.half_width(sets, comparisons))

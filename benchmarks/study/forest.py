@@ -28,7 +28,7 @@ class Mark:
 
 
 def picture_key(groups: Mapping[str, Sequence[Mark]]) -> str:
-    """Of the numbers drawn; the picture carries it as its description."""
+    """Hash of the numbers drawn; the picture carries it as its description."""
     numbers = {g: [[m.name, f"{m.mean:.3f}", f"{m.half_width:.3f}"] for m in marks] for g, marks in groups.items()}
     return content_key(numbers)
 

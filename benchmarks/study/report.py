@@ -77,7 +77,7 @@ class Study:
         return groups
 
     def parts(self) -> dict[str, str]:
-        """What stands between the marks of the page, by name."""
+        """The texts between the marks of the page, by name."""
         factors = dict.fromkeys([BASE, *(arm.factor for arm in self.compared)])
         others = {"noise": self._noise(), "figure": self._figure(), "missing": self._missing()}
         return {name: self._table(name) for name in factors} | others
@@ -142,7 +142,7 @@ def main() -> None:
 
 
 def measured(planned: Sequence[Arm], folder: Path) -> dict[str, Measured]:
-    """What ``folder`` has of the arms, by label, in the order planned.
+    """The results of the arms in ``folder``, by label, in the order planned.
 
     Raises:
         SystemExit: if a file is of no arm of arms.yaml, or was measured with other settings.

@@ -45,7 +45,7 @@ class Arm:
 
     @property
     def file(self) -> Path:
-        """Of the scores."""
+        """The file of the scores."""
         return self.results / self.factor / (re.sub(r"[^a-z0-9.]+", "-", self.name.lower()).strip("-") + ".json")
 
 

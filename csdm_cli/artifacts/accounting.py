@@ -1,4 +1,4 @@
-"""What a distilled set takes: numbers, bytes, and how many plain images have as many bytes."""
+"""The storage of a distilled set: numbers, bytes, and how many plain images have as many bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Storage:
     Attributes:
         numbers: stored numbers, as the literature counts them: pixels, coefficients, tensors and kernels, and soft
             labels; without masks and the numbers of classes.
-        bytes: of all tensors in the file: masks, kernels, soft labels and numbers of classes included.
+        bytes: size of all tensors in the file: masks, kernels, soft labels and numbers of classes included.
         ipc_equivalent: the 8-bit images per class that have as many bytes as all but the numbers of classes, which
             the order of images tells already.
     """

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Decoding, Distilled
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import NetworkName, Norm, Source
@@ -205,10 +205,11 @@ def _known_dataset(distilled: Distilled) -> KnownDataset:
         )
     if len(set(distilled.ipc)) > 1:
         raise CsdmError("DD-Ranking wants as many images in every class, this set has not: use --to npz or pt")
-    if distilled.soft_labels is not None and decoding.factor > 1:
+    if distilled.soft_labels is not None and len(distilled.decoded_labels()) != sum(distilled.ipc):
+        how = f"factor {decoding.factor}" if isinstance(decoding, Decoding) else f"a {distilled.kind}"
         raise CsdmError(
-            f"DD-Ranking builds soft-label sets from the images per class and cannot take factor {decoding.factor}: "
-            "distil with --factor 1 or --labels hard, or use --to npz or pt"
+            f"DD-Ranking builds soft-label sets from the images per class and cannot take {how}: "
+            "distil pixels with --factor 1 or with --labels hard, or use --to npz or pt"
         )
     if distilled.value_range != (0.0, 1.0):
         raise CsdmError("DD-Ranking's images must come from pixels in [0, 1], this set's do not: use --to npz or pt")

@@ -113,7 +113,7 @@ class Provenance:
         seed: the run's seed.
         config: the resolved settings, JSON values only, without paths.
         source: hash of the package's source code.
-        versions: of csdm and torch.
+        versions: version numbers of csdm and torch.
     """
 
     method: str
@@ -135,7 +135,7 @@ class SoftLabels:
 
     Attributes:
         probabilities: (N * factor², classes) float32, rows summing to 1, in the order of decoding.
-        temperature: of the softmax that made them.
+        temperature: temperature of the softmax that made them.
         teacher: who made them, in words, e.g. ``5 x convnet``.
     """
 
@@ -152,7 +152,7 @@ class Distilled:
         stored: ``images`` alone, (N, channels, h, h) uint8, or float with pixels in ``value_range``, class after
             class; under :class:`Coded`, the tensors of its parameterisation.
         labels: (N,) int64, ascending: the class of each of :attr:`images`.
-        dataset: what was distilled.
+        dataset: the distilled set's origin.
         decoding: how training images come out of what is stored.
         provenance: how the set was made.
         evaluation: the recipe it is meant to be evaluated with (network, steps, optimiser ...), JSON values; with
@@ -233,7 +233,7 @@ class Distilled:
         return decode(self.unit_images(), self.decoding.factor, self.decoding.size)
 
     def parameterisation(self) -> Parameterisation:
-        """What the stored numbers of a :class:`Coded` set are."""
+        """The parameterisation whose numbers a :class:`Coded` set stores."""
         assert isinstance(self.decoding, Coded)
         return parameterisation_of(self.decoding.parameterisation, self.shape, self.stored)
 

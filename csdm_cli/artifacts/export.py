@@ -50,7 +50,7 @@ def export(distilled: Distilled, to: ExportFormat, out: Path, judged: Judged | N
             (see ``huggingface.py``), ``csdm`` (the set as it is, of use after a selection of classes).
         out: the file, or the new folder. A folder given for a file format receives ``distilled.npz`` or
             ``distilled.pt``.
-        judged: what students scored on this very set, for the card of ``huggingface``; None if that is unknown.
+        judged: the students' scores on this very set, for the card of ``huggingface``; None if they are unknown.
 
     Raises:
         UsageError, CsdmError: if ``out`` is not free, see :func:`claim_export`, or the format cannot take this set.

@@ -43,7 +43,7 @@ class Layout:
         scale: magnification, a whole number.
         side: height and width of a magnified image.
         rows, columns: classes, and images per class, that are shown.
-        caption: what is written above the images.
+        caption: text above the images.
         caption_width: its width.
     """
 

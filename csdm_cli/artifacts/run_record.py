@@ -36,7 +36,7 @@ class RunRecord:
     Attributes:
         finished: UTC time, ISO 8601, to the second.
         wall_seconds: from start to end, teachers not included.
-        peak_memory_bytes: of the GPU's allocator on CUDA, else of the process.
+        peak_memory_bytes: peak of the GPU's allocator on CUDA, else of the process.
         machine: see there.
         code: the revision of csdm that ran; None if it was not run from a checkout.
         iterations: optimiser steps within ``wall_seconds``: fewer than all after a resume; None if unknown.

@@ -86,7 +86,7 @@ def _recipe(distilled: Distilled) -> str | None:
 
 
 def _frozen(told: Any) -> str | None:
-    """What is wrong with the description of a backbone; None if nothing is."""
+    """The fault in the description of a backbone; None if there is none."""
     if not isinstance(told, dict) or not told.keys() <= {field.name for field in fields(Frozen)}:
         return f"frozen: {shown(told, 80)}"
     try:
@@ -137,7 +137,7 @@ def _holds_a_choice(annotation: Any) -> bool:
 
 
 def coding_fault(decoding: Coded, shape: Shape, stored: dict[str, Tensor]) -> str | None:
-    """What is wrong with the stored numbers of a set, before any image is decoded from them."""
+    """The fault in the stored numbers of a set, told before any image is decoded from them."""
     if not 1 <= decoding.size <= MOST_PIXELS or not 1 <= decoding.ipc <= MOST_IPC:
         return f"images of {decoding.size} pixels a side at IPC {decoding.ipc} (expected at most {MOST_PIXELS})"
     if shape.classes < 1 or shape.channels < 1:

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
+from csdm_cli.cli.narrow import plain_if_narrow
 from csdm_cli.display.console import aloud
 from csdm_cli.errors import MISTAKE, CsdmError, in_words
 from csdm_cli.parallel import seat
@@ -22,7 +23,12 @@ MOST_IN_ERROR = 2000  # characters of one line
 
 
 class FriendlyGroup(TyperGroup):
-    """A group of commands whose expected failures are one line, never a traceback."""
+    """A group of commands whose expected failures are one line, never a traceback, and whose help fits the terminal."""
+
+    def make_context(self, *arguments: Any, **named: Any) -> Any:
+        """Read the command line."""
+        plain_if_narrow(self)
+        return super().make_context(*arguments, **named)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; print what a user can act on as ``error: ...`` and exit with its code."""
@@ -48,7 +54,7 @@ def _interrupted() -> None:
 
 
 def _in_one_line(error: Exception, ctx: Any) -> tuple[str, int] | None:
-    """What a user can act on, and the exit code; None for what may be a fault of ours."""
+    """The line that a user can act on, and the exit code; None where the fault may be ours."""
     if isinstance(error, CsdmError):
         return str(error), error.exit_code
     if isinstance(error, TyperException):  # an option or argument that does not parse

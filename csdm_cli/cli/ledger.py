@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from csdm_cli.cli.options import default_note, out_option, runtime_options
+from csdm_cli.cli.arguments import out_option
+from csdm_cli.cli.options import default_note, runtime_options
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.runs.runtime import Runtime
 

@@ -18,7 +18,7 @@ import typer
 from pydantic.fields import FieldInfo
 from rich.markup import escape
 
-from csdm_cli.cli.number_options import thread_count, whole_number
+from csdm_cli.cli.number_options import thread_count
 from csdm_cli.display.console import note
 from csdm_cli.errors import UsageError
 from csdm_cli.names import Parallel, Precision, Preset, Tracking
@@ -153,29 +153,6 @@ def _numerics_options(networks: str) -> list[inspect.Parameter]:
     ]
 
 
-MemoryBudget = Annotated[
-    int | None,
-    typer.Option(
-        "--memory-budget",
-        parser=whole_number(1, 10**7),
-        metavar="MB",
-        help="memory for activations, in megabytes" + default_note("256 on a CPU, 8192 on a GPU"),
-    ),
-]
-
-ParamsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--params",
-        metavar="FILE",
-        envvar="CSDM_PARAMS",
-        show_envvar=False,
-        help="settings from this params.yaml; the command line overrides them",
-        **_RUN,
-    ),
-]
-
-
 def _section_option(name: str, field: FieldInfo) -> inspect.Parameter:
     kind, listed = _kind(field.annotation)
     flag = "--" + name.replace("_", "-")
@@ -295,80 +272,3 @@ def _replace(
     wrapper.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return wrapper
-
-
-DataFolder = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="DATA", help="folder made by make-lt, or of your own images" + default_note("the newest in data/")
-    ),
-]
-
-FILE_HELP = "a distilled set: the .safetensors file, or the folder it is in"
-
-DistilledFile = Annotated[Path, typer.Argument(metavar="FILE", help=FILE_HELP)]
-
-NewestFile = Annotated[
-    Path | None, typer.Argument(metavar="FILE", help=FILE_HELP + default_note("the newest in artifacts/"))
-]
-
-
-def output_path(value: str) -> Path:
-    """The parser of every option that names a place csdm writes to, by which tests find them all.
-
-    Raises:
-        BadParameter: for an empty name, which would mean the working folder.
-    """
-    if value == "":
-        raise typer.BadParameter("the name is empty: name a file or a folder, or leave the option out")
-    return Path(value)
-
-
-def out_option(text: str, metavar: str = "DIR", name: str = "--out") -> Any:
-    """``--out``, or the option ``name``, described by ``text``."""
-    return typer.Option(name, metavar=metavar, help=text, parser=output_path)
-
-
-def data_option(found: str) -> Any:
-    """``--data``, which by default is ``found``."""
-    help_text = "folder made by make-lt, or of your own images" + default_note(found)
-    return typer.Option("--data", metavar="DIR", help=help_text)
-
-
-LabelsFile = Annotated[
-    Path | None,
-    typer.Option("--labels-file", metavar="FILE", help="their labels" + default_note("with the images")),
-]
-
-StoredFactor = Annotated[
-    int, typer.Option("--factor", min=1, max=4, metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
-]
-
-Normalised = Annotated[
-    bool,
-    typer.Option("--normalised", help="their pixels are normalised" + default_note("told by their range")),
-]
-
-Whitened = Annotated[
-    bool, typer.Option("--zca", help="undo their ZCA whitening (MTT, FTD, DATM), fitted on the training set")
-]
-
-Experiment = Annotated[
-    int | None,
-    typer.Option(
-        "--experiment", min=1, metavar="INT", help="which of several in the file (DC, DM)" + default_note("1")
-    ),
-]
-
-
-def teachers_option() -> Any:
-    """``--teachers``."""
-    return typer.Option(
-        "--teachers", metavar="DIR", help="folder made by pretrain" + default_note("the cache; trained if missing")
-    )
-
-
-def backbone_option() -> Any:
-    """``--teachers`` of evaluate."""
-    text = "folder made by pretrain, whose first network is probed" + default_note("the set's own")
-    return typer.Option("--teachers", metavar="DIR", help=text)

@@ -16,6 +16,7 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import counted
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
 from csdm_cli.tracking.tracker import Tracker, open_tracker
@@ -53,7 +54,7 @@ def run(
     options = Options(memory_budget and memory_budget * 2**20, CHECKPOINT_SECONDS, resume=True)
     described = {"compare": settings.model_dump(mode="json")}
     ipcs = ",".join(map(str, settings.ipc))
-    name = f"compare {','.join(settings.methods)} ipc{ipcs} {settings.seeds} seeds"
+    name = f"compare {','.join(settings.methods)} ipc{ipcs} {counted(settings.seeds, 'seed')}"
     with open_tracker(runtime.tracking, "compare", params=described, name=name, quiet=runtime.quiet) as tracker:
         try:
             found = measure(

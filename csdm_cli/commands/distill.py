@@ -69,7 +69,7 @@ def run(
 
 
 def _scarce(longtail: LongTail, ipc: int) -> str | None:
-    """What to know of an ``ipc`` that asks for more images of a class than there are; None if there are enough."""
+    """A warning about an ``ipc`` that asks for more images of a class than there are; None if there are enough."""
     manifest = longtail.manifest
     few, name = min(zip(manifest.counts, manifest.class_names, strict=True))
     short = sum(count < ipc for count in manifest.counts)
@@ -82,7 +82,7 @@ def _scarce(longtail: LongTail, ipc: int) -> str | None:
 
 
 def _tell(made: MadeSet, runtime: Runtime) -> None:
-    """What came out, on stdout, and what to do with it."""
+    """Print the result, and on stderr the next command."""
     target, distilled, longtail = made.path, made.distilled, made.longtail
     result = {
         "file": str(target),

@@ -16,6 +16,7 @@ from csdm_cli.runs.evaluate import evaluate as evaluate_set
 from csdm_cli.runs.evaluating import Case, Foreign, bars, score_table, tell_empty_classes
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, per_class, run_name, summary_of
+from csdm_cli.safe_text import counted
 from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking.tracker import Tracker, open_tracker
@@ -75,12 +76,20 @@ def run(
         tell_of_evaluation(found, tracker)
     manifest = case.longtail.manifest
     shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
-    title = f"{shown}: {_students(task)}, {task.protocol.steps} steps"
+    title = f"{shown}: {_students(task)}, {counted(task.protocol.steps, 'step')}"
     below = found.fairness.table() if found.fairness is not None else []
-    lines = [*_gap_line(result), f"Stored: {storage_of(case.distilled).text}."]
+    lines = [*_gap_line(result), *_inheritance_line(result), f"Stored: {storage_of(case.distilled).text}."]
     table = score_table(title, found.rows(), untested=found.untested)
     emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
+
+
+def _inheritance_line(result: dict[str, Any]) -> list[str]:
+    if "inheritance" not in result:
+        return []
+    stored = result["inheritance"]["stored"]
+    classifier, affine = (f"{stored[name]:,} bytes" for name in ("classifier_bytes", "map_bytes"))
+    return [f"Inherited with the images: a classifier of {classifier}; its map, fitted to images alone, has {affine}."]
 
 
 def _students(task: EvaluationTask) -> str:

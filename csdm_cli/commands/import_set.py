@@ -12,7 +12,7 @@ from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.evaluating import Foreign, bring_in, tell_empty_classes
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import counted, markup
 from csdm_cli.storage import kinds, outputs
 
 
@@ -41,8 +41,8 @@ def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | No
         "grid": str(grid_path(target)),
     }
     line = (
-        f"{target}: {len(distilled.labels)} images of {distilled.dataset.classes} classes, {distilled.ipc_text} per"
-        f" class, {distilled.default_labels} labels"
+        f"{target}: {counted(len(distilled.labels), 'image')} of {distilled.dataset.classes} classes,"
+        f" {distilled.ipc_text} per class, {distilled.default_labels} labels"
     )
     lines = [line, *(f"  {text}" for text in notes), f"picture: {grid_path(target)}"]
     tell_empty_classes(distilled, quiet=runtime.quiet)

@@ -26,7 +26,7 @@ from csdm_cli.ledger.store import ROW, read_rows, row_file, write_row
 from csdm_cli.ledger.tables import Shown, TextTable, counts_by_status, own_sheets, paper_sheet, refreshed
 from csdm_cli.names import Source
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import counted, markup
 from csdm_cli.storage import atomic, outputs, places
 
 
@@ -111,7 +111,7 @@ def add(
         note(
             "warning: measured by code with uncommitted changes: a commit alone does not repeat it", quiet=runtime.quiet
         )
-    note(f"wrote {len(rows)} rows to {results}/\nnext: csdm ledger", quiet=runtime.quiet)
+    note(f"wrote {counted(len(rows), 'row')} to {results}/\nnext: csdm ledger", quiet=runtime.quiet)
 
 
 def datasets_here() -> set[str]:

@@ -17,6 +17,7 @@ from csdm_cli.display.console import emit, note
 from csdm_cli.names import ImbalanceProfile
 from csdm_cli.runs.long_tail import make, plan
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import counted
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
 from csdm_cli.tracking.tracker import open_tracker
@@ -51,7 +52,7 @@ def run(settings: sections.MakeLt, runtime: Runtime, *, out: Path | None) -> Non
 
 
 def summary(folder: Path, manifest: Manifest) -> dict[str, Any]:
-    """What was made, as JSON values."""
+    """The set made, as JSON values."""
     return {
         "folder": str(folder),
         "dataset": manifest.dataset,
@@ -77,8 +78,9 @@ def _outcome(longtail: LongTail) -> list[str]:
     manifest, folder = longtail.manifest, longtail.folder
     dev = f", {manifest.dev_per_class * manifest.classes:,} in the development set" if manifest.dev_per_class else ""
     found = "" if is_in(folder, DATA_ROOT) else f" {folder}"
+    train, test = counted(sum(manifest.counts), "training image"), counted(sum(manifest.test_counts), "test image")
     return [
-        f"wrote {folder}: {sum(manifest.counts):,} training images{dev}, {sum(manifest.test_counts):,} test images",
+        f"wrote {folder}: {train}{dev}, {test}",
         _tail(manifest),
         f"next: csdm distill{found} --ipc 10",
     ]
@@ -87,5 +89,6 @@ def _outcome(longtail: LongTail) -> list[str]:
 def _tail(manifest: Manifest) -> str:
     sizes = sorted(manifest.counts, reverse=True)
     if sizes[0] == sizes[-1]:
-        return f"every class has {sizes[0]:,} images: no long tail (β = 1)"
-    return f"{sizes[0]:,} images in the largest class, {sizes[-1]:,} in the smallest: β = {sizes[0] / sizes[-1]:.4g}"
+        return f"every class has {counted(sizes[0], 'image')}: no long tail (β = 1)"
+    largest, beta = counted(sizes[0], "image"), sizes[0] / sizes[-1]
+    return f"{largest} in the largest class, {sizes[-1]:,} in the smallest: β = {beta:.4g}"

@@ -13,7 +13,7 @@ from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.long_tail import given
 from csdm_cli.runs.provenance import dataset_info
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import counted, markup
 from csdm_cli.storage import kinds, outputs
 
 
@@ -46,7 +46,7 @@ def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | N
         "grid": str(grid_path(target)),
     }
     lines = [
-        f"{target}: {len(distilled.labels)} images of {distilled.dataset.classes} classes,"
+        f"{target}: {counted(len(distilled.labels), 'image')} of {distilled.dataset.classes} classes,"
         f" {distilled.ipc_text} per class",
         *(f"  {text}" for text in joined.notes),
         f"picture: {grid_path(target)}",

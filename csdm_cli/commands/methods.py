@@ -66,7 +66,7 @@ def describe(name: str, ipc: int) -> dict[str, Any]:
 
 
 def own_parameters(cls: MethodClass) -> dict[str, dict[str, Any]]:
-    """What ``--option NAME=VALUE`` sets: kind, default and meaning."""
+    """The parameters that ``--option NAME=VALUE`` sets: kind, default and meaning."""
     hints = get_type_hints(cls.Parameters, include_extras=True)
     shared = sections.Distill.model_fields
     return {

@@ -34,7 +34,7 @@ def run(
     """Train what is missing of the pool, and print what its networks know of the training set.
 
     Args:
-        settings: of teachers or experts.
+        settings: settings of teachers or experts.
         runtime: how to run.
         folder: the long-tailed set; the newest if None.
         out: a folder for the pool, beside the cache.

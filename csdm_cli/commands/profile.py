@@ -27,6 +27,7 @@ from csdm_cli.runs.profile import (
     refuse_unmeasured,
 )
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.safe_text import counted
 from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking.tracker import Tracker, open_tracker
@@ -80,7 +81,8 @@ def run(
 def _track(found: MeasuredCosts, tracker: Tracker) -> None:
     for ipc, (cost, point) in found.distill.items():
         numbers = {name: value for name, value in figures_of(cost, point).items() if isinstance(value, float)}
-        tracker.metrics(numbers | cost.phases | {"roofline_share": point.share}, ipc)
+        share = {} if point is None else {"roofline_share": point.share}
+        tracker.metrics(numbers | cost.phases | share, ipc)
 
 
 def _write(found: MeasuredCosts, result: dict[str, Any], out: Path, tracker: Tracker) -> None:
@@ -130,7 +132,7 @@ def _roofline_table(found: MeasuredCosts) -> list[RenderableType]:
         style = "bold" if name == "share reached" else None
         table.add_row(name, *(cell(point) for point in points.values()), style=style)
     images, seconds = found.evaluate[0].images, found.evaluate[0].median
-    notes = [f"evaluate: a step of {images} images in {1e3 * seconds:.1f} ms.", f"{_rates(found.roof)}."]
+    notes = [f"evaluate: a step of {counted(images, 'image')} in {1e3 * seconds:.1f} ms.", f"{_rates(found.roof)}."]
     if found.distill_roof is not found.roof:
         notes.append(f"In bfloat16, for distill: {found.distill_roof.flops_per_second / 1e9:,.0f} GFLOP/s.")
     return ["\n[bold]Under the roof of this device[/]", table, *(f"[dim]{line}[/]" for line in notes)]

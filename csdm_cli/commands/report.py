@@ -19,7 +19,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import ControlName
 from csdm_cli.runs.evaluating import COLUMNS, without_tests
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import markdown, markup
+from csdm_cli.safe_text import counted, markdown, markup
 from csdm_cli.storage import kinds, outputs, places
 from csdm_cli.storage.bounded import read_json, typed
 
@@ -107,7 +107,7 @@ def _page_place(paths: list[Path]) -> Path:
 
 
 def read_sheets(folder: Path) -> list[Sheet]:
-    """What a folder of evaluate, cross-arch or compare holds; nothing for another folder.
+    """The tables in a folder of evaluate, cross-arch or compare; none for another folder.
 
     Raises:
         CsdmError: if the folder is missing or its metrics are damaged.
@@ -190,7 +190,9 @@ def _places(folders: list[Path], out: Path | None, page: Path | None) -> list[st
         if (folder / FILE_NAME).exists():
             distilled = load_distilled(folder / FILE_NAME)
             count, method = len(distilled.labels), distilled.provenance.method
-            lines.append(f"distilled set  {folder / FILE_NAME} ({count} images by {method}; csdm show {folder})")
+            lines.append(
+                f"distilled set  {folder / FILE_NAME} ({counted(count, 'image')} by {method}; csdm show {folder})"
+            )
         lines += [f"picture        {picture}" for picture in sorted(folder.glob("*.png"))]
     if out:
         lines.append(f"this page      {out}")

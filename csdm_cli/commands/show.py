@@ -18,7 +18,7 @@ from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import TextTable, facts_table
 from csdm_cli.errors import CsdmError
-from csdm_cli.safe_text import shown
+from csdm_cli.safe_text import counted, shown
 from csdm_cli.storage import kinds, outputs
 
 Rows = list[tuple[str, str]]  # name, text
@@ -109,8 +109,12 @@ def _contents(distilled: Distilled) -> Rows:
     if soft := distilled.soft_labels:
         labels = f"soft, temperature {soft.temperature:g}, by {soft.teacher}; hard labels are stored too"
     low, high = distilled.value_range
+    classes = counted(data.classes, "class", "classes")
     return [
-        ("dataset", f"{data.name}, {data.classes} classes, {sum(data.counts):,} real images, {_counts(distilled)}"),
+        (
+            "dataset",
+            f"{data.name}, {classes}, {counted(sum(data.counts), 'real image')}, {_counts(distilled)}",
+        ),
         ("images", _images(distilled)),
         ("storage", storage_of(distilled).text),
         *([("empty", f"no image of {', '.join(distilled.empty_classes)}")] if distilled.empty_classes else []),

@@ -8,7 +8,7 @@ from csdm_cli.artifacts.file import Coded, find_artifact, read_distilled, schema
 from csdm_cli.artifacts.validation import findings
 from csdm_cli.display.console import emit
 from csdm_cli.errors import CsdmError
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import counted, markup
 
 
 def verify(path: Path, json: bool = False) -> None:
@@ -35,7 +35,8 @@ def verify(path: Path, json: bool = False) -> None:
     if not problem:
         stored = "decoded" if isinstance(distilled.decoding, Coded) else "stored"
         lines.append(
-            f"{markup(str(file))} is sound: {len(distilled.labels):,} {stored} images of {data.classes} classes "
+            f"{markup(str(file))} is sound: {counted(len(distilled.labels), f'{stored} image')} of"
+            f" {counted(data.classes, 'class', 'classes')} "
             f"({markup(data.name)}, {markup(distilled.provenance.method)})"
         )
     value = {"file": str(file), "sound": not problem, "passed": passed, "problem": problem}

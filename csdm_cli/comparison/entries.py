@@ -17,7 +17,7 @@ from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, choose
-from csdm_cli.runs.evaluating import described_protocol, protocol_of, renamed
+from csdm_cli.runs.evaluating import described_protocol, protocol_of, students_like
 from csdm_cli.runs.labels import refuse_own_judges
 from csdm_cli.runs.teachers import network_spec
 from csdm_cli.settings import sections
@@ -45,7 +45,7 @@ class Entry:
     """A row to be.
 
     Attributes:
-        name: of the row: the method's, more if there are several of it.
+        name: name of the row: the method's, more if there are several of it.
         chosen: the method and its settings, for seed 0.
         student_protocol: how its sets are judged.
         control: whether it stands there whatever is compared.
@@ -95,11 +95,13 @@ def student_protocol_of(
 ) -> StudentProtocol:
     """The students that ``params`` ask for: their architecture is the teachers' unless ``evaluate`` names another.
 
+    In the place of a frozen backbone, which is no student, stands a ConvNet.
+
     Raises:
         CsdmError: if the teachers cannot be read.
     """
     own = TeacherPool.open(teachers).spec if teachers else network_spec(params.pretrain, longtail.manifest)
-    return StudentProtocol(protocol_of(params.evaluate), renamed(own, params.evaluate.network), numerics)
+    return StudentProtocol(protocol_of(params.evaluate), students_like(own, params.evaluate.network), numerics)
 
 
 def controls_for(

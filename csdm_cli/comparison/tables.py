@@ -14,7 +14,7 @@ from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import OverSets, summarise_sets
 from csdm_cli.runs.evaluating import without_tests
 from csdm_cli.runs.measurement import Measurement
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import counted, markup
 
 SCORES = ("accuracy", "head", "medium", "tail", "worst_class", "best_on_test")
 SHOWN = ("head", "medium", "tail")
@@ -25,7 +25,7 @@ class TableRow:
     """One line of a table.
 
     Attributes:
-        name: of the training sets, all made alike.
+        name: name of the training sets, all made alike.
         control: whether it stands in every table.
         student_protocol: how students were taught.
         measured: the sets, or the one full set; they differ by their seeds alone.
@@ -77,7 +77,7 @@ class TableRow:
 
     @property
     def stored_as(self) -> str:
-        """What is stored, in a word or two."""
+        """The kind of storage, in a word or two."""
         return f"factor {self.factor}" if self.factor > 1 else self.parameterization or "pixels"
 
     @property
@@ -128,7 +128,7 @@ class Table:
     """A table: one long-tailed set and one number of images per class.
 
     Attributes:
-        failed: what went wrong, by row name.
+        failed: errors in words, by row name.
     """
 
     longtail: LongTail
@@ -181,7 +181,7 @@ def _caption(item: Table) -> str:
         protocol, spec = student_protocol.protocol, student_protocol.spec
         recipe = protocol.recipe
         lines.append(
-            f"{owner}: {spec.name} of width {spec.width}, {protocol.steps} steps of {recipe.optimizer},"
+            f"{owner}: {spec.name} of width {spec.width}, {counted(protocol.steps, 'step')} of {recipe.optimizer},"
             f" lr {recipe.lr:g},\n  cutmix {recipe.cutmix:g}, augmentation {recipe.augment} ({recipe.augment_mode})."
         )
     augmentations = sorted({row.augment for row in item.rows if row.augment})

@@ -257,7 +257,7 @@ def _ltdd_images(settings: MakeLt, raw: RawDataset) -> bool | None:
 
 
 def _versions() -> dict[str, str]:
-    """Of what decides the bytes: the draws (torch, NumPy) and the decoding and resizing (Pillow)."""
+    """Versions of the libraries that decide the bytes: torch and NumPy (draws), Pillow (decoding and resizing)."""
     import numpy
     import PIL
 

@@ -48,7 +48,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a long-tailed set is. It holds no time, host or path: equal settings give equal bytes.
+    """The description of a long-tailed set. It holds no time, host or path: equal settings give equal bytes.
 
     Attributes:
         dataset: name of the source.
@@ -56,7 +56,7 @@ class Manifest:
         counts: training images per class.
         test_counts: test images per class.
         dev_per_class: images per class of the development set; 0 without one.
-        channels, size: of every image; height and width are equal.
+        channels, size: number of channels of every image; height and width are equal.
         mean, std: per channel, of pixels in [0, 1]: the normalisation networks expect.
         profile, imbalance, n_max, class_order, split, seed: the settings, with defaults filled in.
         jpeg: whether the source's images were JPEG-coded; None if unknown.
@@ -67,7 +67,7 @@ class Manifest:
         fingerprints: :meth:`ImageSet.fingerprint` of "train", "test" and, if there is one, "dev".
         selected: per class, the images' positions in the source's training set, in stored order.
         reserved: the same for the development set.
-        versions: of the packages that decide the bytes.
+        versions: version numbers of the packages that decide the bytes.
         held_out: per class, the test images' positions in the source's training set, where the source had no test set
             of its own; empty where it had one, and then not written.
     """

@@ -18,7 +18,7 @@ TICKS = 100  # per second, in Linux's files on every common machine
 
 
 class Outlook:
-    """What the first steps of one loop foretell, told once."""
+    """The forecast from the first steps of one loop, told once."""
 
     def __init__(
         self, description: str, total: int, advice: str = "", others: Callable[[], float] | None = None
@@ -74,7 +74,7 @@ def _crowded(others: float) -> list[str]:
 
 
 def _threads() -> int:
-    """Of torch, which is not imported for this."""
+    """The number of torch's threads, without importing torch."""
     torch = sys.modules.get("torch")
     return torch.get_num_threads() if torch else 1
 

@@ -158,16 +158,16 @@ class Page:
     """Everything on the page, in this order; an empty part is left out.
 
     Attributes:
-        title: what was distilled, and how.
+        title: dataset and method, in words.
         headline: numbers for a first glance: (number, what it is).
         galleries: the distilled images.
         accuracy: the set beside its controls, a chart and a table each.
         classes: accuracy of every class from head to tail.
-        confusions: what was taken for what.
+        confusions: confusion matrices.
         others: other architectures, comparisons.
         losses: curves.
         facts: cost and provenance.
-        commands: what a person types to make it again, in blocks of lines.
+        commands: lines to type to make it again, in blocks.
     """
 
     title: str

@@ -49,7 +49,7 @@ def weight_of(ratio: float, matching: Matching, real: RealSide, images: Tensor, 
         matching: method, networks and layout of chunks; its own calibration is not looked at.
         real: the real side.
         images: the pixels at the start, which stay as they are.
-        steps: of the run.
+        steps: number of steps of the run.
 
     Raises:
         CsdmError: if one of the gradients vanishes, or is no number.

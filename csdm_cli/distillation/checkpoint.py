@@ -46,7 +46,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path, key: str, seconds: float, share: ClassShare | None = None) -> None:
-        """Of the whole run, or of one rank's ``share`` of it."""
+        """A checkpoint of the whole run, or of one rank's ``share`` of it."""
         self.path = folder / (f"{key}.safetensors" if share is None else f"{key}.{share.name}.safetensors")
         self._division = "" if share is None else share.division
         self._key, self._seconds = key, seconds

@@ -23,7 +23,7 @@ class PixelPlan:
     """How pixels move: optimiser, learning rate (pixels live in [0, 1]), schedule over ``iterations``.
 
     Attributes:
-        weight_decay: of the pixels, towards black: of the gradient, or decoupled from it with AdamW.
+        weight_decay: decay of the pixels, towards black: of the gradient, or decoupled from it with AdamW.
         average: decay d of the moving average that is stored, in [0, 1); 0 stores the images of the last step.
     """
 
@@ -43,7 +43,7 @@ def clamp(leaves: dict[str, Tensor]) -> None:
 
 
 class Leaves:
-    """What the synthetic images are made of, the optimiser that moves it, and what is ``learned`` beside the images.
+    """The tensors of the synthetic images, their optimiser, and what is ``learned`` beside the images.
 
     Plain pixels are one leaf, ``images``: (N, C, h, w) in [0, 1].
 
@@ -79,7 +79,7 @@ class Leaves:
 
     @property
     def stored(self) -> dict[str, Tensor]:
-        """What a run ends with: the moving average of the leaves if the plan wants one, else the leaves."""
+        """The result of a run: the moving average of the leaves if the plan wants one, else the leaves."""
         return self._average or {name: value.detach() for name, value in self.values.items()}
 
     def step(self, step: int) -> None:

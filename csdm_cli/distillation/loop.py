@@ -24,12 +24,12 @@ class Distillation:
     """The outcome of a run.
 
     Attributes:
-        leaves: what the images are made of, such as ``images``: (classes·ipc, C, h, w) in [0, 1]; the average of their
+        leaves: the images' tensors, such as ``images``: (classes·ipc, C, h, w) in [0, 1]; the average of their
             steps, where their plan has one.
         history: every loss term at every step.
         overhead_seconds: time this process spent on progress and checkpoints.
         iterations: that this process ran; fewer than all after a resume.
-        learned: what was learned beside the images, by name.
+        learned: tensors learned beside the images, by name.
     """
 
     leaves: dict[str, Tensor]

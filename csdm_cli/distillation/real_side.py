@@ -34,7 +34,7 @@ BLOCK = 256
 
 @dataclass(frozen=True)
 class Target:
-    """What one step matches against."""
+    """The target of one step."""
 
     view: View
     statistics: ClassStatistics
@@ -45,7 +45,7 @@ class RealSide(Protocol):
     """Gives every step its view and the real statistics under it."""
 
     def at(self, step: int) -> Target:
-        """What step ``step`` matches against."""
+        """The target of step ``step``."""
         ...
 
 
@@ -194,13 +194,13 @@ def _unit_features(network: Network, images: Tensor, data: ImageSet, dtype: torc
 
 @dataclass(frozen=True)
 class ViewedNetwork:
-    """What real images are looked at through.
+    """A network and a view that real images are looked at through.
 
     Attributes:
         network: with the view's weights.
-        channels: of the maps its features are flattened from.
+        channels: number of channels of the maps its features are flattened from.
         frequencies: (K, D), or None.
-        stretch: what each class's normalised features are multiplied by before they meet the frequencies, if anything.
+        stretch: factor of each class's normalised features before they meet the frequencies, if any.
     """
 
     network: Network
@@ -222,7 +222,7 @@ def class_statistics(
         data: whose normalisation and device it is.
         images: C classes' uint8 images, (n_c, channels, H, W) each.
         request: which statistics.
-        dtype: of features and results.
+        dtype: type of features and results.
     """
     device = data.images.device
     classes, dim = len(images), viewed.network.feature_dim

@@ -93,7 +93,7 @@ def choose_tau(logits: Tensor, labels: Tensor, prior: Tensor, measured_on: str) 
         logits: (M, N, C) of M teachers.
         labels: (N,) true classes.
         prior: log π, (C,).
-        measured_on: what these images are called.
+        measured_on: these images' name.
     """
     exact = logits.double()
     losses = tuple((tau, balanced_nll(calibrated(exact, prior, tau), labels)) for tau in GRID)
@@ -108,7 +108,7 @@ def measure_tau(pool: TeacherPool, held_out: ImageSet, counts: tuple[int, ...], 
 
 
 def teacher_logits(pool: TeacherPool, images: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Of every teacher for every image: (M, N, C), on the device of ``images`` (N, channels, H, W)."""
+    """Logits of every teacher for every image: (M, N, C), on the device of ``images`` (N, channels, H, W)."""
     networks = (pool.network(number).to(images.device) for number in range(len(pool)))
     return torch.stack([predict(network, images, mean, std) for network in networks])
 
@@ -126,7 +126,7 @@ def soft_labels(
     Args:
         images: (N, channels, h, h) uint8, on the device to compute on.
         factor: cells per side.
-        shape: of the long-tailed training set: image size, normalisation and class counts.
+        shape: shape of the long-tailed training set: image size, normalisation and class counts.
         pool: the teachers.
         temperature: T.
         calibration: τ.

@@ -97,7 +97,7 @@ class Matching:
         return self._augmentation(theta, first, first + classes, seen)(seen)
 
     def _augmentation(self, theta: Theta, first: int, last: int, images: Tensor) -> Augmentation:
-        """Of the classes' rows of θ. A pool's views come again and again: theirs are worked out once."""
+        """The augmentation of the classes' rows of θ. A pool's views come again: theirs are worked out once."""
 
         def work_out() -> tuple[Theta, Augmentation]:
             dense = images.device.type == "cuda" and torch.are_deterministic_algorithms_enabled()
@@ -147,7 +147,7 @@ class Matching:
             self.method.after_move(self._batch(features, target, first, last), step)
 
     def _pieces(self, images: Tensor, first: int) -> list[tuple[Tensor, int]]:
-        """What fits the budget of the images (c·ipc, channels, h, w) of classes from ``first`` on, each with its class.
+        """Pieces within budget of images (c·ipc, channels, h, w) of classes from ``first`` on, with their class.
 
         Whole classes, named by the first of them; or parts of one.
         """

@@ -42,7 +42,7 @@ class Selection:
     Attributes:
         ipc: stored images per class.
         factor: cells per side of a stored image.
-        seed: of the set: with it the tiled images are the set's own ones before the first step.
+        seed: random seed of the set: with it the tiled images are the set's own ones before the first step.
         per_class: stored images of each class where they differ; ``ipc`` is the largest. None: ``ipc`` of each.
     """
 
@@ -107,7 +107,7 @@ def evaluate_selections(
 
 
 def nearest_to_centroid(data: ImageSet, selection: Selection, probed: Probed) -> Tensor:
-    """Of each class the images whose features are nearest to the class's mean, class after class: (M, ...) uint8.
+    """The images of each class whose features are nearest to the class's mean, class after class: (M, ...) uint8.
 
     A class with fewer images than wanted gives its nearest ones again.
     """

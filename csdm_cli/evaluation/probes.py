@@ -39,7 +39,7 @@ class Probed:
 
     Attributes:
         network: in evaluation mode, on the device of all images.
-        key: of its weights.
+        key: hash of its weights.
         kind: whether images are augmented anew at every step.
     """
 
@@ -50,7 +50,7 @@ class Probed:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a probe's result depends on because of it, as JSON values."""
+        """The part of a probe's key that comes from it, as JSON values."""
         return {"probed": {"network": self.key, "features": str(self.kind)}}
 
     def features(self, images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:

@@ -14,7 +14,7 @@ class StudentRun:
     """One student's tests.
 
     Attributes:
-        number: of the student, from 0.
+        number: number of the student, from 0.
         confusion: (C, C) test images by true and predicted class, after the last step.
         curve: (step, accuracy) at every test; the last is the result, the others are for curiosity.
     """
@@ -40,7 +40,7 @@ class Evaluation:
     """The students' results on one set.
 
     Attributes:
-        key: of everything they depend on.
+        key: hash of everything they depend on.
         students: one run per student.
         groups: head, medium and tail classes of the long-tailed training set.
     """

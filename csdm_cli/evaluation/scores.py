@@ -38,7 +38,7 @@ class Scores:
 
     Attributes:
         accuracy: share of all test images that are right.
-        per_class: of each class's images.
+        per_class: accuracy of each class's images.
         head, medium, tail: means over the group's classes.
         worst_class: the lowest of ``per_class``.
     """

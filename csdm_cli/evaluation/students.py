@@ -49,7 +49,7 @@ class Protocol:
         recipe: how students are trained.
         steps: optimiser steps of each.
         students: how many.
-        seed: of the students; each has its own, derived from it.
+        seed: random seed of the students; each has its own, derived from it.
         test_points: tests at equal distances during training; the last, after the last step, is the result.
         full_steps: optimiser steps of a control on all real images; None for :data:`FULL_EPOCHS` of them.
     """
@@ -162,7 +162,7 @@ def evaluate_set(
         targets: (N,) int64 classes, or (N, classes) probabilities.
         counts: class sizes of the long-tailed training set, for head, medium and tail.
         evaluator: students, test images and protocol.
-        title: what the progress is called.
+        title: the progress bar's title.
 
     Raises:
         CsdmError: if training diverges, or the network cannot be compiled and is to be.

@@ -40,7 +40,7 @@ def import_foreign(
     Args:
         images: the file or folder with the images, perhaps with their labels.
         labels: a file with the labels; None: they are with the images.
-        dataset: what the set was distilled from.
+        dataset: the set's origin.
         size: height and width of the dataset's images, to which each cell is decoded.
         factor: multi-formation factor the set was made with (IDC, NCFM: usually 2).
         normalised: whether pixels were stored after ``(x - mean) / std``; False tells that by their range.
@@ -100,7 +100,7 @@ def _files(found: ForeignSet) -> dict[str, Any]:
 
 
 def _hash(paths: Sequence[Path]) -> str:
-    """Of a file's bytes, or of the bytes of all files in several files and folders."""
+    """Hash of a file's bytes, or of the bytes of all files in several files and folders."""
     if len(paths) == 1 and paths[0].is_file():
         return hashlib.sha256(paths[0].read_bytes()).hexdigest()
     digest = hashlib.sha256()

@@ -18,12 +18,12 @@ LEAST_AGREEMENT = 0.5  # share of soft labels that must point at an image's plac
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """What images are.
+    """The labels of images.
 
     Attributes:
         classes: (N,) int64.
         probabilities: (N · factor², C) float32, rows summing to 1; None if labels are hard.
-        notes: what was decided, in words.
+        notes: decisions, in words.
     """
 
     classes: Tensor

@@ -44,15 +44,15 @@ SOFT_LABELS = ("soft_labels", "soft_label", "softlabels", "probabilities", "prob
 
 @dataclass(frozen=True)
 class ForeignSet:
-    """What was found; None where there was no such thing.
+    """The parts found in a file; None where there was no such thing.
 
     Attributes:
         images: (N, C, h, h), (N, h, h, C) or (N, h, h), of any type of number.
         labels: (N,) classes, or one row per image.
         soft_labels: one row per image or per decoded image.
-        class_names: what ``labels`` number, where the set names its classes.
-        files, labels_files: what images and labels were read from; the latter empty if they are together.
-        notes: what was chosen among several things, in words.
+        class_names: the names that ``labels`` number, where the set names its classes.
+        files, labels_files: origin of images and labels; the latter empty if they are together.
+        notes: choices among several things, in words.
     """
 
     images: Tensor | None
@@ -72,7 +72,7 @@ def read_foreign(
     Args:
         path: a file or a folder.
         labels: a file with the labels; None: they are with the images.
-        channels: of pictures: 1 reads them as grey, 3 as colour.
+        channels: number of channels of pictures: 1 reads them as grey, 3 as colour.
         experiment: which of several experiments, from 1; None takes the first.
 
     Raises:
@@ -253,7 +253,7 @@ def _pair(content: Sequence[Any], path: Path) -> ForeignSet:
 
 
 def _named(content: Mapping[Any, Any], names: Sequence[str], path: Path) -> Tensor | None:
-    """What goes by the first of ``names`` that is there."""
+    """The value under the first of ``names`` that is there."""
     held = {str(name).lower(): value for name, value in content.items()}
     name = next((name for name in names if name in held), None)
     return None if name is None else _tensor(held[name], path, name)

@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[<>|=]?([biuf][1248]|\?)")
 
 
 def load_plain(path: Path) -> Any:
-    """What a file holds: tensors, numbers and texts in lists, tuples and mappings.
+    """The contents of a file: tensors, numbers and texts in lists, tuples and mappings.
 
     Raises:
         CsdmError: if the file is damaged, or holds more than that.

@@ -97,7 +97,7 @@ class _Kind:
     Attributes:
         rows: (g,) which of all rows; None for all.
         colour: (g, 3), of ``COLOUR``.
-        warp: of the images.
+        warp: warp of the images.
         hole: (g, size) lines and columns of pixels, which cutout covers where they meet.
     """
 
@@ -127,7 +127,7 @@ class Augmentation:
 
     Attributes:
         groups: rows of θ.
-        kinds: of rows.
+        kinds: kinds of rows.
         order: (groups,) where each row is among those of the kinds, one kind after another; None for one kind.
         dense: whether warps are matrix products.
     """
@@ -279,7 +279,7 @@ def cutmix(images: Tensor, targets: Tensor, probability: float, generator: torch
     Args:
         images: (N, C, H, H).
         targets: (N, classes) probabilities.
-        probability: of mixing this batch at all; otherwise both come back as they are.
+        probability: probability of mixing this batch at all; otherwise both come back as they are.
         generator: source of randomness; on the CPU, so that the host need not wait for a device.
 
     Returns:

@@ -23,7 +23,7 @@ def method_departures(row: Row, told: Mapping[str, Any]) -> list[str]:
     A method's departures are told as they are today. Controls on all real images are no method's.
 
     Args:
-        row: of the ledger.
+        row: row of the ledger.
         told: settings from which it departs as was said elsewhere.
     """
     students = len(row.sets[0].students)

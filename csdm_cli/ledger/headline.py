@@ -22,7 +22,7 @@ def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[TextTable]:
     """``headline TABLE`` for every table that csdm has a row in.
 
     Args:
-        rows: of the ledger.
+        rows: rows of the ledger.
         commands: types out settings as they are to be typed today, whatever the defaults were when a row was measured.
     """
     tables: dict[str, list[Row]] = {}

@@ -46,7 +46,7 @@ class RunCost:
 
     Attributes:
         wall_seconds: from start to end; None if it was not measured.
-        peak_memory_bytes: of the GPU's allocator on CUDA, else of the process; None if it was not measured.
+        peak_memory_bytes: peak of the GPU's allocator on CUDA, else of the process; None if it was not measured.
     """
 
     wall_seconds: NonNegative | None = None
@@ -58,13 +58,13 @@ class Measured:
     """One training set and its students.
 
     Attributes:
-        seed: of the distilled set or the selection; None for all real images.
+        seed: random seed of the distilled set or the selection; None for all real images.
         students: in the order of their numbers.
-        storage_bytes: of the stored images or other numbers, and soft labels.
-        images_sha256: of the stored images or other numbers.
+        storage_bytes: size of the stored images or other numbers, and soft labels.
+        images_sha256: hash of the stored images or other numbers.
         run: the key of the distillation run.
-        making, judging: what they cost.
-        stored_numbers: as the literature counts them; None if nothing told it.
+        making, judging: cost of making the set, and of its students.
+        stored_numbers: their count, as the literature has it; None if nothing told it.
         ipc_equivalent: 8-bit images per class of as many bytes; None if nothing told it.
     """
 
@@ -88,7 +88,7 @@ class Data:
         split: which images were kept.
         jpeg: whether the source's images were JPEG-coded; None if unknown.
         origin: kind of source.
-        fingerprints: of its ``train`` and ``test`` images.
+        fingerprints: hashes of its ``train`` and ``test`` images.
         tested_on: the images that students were tested on.
     """
 
@@ -107,10 +107,10 @@ class Code:
     """The code that computed the row.
 
     Attributes:
-        commit: of the checkout; None if csdm was not run from one.
+        commit: commit of the checkout; None if csdm was not run from one.
         dirty: whether the checkout had changes of its own; None if unknown.
         source: hash of the package's source.
-        versions: of csdm and torch.
+        versions: version numbers of csdm and torch.
     """
 
     commit: str | None
@@ -126,20 +126,20 @@ class Row:
     Attributes:
         table: rows of one table share data, protocol and scale.
         subject: the row's name in the table of evaluate, e.g. ``csdm (hard labels)`` or ``full, cross-entropy``.
-        method: of ``csdm methods``, or the control's name.
+        method: name in ``csdm methods``, or the control's name.
         labels: that students were trained on.
         ipc: stored images per class, or the budget of other numbers in them; None for all real images.
         factor: cells per side of a stored image.
         scale: ``full`` is the papers' width and iterations, and students of 16,000 steps; anything less is ``reduced``.
         scale_text: the scale spelled out.
-        commands: what a person types to repeat it; SEED stands for each set's.
+        commands: lines to type to repeat it; SEED stands for each set's.
         config: all settings by section of params.yaml, from which the row is re-run.
-        network: of the students.
+        network: network of the students.
         data, code, machine: see there.
         sets: all that was measured.
         numerics: how teachers computed in training, networks while images were distilled, and students; what is left
             out was plain.
-        protocol: what the row was measured under (see ``protocol.py``); rows older than the field are of the first.
+        protocol: the protocol it was measured under (see ``protocol.py``); rows older than the field are of the first.
     """
 
     table: Annotated[str, Field(pattern=TABLE_NAME)]

@@ -19,6 +19,7 @@ from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain
 from csdm_cli.names import LabelKind
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.measurement import Measurement
+from csdm_cli.safe_text import counted
 from csdm_cli.settings.units import modern_sections
 from csdm_cli.training.recipe import Duration
 
@@ -118,11 +119,11 @@ def scale_text(row: Row) -> str:
         parts = [f"ConvNet-{network['depth']} of width {network['width']}"]
     if distill.get("teacher_schedule"):
         duration = Duration.told(pretrain)
-        parts.append(f"{pretrain['teachers']} teachers of {duration}")
-        parts.append(f"{distill['iterations']:,} iterations")
-    parts.append(f"students of {row.student_steps:,} steps")
-    sets = "" if row.is_full_data else f"{len(row.sets)} sets × "
-    return f"{', '.join(parts)}; {sets}{len(row.sets[0].students)} students"
+        parts.append(f"{counted(pretrain['teachers'], 'teacher')} of {duration}")
+        parts.append(counted(distill["iterations"], "iteration"))
+    parts.append(f"students of {counted(row.student_steps, 'step')}")
+    sets = "" if row.is_full_data else f"{counted(len(row.sets), 'set')} × "
+    return f"{', '.join(parts)}; {sets}{counted(len(row.sets[0].students), 'student')}"
 
 
 def _scaled(row: Row, scale: Scale | None) -> Row:

@@ -42,7 +42,7 @@ def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, A
     elif teachers:
         given |= {name: teachers[name] for name in ("teachers", "loss", "trajectory", "seed")}
         given |= Duration.told(teachers).as_dict()
-    if teachers and not frozen:  # of whose probe the recipe is always the same
+    if teachers and "every" not in teachers and not frozen:  # of whose probe the recipe is always the same
         recipe = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
         given |= {name: teachers["recipe"][name] for name in recipe}
     return sections.Pretrain.model_validate(given).model_dump(mode="json")

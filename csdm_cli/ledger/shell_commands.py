@@ -31,7 +31,7 @@ def typed_commands(
         sections: make_lt, pretrain, distill and evaluate, in the units of today.
         origin: kind of the data's source, which tells whether a folder of data must be named.
         sets: how many there are.
-        numerics: of what was not computed plainly.
+        numerics: numerics of what was not computed plainly.
     """
     teaching = _numerics_options(numerics.get("pretrain", PLAIN))
     distilling, judging = (_numerics_options(numerics.get(part, PLAIN)) for part in ("distill", "evaluate"))

@@ -14,6 +14,7 @@ from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, MatchStatus
 from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
 from csdm_cli.ledger.row import Row
+from csdm_cli.safe_text import counted
 
 MARKED = re.compile(
     r"^(?P<start><!-- ledger: (?P<name>\S+(?: \S+)?) -->)\n.*?^(?P<end><!-- /ledger -->)", re.DOTALL | re.MULTILINE
@@ -177,10 +178,11 @@ def _storage(row: Row) -> tuple[str, ...]:
 def stored(row: Row) -> str:
     """The training images of students: how many, of how many cells."""
     if row.is_full_data:
-        return f"all {sum(row.data.counts):,} images"
+        return f"all {counted(sum(row.data.counts), 'image')}"
     if row.coded_as:
         return f"{row.coded_as} in the bytes of {row.ipc} images per class"
-    per_class = f"{row.ipc} images per class"
+    assert row.ipc is not None
+    per_class = f"{counted(row.ipc, 'image')} per class"
     return per_class if row.factor == 1 else f"{per_class}, each of {row.factor}×{row.factor}"
 
 

@@ -1,4 +1,4 @@
-"""What a distillation method is to the engine.
+"""The contract between a distillation method and the engine.
 
 A matching method names the statistics it wants of each real class, and turns them and the synthetic
 images' features into losses; the engine owns images, views, networks, chunks and the optimiser. A learning
@@ -35,12 +35,12 @@ def option(default: Any, help_text: str) -> Any:
 
 @dataclass(frozen=True)
 class Context:
-    """What an optimised method may know before the first step.
+    """The facts that an optimised method may know before the first step.
 
     Attributes:
         counts: real images per class.
         per_class: decoded synthetic images per class.
-        seed: of the run.
+        seed: random seed of the run.
         pool: the teachers; None in tests of a loss alone, and for a method without any.
         data: the real images, on the device; None for a method that runs from a bank.
         spec: the architecture of the run's networks, where its teachers do not tell.
@@ -57,13 +57,13 @@ class Context:
 
 
 class Described:
-    """What every method tells about itself.
+    """The facts that every method tells about itself.
 
     Attributes:
         Parameters: a dataclass of its own parameters; all have defaults, made by :func:`option`.
         summary, source, cost: one line each, for ``csdm methods``.
-        departures: what differs from its paper under the common protocol, such as terms whose network is not there.
-        default_labels: of its sets.
+        departures: differences from its paper under the common protocol, such as terms whose network is not there.
+        default_labels: kind of its sets' labels.
     """
 
     Parameters: ClassVar[type[Any]]
@@ -143,7 +143,7 @@ class MatchingMethod(OptimisedMethod, ABC):
         return not self.request().features
 
     def revise(self, statistics: ClassStatistics) -> ClassStatistics:
-        """What :meth:`losses` is to read in place of a view's measured ``statistics``, which are of all classes.
+        """The statistics for :meth:`losses` in place of a view's measured ``statistics``, which are of all classes.
 
         Called after :meth:`prepare`. A bank holds what was measured, whatever is made of it here.
         """
@@ -170,7 +170,7 @@ class MatchingMethod(OptimisedMethod, ABC):
 
 @dataclass(frozen=True)
 class Building:
-    """What a building method starts from.
+    """The input of a building method.
 
     Attributes:
         data: the long-tailed set, on the device.
@@ -197,7 +197,7 @@ class Outcome:
         history: every loss term at every step, each (steps,); none of images made at once.
         iterations: optimiser steps that this process ran; fewer than all after a resume.
         calibration: the weight that a ratio came to; None where a number was given.
-        parameterisation: what ``leaves`` are of; None where ``images`` are all.
+        parameterisation: the parameterisation of ``leaves``; None where ``images`` are all.
         leaves: learned numbers by name, before they are quantised.
         label_logits: (C·per_class, C) logits of learned labels, one row for each decoded image.
         learned_rate: the step size that was learned for students of this set.
@@ -235,7 +235,7 @@ class BuildingMethod(Described, ABC):
 
 @dataclass(frozen=True)
 class NoParameters:
-    """Of methods that have none of their own."""
+    """The parameters of methods that have none of their own."""
 
 
 Method = OptimisedMethod | BuildingMethod

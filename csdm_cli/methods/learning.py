@@ -1,4 +1,4 @@
-"""What a method that learns through training is to the engine: it compares what networks learn from the images.
+"""The contract of methods that learn through training: they compare what networks learn from the images.
 
 Gradient matching compares a network's gradient on synthetic images with that on real ones, trajectory matching the
 weights that a student reaches with those of an expert. Both need derivatives of training itself (see
@@ -32,7 +32,7 @@ class Learned:
     Attributes:
         start: its value before the first step.
         lr: learning rate.
-        momentum: of SGD.
+        momentum: momentum of SGD.
     """
 
     start: Tensor
@@ -61,7 +61,7 @@ class Scene:
         images: (C·per_class, channels, H, W) decoded, in [0, 1], class after class, neither normalised nor augmented.
             The method adds its loss's derivative to their ``grad``.
         per_class: decoded images per class.
-        learned: what is learned beside them, by name; its derivatives go to their ``grad`` likewise.
+        learned: tensors learned beside them, by name; their derivatives go to their ``grad`` likewise.
     """
 
     images: Tensor
@@ -100,7 +100,7 @@ class LearningMethod(OptimisedMethod, ABC):
         return data
 
     def learned(self, images: Tensor) -> dict[str, Learned]:
-        """What is learned beside the images, by name; called after :meth:`prepare`.
+        """The tensors learned beside the images, by name; called after :meth:`prepare`.
 
         Args:
             images: (C·per_class, channels, H, W) before the first step, in [0, 1].

@@ -76,7 +76,7 @@ class Request:
     length: bool = False
 
     def joined(self, other: Request) -> Request:
-        """What this one and ``other`` want; one spectrum at most."""
+        """The union of this request and ``other``; one spectrum at most."""
         assert self.spectrum is None or other.spectrum is None or self.spectrum == other.spectrum
         return Request(
             self.mean or other.mean,
@@ -104,7 +104,7 @@ class ClassStatistics:
         features: one (n, D) tensor per class.
         length: the kernel length ℓ under this view's weights, for kernels that need it.
         counts: images that each class's statistics come from; None for whole classes.
-        stretch: what normalised features were multiplied by before ``ecf``, (c,), for an adaptive spectrum: ℓ over
+        stretch: factor of the normalised features before ``ecf``, (c,), for an adaptive spectrum: ℓ over
             the class's own length.
     """
 
@@ -141,8 +141,8 @@ class Batch:
         real: the same classes' real statistics.
         frequencies: (K, D), if the method asked for a spectrum.
         logits: (c·per_class, C) under the weights that :meth:`MatchingMethod.judge` named, with gradient.
-        channels: of the maps that features are flattened from: D = channels · positions.
-        view: what the images are seen through.
+        channels: number of channels of the maps that features are flattened from: D = channels · positions.
+        view: augmentation and network that the images are seen through.
     """
 
     first: int

@@ -26,7 +26,7 @@ class FrozenEncoder(nn.Module):
 
     Args:
         body: maps (N, c, s, s), normalised as it wants, to (N, D) or to maps that flatten to it.
-        channels: of the images, 1 or 3; where the body wants 3, grey is repeated.
+        channels: number of channels of the images, 1 or 3; where the body wants 3, grey is repeated.
         body_channels: c.
         size: s.
 

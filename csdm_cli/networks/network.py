@@ -19,7 +19,7 @@ class Network(nn.Module):
 
     Attributes:
         encoder: maps (N, channels, size, size) to (N, D) or to maps that flatten to it.
-        classifier: of features: (N, D) to (N, classes).
+        classifier: linear map of features: (N, D) to (N, classes).
     """
 
     encoder: nn.Module

@@ -21,8 +21,8 @@ PATCH = 6
 # Added to variances, as the paper's code has them: of a patch's pixels (0 to 255), of whitened directions, of features.
 CONTRAST, WHITENING, FEATURE = 10.0, 0.1, 0.01
 SAMPLE = 200_000  # patches that are whitened and clustered
-IMAGES_OF_SAMPLE = 20_000  # at most that they are from
-PASSES = 20  # of mini-batch k-means over the sample
+IMAGES = 4000  # at most that they are from, and that features are standardised by
+PASSES = 10  # of mini-batch k-means over the sample
 BATCH = 4096
 POSITIONS = 48  # per side of an image of more, patches are taken at every second place, or more seldom
 
@@ -88,7 +88,7 @@ def fitted(
 ) -> dict[str, Tensor]:
     """Weights of :class:`PatchKMeans` for ``images`` (N, channels, H, W) uint8, on their device.
 
-    ``tell`` is called with the images whose features were looked at, and all of them.
+    ``tell`` is called with the images whose features were looked at, and how many there are to look at.
 
     Raises:
         UsageError: if there are fewer patches than centres.
@@ -101,10 +101,16 @@ def fitted(
     body.mean.copy_(mean)
     body.whitening.copy_(whitening)
     body.centres.copy_(_centres((sample - body.mean) @ body.whitening, centres, seed))
-    feature_mean, feature_variance = _moments(body, images, size, tell)
+    some = images[_chosen(images, generator(seed, "patches")).to(images.device)]
+    feature_mean, feature_variance = _moments(body, some, size, tell)
     body.feature_mean.copy_(feature_mean)
     body.feature_std.copy_((feature_variance + FEATURE).sqrt())
     return {name: value.cpu() for name, value in body.state_dict().items()}
+
+
+def _chosen(images: Tensor, rng: torch.Generator) -> Tensor:
+    """Places of random images, as many as are looked at: on the CPU."""
+    return torch.randperm(len(images), generator=rng)[:IMAGES]
 
 
 def _resized(images: Tensor, size: int) -> Tensor:
@@ -117,7 +123,7 @@ def _resized(images: Tensor, size: int) -> Tensor:
 def _sample(images: Tensor, size: int, seed: int) -> Tensor:
     """Patches at random places of random images: (n, P)."""
     rng = generator(seed, "patches")
-    chosen = torch.randperm(len(images), generator=rng)[:IMAGES_OF_SAMPLE]
+    chosen = _chosen(images, rng)
     side = size - PATCH + 1
     each = min(side**2, -(-SAMPLE // len(chosen)))
     parts = []

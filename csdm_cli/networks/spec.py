@@ -27,9 +27,9 @@ class Frozen:
         origin: where the weights are from, in words.
         size: height and width that images are resized to, in pixels.
         mean, std: per channel, of pixels in [0, 1]: the normalisation of its input.
-        feature: what is taken of it, in words.
+        feature: the features taken, in words.
         weights: hash of the weights it comes with; None where they are fitted to the training images.
-        centres: of patches, where they are fitted; else None.
+        centres: number of centres of patches, where they are fitted; else None.
     """
 
     origin: str
@@ -63,7 +63,7 @@ class NetworkSpec:
         size: height and width of the images in pixels.
         classes: logits.
         source: hash of the file that defines a network of the user's own (see ``own``); None of the others.
-        frozen: of a network that is never trained (see ``frozen``); None of the others.
+        frozen: description of a network that is never trained (see ``frozen``); None of the others.
     """
 
     name: str

@@ -43,7 +43,7 @@ def _require_known(name: str) -> None:
     known = torchvision.models.list_models(module=torchvision.models)
     if name in known:
         return
-    close = difflib.get_close_matches(name, [*NetworkName, *known], n=3)
+    close = difflib.get_close_matches(name, dict.fromkeys([*map(str, NetworkName), *known]), n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"choose {', '.join(NetworkName)} or a torchvision one"
     raise UsageError(f"unknown network {name!r}: {hint}")
 

@@ -48,8 +48,8 @@ def chosen(
         ipc: the budget.
         classes: gives the real images of each class, (n_c, channels, size, size) floats in [0, 1]; called by
             ``frequency`` alone.
-        factor: of multi-formation.
-        coefficients: of ``frequency``, per image and channel; None decides as above.
+        factor: factor of multi-formation.
+        coefficients: number kept by ``frequency``, per image and channel; None decides as above.
         shared_kernels: sets of kernels of ``decomposition``; None decides as above.
         tensor_side: height and width of its tensors; None decides as above.
 

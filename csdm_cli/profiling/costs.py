@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -81,28 +81,55 @@ def measure(
     iterations: int,
     warmup: int,
 ) -> Cost:
-    """Time ``iterations`` whole iterations, then as many with their phases apart."""
-    device = leaves.images.device
-    clock = Clock(device)
-    for step in range(warmup):
+    """Time ``iterations`` whole iterations of a matching method, then as many with their phases apart."""
+
+    def whole(step: int) -> None:
         iterate(step)
         matching.method.after_step(step)
+
+    def apart(step: int, clock: Clock) -> None:
+        phased_iteration(leaves, matching, real, step, clock)
+        matching.method.after_step(step)
+
+    device, images = leaves.images.device, matching.formation.decoded
+    return measure_both(whole, apart, PHASES, images, device, iterations=iterations, warmup=warmup)
+
+
+def measure_both(
+    whole: Callable[[int], object],
+    apart: Callable[[int, Clock], object],
+    phases: Sequence[str],
+    images: int,
+    device: torch.device,
+    *,
+    iterations: int,
+    warmup: int,
+) -> Cost:
+    """Time ``iterations`` times ``whole``, then as often ``apart``, which adds its ``phases`` to the clock it is given.
+
+    Args:
+        whole, apart: the iteration of a step.
+        images: decoded images of one iteration.
+        iterations: timed ones of each.
+        warmup: iterations before them.
+    """
+    clock = Clock(device)
+    for step in range(warmup):
+        whole(step)
     seconds = []
     with peak_memory(device) as peak:
         for step in range(iterations):
             start = clock.now()
-            iterate(step)
-            matching.method.after_step(step)
+            whole(step)
             seconds.append(clock.now() - start)
     runs: dict[str, list[float]] = defaultdict(list)
     for step in range(iterations):
-        apart = Clock(device)
-        phased_iteration(leaves, matching, real, step, apart)
-        matching.method.after_step(step)
-        for name in PHASES:
-            runs[name].append(apart.seconds[name])
-    phases = {name: statistics.median(runs[name]) for name in PHASES}
-    return Cost(tuple(seconds), phases, matching.formation.decoded, peak.bytes)
+        own = Clock(device)
+        apart(step, own)
+        for name in phases:
+            runs[name].append(own.seconds[name])
+    medians = {name: statistics.median(runs[name]) for name in phases}
+    return Cost(tuple(seconds), medians, images, peak.bytes)
 
 
 def phased_iteration(leaves: Leaves, matching: Matching, real: RealSide, step: int, clock: Clock) -> None:

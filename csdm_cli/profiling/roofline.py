@@ -32,8 +32,8 @@ class Roof:
     """The measured limits of a device.
 
     Attributes:
-        flops_per_second: of the fastest matrix product or convolution.
-        bytes_per_second: of the fastest copy or triad of arrays larger than any cache.
+        flops_per_second: rate of the fastest matrix product or convolution.
+        bytes_per_second: rate of the fastest copy or triad of arrays larger than any cache.
     """
 
     flops_per_second: float
@@ -53,9 +53,9 @@ class RooflinePoint:
     """An iteration under the roof.
 
     Attributes:
-        work: of the bare network, which is all that an iteration would ideally take.
+        work: work of the bare network, which is all that an iteration would ideally take.
         attainable: floating-point operations per second that the device could do of such work.
-        seconds: of the whole iteration, median.
+        seconds: duration of the whole iteration, median.
         phases: median seconds of its phases, measured apart.
     """
 

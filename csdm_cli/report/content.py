@@ -151,7 +151,9 @@ def _loss(folder: Path) -> Curves | Picture | None:
 
 def _title(found: Found) -> str:
     names = [
-        f"{one.dataset.name} by {one.provenance.method}, {one.ipc_text} images per class" for one in found.sets.values()
+        f"{one.dataset.name} by {one.provenance.method},"
+        f" {one.ipc_text} image{'' if one.ipc_text == '1' else 's'} per class"
+        for one in found.sets.values()
     ]
     return "; ".join(dict.fromkeys(names)) or "Results"
 

@@ -11,6 +11,7 @@ from typing import Any
 from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.run_record import read_sidecar
+from csdm_cli.safe_text import counted
 from csdm_cli.storage.bounded import parsed_json
 
 Rows = tuple[tuple[str, str], ...]
@@ -28,8 +29,8 @@ def cost_of(file: Path, distilled: Distilled, judged_in: Sequence[Path]) -> Rows
         ("IPC-equivalent", f"{storage.ipc_equivalent:.2f} images of 8 bits a pixel per class"),
     ]
     if record := read_sidecar(file):
-        machine = record.machine.gpu or f"{record.machine.processor}, {record.machine.threads} threads"
-        steps = f" for {record.iterations:,} steps" if record.iterations else ""
+        machine = record.machine.gpu or f"{record.machine.processor}, {counted(record.machine.threads, 'thread')}"
+        steps = f" for {counted(record.iterations, 'step')}" if record.iterations else ""
         rows.append(("distilling", f"{record.wall_seconds:,.0f} s{steps}, without teachers"))
         rows.append(("memory", f"{_size(record.peak_memory_bytes)} at the peak"))
         rows.append(("machine", machine))
@@ -47,7 +48,7 @@ def provenance_of(file: Path, distilled: Distilled) -> Rows:
         ("file", str(file)),
         ("sha256", sha256(file.read_bytes()).hexdigest()),
         ("method", f"{origin.method}, seed {origin.seed}"),
-        ("data", f"{data.name}, {sum(data.counts):,} images of {data.classes} classes"),
+        ("data", f"{data.name}, {counted(sum(data.counts), 'image')} of {counted(data.classes, 'class', 'classes')}"),
         ("training set", data.train_fingerprint or "unknown"),
         ("code", f"{origin.source}; " + ", ".join(f"{name} {text}" for name, text in origin.versions.items())),
     ]

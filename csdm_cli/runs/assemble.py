@@ -44,7 +44,7 @@ class Assembly:
     """A distillation run, ready to iterate.
 
     Attributes:
-        formation: of plain pixels as they are stored; of other parameterisations, of the images they decode to.
+        formation: that of plain pixels as they are stored; of other parameterisations, of their decoded images.
         share: whose classes the pixels are, where several ranks share them; None for all.
     """
 

@@ -69,7 +69,7 @@ class MadeSet:
 
     Attributes:
         path: the artifact, with its grid, loss curve and run record beside it.
-        longtail: what it was distilled from.
+        longtail: the long-tailed set that it was distilled from.
     """
 
     path: Path

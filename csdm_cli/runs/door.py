@@ -1,4 +1,4 @@
-"""What ``import csdm_cli`` offers: the runs of the commands as functions, for notebooks and scripts.
+"""The names that ``import csdm_cli`` offers: the runs of the commands as functions, for notebooks and scripts.
 
 Keywords are the options of the commands, with the same names, values and refusals: ``csdm distill --n-max`` is
 ``n_max=``. Nothing is printed unless ``quiet=False`` (notes and progress on stderr) or ``progress`` is given, a
@@ -223,7 +223,7 @@ def evaluate(
     progress: Listener | None = None,
     **settings: Any,
 ) -> EvaluatedSet:
-    """What students trained on a distilled set alone score, beside the controls, as ``csdm evaluate`` measures it.
+    """The scores of students trained on a distilled set alone, beside the controls, as ``csdm evaluate`` measures it.
 
     Example:
         >>> import csdm_cli
@@ -234,7 +234,7 @@ def evaluate(
         True
 
     Args:
-        distilled: what :func:`distill` returned, or its file or folder.
+        distilled: the result of :func:`distill`, or its file or folder.
         data: the long-tailed set or its folder; None is the one it was distilled from.
         network: the students', as in :func:`train_teachers`; None is the set's own.
         teachers: with ``protocol="probe"``, the folder of a pool whose first network is probed; None is the set's own.

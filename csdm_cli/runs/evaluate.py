@@ -20,10 +20,12 @@ from csdm_cli.evaluation.controls import (
     evaluate_full,
     evaluate_selections,
 )
+from csdm_cli.evaluation.inheritance import Inheritance, evaluate_inheritance
 from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.evaluation.students import Protocol
+from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import PLAIN, Numerics
@@ -42,7 +44,7 @@ from csdm_cli.runs.evaluating import (
 from csdm_cli.runs.fairness import FairnessReport, measure_fairness
 from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
 from csdm_cli.runs.measurement import Measurement
-from csdm_cli.runs.probes import backbone_of, is_probe, probed, protocol_of_probes, refuse_idle
+from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protocol_of_probes, refuse_idle
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import scores_of, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
@@ -55,11 +57,12 @@ class EvaluationTask:
 
     Attributes:
         settings: with the set's own recipe where the user left one open.
-        labels: what students learn from.
+        labels: targets that students learn from.
         spec: their architecture.
         numerics: how they compute.
         learned: the protocol of students at the set's learned step size, where they were asked for.
         probed: the frozen network whose linear probes they are; None for networks trained from scratch.
+        inheritance: whose classifier that network is to use as well; None if it is not asked for.
     """
 
     case: Case
@@ -71,10 +74,11 @@ class EvaluationTask:
     numerics: Numerics
     learned: Protocol | None = None
     probed: Probed | None = None
+    inheritance: Inheritance | None = None
 
     @property
     def described(self) -> dict[str, Any]:
-        """What every row of the table shares, as JSON values."""
+        """The facts that all rows of the table share, as JSON values."""
         told = described_protocol(self.protocol, self.spec, self.numerics)
         if self.probed:
             told |= self.probed.identity | {"probe_epochs": self.settings.probe_epochs}
@@ -83,13 +87,14 @@ class EvaluationTask:
 
 @dataclass(frozen=True)
 class EvaluatedSet:
-    """What students scored on a distilled set.
+    """The students' scores on a distilled set.
 
     Attributes:
         own: those of the set.
         controls: those of the controls; none where they were not asked for.
         fairness: None where it was not asked for.
         learned: students at the set's learned step size; None where they were not asked for.
+        inherited: scores of an inherited classifier, by row; none where they were not asked for.
     """
 
     task: EvaluationTask = field(repr=False)
@@ -97,6 +102,7 @@ class EvaluatedSet:
     controls: Mapping[ControlName, Evaluation] = field(default_factory=dict)
     fairness: FairnessReport | None = None
     learned: Evaluation | None = None
+    inherited: Mapping[str, Evaluation] = field(default_factory=dict)
 
     @property
     def distilled(self) -> Distilled:
@@ -132,7 +138,7 @@ class EvaluatedSet:
         coded = f", {self.distilled.kind}" if isinstance(self.distilled.decoding, Coded) else ""
         name = f"{self.distilled.provenance.method}{coded} ({self.task.labels} labels"
         learned = {f"{name}, {self._learned_text})": self.learned} if self.learned is not None else {}
-        return {f"{name})": self.own} | learned | beside
+        return {f"{name})": self.own} | learned | beside | dict(self.inherited)
 
     @property
     def _learned_text(self) -> str:
@@ -145,6 +151,9 @@ class EvaluatedSet:
             found["controls"] = {str(name): metrics_of(evaluation) for name, evaluation in self.controls.items()}
             found["best_full_control"] = str(self.best_full_control)
             found["share_of_gap_closed"] = self.share_of_gap_closed
+        if self.task.inheritance:
+            rows = {name: metrics_of(evaluation) for name, evaluation in self.inherited.items()}
+            found["inheritance"] = {"rows": rows, "stored": self.task.inheritance.stored_bytes}
         found |= {"method": self.distilled.provenance.method, "labels": str(self.task.labels)}
         found["split"] = str(self.task.settings.split)
         found["storage"] = asdict(storage_of(self.distilled)) | {"parameterization": self.distilled.kind}
@@ -215,7 +224,10 @@ def prepare_evaluation(
         pool = backbone_of(case, settings, teachers, pretrain or sections.Pretrain(), device, runtime)
         protocol = protocol_of_probes(settings, len(case.distilled.decoded()), sum(case.longtail.manifest.counts))
         network = probed(pool, settings, device)
-        return EvaluationTask(case, settings, labels, pool.spec, protocol, device, PLAIN, probed=network)
+        inheritance = Inheritance(giver_of(case, settings, device, runtime), network) if settings.inherit else None
+        return EvaluationTask(
+            *(case, settings, labels, pool.spec, protocol, device, PLAIN), probed=network, inheritance=inheritance
+        )
     if teachers is not None:
         raise UsageError("--teachers names a backbone for --protocol probe: it has no effect on students")
     if settings.fairness and labels is LabelKind.soft:
@@ -239,8 +251,9 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     learned = evaluate_case(case, task.labels, replace(evaluator, protocol=task.learned)) if task.learned else None
     if learned is not None:
         tracker.metrics({"learned_rate/accuracy": scores_of(learned)["accuracy"]})
+    found = EvaluatedSet(task, own, learned=learned, inherited=_inherited(task, test))
     if not settings.controls:
-        return EvaluatedSet(task, own, learned=learned)
+        return found
     train = case.longtail.train().to(task.device)
     controls: dict[ControlName, Evaluation] = {}
     measures = [
@@ -254,19 +267,31 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
         tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
         controls |= measured
     if not settings.fairness:
-        return EvaluatedSet(task, own, controls, learned=learned)
+        return replace(found, controls=controls)
     weight = settings.fairness_weight
     fairness = measure_fairness(case, task.labels, own, controls, train, evaluator, weight, runtime)
-    return EvaluatedSet(task, own, controls, fairness, learned)
+    return replace(found, controls=controls, fairness=fairness)
+
+
+def _inherited(task: EvaluationTask, test: ImageSet) -> dict[str, Evaluation]:
+    """The scores of the probed network with the classifier of the set's own, if they were asked for."""
+    if task.inheritance is None:
+        return {}
+    train, images = task.case.longtail.train().to(task.device), task.case.distilled.decoded().to(task.device)
+    named = (task.case.distilled.provenance.method, images, train, test, task.case.selection)
+    return evaluate_inheritance(task.inheritance, *named, task.protocol.students)
 
 
 def tell_of_evaluation(found: EvaluatedSet, tracker: Tracker) -> None:
-    """What is known in the end, beside the scores."""
+    """Tell the tracker of the results beside the scores."""
     if (share := found.share_of_gap_closed) is not None:
         log = tracker.headline if found.task.settings.split is EvaluationSplit.test else tracker.metrics
         log({"share_of_gap_closed": share})
     if found.fairness is not None:
         tracker.metrics(found.fairness.metrics())
+    if found.inherited:
+        names = {name: name.replace(",", "").replace(" + ", " ") for name in found.inherited}
+        tracker.metrics({f"inherited/{names[name]}": scores_of(x)["accuracy"] for name, x in found.inherited.items()})
 
 
 def _of_control(name: ControlName) -> str:

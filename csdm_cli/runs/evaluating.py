@@ -26,7 +26,7 @@ from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
-from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, Initial, LabelKind
+from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, Initial, LabelKind, NetworkName
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
@@ -78,14 +78,14 @@ class Case:
 
     @property
     def selection(self) -> Selection:
-        """What the controls of this set take from the training set."""
+        """The selection that the controls of this set take from the training set."""
         origin = self.distilled.provenance
         return Selection.like(self.distilled.ipc, self.distilled.decoding.factor, origin.seed)
 
     def start(self, train: ImageSet) -> Tensor | None:
         """Random real images put through a coded set's parameterisation, rounded as it is stored; None of images.
 
-        What a run of the set's seed starts from, unless that is noise, or images that its method chose:
+        A run of the set's seed starts from them, unless that is noise, or images that its method chose:
         (classes·per_class, channels, size, size) in [0, 1], class after class.
         """
         if not isinstance(self.distilled.decoding, Coded):
@@ -150,6 +150,11 @@ def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
     source = source_of(name) if is_own(name) else None
     other = {"name": name, "depth": _depth(own, name), "source": source, "frozen": None}
     return NetworkSpec(**(own.as_dict() | other))
+
+
+def students_like(own: NetworkSpec, name: str | None = None) -> NetworkSpec:
+    """As :func:`renamed`, with a ConvNet in the place of a frozen backbone, which cannot be a student."""
+    return renamed(own, name or (NetworkName.convnet if own.frozen else None))
 
 
 def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:
@@ -319,7 +324,7 @@ def bars(rows: Mapping[str, Evaluation]) -> Sequence[tuple[str, float, float]]:
 
 
 def described_protocol(protocol: Protocol, spec: NetworkSpec, numerics: Numerics) -> dict[str, Any]:
-    """What every row of a table shares, as JSON values; ``numerics`` are named where they are not plain."""
+    """The facts that all rows of a table share, as JSON values; ``numerics`` are named where they are not plain."""
     own = {} if numerics == PLAIN else {"numerics": numerics.as_dict()}
     return asdict(protocol) | {"network": spec.as_dict()} | own
 

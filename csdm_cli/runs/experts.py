@@ -27,7 +27,10 @@ from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Recipe
 
 # The settings of pretrain that teachers alone read, and those that experts alone do.
-OF_TEACHERS = ("teachers", "steps", "epochs", "loss", "lr", "momentum", "weight_decay", "batch", "cutmix", "trajectory")
+OF_TEACHERS = (
+    *("teachers", "steps", "epochs", "loss", "lr", "momentum", "weight_decay", "batch", "cutmix", "trajectory"),
+    *("weights", "input_size", "centres"),
+)
 OF_EXPERTS = tuple(
     name for name, field in sections.Pretrain.model_fields.items() if field.json_schema_extra == sections.EXPERTS
 )
@@ -157,7 +160,7 @@ def find_experts(
     Args:
         given: a pool, or the folder of one.
         params: all settings.
-        follows: what the method asks for where ``pretrain`` leaves it open.
+        follows: the method's wishes where ``pretrain`` leaves something open.
         longtail: where ``train`` is from.
         train: the long-tailed training set.
         device: where to train.

@@ -92,7 +92,7 @@ class _Students:
     random_plain: Evaluation
 
     def scores(self, form: Form, weight: float) -> dict[str, MeanStd] | None:
-        """Of every student number; None where one of the accuracies does not exist."""
+        """The scores of every student number; None where one of the accuracies does not exist."""
         real = self.real if form is Form.standard else self.best
         rows = (real, self.distilled_hard, self.distilled, self.random, self.distilled_plain, self.random_plain)
         found: list[Fairness] = []
@@ -119,13 +119,13 @@ def measure_fairness(
 
     Args:
         case: the set and its long-tailed set.
-        labels: what the set is trained on.
+        labels: kind of targets that students of the set learn from.
         own: its students.
         controls: all of them, under the same protocol.
         train: the long-tailed training set, on the device.
         evaluator: how all were judged.
         weight: w of LRS and ARS.
-        runtime: of the command.
+        runtime: runtime of the command.
 
     Raises:
         CsdmError: if the labels are soft and their teachers cannot be made again.

@@ -54,7 +54,7 @@ class Plan:
 
 
 def plan(settings: sections.MakeLt, out: Path | None = None, *, quiet: bool = False) -> Plan:
-    """What ``settings`` come to, for ``out`` or the folder in ``data/`` that is named for them.
+    """The plan that ``settings`` come to, for ``out`` or the folder in ``data/`` that is named for them.
 
     Raises:
         UsageError, CsdmError: if the source has to be opened and cannot, or ``out`` holds what csdm did not write.
@@ -172,7 +172,7 @@ def _tell_of_download(settings: sections.MakeLt, *, quiet: bool) -> None:
 
 
 def _fingerprints(folder: Path) -> dict[str, str] | None:
-    """Of the set that ``folder`` holds before it is written; None if it holds none."""
+    """Hashes of the set that ``folder`` holds before it is written; None if it holds none."""
     try:
         return open_longtail(folder).manifest.fingerprints
     except CsdmError:

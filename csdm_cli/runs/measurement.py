@@ -34,7 +34,7 @@ class Measurement:
     Attributes:
         subject: the row's name in a table.
         method: the name of what made the set; None for all real images.
-        labels: what students were trained on, hard or soft ones.
+        labels: kind of the students' targets, hard or soft ones.
         ipc: the most stored images of a class, or those that the budget of other numbers stands for.
         factor: cells per side of a stored image.
         data: facts of the long-tailed set's manifest.

@@ -25,7 +25,7 @@ BATCH, FULL_SHARE = 100, 10
 
 # Of a student's recipe, which no probe follows; and what no student reads.
 OF_STUDENTS = ("steps", "full_steps", "lr", "weight_decay", "batch", "cutmix", "test_points")
-OF_PROBES = ("probe_features", "probe_epochs")
+OF_PROBES = ("probe_features", "probe_epochs", "inherit")
 OF_LIVE = ("augment", "augment_mode")
 
 
@@ -81,6 +81,20 @@ def backbone_of(
     elif not is_frozen(pretrain):
         raise UsageError("no backbone made this set: name one to probe with --network or --teachers")
     return train_teachers(pretrain, train.to(device), device, runtime)
+
+
+def giver_of(case: Case, settings: sections.Evaluate, device: torch.device, runtime: Runtime) -> Probed:
+    """The backbone that made the set, with its classifier trained on all real images.
+
+    Raises:
+        UsageError: if none did.
+        CsdmError: if it cannot be had.
+    """
+    described = case.distilled.provenance.config.get("teachers")
+    if not described:
+        raise UsageError("--inherit: no backbone made this set, whose classifier could be inherited")
+    pool = teachers_again(described, case.longtail.train(), places.cache_dir(), device, quiet=runtime.quiet)
+    return probed(pool, settings, device)
 
 
 def probed(pool: TeacherPool, settings: sections.Evaluate, device: torch.device) -> Probed:

@@ -14,22 +14,26 @@ from torch.profiler import record_function
 from csdm_cli.artifacts.run_record import machine
 from csdm_cli.data.store import LongTail
 from csdm_cli.display.console import note
+from csdm_cli.distillation.decoded import Decoded
 from csdm_cli.errors import UsageError
-from csdm_cli.images.multi_formation import decode
-from csdm_cli.methods.contract import MatchingMethod
+from csdm_cli.images.image_set import ImageSet
+from csdm_cli.methods.contract import MatchingMethod, OptimisedMethod
+from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import Engine, Parallel, Precision
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.profiling.costs import Cost, measure
+from csdm_cli.profiling.learning_costs import measure_learning
 from csdm_cli.profiling.roofline import Roof, RooflinePoint, measure_roof
 from csdm_cli.profiling.student_costs import measure_students
 from csdm_cli.profiling.trace import chrome_trace
 from csdm_cli.profiling.work import Work, matching_work, training_work
 from csdm_cli.runs.assemble import Assembly, assemble
-from csdm_cli.runs.choose import Chosen, SettledMatching
-from csdm_cli.runs.evaluating import protocol_of
+from csdm_cli.runs.assemble_learning import LearningAssembly, assemble_learning
+from csdm_cli.runs.choose import Chosen, SettledMatching, SettledOptimised
+from csdm_cli.runs.evaluating import protocol_of, students_like
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.teachers import find_teachers
+from csdm_cli.runs.task import prepare
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
@@ -38,6 +42,7 @@ from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.many import stands_together, train_together
 from csdm_cli.training.recipe import Recipe
 
+Parts = Assembly | LearningAssembly
 # Iterations in a trace.
 TRACED = 3
 # Of network and pixels.
@@ -51,20 +56,20 @@ class MeasuredCosts:
     Attributes:
         roof: the device's, in float32.
         distill_roof: the device's, in the precision that distill's networks compute in.
-        distill: per IPC, an iteration's cost and its point under the roof.
+        distill: per IPC, an iteration's cost and its point under the roof; none where the bare network's work says
+            nothing of it, as of a method that learns through training.
         evaluate: cost and point of a step of the students that are trained at once.
     """
 
     roof: Roof
     distill_roof: Roof
-    distill: dict[int, tuple[Cost, RooflinePoint]]
+    distill: dict[int, tuple[Cost, RooflinePoint | None]]
     evaluate: tuple[Cost, RooflinePoint]
 
     def points(self) -> dict[str, RooflinePoint]:
         """All points under the roof, by name."""
-        return {f"distill, IPC {ipc}": point for ipc, (_, point) in self.distill.items()} | {
-            "evaluate": self.evaluate[1]
-        }
+        distill = {f"distill, IPC {ipc}": point for ipc, (_, point) in self.distill.items() if point is not None}
+        return distill | {"evaluate": self.evaluate[1]}
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
@@ -86,15 +91,16 @@ class StudentTraining:
     seeds: list[int]
 
     @classmethod
-    def on(cls, parts: Assembly, spec: NetworkSpec, settings: sections.Evaluate) -> StudentTraining:
-        """As many of the students of ``settings`` as are trained at once, on the images of ``parts``."""
-        shape, device, protocol = parts.formation, parts.leaves.images.device, protocol_of(settings)
-        images = decode(parts.leaves.images.detach(), shape.factor, shape.size)
-        labels = torch.arange(shape.classes, device=device).repeat_interleave(shape.per_class)
+    def on(cls, ipc: int, task: ProfileTask) -> StudentTraining:
+        """As many of the students of ``task`` as are trained at once, on the images of ``ipc`` at their start."""
+        parts, protocol, data = task.parts_of(ipc), protocol_of(task.evaluate), task.train
+        spec = students_like(task.spec)
+        images, device = Decoded.of(parts.leaves, parts.parameterisation).images.detach(), task.device
+        labels = torch.arange(data.classes, device=device).repeat_interleave(parts.parameterisation.per_class)
         seeds = [derive_seed(protocol.seed, "student", number) for number in range(protocol.students)]
         networks = [build(spec, seed).to(device) for seed in seeds]
         at_once = len(seeds) if stands_together(Parallel.auto, networks[0], device) else 1
-        examples = Examples(images, labels, shape.mean, shape.std)
+        examples = Examples(images, labels, data.mean, data.std)
         return cls(networks[:at_once], examples, protocol.recipe, seeds[:at_once])
 
     def work(self, spec: NetworkSpec, images: int) -> Work:
@@ -110,12 +116,14 @@ class ProfileTask:
 
     Attributes:
         parts_of: distillation's objects at a number of images per class.
-        spec: the architecture of teachers and students.
+        train: the long-tailed set, on the device.
+        spec: the architecture of teachers and, unless it is a frozen backbone, of students.
     """
 
     settings: sections.ProfileRun
     evaluate: sections.Evaluate
-    parts_of: Callable[[int], Assembly]
+    parts_of: Callable[[int], Parts]
+    train: ImageSet
     spec: NetworkSpec
     device: torch.device
     runtime: Runtime
@@ -126,10 +134,12 @@ class ProfileTask:
 
 
 def refuse_unmeasured(chosen: Chosen) -> None:
-    """Raises: UsageError unless the chosen method matches on the batched engine, which is what is measured."""
-    matching = isinstance(chosen.method, MatchingMethod) and isinstance(chosen.settings, SettledMatching)
-    if not matching or chosen.settings.engine is Engine.textbook:
-        raise UsageError("profile measures the batched engine: give distill a matching method and engine batched")
+    """Raises: UsageError unless the chosen method has iterations, those of the batched engine."""
+    settings = chosen.settings
+    if not isinstance(chosen.method, OptimisedMethod):
+        raise UsageError(f"profile measures iterations, which {settings.method} has none of: choose another --method")
+    if isinstance(settings, SettledMatching) and settings.engine is Engine.textbook:
+        raise UsageError("profile measures the batched engine: leave --engine textbook out")
 
 
 def prepare_profile(
@@ -140,22 +150,24 @@ def prepare_profile(
     device: torch.device,
     runtime: Runtime,
 ) -> ProfileTask:
-    """Find or train the teachers, and settle what an iteration is.
+    """Find or train the teachers that the method looks through, and settle what an iteration is.
 
     Raises:
         CsdmError: if the teachers cannot be read, or do not fit the long-tailed set.
     """
-    method, distilling, params = chosen.method, chosen.settings, chosen.params
-    assert isinstance(method, MatchingMethod) and isinstance(distilling, SettledMatching)
-    train = longtail.train().to(device)
-    pool = find_teachers(teachers, params, longtail, train, device, runtime)
+    own, train = prepare(chosen, longtail, teachers, device, runtime), longtail.train().to(device)
+    often = {"iterations": settings.warmup + settings.iterations}
 
-    def parts_of(ipc: int) -> Assembly:
-        wanted = distilling.model_copy(update={"ipc": ipc, "iterations": settings.warmup + settings.iterations})
+    def parts_of(ipc: int) -> Parts:
+        wanted = own.settings.model_copy(update={"ipc": ipc} | often)
+        if isinstance(own.method, LearningMethod):
+            assert isinstance(wanted, SettledOptimised)
+            return assemble_learning(wanted, own.method, train, own.spec, own.pool)
+        assert isinstance(own.method, MatchingMethod) and isinstance(wanted, SettledMatching) and own.pool is not None
         tuning = runtime.numerics(device)
-        return assemble(wanted, method, train, pool, places.cache_dir(), quiet=runtime.quiet, numerics=tuning)
+        return assemble(wanted, own.method, train, own.pool, places.cache_dir(), quiet=runtime.quiet, numerics=tuning)
 
-    return ProfileTask(settings, params.evaluate, parts_of, pool.spec, device, runtime)
+    return ProfileTask(settings, chosen.params.evaluate, parts_of, train, own.spec, device, runtime)
 
 
 def profile(task: ProfileTask) -> MeasuredCosts:
@@ -166,17 +178,23 @@ def profile(task: ProfileTask) -> MeasuredCosts:
     half = runtime.numerics(device).precision is Precision.bf16
     distill_roof, distill_type = (measure_roof(device, torch.bfloat16), torch.bfloat16) if half else (roof, DTYPE)
     often = {"iterations": settings.iterations, "warmup": settings.warmup}
-    distill: dict[int, tuple[Cost, RooflinePoint]] = {}
+    distill: dict[int, tuple[Cost, RooflinePoint | None]] = {}
     for ipc in settings.ipcs:
         note(f"IPC {ipc}: {settings.warmup} + 2 x {settings.iterations} iterations", quiet=runtime.quiet)
         parts = task.parts_of(ipc)
+        if isinstance(parts, LearningAssembly):
+            cost = measure_learning(parts.iterate, parts.leaves, parts.parameterisation, parts.method, **often)
+            distill[ipc] = (cost, None)
+            continue
         cost = measure(parts.iterate, parts.leaves, parts.matching, parts.real, **often)
         work = matching_work(spec, cost.images, images_at_once(_blank(spec, device)), distill_type)
         distill[ipc] = (cost, _point(distill_roof, work, cost))
     note(f"students: 2 x ({settings.warmup} + {settings.iterations}) steps", quiet=runtime.quiet)
-    students = StudentTraining.on(task.parts_of(max(settings.ipcs)), spec, task.evaluate)
+    students = StudentTraining.on(max(settings.ipcs), task)
     cost = measure_students(students.networks, students.examples, students.recipe, students.seeds, **often)
-    return MeasuredCosts(roof, distill_roof, distill, (cost, _point(roof, students.work(spec, cost.images), cost)))
+    return MeasuredCosts(
+        roof, distill_roof, distill, (cost, _point(roof, students.work(students_like(spec), cost.images), cost))
+    )
 
 
 def record_timeline(trace: Path, task: ProfileTask) -> None:
@@ -187,7 +205,7 @@ def record_timeline(trace: Path, task: ProfileTask) -> None:
     """
     ipc = task.settings.ipcs[0]
     parts = task.parts_of(ipc)
-    students = StudentTraining.on(parts, task.spec, task.evaluate)
+    students = StudentTraining.on(ipc, task)
     parts.iterate(0)
     with chrome_trace(trace, task.device):
         for step in range(TRACED):
@@ -197,8 +215,8 @@ def record_timeline(trace: Path, task: ProfileTask) -> None:
             train_together(students.networks, students.examples, students.recipe, TRACED, students.seeds)
 
 
-def figures_of(cost: Cost, point: RooflinePoint) -> dict[str, Any]:
-    """A cost and its point under the roof, as JSON values; seconds, bytes and images per second."""
+def figures_of(cost: Cost, point: RooflinePoint | None) -> dict[str, Any]:
+    """A cost and its point under the roof, if any, as JSON values; seconds, bytes and images per second."""
     low, high = cost.spread
     figures: dict[str, Any] = {
         "seconds_per_iteration": cost.median,
@@ -206,8 +224,8 @@ def figures_of(cost: Cost, point: RooflinePoint) -> dict[str, Any]:
         "seconds_high": high,
         "images_per_second": cost.images / cost.median,
         "phases": cost.phases,
-        "roofline": point.as_dict(),
     }
+    figures |= {} if point is None else {"roofline": point.as_dict()}
     return figures | ({"peak_memory_bytes": float(cost.peak_bytes)} if cost.peak_bytes is not None else {})
 
 

@@ -1,4 +1,4 @@
-"""What an artifact and a ledger row tell about the long-tailed set and the recipe they came from."""
+"""The origin that an artifact and a ledger row tell: the long-tailed set and the recipe they came from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ RECIPE = ("steps", "lr", "weight_decay", "batch", "augment", "augment_mode", "cu
 
 
 def dataset_info(longtail: LongTail) -> DatasetInfo:
-    """What an artifact tells about the set it was distilled from."""
+    """The facts that an artifact tells about the set it was distilled from."""
     manifest = longtail.manifest
     return DatasetInfo(
         name=manifest.dataset,
@@ -26,7 +26,7 @@ def dataset_info(longtail: LongTail) -> DatasetInfo:
 
 
 def facts_of(manifest: Manifest) -> dict[str, Any]:
-    """What the ledger needs to make the long-tailed set again, and to tell it from others, as JSON values."""
+    """The facts by which the ledger can make the long-tailed set again, and tell it from others, as JSON values."""
     names = ("dataset", "counts", "n_max", "imbalance", "profile", "class_order", "split", "seed", "dev_per_class")
     facts = {name: getattr(manifest, name) for name in (*names, "channels", "size", "jpeg", "origin")}
     return facts | {"fingerprints": dict(manifest.fingerprints)}

@@ -37,8 +37,8 @@ class Runtime:
         json: print one JSON object on stdout instead of a table.
         quiet: no notes and no progress on stderr; warnings and errors remain.
         parallel: whether students and teachers are trained one after another or at once.
-        precision, channels_last, compiled: of the networks that distillation looks through, of students or of teachers
-            in training, as the command says; None is by device.
+        precision, channels_last, compiled: numerics of the networks that distillation looks through, of students or of
+            teachers in training, as the command says; None is by device.
     """
 
     device: Device = Device.auto

@@ -1,4 +1,4 @@
-"""What the images of a run are made of, and where it starts."""
+"""The tensors that the images of a run are made of, and where it starts."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ def leaves_at_start(
     """The leaves before the first step, and their optimiser.
 
     Args:
-        settings: of the run.
+        settings: settings of the run.
         data: the real images that they start from.
-        parameterisation: what becomes of them.
-        dtype: of the leaves.
+        parameterisation: the parameterisation to start.
+        dtype: type of the leaves.
         share: whose classes they are of; None for all.
         learned: gives what is learned beside them, from the decoded images of all classes.
     """

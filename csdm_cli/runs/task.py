@@ -35,7 +35,7 @@ class Task:
         settings: those of distillation, with nothing left open.
         params: all settings.
         pool: the teachers, if method or labels need them.
-        key: of everything that its result depends on.
+        key: hash of everything that its result depends on.
         numerics: how the networks compute that an optimised method looks through.
     """
 
@@ -76,7 +76,7 @@ def prepare(
 
 
 def run_key(settings: Settled, method: Method, longtail: LongTail, pool: TeacherPool | None, numerics: Numerics) -> str:
-    """What a run's result depends on: settings, the method's parameters, data, teachers, numerics, code and torch."""
+    """The key of a run: settings, the method's parameters, data, teachers, numerics, code and torch."""
     parameters = settings.names_read_by(Reader.owner) | {"option"}  # which stand below, as the method took them
     described = {
         "settings": settings.model_dump(mode="json", exclude=set(parameters)),

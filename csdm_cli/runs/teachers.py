@@ -13,7 +13,7 @@ from csdm_cli.names import TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
-from csdm_cli.runs.backbones import Shape, frozen_of, is_frozen, probe_plan, weights_source
+from csdm_cli.runs.backbones import Shape, frozen_of, is_frozen, probe_plan, refuse_idle_of_backbones, weights_source
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import marks_of
@@ -31,6 +31,7 @@ def refuse_idle_shape(settings: sections.Pretrain, given: frozenset[str]) -> Non
         shaped = marks_of(field).get("shapes")
         if name in given and isinstance(shaped, list) and settings.network not in shaped:
             raise UsageError(f"--{name} has no effect on {settings.network}")
+    refuse_idle_of_backbones(settings, given)
 
 
 def train_teachers(

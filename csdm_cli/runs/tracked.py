@@ -1,4 +1,4 @@
-"""What tracked runs tell of a distilled set: a name, the settings that made it, and accuracies in percent."""
+"""The story of a distilled set in tracked runs: a name, the settings that made it, and accuracies in percent."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def tell_of_teachers(tracker: Tracker, description: Settings | None, *, made: bo
 
 
 def tell_of_scores(tracker: Tracker, evaluation: Evaluation, distilled: Distilled, split: EvaluationSplit) -> None:
-    """What students scored; on the test set it stands with the run that made the set, and with the pipeline, too."""
+    """Tell of the students' scores; on the test set, also where the set was made, and to the pipeline."""
     scores = scores_of(evaluation)
     if split is EvaluationSplit.test:
         tracker.headline(scores, made_by=run_key(distilled))

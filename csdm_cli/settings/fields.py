@@ -43,6 +43,8 @@ def reader_of(field: FieldInfo) -> Reader | None:
 # those of distill that a preset or the method decides for itself.
 SAYS_HOW_TO_READ: dict[str, JsonValue] = {"says_how_to_read": True}
 DECIDED_BY_METHOD: dict[str, JsonValue] = {"decided_by_method": True}
+# Of no use to compare, or decided by its own options.
+NOT_FOR_COMPARE: dict[str, JsonValue] = {"compare": False}
 
 
 def shapes(*networks: str) -> dict[str, JsonValue]:

@@ -1,4 +1,4 @@
-"""What is wrong with a setting, in words: where, what was received, what is allowed."""
+"""Mistakes in settings, in words: where, what was received, what is allowed."""
 
 from __future__ import annotations
 

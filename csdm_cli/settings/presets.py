@@ -14,21 +14,20 @@ from csdm_cli.names import Preset
 
 Values = Mapping[str, Mapping[str, Any]]  # by section of params.yaml
 
-# Of ``common``, by method; a method's own parameters stand under distill.option. csdm, dm and ncfm were tuned on one
-# grid in units of gradients: calibration 0, 0.3, 1 and 3 times the matching and three learning rates of the pixels, six
-# trials each on a development set (benchmarks/study/tuning.yaml, results/tuning/2026-12); 0.3x at the default rate was
-# best for each. The others still have the tuning of November 2026, which was not fair: calibration was the better of 0
-# and 0.01, which is as large as csdm's own gradient but a thousandth of theirs (results/tuning/common-preset.json, in
-# the unit of then).
+# Of ``common``, by method; a method's own parameters stand under distill.option. csdm, dm, ncfm, dsdm and m3d were
+# tuned on one grid in units of gradients: calibration 0, 0.3, 1 and 3 times the matching and, at 1, three learning
+# rates of the pixels, six trials each on a development set (benchmarks/study/tuning.yaml, results/tuning/2026-12). The
+# others still have the tuning of November 2026, which was not fair: calibration was the better of 0 and 0.01, which is
+# as large as csdm's own gradient but a thousandth of theirs (results/tuning/common-preset.json, in the unit of then).
 COMMON: dict[str, Values] = {
     "csdm": {"distill": {"calibration": "0.3x"}},
     "dm": {"distill": {"calibration": "0.3x"}},
     # the history begins after a fifth of the steps, as in its paper
-    "dsdm": {"distill": {"calibration": 0.0, "option": {"history_start": 200}}},
+    "dsdm": {"distill": {"calibration": "1x", "lr": 0.03, "option": {"history_start": 200}}},
     "idm": {"distill": {"calibration": 0.01}},
     # a third trial: its own weight, 0.05, is for features of another size, and loses 7 points here
     "iid": {"distill": {"calibration": 0.01, "option": {"centralization": 0.001}}},
-    "m3d": {"distill": {"calibration": 0.0}},
+    "m3d": {"distill": {"calibration": "1x", "lr": 0.03}},
     "ncfm": {"distill": {"calibration": "0.3x"}},
     "tgdd": {"distill": {"calibration": 0.0}},
     "wmdd": {"distill": {"calibration": 0.1}},
@@ -38,7 +37,7 @@ SECTIONS = ("pretrain", "distill", "evaluate")
 
 
 def preset_values(preset: Preset, method: str, ipc: int) -> Values:
-    """What ``preset`` sets for ``method`` at ``ipc`` images per class."""
+    """The settings of ``preset`` for ``method`` at ``ipc`` images per class."""
     if preset is Preset.common:
         return COMMON.get(method, {})
     from csdm_cli.methods import load

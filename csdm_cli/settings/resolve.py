@@ -26,7 +26,7 @@ NEAR_MISS = 0.8  # likeness from which a section's name is taken for a slip: dis
 
 @dataclass(frozen=True)
 class Resolved(Generic[SectionT]):
-    """What a command runs with.
+    """The settings that a command runs with.
 
     Attributes:
         section: the command's own settings, after the command line.

@@ -20,7 +20,7 @@ def class_distance(real: Ecf, synthetic: Ecf, alpha: Tensor, root: bool = False,
 
     Args:
         real: characteristic functions of the real classes, shape (C, K).
-        synthetic: of the synthetic classes, shape (C, K).
+        synthetic: characteristic function of the synthetic classes, shape (C, K).
         alpha: weight of the amplitude part in each class, shape (C,), within (0, 1).
         root: mean_k √(α·amplitude + (1 - α)·phase + ε), as NCFM has it (arXiv 2502.20653). Between equal
             classes it is √ε rather than 0, with gradient 0.

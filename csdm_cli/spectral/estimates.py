@@ -23,7 +23,7 @@ def debiased(measured: Ecf, counts: Sequence[int]) -> Ecf:
     For independent images E|φ̂|² = |φ|² + (1 − |φ|²)/n, so that it is |φ|² on average, the clamp aside.
 
     Args:
-        measured: of C classes, (C, K).
+        measured: measured characteristic functions of C classes, (C, K).
         counts: images that each class's function comes from. A single one tells nothing of spread and is left as it is.
 
     Returns:
@@ -45,7 +45,7 @@ def borrowed(measured: Ecf, counts: Sequence[int], strength: float) -> Ecf:
     a class's noise near a zero of φ does not decide.
 
     Args:
-        measured: of all C classes, (C, K).
+        measured: measured characteristic functions of all C classes, (C, K).
         counts: how many images there are of each class.
         strength: within [0, 1].
 

@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import FrequencyRule, KernelName
-from csdm_cli.spectral.points import cauchy_points, normal_points
+from csdm_cli.spectral.points import ANISOTROPIC, cauchy_points, normal_points
 
 Matrix = Callable[[Tensor, Tensor, float, float], Tensor]
 Sampler = Callable[[FrequencyRule, int, int, float, torch.Generator, torch.dtype], Tensor]
@@ -34,11 +34,21 @@ def check_shape(name: KernelName, shape: float) -> None:
     """
     if name == KernelName.polynomial and not (shape >= 1 and float(shape).is_integer()):
         raise UsageError(
-            f"--kernel-shape is {shape:g}: the polynomial kernel's degree must be a whole number of at least 1, e.g. 2"
+            f"the polynomial kernel's degree is {shape:g}, but must be a whole number of at least 1, e.g. 2"
         )
     shaped = name in {KernelName.matern, KernelName.rational_quadratic}
     if shaped and not (shape > 0 and math.isfinite(shape)):
-        raise UsageError(f"--kernel-shape is {shape:g}: the {name} kernel needs a positive number, e.g. 1.5")
+        raise UsageError(f"the {name} kernel's shape is {shape:g}, but must be a positive number, e.g. 1.5")
+
+
+def check_rule(name: KernelName, rule: FrequencyRule) -> None:
+    """Refuses a rule that the kernel's frequencies cannot follow.
+
+    Raises:
+        UsageError: for orthogonal frequencies of laplace, whose measure no rotation leaves as it is.
+    """
+    if name == KernelName.laplace and rule == FrequencyRule.orthogonal:
+        raise UsageError(ANISOTROPIC)
 
 
 def sample_frequencies(
@@ -67,7 +77,7 @@ def sample_frequencies(
         length: ℓ, in the units of the features.
         shape: ν of matern, a of rational-quadratic; the others have none.
         generator: the only source of randomness.
-        dtype: of the drawing and of the result; the same seed gives other numbers in another dtype.
+        dtype: type of the drawing and of the result; the same seed gives other numbers in another dtype.
         rule: how the frequencies are spread; each one alone follows the measure under every rule.
 
     Returns:
@@ -78,7 +88,7 @@ def sample_frequencies(
     """
     if name not in SHIFT_INVARIANT:
         known = ", ".join(sorted(SHIFT_INVARIANT))
-        raise UsageError(f"--kernel {name} is not shift-invariant and has no frequencies; use one of {known}")
+        raise UsageError(f"the {name} kernel is not shift-invariant and has no frequencies; use one of {known}")
     check_shape(name, shape)
     _check_length(length)
     return _SAMPLERS[name](rule, count, dim, shape, generator, dtype).div_(length)  # a copy's hole may never be filled
@@ -158,7 +168,7 @@ def _rows_to_compare(available: int, generator: torch.Generator | None) -> Tenso
 
 def _check_length(length: float) -> None:
     if not (length > 0 and math.isfinite(length)):
-        raise UsageError(f"the kernel's length is {length:g}: expected a positive number, see --scale")
+        raise UsageError(f"the kernel's length is {length:g}: expected a positive number")
 
 
 # Spectral measures at ℓ = 1: (rule, count, dim, shape, generator, dtype) -> (K, D).
@@ -212,7 +222,7 @@ def _laplace(x: Tensor, y: Tensor, length: float, shape: float) -> Tensor:
 def _matern(x: Tensor, y: Tensor, length: float, shape: float) -> Tensor:
     """ν = p + 1/2: e^(-s) p!/(2p)! Σ_i (p+i)!/(i!(p-i)!) (2s)^(p-i) (Rasmussen and Williams 2006, eq. 4.16)."""
     if not (shape - 0.5).is_integer():
-        raise UsageError(f"--kernel-shape is {shape:g}: the matern kernel has a closed form only for 0.5, 1.5, 2.5, …")
+        raise UsageError(f"the matern kernel's shape is {shape:g}, but it has a closed form only for 0.5, 1.5, 2.5, …")
     p = int(shape - 0.5)
     s = math.sqrt(2 * shape) / length * _l2(x, y)
     series = torch.zeros_like(s)

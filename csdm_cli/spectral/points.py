@@ -20,6 +20,9 @@ from csdm_cli.names import FrequencyRule
 SOBOL_DIMENSIONS = torch.quasirandom.SobolEngine.MAXDIM
 
 
+ANISOTROPIC = "orthogonal frequencies need an isotropic kernel, which laplace is not; use monte-carlo"
+
+
 def normal_points(rule: FrequencyRule, count: int, dim: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
     """(count, dim) points of N(0, I), on the generator's device.
 
@@ -44,7 +47,7 @@ def cauchy_points(rule: FrequencyRule, count: int, dim: int, generator: torch.Ge
         UsageError: under ``orthogonal``, for rotations change this law; and as :func:`normal_points`.
     """
     if rule == FrequencyRule.orthogonal:
-        raise UsageError("--frequency-rule orthogonal needs an isotropic kernel, which laplace is not; use monte-carlo")
+        raise UsageError(ANISOTROPIC)
     if rule == FrequencyRule.sobol:
         return torch.tan(math.pi * (_sobol(count, dim, generator) - 0.5)).to(generator.device, dtype)
     return torch.empty(count, dim, device=generator.device, dtype=dtype).cauchy_(generator=generator)
@@ -62,7 +65,9 @@ def _rotation_rows(count: int, dim: int, generator: torch.Generator, dtype: torc
 def _sobol(count: int, dim: int, generator: torch.Generator) -> Tensor:
     """Scrambled Sobol points in (0, 1), (count, dim) float64 on the CPU."""
     if dim > SOBOL_DIMENSIONS:
-        raise UsageError(f"--frequency-rule sobol reaches {SOBOL_DIMENSIONS} dimensions; these features have {dim}")
+        raise UsageError(
+            f"a Sobol sequence reaches {SOBOL_DIMENSIONS} dimensions, these features have {dim}; use monte-carlo"
+        )
     seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
     points = torch.quasirandom.SobolEngine(dim, scramble=True, seed=seed).draw(count, dtype=torch.float64)
     tiny = 2.0**-33  # below the sequence's resolution: keeps both ends out

@@ -32,9 +32,9 @@ def alphas(counts: Sequence[int], schedule: AlphaSchedule, head: float, tail: fl
         UsageError: if an end is not within (0, 1).
         CsdmError: if a class has no images.
     """
-    for option, value in (("--alpha-head", head), ("--alpha-tail", tail)):
+    for end, value in (("largest", head), ("smallest", tail)):
         if not 0 < value < 1:
-            raise UsageError(f"{option} is {value:g}: expected a number between 0 and 1, both excluded")
+            raise UsageError(f"α of the {end} class is {value:g}: expected a number between 0 and 1, both excluded")
     if min(counts) < 1:
         raise CsdmError(f"class {list(counts).index(min(counts))} has no images: every class needs at least one")
     smallest, largest = math.log(min(counts)), math.log(max(counts))

@@ -43,7 +43,7 @@ def read_json(path: Path, hint: str) -> Any:
 
     Args:
         path: the file.
-        hint: what to do about a damaged one, e.g. ``run csdm evaluate again``.
+        hint: advice about a damaged one, e.g. ``run csdm evaluate again``.
 
     Raises:
         FileNotFoundError, NotADirectoryError: if there is no file.

@@ -41,7 +41,7 @@ def claim_files(folder: Path, own: Mapping[str, Kind], option: str = "--out") ->
 
     Args:
         folder: where; it need not exist.
-        own: what the files are called, and of what kind they are.
+        own: the files' names and kinds.
         option: that names another folder.
 
     Raises:

@@ -20,7 +20,7 @@ from csdm_cli.names import BackboneName, TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.frozen import furnished
 from csdm_cli.networks.network import Network
-from csdm_cli.networks.patch_kmeans import fitted
+from csdm_cli.networks.patch_kmeans import IMAGES, fitted
 from csdm_cli.parallel.shared_work import do_unclaimed
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import tensorfile
@@ -53,8 +53,8 @@ def frozen_pool(
 
     Args:
         data: the long-tailed training set.
-        spec: of a network that is frozen.
-        plan: of its probe: one teacher's duration, loss and recipe.
+        spec: architecture of a network that is frozen.
+        plan: plan of its probe: one teacher's duration, loss and recipe.
         cache: the root of the cache.
         device: where to compute.
         weights: asked for the body's weights, unless they are fitted to the images or in the cache.
@@ -100,7 +100,8 @@ def _body(
             note(f"warning: {error}; it is fitted again")
     assert spec.frozen.centres is not None
     images = data.images if len(spec.frozen.mean) == data.channels else data.images.repeat(1, 3, 1, 1)
-    with progress(f"{spec.name}: {spec.frozen.centres} centres", len(images), quiet=quiet) as task:
+    looked_at = min(IMAGES, len(images))
+    with progress(f"{spec.name}: {spec.frozen.centres} centres", looked_at, quiet=quiet) as task:
         found = fitted(images, spec.frozen.size, spec.frozen.centres, seed, lambda done, _: task.update(done))
     tensorfile.save(kept, found, {})
     return found

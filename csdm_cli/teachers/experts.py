@@ -37,9 +37,11 @@ def train_experts(
     """The experts of ``plan``, from ``cache`` or trained, once their size is told; ``options`` are train_pool's.
 
     Raises:
-        UsageError: if the network lets the images of a batch influence each other.
+        UsageError: if the network is frozen, or lets the images of a batch influence each other.
         CsdmError: if the disk has no room for them, a class has no image, or training diverges.
     """
+    if spec.frozen is not None:
+        raise UsageError(f"experts are followed while they are trained, and {spec.name} is frozen: leave --weights out")
     if build(spec, seed=0).couples_samples:
         raise UsageError(
             f"experts need a network whose images do not influence each other, and {spec.name} has batch"

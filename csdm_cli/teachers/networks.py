@@ -30,7 +30,7 @@ class TeacherNetworks(Protocol):
     """Networks of one architecture, by teacher and stage of its training.
 
     Attributes:
-        channels: of the maps that features are flattened from.
+        channels: number of channels of the maps that features are flattened from.
     """
 
     channels: int

@@ -28,13 +28,13 @@ class TeacherPlan:
 
     Attributes:
         teachers: networks in the pool, all of one architecture and with seeds of their own.
-        duration: of their training.
-        loss: what they minimise.
+        duration: duration of their training.
+        loss: their loss function.
         recipe: how they are trained.
         trajectory: whether the weights after every epoch are kept.
-        seed: of the pool.
+        seed: random seed of the pool.
         start: as many teachers, from whose trained weights these start; their encoders are not trained any more.
-        noun: what they are called.
+        noun: their name in messages.
     """
 
     teachers: int

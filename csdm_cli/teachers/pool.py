@@ -49,8 +49,8 @@ class TeacherPool:
 
     Attributes:
         paths: one file per teacher.
-        headers: what those files say of themselves.
-        classifiers: of experts, those that started from them and trained their classifiers alone, if there are any.
+        headers: the headers of those files.
+        classifiers: for experts, the pool that started from them and trained classifiers alone, if there is one.
     """
 
     paths: tuple[Path, ...]
@@ -206,7 +206,7 @@ class TeacherPool:
             return False
 
     def _hashes(self) -> dict[str, str]:
-        """Of each file's header, which holds a hash of every tensor."""
+        """Hashes of each file's header, which holds a hash of every tensor."""
         return {file_name(number): content_key(header) for number, header in enumerate(self.headers)}
 
     def _read(self, teacher: int, prefix: str) -> dict[str, Tensor]:

@@ -37,7 +37,7 @@ STATE = "state.safetensors"
 
 @dataclass(frozen=True)
 class TeachingPlan:
-    """What all teachers of a pool are taught, and how.
+    """The training that all teachers of a pool share.
 
     Attributes:
         numerics: theirs in training, plain if None.
@@ -55,14 +55,14 @@ class TeachingPlan:
 
     @property
     def tuning(self) -> dict[str, Any]:
-        """What a teacher depends on because of its numerics, as JSON values; nothing if they are plain."""
+        """The part of a teacher's key that comes from its numerics, as JSON values; nothing if they are plain."""
         from csdm_cli.networks.numerics import PLAIN
         from csdm_cli.training.tuned import identity
 
         return identity(self.numerics or PLAIN)
 
     def in_training(self, network: Network) -> Network:
-        """What is to be trained in the place of ``network``, whose weights it has."""
+        """The module to train in the place of ``network``, whose weights it has."""
         # not above: numerics know of the teachers' networks, and these of teachers
         from csdm_cli.networks.numerics import PLAIN
         from csdm_cli.training.tuned import in_training
@@ -108,9 +108,9 @@ class TeacherInTraining:
 
     Attributes:
         number: in the pool.
-        seed: of its weights and its training.
+        seed: random seed of its weights and its training.
         path: its file.
-        header: what the file says of it.
+        header: its description in the file.
         start: gives its weights before training; the seed's if None.
     """
 
@@ -218,7 +218,7 @@ def _training_seed(teacher: TeacherInTraining) -> int:
 
 
 class _Progress:
-    """What a killed run leaves behind: its state, and the epochs kept before it."""
+    """The remains of a killed run: its state, and the epochs kept before it."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self._folder, self._seconds = folder, seconds

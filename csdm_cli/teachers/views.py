@@ -41,7 +41,7 @@ class View:
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """What views are made of."""
+    """The parts that views are made of."""
 
     teachers: int
     classes: int
@@ -53,7 +53,7 @@ class ViewPlan:
     resample: bool = True
 
     def frequency_seed(self, view: int) -> int:
-        """Of the view's own frequencies, or of those that all views share."""
+        """The seed of the view's own frequencies, or of those that all views share."""
         return derive_seed(self.seed, "frequencies", view if self.resample else "shared")
 
 

@@ -132,9 +132,9 @@ def open_tracker(
         kind: where to; none and csv need nothing installed.
         command: the command's name, e.g. ``distill``.
         params: the command's settings.
-        tags: what the run is to be found by, e.g. ``{"method": "csdm"}``.
+        tags: words to find the run by, e.g. ``{"method": "csdm"}``.
         parent: id of the run that this one is a part of.
-        name: of the run: what it is, in a few words (the command's).
+        name: name of the run: what it is, in a few words (the command's).
         quiet: do not say where the run is tracked.
 
     Raises:

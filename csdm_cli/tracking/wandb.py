@@ -70,7 +70,7 @@ class WandbTracker(Guard):
         self.guarded(self._run.config.update, dict(_flat(values)), allow_val_change=True)
 
     def dataset(self, name: str, fingerprint: str, context: str, profile: Mapping[str, Any] | None = None) -> None:
-        """What was read."""
+        """Keep the set that was read."""
         self.tags({"input": {context: {"name": name, "fingerprint": fingerprint, **(profile or {})}}})
 
     def model(self, name: str, key: str, settings: Mapping[str, Any], *, made: bool = False) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.training.batches import Batches, Examples
@@ -77,7 +77,7 @@ class Moment:
 
     Attributes:
         step: steps done so far.
-        loss: of this step's batch, on the device: a scalar, or (R,) of R networks side by side.
+        loss: mean loss of this step's batch, on the device: a scalar, or (R,) of R networks side by side.
         network: the network being trained.
         state: copies what a resumed run needs.
     """
@@ -107,10 +107,10 @@ def train(
 
     Args:
         network: on the examples' device; left in training mode.
-        examples: what to learn from.
+        examples: images and targets to learn from.
         recipe: how.
         steps: optimiser steps of the whole run.
-        seed: of shuffles, augmentation, cutmix and the network's own randomness (dropout).
+        seed: random seed of shuffles, augmentation, cutmix and the network's own randomness (dropout).
         loss: one value per image; its mean over the batch is minimised.
         start: where an earlier run of the same arguments was.
         on_step: called after every step.
@@ -140,7 +140,7 @@ def optimise(
         batch_at: images and targets of a step, ready for the network and the loss.
         recipe: its optimiser and schedule are used.
         steps: optimiser steps of the whole run.
-        seed: of the network's own randomness.
+        seed: random seed of the network's own randomness.
         loss: one value per image, (n,) or (n, R) for R networks side by side.
         start: where an earlier run of the same arguments was.
         on_step: called after every step.
@@ -203,6 +203,8 @@ def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> T
 
 
 def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise UsageError("a frozen backbone is never trained: name another network with --network")
     if recipe.optimizer != "adamw":
         return torch.optim.SGD(
             network.parameters(), lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay

@@ -75,9 +75,9 @@ def groups_of(
     Args:
         missing: their numbers.
         example: one such network.
-        examples: what they learn from, on their device.
+        examples: images and targets to learn from, on their device.
         batch: images per step of each.
-        together: of :func:`stands_together`.
+        together: result of :func:`stands_together`.
     """
     size = max(1, -(-len(missing) // seat.processes())) if together else 1
     free = free_bytes(examples.images.device)
@@ -118,7 +118,7 @@ def train_together(
 
     Args:
         networks: R of one architecture, on the examples' device; several must be able to stand side by side.
-        examples: what to learn from.
+        examples: images and targets to learn from.
         recipe: how.
         steps: optimiser steps of the whole run.
         seeds: one per network.

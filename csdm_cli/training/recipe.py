@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from csdm_cli.safe_text import counted
+
 STAGES = 60
 DECAY, DECAY_AT = 0.2, (2 / 3, 5 / 6)  # of the schedule "steps": the field's (IDC, DREAM)
 
@@ -40,7 +42,10 @@ class Duration:
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
-        return f"{self.epochs} epochs" if self.epochs is not None else f"{self.steps:,} steps"
+        if self.epochs is not None:
+            return counted(self.epochs, "epoch")
+        assert self.steps is not None
+        return counted(self.steps, "step")
 
     @classmethod
     def told(cls, described: Mapping[str, Any]) -> Duration:
@@ -57,8 +62,8 @@ class Recipe:
         optimizer: ``sgd`` (with momentum, Nesterov off), ``gsam`` (SGD along the gradient of :mod:`training.gsam`) or
             ``adamw`` (which ignores ``momentum``).
         lr: learning rate of the first step.
-        momentum: of SGD.
-        weight_decay: of all parameters.
+        momentum: momentum of SGD.
+        weight_decay: decay of all parameters.
         batch: images per step; never more than there are.
         augment: operations, joined by ``_``, drawn anew for every image.
         augment_mode: one of ``names.AugmentMode``.

@@ -21,8 +21,8 @@ class Shuffled:
 
     Args:
         count: images.
-        size: of a batch, at most ``count``.
-        seed: of the shuffles.
+        size: number of images of a batch, at most ``count``.
+        seed: random seed of the shuffles.
     """
 
     def __init__(self, count: int, size: int, seed: int) -> None:
@@ -48,8 +48,8 @@ class ClassAware:
 
     Args:
         labels: (N,) int64, each class below the largest having an image.
-        size: of a batch.
-        seed: of the turns and shuffles.
+        size: number of images of a batch.
+        seed: random seed of the turns and shuffles.
     """
 
     def __init__(self, labels: Tensor, size: int, seed: int) -> None:

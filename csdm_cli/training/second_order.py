@@ -40,7 +40,7 @@ class Objective:
     fixed: Mapping[str, Tensor] = field(default_factory=dict)
 
     def part(self, weights: Weights, images: Tensor, targets: Tensor, total: int) -> Tensor:
-        """What ``images``, of ``total`` in all, contribute to the mean: a scalar."""
+        """The contribution of ``images``, of ``total`` in all, to the mean: a scalar."""
         logits = functional_call(self.network, {**self.fixed, **weights}, (images,))
         return self.loss(logits, targets).sum() / total
 

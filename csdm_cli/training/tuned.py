@@ -31,7 +31,7 @@ def in_training(network: Network, spec: NetworkSpec, numerics: Numerics) -> Netw
     """The network to train in the place of ``network``, whose weights it has: itself, if ``numerics`` are plain.
 
     Args:
-        network: of ``spec``, on any device; its weights are put into the order of memory asked for.
+        network: network of ``spec``, on any device; its weights are put into the order of memory asked for.
         spec: its architecture.
         numerics: how it is to compute.
     """

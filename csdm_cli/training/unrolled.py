@@ -81,7 +81,7 @@ def trajectory_gradient(
     """Train the student and differentiate what becomes of it.
 
     Args:
-        objective: what the student minimises.
+        objective: the student's loss.
         trajectory: its start, step size, minibatches and worth.
         leaves: the tensors that ``trajectory.minibatch`` reads, each requiring a gradient.
         mode: exact in constant memory, TESLA's approximation of it, or exact with the whole graph.

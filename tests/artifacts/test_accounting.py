@@ -1,4 +1,4 @@
-"""What a set takes, counted by hand."""
+"""The storage of a set, counted by hand."""
 
 from __future__ import annotations
 

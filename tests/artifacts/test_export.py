@@ -14,7 +14,7 @@ from csdm_cli.artifacts.file import to_uint8
 from csdm_cli.errors import CsdmError, UsageError, in_words
 from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.names import ExportFormat, LabelKind
-from tests.artifacts.sets import dataset_info, make_set
+from tests.artifacts.sets import coded_set, dataset_info, make_set
 
 
 def all_bytes(path):
@@ -166,10 +166,11 @@ def test_ddranking_files_parse(tmp_path, soft):
         (make_set(), "cannot take a set of 'toy'"),
         (make_set(dataset=dataset_info(name="cifar10")), "10 colour classes"),
         (cifar_set(soft=True, factor=2), "factor 2"),
+        (coded_set(classes=10, soft=True, dataset=dataset_info(10, name="cifar10")), "cannot take a frequency"),
         (cifar_set(labels=torch.tensor([0] * 3 + [1] + [label for label in range(2, 10) for _ in "ab"])), "as many"),
         (cifar_set(images=torch.full((20, 3, 8, 8), 1.5), value_range=(0.0, 2.0)), r"pixels in \[0, 1\]"),
     ],
-    ids=["dataset", "classes", "soft with factor", "unequal ipc", "range"],
+    ids=["dataset", "classes", "soft with factor", "soft coded", "unequal ipc", "range"],
 )
 def test_ddranking_refuses_what_it_cannot_take(tmp_path, distilled, match):
     with pytest.raises(CsdmError, match=match):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import typer
+from pydantic import Field
 
 from csdm_cli import __version__, commands
 from csdm_cli.cli.options import section_options
@@ -15,6 +16,7 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import KernelName, Parallel, Tracking
 from csdm_cli.runs.runtime import Device, Runtime
 from csdm_cli.settings import sections
+from csdm_cli.settings.fields import Positive
 
 COMMANDS = (
     "make-lt",
@@ -182,7 +184,7 @@ def test_run_options(csdm, called):
         "pretrain", "somewhere", "--device", "cpu", "--threads", 2, "--deterministic", "--tracking", "mlflow", "--json"
     )
     assert called["arguments"][1] == Runtime(Device.cpu, 2, True, Tracking.mlflow, True, False)
-    assert str(called["data"]) == "somewhere"
+    assert str(called["folder"]) == "somewhere"
     csdm("evaluate", "--parallel", "in-turn")
     assert called["arguments"][1].parallel is Parallel.in_turn
 
@@ -330,8 +332,8 @@ def test_section_options_follow_the_model():
     """The decorator knows nothing of csdm's own sections."""
 
     class Section(sections.Section):
-        how_many: sections.Positive = sections.Field(3, description="how many")
-        loud: bool = sections.Field(False, description="say it loudly")
+        how_many: Positive = Field(3, description="how many")
+        loud: bool = Field(False, description="say it loudly")
 
     received = {}
 

@@ -23,7 +23,7 @@ def flip_last_byte(path: Path) -> None:
 
 
 def change_a_value(path: Path) -> None:
-    """Of the tensor stored first; the file keeps its form."""
+    """Flip a bit of the tensor stored first; the file keeps its form."""
     data = bytearray(path.read_bytes())
     data[8 + int.from_bytes(data[:8], "little")] ^= 1
     path.write_bytes(data)
@@ -54,6 +54,7 @@ def other_set(*options: object) -> None:
         (["distill", "--alpha-head", "1.5"], ["--alpha-head", "1.5"]),
         (["distill", "--kernel", "lapalce"], ["--kernel", "lapalce", "laplace"]),
         (["distill", "--kernel", "polynomial", "--kernel-shape", "1.5"], ["--kernel-shape", "1.5"]),
+        (["distill", "--kernel", "laplace", "--frequency-rule", "orthogonal"], ["--frequency-rule", "laplace"]),
         (["distill", "--kernel", "polynomial", "--alpha-head", "0.6"], ["--alpha-head", "csdm"]),
         (["distill", "--kernel", "polynomial", "--real", "bank"], ["--real bank", "--real fresh", "csdm"]),
         (["distill", "--method", "dm", "--kernel", "rbf"], ["--kernel", "csdm"]),

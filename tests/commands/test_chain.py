@@ -110,7 +110,7 @@ def test_distill_right_after_make_lt_trains_the_teachers_it_needs(workplace):
     small = ("--params", "small.yaml", "--iterations", 2, "--frequencies", 8, "--draws", 1)
     first = run("distill", "--ipc", 3, "--kernel", "rbf", *small)
     assert "long-tailed set: data" in first.stderr
-    assert "teachers to train first: 2 of 2, 1 epochs each" in first.stderr
+    assert "teachers to train first: 2 of 2, 1 epoch each" in first.stderr
     assert "to train first" not in run("distill", "--ipc", 4, "--kernel", "rbf", *small).stderr
 
 

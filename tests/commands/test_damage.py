@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.runs import distill
+from csdm_cli.runs import optimise
 from csdm_cli.storage import seal, tensorfile
 from csdm_cli.teachers.pool import TeacherPool
 from tests.command_world import COMMANDS, contents, fails, run
@@ -96,19 +96,19 @@ def again(command: str) -> None:
 
 @pytest.fixture
 def checkpoint(workplace, tmp_path, monkeypatch):
-    """Of a distillation that was stopped after two of its four steps."""
-    iterate = distill.optimise
+    """The checkpoint of a distillation that was stopped after two of its four steps."""
+    iterate = optimise.optimise
 
-    def stopped(pixels, method, step, checkpoint, **options):
+    def stopped(leaves, method, step, checkpoint, **options):
         def two(number):
             if number == 2:
                 raise CsdmError("stopped here")
             return step(number)
 
-        return iterate(pixels, method, two, checkpoint, **options)
+        return iterate(leaves, method, two, checkpoint, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(distill, "optimise", stopped)
+        patch.setattr(optimise, "optimise", stopped)
         fails(run(*COMMANDS["distill"], expect=None), 1, "stopped here")
     (path,) = (tmp_path / "cache" / "checkpoints").iterdir()
     assert tensorfile.read_header(path)["step"] == 2
@@ -143,7 +143,7 @@ def test_forged_checkpoints_with_the_right_hash(world, workplace, checkpoint):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_flipped_bits_of_a_pool(world, workplace, seed):
-    """Of its index and its teachers' headers: refused in one line, or the very same set."""
+    """Bits of its index and its teachers' headers: refused in one line, or the very same set."""
     chance = random.Random(seed)
     for name in ("pool.json", "teacher-00.safetensors", "teacher-01.safetensors"):
         path = Path("teachers", name)

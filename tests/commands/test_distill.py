@@ -1,4 +1,4 @@
-"""What distill makes of its options."""
+"""The effects of distill's options."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_missing_and_foreign_inputs(workplace, command):
 
 
 def test_numerics_are_part_of_the_run_and_told_of_it(workplace):
-    """What they round differently gives another run; asking for what the device does anyway does not."""
+    """Another rounding gives another run; asking for what the device does anyway does not."""
     _, plain = distil(out="plain")
     _, asked = distil("--precision", "fp32", "--no-channels-last", "--no-compile", out="asked")
     _, half = distil("--precision", "bf16", "--channels-last", out="half")

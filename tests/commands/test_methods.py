@@ -1,4 +1,4 @@
-"""What ``csdm methods`` tells."""
+"""The facts that ``csdm methods`` tells."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_an_unknown_method_is_named_with_what_is_close(csdm):
 @pytest.mark.parametrize("ipc", [1, 10, 50])
 @pytest.mark.parametrize("name", method_names())
 def test_presets_are_settings_that_can_be_set(name, ipc):
-    """Of the sections that a preset may set, and not which method, how many images or which test images."""
+    """Settings of the sections that a preset may set, and not which method, how many images or which test images."""
     cls = load(name)
     for values in (COMMON.get(name, {}), cls.paper(ipc)):
         assert set(values) <= set(SECTIONS)

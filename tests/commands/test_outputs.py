@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from csdm_cli.cli.app import app
-from csdm_cli.cli.options import output_path
+from csdm_cli.cli.arguments import output_path
 from csdm_cli.profiling import roofline
 from tests.command_world import fails, run
 

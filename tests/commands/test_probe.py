@@ -34,6 +34,12 @@ def test_from_a_backbone_to_its_probes_and_the_report(backbone):
     run("report", "flows", "found", "--html", "--out", "page.html")
     named = run("evaluate", "flows", *PROBE, "--teachers", "backbone", "--out", "named")
     assert named.exit_code == 0 and accuracies(Path("named")) == found
+    run("evaluate", "flows", *PROBE, "--network", "convnet", "--inherit", "--no-controls", "--out", "heir")
+    inherited = accuracies(Path("heir"))["inheritance"]
+    assert "random + inheritance" in inherited["rows"] and inherited["stored"]["classifier_bytes"] == 4 * 10 * 21
+    run("evaluate", "flows", *PROBE, "--inherit", "--no-controls", "--out", "same", "--tracking", "mlflow")
+    rows = accuracies(Path("same"))["inheritance"]["rows"].values()
+    assert len({row["accuracy"]["mean"] for row in rows}) == 1  # the classifier's, whatever the images are
     fails(run("cross-arch", "flows", "--networks", "patch-kmeans", expect=None), 2, "frozen backbone")
     fails(run("evaluate", "flows", "--protocol", "students", expect=None), 2, "name another network")
     fails(run("evaluate", "flows", *PROBE, "--lr", "1", expect=None), 2, "--lr has no effect with --protocol probe")
@@ -75,3 +81,49 @@ def test_what_has_no_effect_is_refused(workplace):
 def test_a_backbone_has_no_training_to_look_through(backbone):
     result = run("distill", "data", "--teachers", "backbone", "--teacher-schedule", "interpolate", expect=None)
     fails(result, 2, "patch-kmeans is never trained")
+    (Path("params.yaml")).write_text("pretrain: {network: patch-kmeans, centres: 5, epochs: 1}")
+    for method in ("dc", "forgetting"):
+        words = ["--method", method, "--iterations", "1"] if method == "dc" else ["--method", method]
+        fails(run("distill", "data", *words, "--ipc", "1", expect=None), 2, "never trained")
+    idm = ["--method", "idm", "--option", "pool=2", "--ipc", "1", "--iterations", "1"]
+    fails(run("distill", "data", *idm, expect=None), 2, "never trained")
+
+
+@pytest.mark.slow
+def test_a_pipeline_goes_through_with_a_backbone_in_the_place_of_teachers(workplace):
+    """As ``dvc exp run -S pretrain.network=patch-kmeans`` runs it: the settings of trained teachers are not read."""
+    text = (workplace / "params.yaml").read_text()
+    (workplace / "params.yaml").write_text(
+        text.replace("pretrain: {", "pretrain: {network: patch-kmeans, centres: 4, ")
+    )
+    run("pretrain", "data", "--out", "backbone")
+    shared = ["--teachers", "backbone", "--out"]
+    run("distill", "data", *shared, "set2")
+    run("evaluate", "set2", "--data", "data", "--probe-epochs", "2", "--out", "evaluation")
+    assert json.loads(Path("evaluation/details.json").read_text())["protocol"]["probed"]
+    run("cross-arch", "set2", "--data", "data", "--out", "others")
+    run("profile", "data", *shared, "costs")
+    words = ["--methods", "dm", "--ipc", "1", "--seeds", "1", "--params", "params.yaml"]
+    run("compare", "--data", "data", *words, *shared, "table")
+    told = "".join(path.read_text() for path in Path("table").glob("*.json"))
+    assert '"name": "convnet"' in told  # the students', for a backbone cannot be one
+
+
+@pytest.mark.slow
+def test_weights_from_a_file_make_any_network_a_backbone(workplace):
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), "w.pt")
+    own = ["--network", "torchvision:resnet18", "--weights", "w.pt", "--input-size", "32", "--epochs", "1"]
+    run("pretrain", "data", *own, "--out", "backbone")
+    pool = json.loads(Path("backbone/pool.json").read_text())
+    assert pool["spec"]["frozen"]["origin"] == "the file w.pt" and pool["spec"]["frozen"]["size"] == 32
+    for method in ("sfm", "lgm"):
+        words = ["--teachers", "backbone", "--method", method, "--ipc", "1", "--iterations", "1", "--factor", "1"]
+        run("distill", "data", *words, "--out", method)
+        result = run("evaluate", method, "--data", "data", "--probe-epochs", "1", "--no-controls", "--out", "found")
+        assert "linear probes of torchvision:resnet18 (the file w.pt)" in result.stdout
+    Path("w.pt").unlink()  # the pool in the cache has the weights
+    run("evaluate", "sfm", "--data", "data", "--probe-epochs", "2", "--no-controls", "--out", "again")

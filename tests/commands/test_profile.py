@@ -61,3 +61,32 @@ def test_a_trace_that_cannot_be_written_is_refused_before_anything_is_measured(w
     result = run(*words, expect=None)
     fails(result, 1, "cannot write")
     assert "iterations" not in result.stderr
+
+
+def distilling(section: str) -> None:
+    """Put a section of distill in the place of the one in params.yaml."""
+    lines = Path("params.yaml").read_text().splitlines()
+    lines = [f"distill: {section}" if line.startswith("distill:") else line for line in lines]
+    Path("params.yaml").write_text("\n".join(lines) + "\n")
+
+
+def test_a_method_that_learns_through_training(workplace):
+    """Its iterations stand under no roof: the bare network's forward and backward are a small part of them."""
+    distilling("{method: dsa, option: {inner: 2}, ipc: 2, iterations: 4, augment: crop_scale}")
+    words = ["profile", "data", "--out", "out", "--trace", "t.json"]
+    printed = json.loads(run(*words, "--json").stdout)
+    assert printed == json.loads(Path("out/timing.json").read_text())
+    for figures in printed["ipc"].values():
+        assert "roofline" not in figures and figures["seconds_per_iteration"] > 0
+        assert list(figures["phases"]) == ["decoding", "method", "back to the leaves", "optimiser", "after the move"]
+        assert figures["phases"]["method"] == max(figures["phases"].values())
+    assert printed["evaluate"]["roofline"]["share"] > 0
+    shown = run(*words).stdout
+    for name in ("ms per iteration", "share of method", "share of after the move", "share reached"):
+        assert name in shown
+
+
+def test_a_method_without_iterations_is_refused(workplace):
+    distilling("{method: random, ipc: 2}")
+    result = run("profile", "data", expect=None)
+    fails(result, 2, "random has none of")

@@ -28,7 +28,7 @@ def torchrun(warm) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def csdm_lines(text: str) -> list[str]:
-    """What csdm said on stderr, without torchrun's own log and report."""
+    """The lines of csdm on stderr, without torchrun's own log and report."""
     said = text.partition("Traceback (most recent call last):\n")[0].splitlines()
     return [line for line in said if line and line[0] not in "*WE" and not line.startswith("Setting OMP_NUM_THREADS")]
 

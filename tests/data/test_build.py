@@ -185,7 +185,7 @@ def test_remarks_on_the_source_are_handed_on(tmp_path):
     (own / "train" / "a" / "notes.txt").write_text("x")
     told = []
     build_longtail(MakeLt(dataset="folder", data_dir=own), tmp_path / "set", tmp_path / "cache", told.append)
-    assert told == ["1 files are left out, for their endings are not those of images: .txt (1)"]
+    assert told == ["1 file is left out, for its ending is not that of images: .txt (1)"]
 
 
 def test_cifar10_from_parquet(real_data, tmp_path):

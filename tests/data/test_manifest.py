@@ -51,7 +51,7 @@ def test_small_changes_that_stay_plausible(manifest):
 
 
 def test_forged_hashes_do_not_help_wrong_types_and_ranges(manifest):
-    """Of a wrong type, or impossible: nothing that a set cannot be gets past, and no traceback."""
+    """Values of a wrong type, or impossible: nothing that a set cannot be gets past, and no traceback."""
     path, fields = manifest
     accepted = []
     for name in fields.keys() - {SEAL, "schema"}:

@@ -116,7 +116,7 @@ def test_nothing_done_is_no_division_by_zero(capsys, clock):
 
 
 def read_all(master):
-    """What a terminal was sent until it was closed."""
+    """The bytes that a terminal was sent until it was closed."""
     content = b""
     with contextlib.suppress(OSError):
         while part := os.read(master, 4096):

@@ -1,4 +1,4 @@
-"""What the first steps of a loop foretell."""
+"""The forecast from the first steps of a loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def two_cores(monkeypatch):
 
 
 def remarks(*others, total=10):
-    """Of a loop with a step every 6 s, while other processes have computed so many seconds."""
+    """Remarks on a loop with a step every 6 s, while other processes have computed so many seconds."""
     used = iter(others)
     seen = Outlook("distil", total, others=lambda: next(used))
     return [remark for step in range(1, 6) for remark in seen.after(step, 6.0 * step)]

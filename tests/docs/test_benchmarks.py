@@ -30,6 +30,14 @@ def test_frequency_rules(tmp_path):
     assert "orthogonal" in shown
 
 
+def test_ways_of_a_trajectory_s_gradient(tmp_path):
+    words = ["--width", "4", "--ipc", "1", "--steps", "2", "--batch", "5", "--rounds", "1", "--out"]
+    shown = bench("trajectory.py", *words, str(tmp_path / "ways.json"))
+    rows = json.loads((tmp_path / "ways.json").read_text())["rows"]
+    assert [row["way"] for row in rows] == ["adjoint", "tesla", "unrolled"] and rows[-1]["of_unrolled"] == 1
+    assert all(row["seconds"] > 0 for row in rows) and "of unrolled" in shown
+
+
 @pytest.mark.slow
 def test_the_costs_of_methods(tmp_path):
     words = [
@@ -73,3 +81,12 @@ def test_second_order(tmp_path):
     }
     assert all(row["peak_mb"] > 0 and row["seconds"] > 0 and row["ipc"] in (1, 2) for row in rows)
     assert "peak MB" in shown
+
+
+@pytest.mark.slow
+def test_backbones(tmp_path):
+    words = ["--network", "patch-kmeans", "--size", "12", "--centres", "4", "--ipc", "1", "--rounds", "1", "--out"]
+    shown = bench("backbones.py", *words, str(tmp_path / "rows.json"))
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["row"] for row in rows] == ["sfm", "lgm", "lgm:graph"]
+    assert all(row["seconds"] > 0 and row["peak_mb"] >= 0 for row in rows) and "lgm:graph" in shown

@@ -12,7 +12,7 @@ from csdm_cli.evaluation.scores import MeanStd, difference_half_width, half_widt
 
 
 def test_quantiles():
-    """Of one degree of freedom, Cauchy's law, it is a tangent; of two, algebraic."""
+    """A tangent for one degree of freedom, Cauchy's law; algebraic for two."""
     assert t_quantile(1) == pytest.approx(math.tan(0.95 * math.pi / 2))
     assert t_quantile(2) == pytest.approx(0.95 * (2 / (1 - 0.95**2)) ** 0.5)
     assert t_quantile(2, 0.5) == pytest.approx(0.5 * (2 / (1 - 0.5**2)) ** 0.5)

@@ -85,7 +85,7 @@ def test_share_of_the_gap():
 
 
 def test_means_by_group():
-    """Of seven classes three are head, three tail; of one class there is only a head."""
+    """Seven classes have three head and three tail ones; a single class is head."""
     counts = (10, 90, 50, 5, 80, 20, 30)
     found = means_by_group((0.1, 0.9, 0.5, 0.05, 0.8, 0.2, 0.3), counts)
     assert found == pytest.approx(

@@ -60,7 +60,7 @@ class Tried:
                 assert data == self.whole[name], f"{name} is half-made: {difference(data, self.whole[name])}"
 
     def is_equal(self, place: Path) -> None:
-        """What is below ``place``/out is what the undisturbed commands made."""
+        """Whether the files below ``place``/out are those that the undisturbed commands made."""
         made = results(place / "out")
         assert made
         for name, data in made.items():

@@ -1,4 +1,4 @@
-"""What a stranger hands over: images, parquet, archives, arrays, names and whole sets that mean harm or are broken.
+"""Files from strangers: images, parquet, archives, arrays, names and whole sets that mean harm or are broken.
 
 All are made here. Each is taken, and then shown safely, or refused in one line; nothing outside the output changes.
 """

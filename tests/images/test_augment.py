@@ -123,7 +123,7 @@ def test_a_row_serves_the_images_that_follow_one_another_forward_and_backward(ki
 
 @pytest.mark.parametrize("kind", THETAS)
 def test_a_gpu_takes_all_rows_at_once_for_the_same_images(kind):
-    """What is applied to all rows there changes nothing in those that do not carry it."""
+    """An operation applied to all rows there changes nothing in those that do not carry it."""
     theta = THETAS[kind]
     images = random_images(len(theta), 3, 8, 8).float()
     operations = frozenset().union(*(theta.rows([row]).operations for row in range(len(theta))))

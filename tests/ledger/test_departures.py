@@ -1,4 +1,4 @@
-"""What a method does otherwise than its own paper."""
+"""The departures of a method from its own paper."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_what_was_told_is_not_repeated():
 
 
 def test_the_first_protocols_calibration_was_a_mean():
-    """Of methods that were calibrated: not of random images, nor where its weight was 0."""
+    """For methods that were calibrated: not for random images, nor where its weight was 0."""
     mean = "calibration a mean over classes, not a sum"
     for method, weight, told in (("csdm", 0.1, True), ("dm", 0.0, False), ("random", 0.1, False)):
         found = by(method, calibration=weight)

@@ -1,4 +1,4 @@
-"""What holds for every method there is: options that count, losses that differ and fall, exact resumption."""
+"""Properties of every method there is: options that count, losses that differ and fall, exact resumption."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def flipped(value: Any, kind: Any) -> Any:
 
 
 def parameter_defaults(cls: type) -> dict[str, Any]:
-    """What a method's own parameters are unless set; those that csdm distill has as settings have none here."""
+    """The defaults of a method's own parameters; those that csdm distill has as settings have none here."""
     return {p.name: p.default for p in fields(cls.Parameters) if p.default is not MISSING}
 
 

@@ -1,4 +1,4 @@
-"""What the tests of optimised methods share: a tiny set, two teachers that need no training, runs on the engine."""
+"""The world of all tests of optimised methods: a tiny set, two teachers that need no training, runs on the engine."""
 
 from __future__ import annotations
 

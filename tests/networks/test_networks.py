@@ -149,7 +149,7 @@ def test_wrong_specs_are_refused(settings, words):
 
 @pytest.mark.parametrize("norm", [Norm.group, Norm.batch])
 def test_traced_features_are_those_of_any_order_in_memory(norm):
-    """What a tracer believes of the order of a norm's output must not decide how maps are flattened."""
+    """A tracer's belief about the order of a norm's output must not decide how maps are flattened."""
     net = build(NetworkSpec("convnet", width=4, depth=2, channels=1, size=8, norm=norm), seed=0).eval()
     images = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     plain = net.features(images)

@@ -17,7 +17,7 @@ from csdm_cli.parallel.shared_work import do_unclaimed
 
 
 def together(world, call, silence=60.0):
-    """What ``call(ranks)`` returns at each of ``world`` ranks that share a store, in threads of this process."""
+    """The results of ``call(ranks)`` at each of ``world`` ranks that share a store, in threads of this process."""
     store = dist.HashStore()
     with ThreadPoolExecutor(world) as pool:
         found = [pool.submit(call, Ranks(rank, world, store, silence)) for rank in range(world)]

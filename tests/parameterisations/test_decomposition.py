@@ -53,7 +53,7 @@ def test_at_full_rank_it_starts_from_the_images_themselves(images: Tensor) -> No
 
 
 def test_error_is_at_most_the_discarded_singular_values(images: Tensor) -> None:
-    """Of the truncated higher-order SVD, which the start only improves on (De Lathauwer et al. 2000, property 10)."""
+    """The truncated higher-order SVD's bound, which the start improves on (De Lathauwer et al. 2000, property 10)."""
     some = Decomposition(SHAPE, tensors=4, kernels=1, sizes=(2, 3, 3))
     error = (some.decode(some.initial(images)) - images).square().sum()
     discarded = sum(

@@ -132,7 +132,7 @@ def test_a_class_of_few_images_borrows_from_the_others() -> None:
 
 
 def test_variances_are_pooled_by_their_degrees_of_freedom() -> None:
-    """Of a class of n images n-1 are free: with the prior's 64, so much of its own variance and of all classes' counts.
+    """Among n images n-1 are free: with the prior's 64, so much of its own variance and of all classes' counts.
 
     Of four coefficients that vary, class by class, the ranks under these weights alone are other ones than under n.
     """

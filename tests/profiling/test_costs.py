@@ -17,13 +17,13 @@ CPU = torch.device("cpu")
 def test_phases_cut_apart_move_the_pixels_alike(tmp_path, method, layout):
     """In float64, so that only the order of sums may differ."""
     whole, apart = (assembled(tmp_path, method) for _ in range(2))
-    start, clock = apart.pixels.images.detach().clone(), Clock(CPU)
+    start, clock = apart.leaves.images.detach().clone(), Clock(CPU)
     apart.matching.layout = layout
     for step in range(3):
         whole.iterate(step)
-        phased_iteration(apart.pixels, apart.matching, apart.real, step, clock)
-    torch.testing.assert_close(apart.pixels.images, whole.pixels.images, atol=1e-9, rtol=0)
-    assert (apart.pixels.images - start).abs().max() > 1e-3, "they moved"
+        phased_iteration(apart.leaves, apart.matching, apart.real, step, clock)
+    torch.testing.assert_close(apart.leaves.images, whole.leaves.images, atol=1e-9, rtol=0)
+    assert (apart.leaves.images - start).abs().max() > 1e-3, "they moved"
     assert set(clock.seconds) == set(PHASES)
 
 
@@ -36,11 +36,11 @@ def test_measuring_runs_warm_up_timed_and_phased_iterations(tmp_path):
         steps.append(step)
         return measured.iterate(step)
 
-    cost = measure(iterate, measured.pixels, measured.matching, measured.real, iterations=3, warmup=1)
+    cost = measure(iterate, measured.leaves, measured.matching, measured.real, iterations=3, warmup=1)
     assert steps == [0, 0, 1, 2]
     for step in (*steps, 0, 1, 2):
         plain.iterate(step)
-    torch.testing.assert_close(measured.pixels.images, plain.pixels.images, atol=1e-9, rtol=0)
+    torch.testing.assert_close(measured.leaves.images, plain.leaves.images, atol=1e-9, rtol=0)
     assert len(cost.seconds) == 3 and cost.images == 2 * len(COUNTS) * 2**2
     assert cost.median == sorted(cost.seconds)[1] and tuple(cost.phases) == PHASES
 

@@ -21,7 +21,7 @@ def dct_of_released_code(image: Tensor) -> Tensor:
 
 
 def best_mask(coefficients: Tensor, kept: int) -> set[int]:
-    """Of all sets of ``kept`` coordinates of (n, P) coefficients, the one that loses least variance."""
+    """The set of ``kept`` coordinates of (n, P) coefficients that loses least variance."""
     centred = coefficients - coefficients.mean(0)
 
     def lost(mask: tuple[int, ...]) -> float:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def herding_scores(features: Tensor, picks: list[int]) -> dict[int, float]:
-    """Of every image left: ‖i·μ − Σ_{p picked} f_p − f_x‖ with i = picks so far + 1 (Welling 2009); lowest is best."""
+    """Scores of images left: ‖i·μ − Σ_{p picked} f_p − f_x‖ with i = picks + 1 (Welling 2009); lowest is best."""
     mean = sum(features) / len(features)
     scores = {}
     for x in range(len(features)):
@@ -24,7 +24,7 @@ def herding_scores(features: Tensor, picks: list[int]) -> dict[int, float]:
 
 
 def k_center_scores(features: Tensor, picks: list[int]) -> dict[int, float]:
-    """Of every image left: distance to its nearest pick (Sener and Savarese 2018, algorithm 1); highest is best."""
+    """Scores of images left: distance to its nearest pick (Sener and Savarese 2018, algorithm 1); highest is best."""
     return {
         x: min(float((features[x] - features[p]).pow(2).sum().sqrt()) for p in picks)
         for x in range(len(features))

@@ -1,4 +1,4 @@
-"""What becomes of a method's outcome: stored numbers, and labels and a step size that were learned with them."""
+"""The end of a method's outcome: stored numbers, and labels and a step size that were learned with them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ EVALUATE = ("--data", "data", "--students", 2, "--steps", 2, "--test-points", 1)
 
 @pytest.fixture
 def client(made_store, tmp_path, monkeypatch):
-    """Of a store that is there already, in which everything of this test is tracked."""
+    """A client of a store that is there already, in which everything of this test is tracked."""
     from mlflow import MlflowClient
 
     (tmp_path / "store").mkdir()
@@ -95,7 +95,7 @@ def test_a_comparison_names_its_sets_and_holds_their_accuracies(client, workplac
         *settings,
     )
     whole, *cells = runs_of(client, "compare")
-    assert whole.info.run_name == "compare herding ipc1 1 seeds"
+    assert whole.info.run_name == "compare herding ipc1 1 seed"
     assert {cell.info.run_name for cell in cells} == {
         f"{name} ipc1 seed0" for name in ("herding", "random", "tiled-random")
     }

@@ -13,7 +13,7 @@ COUNTS = (40, 9, 2, 1)
 
 
 def measured(counts=COUNTS, seed: int = 0, dim: int = 3) -> tuple[Ecf, torch.Tensor, torch.Tensor]:
-    """Of classes of points in float64, with the points and the frequencies."""
+    """Characteristic functions of classes of points in float64, with the points and the frequencies."""
     rng = torch.Generator().manual_seed(seed)
     points = torch.randn(sum(counts), dim, generator=rng, dtype=torch.float64)
     frequencies = torch.randn(30, dim, generator=rng, dtype=torch.float64)

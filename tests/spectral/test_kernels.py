@@ -174,19 +174,19 @@ def test_sets_of_kernels_are_those_of_the_table():
 
 @pytest.mark.parametrize("name", sorted(set(KernelName) - SHIFT_INVARIANT))
 def test_kernels_without_a_measure_are_refused(name):
-    with pytest.raises(UsageError, match=rf"--kernel {name} is not shift-invariant.*laplace, matern, rational-q"):
+    with pytest.raises(UsageError, match=rf"the {name} kernel is not shift-invariant.*laplace, matern, rational-q"):
         sample_frequencies(name, 4, 3, 1.0, 2.0, generator(0))
 
 
 @pytest.mark.parametrize(
     ("name", "shape", "message"),
     [
-        (KernelName.matern, 0.0, "--kernel-shape is 0: the matern kernel needs a positive number"),
-        (KernelName.rational_quadratic, -1.0, "--kernel-shape is -1: the rational-quadratic kernel needs a positive"),
-        (KernelName.matern, math.inf, "--kernel-shape is inf"),
-        (KernelName.polynomial, 1.5, "--kernel-shape is 1.5: the polynomial kernel's degree must be a whole number"),
-        (KernelName.polynomial, 0.0, "--kernel-shape is 0: the polynomial"),
-        (KernelName.polynomial, math.nan, "--kernel-shape is nan: the polynomial"),
+        (KernelName.matern, 0.0, "the matern kernel's shape is 0, but must be a positive number"),
+        (KernelName.rational_quadratic, -1.0, "the rational-quadratic kernel's shape is -1, but must be"),
+        (KernelName.matern, math.inf, "the matern kernel's shape is inf"),
+        (KernelName.polynomial, 1.5, "the polynomial kernel's degree is 1.5, but must be a whole number"),
+        (KernelName.polynomial, 0.0, "the polynomial kernel's degree is 0"),
+        (KernelName.polynomial, math.nan, "the polynomial kernel's degree is nan"),
     ],
 )
 def test_impossible_shapes_are_refused(name, shape, message):
@@ -202,15 +202,15 @@ def test_kernels_without_a_shape_accept_any():
 
 
 def test_the_matern_matrix_wants_a_half_integer():
-    with pytest.raises(UsageError, match=r"--kernel-shape is 1: the matern kernel has a closed form only for 0.5"):
+    with pytest.raises(UsageError, match=r"the matern kernel's shape is 1, but it has a closed form only for 0.5"):
         kernel_matrix(KernelName.matern, points(2, 2, 0), points(2, 2, 1), 1.0, 1.0)
 
 
 @pytest.mark.parametrize("length", [0.0, -1.0, math.nan, math.inf])
 def test_impossible_lengths_are_refused(length):
-    with pytest.raises(UsageError, match=r"the kernel's length is .* see --scale"):
+    with pytest.raises(UsageError, match=r"the kernel's length is .*: expected a positive number"):
         sample_frequencies(KernelName.rbf, 2, 2, length, 1.0, generator(0))
-    with pytest.raises(UsageError, match=r"the kernel's length is .* see --scale"):
+    with pytest.raises(UsageError, match=r"the kernel's length is .*: expected a positive number"):
         kernel_matrix(KernelName.rbf, points(2, 2, 0), points(2, 2, 1), length, 1.0)
 
 

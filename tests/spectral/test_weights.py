@@ -58,10 +58,10 @@ def test_alphas_are_monotone_in_the_count_and_between_the_ends(counts, schedule,
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.1, 1.2, math.nan])
-@pytest.mark.parametrize("option", ["head", "tail"])
-def test_ends_outside_the_open_interval_are_refused(option, value):
-    ends = {"head": 0.7, "tail": 0.3} | {option: value}
-    with pytest.raises(UsageError, match=rf"--alpha-{option} is .*between 0 and 1, both excluded"):
+@pytest.mark.parametrize(("end", "size"), [("head", "largest"), ("tail", "smallest")])
+def test_ends_outside_the_open_interval_are_refused(end, size, value):
+    ends = {"head": 0.7, "tail": 0.3} | {end: value}
+    with pytest.raises(UsageError, match=rf"α of the {size} class is .*between 0 and 1, both excluded"):
         alphas(COUNTS, AlphaSchedule.log_count, **ends)
 
 

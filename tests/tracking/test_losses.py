@@ -6,7 +6,7 @@ from csdm_cli.tracking.tracker import NullTracker
 
 
 class Told(NullTracker):
-    """What came, and when it was measured."""
+    """Numbers that came, and when they were measured."""
 
     def __init__(self):
         super().__init__()

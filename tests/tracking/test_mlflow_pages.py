@@ -148,7 +148,7 @@ def test_the_compare_page_shows_kernel_and_accuracy(server, accuracies, tmp_path
 
 
 def text_of(address: str, profile: Path) -> str:
-    """What a page shows once its scripts have run."""
+    """The text that a page shows once its scripts have run."""
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     command += [f"--user-data-dir={profile}", "--window-size=1500,2400", "--virtual-time-budget=30000", "--dump-dom"]
     done = subprocess.run([*command, address], capture_output=True, text=True, check=True, timeout=180)

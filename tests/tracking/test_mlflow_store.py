@@ -35,7 +35,7 @@ def store(tmp_path, monkeypatch):
 
 @pytest.fixture
 def client(store, made_store):
-    """Of a complete store."""
+    """A client of a complete store."""
     from mlflow import MlflowClient
 
     shutil.copy(made_store, store)

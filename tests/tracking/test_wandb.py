@@ -130,7 +130,7 @@ def test_a_wandb_that_does_not_know_us_is_one_line(begun, monkeypatch):
 
 
 def records(path):
-    """What wandb wrote to a file of a run: a log of LevelDB's format, whose records are protobuf."""
+    """The records that wandb wrote to a file of a run: a log of LevelDB's format, whose records are protobuf."""
     from wandb.proto.wandb_internal_pb2 import Record
 
     data, place, whole = path.read_bytes(), 7, b""

@@ -21,7 +21,7 @@ def read_annotations(text: str, name: str) -> list[tuple[str, str]]:
 
     Args:
         text: the list.
-        name: what its file is called, for messages.
+        name: its file's name, for messages.
 
     Raises:
         CsdmError: if it is no such list, names what is not there, or an image is of several categories.

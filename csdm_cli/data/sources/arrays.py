@@ -85,7 +85,7 @@ class _Pair:
         return f"{shown(self.file)}, {self.name} image {row}"
 
     def headers(self) -> list[pixels.Header]:
-        """What the images say of themselves; one header, for they are alike."""
+        """The images' headers; one, for they are alike."""
         return [pixels.read_header(self.images[0], self.place(0))]
 
 

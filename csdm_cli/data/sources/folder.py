@@ -34,7 +34,7 @@ class LabelledFiles:
     labels: tuple[int, ...]
 
     def headers(self) -> Iterator[pixels.Header]:
-        """What each image says of itself."""
+        """The header of each image."""
         return (pixels.read_header(file, shown(file)) for file in self.files)
 
 
@@ -197,7 +197,7 @@ def _listed(found: Mapping[str, Found], classes: Sequence[str]) -> LabelledFiles
 
 
 def _fingerprint(data_dir: Path, files: Sequence[Path]) -> str:
-    """Of names and sizes: reading every file of an ImageNet for its hash would take longer than the job."""
+    """Hash of names and sizes: reading every file of an ImageNet for its hash would take longer than the job."""
     digest = hashlib.sha256()
     for file in files:
         digest.update(os.fsencode(file.relative_to(data_dir).as_posix()) + f" {file.stat().st_size}\n".encode())

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from csdm_cli.safe_text import counted
+
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".png", ".bmp", ".webp", ".avif", ".gif"}
     | {".tif", ".tiff", ".ppm", ".pgm"}
@@ -57,7 +59,7 @@ def any_image(folder: Path) -> bool:
 
 
 def class_folders(folder: Path) -> dict[str, Found]:
-    """What lies in each subfolder that is meant to be one, by name; nothing if there is no such folder."""
+    """The files in each subfolder that is meant to be a class, by name; none if there is no such folder."""
     if not folder.is_dir():
         return {}
     names = sorted(entry.name for entry in folder.iterdir() if is_meant(entry.name) and entry.is_dir())
@@ -74,7 +76,9 @@ def left_out(found: Iterable[Found]) -> tuple[str, ...]:
     others = sum((own.others for own in found), Counter[str]())
     if not others:
         return ()
-    return (f"{others.total():,} files are left out, for their endings are not those of images: {told(others)}",)
+    files, are = counted(others.total(), "file"), "is" if others.total() == 1 else "are"
+    whose = "its ending is not that" if others.total() == 1 else "their endings are not those"
+    return (f"{files} {are} left out, for {whose} of images: {told(others)}",)
 
 
 def told(others: Counter[str]) -> str:

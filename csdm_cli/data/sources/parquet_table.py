@@ -119,7 +119,7 @@ class Table:
                     start += length
 
     def headers(self) -> Iterator[pixels.Header]:
-        """What each image says of itself, in row order."""
+        """The header of each image, in row order."""
         return (pixels.read_header(data, where) for _, data, where in self.coded())
 
     def read(self, rows: Sequence[int], form: pixels.Form) -> Tensor:

@@ -40,7 +40,7 @@ Coded = bytes | Path | NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Form:
-    """What every image becomes.
+    """The form that every image gets.
 
     Attributes:
         channels: 1 for grey, 3 for colour.
@@ -57,7 +57,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Header:
-    """What an image says of itself: whether it has no colour, its smaller side in pixels, and its place."""
+    """An image's own account of itself: whether it has no colour, its smaller side in pixels, and its place."""
 
     grey: bool
     short_side: int
@@ -96,7 +96,7 @@ def open_image(coded: Coded, where: str) -> Image:
 
 
 def read_header(coded: Coded, where: str) -> Header:
-    """What an image says of itself, without decoding its pixels.
+    """The header of an image, without decoding its pixels.
 
     Raises:
         CsdmError: naming ``where``, if it is no readable image.

@@ -21,7 +21,7 @@ class RawSplit:
     Attributes:
         labels: (N,) int64 in [0, classes), or :data:`DROPPED` for images outside the classes in use.
         read: positions in the source's order -> (len(positions), channels, size, size) uint8.
-        names: what the images' files are called, relative to the source; empty where they have no files.
+        names: the images' paths below the source; empty where they have no files.
     """
 
     labels: Tensor
@@ -44,11 +44,11 @@ class RawDataset:
     Attributes:
         train, test: its two sets; the test set is never touched. None where the source has no test set.
         class_names: in label order.
-        channels, size: of what ``read`` gives.
+        channels, size: number of channels of what ``read`` gives.
         jpeg: whether the images are JPEG-coded; None if unknown.
         origin: kind of source, for the manifest.
         fingerprint: hash of the source: of its files' contents, or of names and sizes for image folders.
-        remarks: what the user should know of how it was read, a line each.
+        remarks: remarks to the user on how it was read, a line each.
     """
 
     train: RawSplit
@@ -85,7 +85,7 @@ def check(raw: RawDataset, name: str, *, untested: bool = False) -> RawDataset:
 
     Args:
         raw: the dataset.
-        name: what it is called, for messages.
+        name: its name, for messages.
         untested: whether classes without test images are remarked on instead, as long as others have some.
 
     Raises:

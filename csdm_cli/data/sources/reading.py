@@ -18,7 +18,7 @@ class Reading:
         background: red, green and blue behind what is transparent.
         upright: whether EXIF orientation tags are followed.
         classes: names of the classes to keep, in label order; empty keeps all.
-        image_column, label_column: of a table; None takes the usual names.
+        image_column, label_column: columns of a table; None takes the usual names.
         train_list, test_list: files that list images and labels; None without.
     """
 

@@ -1,4 +1,4 @@
-"""What methods of gradient matching share: a network that learns meanwhile, and a distance per class."""
+"""The parts that methods of gradient matching share: a network that learns meanwhile, and a distance per class."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class GradientMatching(LearningMethod):
     after each but the last; then a new one comes. What is random in a step follows from the seed and the step's number.
 
     Attributes:
-        network_momentum, network_weight_decay: of its SGD.
+        network_momentum, network_weight_decay: those of its SGD.
         network_cutmix: the probability that a batch of its is mixed.
     """
 
@@ -76,7 +76,7 @@ class GradientMatching(LearningMethod):
 
     @abstractmethod
     def network_batches(self, scene: Scene, recipe: Recipe, seed: int) -> Batches:
-        """What the network learns from after a step."""
+        """The batches that the network learns from after a step."""
 
     @property
     def network_augmentation(self) -> tuple[str, str]:
@@ -85,7 +85,7 @@ class GradientMatching(LearningMethod):
 
     @property
     def early_steps(self) -> int:
-        """Of a new network before it is looked at."""
+        """The training of a new network before it is looked at."""
         return 0
 
     def prepare(self, context: Context) -> None:
@@ -100,8 +100,10 @@ class GradientMatching(LearningMethod):
         if turn == 0 or number != self._round:
             self._begin(number)
             self._teach(scene, self.early_steps, derive_seed(self.context.seed, "early", number))
-        weights: Weights = {name: value.detach() for name, value in self._network.named_parameters()}
-        objective = Objective(self._network, hard, images_at_once(scene.images))
+        given = {name: value.detach() for name, value in self._network.named_parameters()}
+        weights: Weights = {name: value for name, value in given.items() if value.ndim > 1}  # all that a distance reads
+        fixed = {name: value for name, value in given.items() if name not in weights}
+        objective = Objective(self._network, hard, images_at_once(scene.images), fixed)
         theta = self.augmentation(step, scene.classes)
         total = scene.images.new_zeros(())
         for label in range(scene.classes):

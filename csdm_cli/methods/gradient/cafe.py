@@ -167,7 +167,7 @@ class Cafe(LearningMethod):
         return [torch.stack(layer) for layer in zip(*means, strict=True)], features
 
     def _synthetic_means(self, scene: Scene, theta: Theta | None) -> list[Tensor]:
-        """Of every layer, each (C, …)."""
+        """Means of every layer, each (C, …)."""
         means = []
         for label in range(scene.classes):
             seen = self._see(scene.images.detach()[scene.rows(label)], theta, label)
@@ -218,6 +218,6 @@ class Cafe(LearningMethod):
 
 
 def _range(values: list[float], window: int) -> float:
-    """Of the latest ``window`` values; infinite while there are fewer."""
+    """The range of the latest ``window`` values; infinite while there are fewer."""
     latest = values[-window:]
     return max(latest) - min(latest) if len(latest) == window else math.inf

@@ -14,7 +14,7 @@ def nearest_to_centres(features: Tensor, clusters: int, seed: int) -> Tensor:
     Args:
         features: (n, D).
         clusters: centres, at most n.
-        seed: of the first centres (k-means++).
+        seed: random seed of the first centres (k-means++).
 
     Returns:
         (clusters,) int64, on the CPU.

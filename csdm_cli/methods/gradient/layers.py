@@ -1,4 +1,4 @@
-"""What the layers of a network show of images, and the means of classes."""
+"""The outputs of a network's layers for images, and the means of classes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _collecting(network: Network) -> Iterator[list[Tensor]]:
 
 
 def activations(network: Network, images: Tensor) -> list[Tensor]:
-    """Of images (n, channels, H, W): every ReLU's output before pooling, then the encoder's, each (n, …)."""
+    """Outputs for images (n, channels, H, W): every ReLU's output before pooling, then the encoder's, each (n, …)."""
     with _collecting(network) as seen:
         network.features(images)
     return seen

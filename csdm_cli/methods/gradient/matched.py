@@ -39,7 +39,7 @@ def match_gradients(
     Args:
         distance: D.
         real: the real images' gradient, by the names of ``weights``.
-        objective: what a network minimises on a batch.
+        objective: a network's loss on a batch.
         weights: θ.
         images, targets: the synthetic batch, as the network sees it.
     """

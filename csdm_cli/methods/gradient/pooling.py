@@ -16,8 +16,9 @@ class HalfPool(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H // 2, W // 2)."""
-        plain = images.device.type == "cpu" and images.shape[2] % 2 == images.shape[3] % 2 == 0
-        return _Halve.apply(images) if plain else F.avg_pool2d(images, 2)
+        even = images.shape[2] % 2 == images.shape[3] % 2 == 0
+        quick = even and images.device.type == "cpu" and images.dtype in (torch.float32, torch.float64)
+        return _Halve.apply(images) if quick else F.avg_pool2d(images, 2)
 
 
 def pool_quickly(network: Network) -> Network:
@@ -52,9 +53,9 @@ class _Spread(torch.autograd.Function):
 
     @staticmethod
     def forward(_context: Any, means: Tensor) -> Tensor:
-        n, channels, height, width = means.shape
-        quarters = (means * 0.25)[:, :, :, None, :, None]
-        return quarters.expand(-1, -1, -1, 2, -1, 2).reshape(n, channels, 2 * height, 2 * width)
+        quarters = means * 0.25
+        lines = torch.view_as_real(torch.complex(quarters, quarters)).flatten(-2)  # every value twice in its line
+        return torch.stack((lines, lines), -2).flatten(-3, -2)
 
     @staticmethod
     def backward(_context: Any, *gradients: Tensor) -> Tensor:

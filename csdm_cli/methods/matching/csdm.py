@@ -10,14 +10,14 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from csdm_cli.errors import UsageError
+from csdm_cli.errors import UsageError, asked_by
 from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request, Spectrum
 from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
 from csdm_cli.spectral.characteristic import ecf
 from csdm_cli.spectral.distance import class_distance
 from csdm_cli.spectral.estimates import borrowed, debiased
-from csdm_cli.spectral.kernels import SHIFT_INVARIANT, check_shape
+from csdm_cli.spectral.kernels import SHIFT_INVARIANT, check_rule, check_shape
 from csdm_cli.spectral.mmd import biased_mmd2
 from csdm_cli.spectral.weights import alphas
 
@@ -27,7 +27,7 @@ DEFAULT_SHAPE = {KernelName.matern: 1.5, KernelName.rational_quadratic: 1.0, Ker
 
 @dataclass(frozen=True)
 class CsdmParameters:
-    """What csdm matches; see the options of ``csdm distill``. ``kernel_shape`` None is the kernel's own default."""
+    """The parameters of csdm; see ``csdm distill``. ``kernel_shape`` None is the kernel's own default."""
 
     kernel: KernelName
     kernel_shape: float | None
@@ -79,7 +79,10 @@ class Csdm(MatchingMethod):
         given = parameters.kernel_shape
         # the other kernels ignore it
         self.shape = DEFAULT_SHAPE.get(parameters.kernel, 1.5) if given is None else given
-        check_shape(parameters.kernel, self.shape)
+        with asked_by("--kernel-shape"):
+            check_shape(parameters.kernel, self.shape)
+        with asked_by("--frequency-rule"):
+            check_rule(parameters.kernel, parameters.frequency_rule)
         if parameters.mixture > parameters.frequencies:
             asked = f"--option mixture={parameters.mixture}"
             raise UsageError(f"{asked} needs a frequency for each kernel: --frequencies is {parameters.frequencies}")
@@ -87,7 +90,7 @@ class Csdm(MatchingMethod):
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
-        """Of its balanced runs, whose classes share one α; kernel scale, frequencies and optimiser are not told."""
+        """Settings of balanced runs, whose classes share one α; scale, frequencies and optimiser are not told."""
         alpha = {"alpha_head": 0.11, "alpha_tail": 0.11} if ipc == 1 else {"alpha_head": 0.7}
         return {"distill": {"iterations": 10_000, **alpha}}
 

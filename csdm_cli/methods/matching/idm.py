@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import Context, MatchingMethod, option
@@ -99,6 +100,10 @@ class Idm(MatchingMethod):
         self._own: _Pool | None = None
         if self.parameters.pool:
             assert context.pool is not None and context.data is not None
+            if context.pool.spec.frozen:
+                raise UsageError(
+                    f"--option pool: {context.pool.spec.name} is never trained; look through it with pool=0"
+                )
             self._own = _Pool(self.parameters, context.pool.spec, context)
         elif self.parameters.by_accuracy:
             assert context.pool is not None
@@ -139,7 +144,7 @@ class Idm(MatchingMethod):
         return frozenset(idle)
 
     def _accuracy(self, teacher: int) -> float | Tensor:
-        """Of the network that a view looks through, in percent; 1 where accuracy does not count."""
+        """Accuracy of the network that a view looks through, in percent; 1 where accuracy does not count."""
         if not self.parameters.by_accuracy:
             return 1.0
         return float(self._accuracies[teacher]) if self._own is None else self._own.accuracy(teacher)
@@ -151,7 +156,7 @@ class _Member:
 
     Attributes:
         number: how many were born before it; its seed.
-        right, seen: of the training images so far, how many it got right and how many there were.
+        right, seen: counts of the training images so far: those it got right, and all.
     """
 
     number: int
@@ -218,7 +223,7 @@ class _Pool(TeacherNetworks):
         return 100 * member.right.to(self._dtype) / max(member.seen, 1)
 
     def advance(self, step: int) -> None:
-        """What happens to the pool after iteration ``step``: some members learn, and it may grow."""
+        """Move the pool on after iteration ``step``: some members learn, and it may grow."""
         rng = generator(self._seed, "pool", step)
         chosen = torch.randperm(len(self._members), generator=rng)[: self._parameters.pool_trained]
         for index in chosen.tolist():
@@ -234,7 +239,7 @@ class _Pool(TeacherNetworks):
             del self._members[: -self._parameters.pool]
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Of every member, from the oldest on: number, accuracy, weights and the optimiser's momentum."""
+        """The state of every member, from the oldest on: number, accuracy, weights and the optimiser's momentum."""
         state: dict[str, Tensor] = {}
         for place, member in enumerate(self._members):
             own = TrainState.capture(0, member.network, member.optimizer).tensors

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from csdm_cli.errors import UsageError
+from csdm_cli.errors import UsageError, asked_by
 from csdm_cli.methods.contract import MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, ClassSummary, Request
 from csdm_cli.names import KernelName
@@ -76,7 +76,8 @@ class M3d(MatchingMethod):
         if parameters.kernel not in KERNELS:
             raise UsageError(f"--kernel {parameters.kernel}: m3d takes {', '.join(KERNELS)}")
         self.degree = DEGREE if parameters.kernel_shape is None else parameters.kernel_shape
-        check_shape(parameters.kernel, self.degree)
+        with asked_by("--kernel-shape"):
+            check_shape(parameters.kernel, self.degree)
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
@@ -148,7 +149,7 @@ class SquaredDistances:
 
     @staticmethod
     def between(real: Tensor, own: Tensor) -> SquaredDistances:
-        """Of rows (n, D) without gradient and (m, D) with: matrix products of rows that are centred first."""
+        """Squared distances of rows (n, D) without gradient and (m, D) with: matrix products of centred rows."""
         centre = real.mean(0)
         x, y = real - centre, own - centre
         return SquaredDistances(_squared(x, x), _squared(y, y), _squared(x, y))

@@ -151,7 +151,7 @@ class Sfm(MatchingMethod):
         return frozenset() if self.parameters.spread == "second-moment" else frozenset({"moment_weight"})
 
     def _cosine(self, wanted: Tensor, found: Tensor) -> Tensor:
-        """Of (C, n, D) flows: a scalar."""
+        """The cosine term of (C, n, D) flows: a scalar."""
         if self.parameters.per_class_cosine:
             return cosine_similarity(wanted.flatten(1), found.flatten(1), dim=1).mean()
         return cosine_similarity(wanted.flatten(), found.flatten(), dim=0)
@@ -167,7 +167,7 @@ def shrunk(means: Tensor, variances: Tensor, counts: Sequence[int]) -> Tensor:
     """Class means (C, D) drawn towards their own mean by their expected error.
 
     Args:
-        means: of n_c features each.
+        means: means of n_c features each.
         variances: (C,), of the classes' features about their means, divided by n_c.
         counts: n_c.
     """

@@ -42,7 +42,7 @@ class Support(ClassSummary):
     Attributes:
         points: k, the support points.
         dim: how many leading columns of the features to look at.
-        seed: of the images whose features the support starts at, the same in every view: so that support point i
+        seed: seed of the images whose features the support starts at, the same in every view: so that support point i
             means the same part of the class in all of them, and the synthetic image tied to it can follow.
     """
 

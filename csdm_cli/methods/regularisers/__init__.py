@@ -59,7 +59,7 @@ def parse(text: str) -> RegulariserChoice:
 
 
 def parse_all(texts: Sequence[str]) -> tuple[RegulariserChoice, ...]:
-    """What :func:`parse` makes of each.
+    """The result of :func:`parse` for each.
 
     Raises:
         ValueError: as :func:`parse`, or if one is given twice.

@@ -1,4 +1,4 @@
-"""What a regulariser is: one more term that any optimised method can take."""
+"""The contract of a regulariser: one more term that any optimised method can take."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Regulariser(ABC):
 
     Attributes:
         summary, source: one line each.
-        default_weight: of the term, where the user gives none.
+        default_weight: weight of the term, where the user gives none.
         reads_features: whether the term looks at the synthetic images' features.
     """
 

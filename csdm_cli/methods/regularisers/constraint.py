@@ -35,7 +35,7 @@ class LaterSnapshot:
     Attributes:
         epochs: E, which the teachers were trained for.
         interval: how many snapshots may judge a view.
-        seed: of the choice.
+        seed: random seed of the choice.
     """
 
     epochs: int

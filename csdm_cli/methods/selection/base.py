@@ -1,4 +1,4 @@
-"""What every method that selects whole images shares: all but its rule."""
+"""The part that all methods selecting whole images share: all but the rule."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Rule = Callable[[int, int], Tensor]
 
 
 def selected(start: Building, tiled: bool, rule: Rule) -> Outcome:
-    """What ``rule`` picks of every class: real images as they are, or ``tiled`` at the factor.
+    """The picks of ``rule`` from every class: real images as they are, or ``tiled`` at the factor.
 
     A class with fewer images than needed is used in rounds, each in the rule's order; from the second round on every
     image is shifted as in :func:`csdm_cli.images.initial.pick_images`.
@@ -71,21 +71,21 @@ def repeated(images: Tensor, wanted: int, rng: torch.Generator) -> Tensor:
 
 @dataclass(frozen=True)
 class Selecting:
-    """Of every method that selects whole images."""
+    """Parameters of every method that selects whole images."""
 
     tiled: bool = option(False, "factor² selected images, shrunk, in each stored one, as optimised methods start from")
 
 
 @dataclass(frozen=True)
 class Looking:
-    """Of every method that looks through the teachers."""
+    """Parameters of every method that looks through the teachers."""
 
     observers: Annotated[int, Field(ge=0)] = option(0, "how many of the pool's teachers to look through; 0: all")
 
 
 @dataclass(frozen=True)
 class SelectingByLooks(Looking, Selecting):
-    """Of every method that selects whole images by what the teachers see."""
+    """Parameters of every method that selects whole images by what the teachers see."""
 
 
 # Of the library DeepCore (Guo et al. 2022, arXiv 2204.08499), as far as csdm has them: Nesterov's momentum,

@@ -31,7 +31,7 @@ class ForgettingParameters(Selecting):
 
 
 class Forgetting(SelectionMethod):
-    """Of each class the images with the most forgetting events: right after one epoch, wrong after the next.
+    """The images of each class with the most forgetting events: right after one epoch, wrong after the next.
 
     A network of its own, of the teachers' architecture and trained by their recipe, learns the long-tailed set.
     Images never learnt count as forgotten infinitely often, as in Toneva et al. 2019 (section 3); libraries that count

@@ -37,7 +37,7 @@ class RdedParameters(Looking):
 
 
 class Rded(BuildingMethod):
-    """Of each class, the ipc·factor² crops that the teachers find most realistic; factor² fill a stored image.
+    """The ipc·factor² crops of each class that the teachers find most realistic; factor² fill a stored image.
 
     Realism is the negative cross-entropy of a crop under the teachers (Sun et al. 2024, section 4). A patch is judged
     as it will be decoded; the released code frames it with zeros instead, which is ``seen=padded``, and shrinks by

@@ -1,4 +1,4 @@
-"""What methods of trajectory matching share: a student that learns from the synthetic images, and an expert's way."""
+"""The parts that trajectory methods share: a student that learns from the synthetic images, and an expert's way."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.augment import augment, draw, parse_strategy
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import Context, option
@@ -60,11 +60,11 @@ class Stretch:
     """A part of an expert's way that a student has to go.
 
     Attributes:
-        name: of its loss, and of the student's random draws.
+        name: name of its loss, and of the student's random draws.
         segment: from where to where.
-        objective: what the student minimises.
+        objective: the student's loss.
         steps: N.
-        weight: of its loss.
+        weight: weight of its loss.
     """
 
     name: str
@@ -97,16 +97,19 @@ class TrajectoryMethod(LearningMethod):
 
     @abstractmethod
     def stretches(self, step: int) -> list[Stretch]:
-        """What students have to go at a step."""
+        """The stretch that students have to go at a step."""
 
     @abstractmethod
     def targets(self, scene: Scene) -> Tensor:
-        """What students learn of all images: classes (C·per_class,), or a leaf of floats (C·per_class, …)."""
+        """The students' targets of all images: classes (C·per_class,), or a leaf of floats (C·per_class, …)."""
 
     def prepare(self, context: Context) -> None:
         assert context.pool is not None and context.data is not None
         self.context, self.experts_pool, self.data = context, context.pool, context.data
-        self.window.require(context.pool.epochs, self.parameters.ahead)
+        try:
+            self.window.require(context.pool.epochs, self.parameters.ahead)
+        except UsageError as error:
+            raise UsageError(f"{error} (--option latest, csdm pretrain --expert-snapshots)") from error
         network = build(context.pool.spec, seed=0).to(device=context.device, dtype=context.dtype)
         self.network = network.eval().requires_grad_(False)
         self._skipped = 0

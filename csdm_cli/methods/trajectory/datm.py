@@ -76,7 +76,8 @@ class Datm(Mtt):
 
     def idle_options(self) -> frozenset[str]:
         own = self.parameters
-        idle = set() if own.latest_at_first else {"grown_after"}
+        idle = {"labels", "temperature", "prior_calibration"}  # its labels are learned
+        idle |= set() if own.latest_at_first else {"grown_after"}
         return frozenset(idle | (set() if own.label_lr else {"label_momentum"}))
 
     @property

@@ -22,7 +22,7 @@ def start_logits(labels: Tensor, experts: int, logits: Logits, *, of_one: bool =
     Args:
         labels: (N,) classes.
         experts: how many there are.
-        logits: of the images.
+        logits: logits of the images.
         of_one: the first expert's, right or wrong, as the released code has it for random images.
     """
     if of_one:

@@ -14,7 +14,6 @@ from csdm_cli.methods.trajectory.class_weights import lad_class_weights
 from csdm_cli.methods.trajectory.datm import Datm, DatmParameters
 from csdm_cli.methods.trajectory.distance import ExpertSegment
 from csdm_cli.methods.trajectory.mtt import experts_of_the_paper, pixels_of_the_paper
-from csdm_cli.methods.trajectory.window import Window
 from csdm_cli.names import ExpertOptimizer
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.teaching import is_classifier
@@ -84,9 +83,17 @@ class Lad(Datm):
         assert context.pool is not None and context.pool.classifiers is not None
         self.classifiers = context.pool.classifiers
         if own.classifier:
-            Window.fixed(0, 1).require(self.classifiers.epochs, own.classifier_ahead)
+            self._require_classifiers(self.classifiers.epochs)
         weights = lad_class_weights(context.counts, own.count_floor, released=own.class_weights == "released")
         self.class_weights = weights.to(context.device, context.dtype)
+
+    def _require_classifiers(self, points: int) -> None:
+        if self.parameters.classifier_ahead > points:
+            raise UsageError(
+                f"classifier experts of {points} points cannot be matched {self.parameters.classifier_ahead} points"
+                " ahead of their start: lower --option classifier_ahead, or train them on (csdm pretrain"
+                " --classifier-snapshots)"
+            )
 
     @property
     def label_givers(self) -> TeacherPool:

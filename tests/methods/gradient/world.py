@@ -1,4 +1,4 @@
-"""What the tests of these methods share: three tiny classes, a narrow network, and a method on its scene."""
+"""The world that the tests of these methods share: three tiny classes, a narrow network, and a method on its scene."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ def moved(method: LearningMethod, steps: int, per_class: int = 2, rate: float = 
         own.images.grad = None
         losses.append(float(torch.stack(list(method.step(own, step).values())).sum()))
         with torch.no_grad():
-            own.images -= rate * own.images.grad
+            own.images.sub_(rate * own.images.grad)
         method.after_move(own, step)
     return own, losses

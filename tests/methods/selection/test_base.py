@@ -1,4 +1,4 @@
-"""What a rule picks is stored as it is, or tiled; short classes are repeated, shifted."""
+"""Picks are stored as they are, or tiled; short classes are repeated, shifted."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def barycentre(points: Tensor, count: int, seed: int) -> Tensor:
     Args:
         points: (n, D).
         count: k, the support points; may be more than n.
-        seed: of the points that the support starts at. Point sets of one length start at the same positions, so
+        seed: seed of the points that the support starts at. Point sets of one length start at the same positions, so
             that the same images seen through other features give supports in nearly the same order.
 
     Returns:

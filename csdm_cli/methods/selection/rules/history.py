@@ -1,4 +1,4 @@
-"""What a network gets right while it learns, and what it forgets (Toneva et al. 2019)."""
+"""The history of a network's learning: images it gets right, and images it forgets (Toneva et al. 2019)."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def learning_history(plan: TeachingPlan, seed: int, *, quiet: bool = True) -> Te
     Images are judged as they are, without augmentation, all by the same weights.
 
     Args:
-        plan: what is learnt, and how.
-        seed: of the weights and the training.
+        plan: the recipe of the training.
+        seed: random seed of the weights and the training.
         quiet: show no progress.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What the teachers see in real images: features and logits, without gradient."""
+"""The teachers' view of real images: features and logits, without gradient."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Observers:
         return cls(tuple(networks), data.mean, data.std)
 
     def features(self, images: Tensor) -> Tensor:
-        """What the classifiers see, the teachers' side by side: (n, C, H, W) -> (n, teachers·D)."""
+        """Features that the classifiers see, the teachers' side by side: (n, C, H, W) -> (n, teachers·D)."""
         return torch.cat([features for features, _ in self.seen(images)], 1)
 
     @torch.no_grad()

@@ -1,0 +1,43 @@
+"""Help on a narrow terminal, where boxes would cut the names of options short: plain text, wrapped."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+BOXES_FROM = 80  # columns; a test holds every name of an option to being whole from here on
+
+
+def plain_if_narrow(command: Any) -> None:
+    """Give ``command``, and the commands below it, help without boxes where there is no room for them."""
+    columns = shutil.get_terminal_size().columns
+    if columns < BOXES_FROM:
+        command.context_settings["terminal_width"] = columns - 1
+        _make_plain(command)
+
+
+def _make_plain(command: Any) -> None:
+    command.rich_markup_mode = None
+    command.context_class = _with_narrow_columns(command.context_class)
+    for part in (command, *command.params):
+        for name in ("help", "epilog"):
+            if text := getattr(part, name, None):
+                setattr(part, name, _without_markup(text))
+    for below in getattr(command, "commands", {}).values():
+        _make_plain(below)
+
+
+def _with_narrow_columns(context: Any) -> Any:
+    """``context`` whose help gives names a third of the width, and the longer ones a line of their own."""
+
+    class Formatter(context.formatter_class):  # type: ignore[misc]
+        def write_dl(self, rows: Any, col_max: int = 30, col_spacing: int = 2) -> None:
+            super().write_dl(rows, min(col_max, self.width // 3), col_spacing)
+
+    return type(context.__name__, (context,), {"formatter_class": Formatter})
+
+
+def _without_markup(text: str) -> str:
+    from rich.markup import render
+
+    return render(text).plain

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from csdm_cli.images.augment import augment
+from csdm_cli.images.normalisation import normalise
+from csdm_cli.methods.gradient.base import MATCHING, one_draw_per_class
+from csdm_cli.methods.learning import Scene
+from csdm_cli.networks import build
+from csdm_cli.seeds import derive_seed
+from tests.methods.gradient.world import SPEC, data, moved, prepared, scene
+
+METHODS = pytest.mark.parametrize("name", ["idc", "dream"])
+OPERATIONS = "color_crop_cutout"
+
+
+def real_scene() -> Scene:
+    """Synthetic images that are the real ones, as many of every class."""
+    real = data((4, 4, 4))
+    return Scene((real.images.double() / 255).requires_grad_(True), 4)
+
+
+@METHODS
+@pytest.mark.parametrize("metric", ["l2", "l1"])
+def test_the_real_images_themselves_are_at_distance_zero(name, metric) -> None:
+    method = prepared(name, 4, data((4, 4, 4)), augment=OPERATIONS, option={"metric": metric, "early": 1})
+    own = real_scene()
+    with torch.no_grad():  # in the order in which the method sees the real ones
+        for label in range(3):
+            method._stale = True
+            own.images[own.rows(label)] = method.real_images(label, 0).double() / 255
+    assert float(method.step(own, 0)[MATCHING]) < 1e-12
+    if metric == "l2":  # l1 has no derivative there
+        assert own.images.grad.abs().max() < 1e-12
+    other = Scene((own.images.detach() * 0.9).requires_grad_(True), 4)
+    assert float(method.step(other, 0)[MATCHING]) > 1e-3
+
+
+@pytest.mark.parametrize(("metric", "power"), [("l2", 2), ("l1", 1)])
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_step_is_its_formula(metric, power, relative) -> None:
+    method = prepared("idc", augment=OPERATIONS, option={"metric": metric, "relative": relative})
+    own, real = scene(), data()
+    network = build(SPEC, derive_seed(0, "net", 0)).double()
+    weights = [value for name, value in network.named_parameters() if value.ndim == 4]
+    theta, expected = one_draw_per_class(0, 0, 3, OPERATIONS, "single"), 0.0
+    for label in range(3):
+        found = []
+        for images in (method.real_images(label, 0).double() / 255, own.images.detach()[own.rows(label)]):
+            seen = augment(normalise(images, real.mean, real.std), theta.rows([label]))
+            loss = nn.functional.cross_entropy(network(seen), torch.full((len(images),), label))
+            found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]))
+        distance = float((found[0] - found[1]).abs().pow(power).sum())
+        expected += distance / (float(found[0].abs().pow(power).sum()) if relative else 1)
+    assert float(method.step(own, 0)[MATCHING]) == pytest.approx(expected, rel=1e-9)
+
+
+@METHODS
+def test_a_class_that_changes_leaves_the_gradients_of_the_others_bit_equal(name) -> None:
+    """At any step: the network never sees the synthetic images."""
+    found = []
+    for shift in (0.0, 0.2):
+        method, own = prepared(name, augment=OPERATIONS, option={"inner": 2, "early": 1}), scene()
+        with torch.no_grad():
+            own.images[own.rows(1)] *= 1 - shift
+        gradients = []
+        for step in range(3):
+            own.images.grad = None
+            method.step(own, step)
+            method.after_move(own, step)
+            gradients.append(own.images.grad)
+        found.append(torch.stack(gradients))
+    assert torch.equal(found[0][:, :2], found[1][:, :2]) and torch.equal(found[0][:, 4:], found[1][:, 4:])
+    assert not torch.equal(found[0][:, 2:4], found[1][:, 2:4])
+
+
+def test_the_network_learns_from_real_images_alone_and_early() -> None:
+    weights = {}
+    for early, per_class in ((0, 2), (3, 2), (3, 4)):
+        method, own = prepared("idc", per_class, option={"early": early, "inner": 2}), scene(per_class)
+        method.step(own, 0)
+        weights[early, per_class] = dict(method.state_dict())
+        method.after_move(own, 0)
+        assert not torch.equal(
+            method.state_dict()["network.classifier.weight"], weights[early, per_class]["network.classifier.weight"]
+        )
+    start = build(SPEC, derive_seed(0, "net", 0)).double().state_dict()
+    assert torch.equal(weights[0, 2]["network.classifier.weight"], start["classifier.weight"])
+    assert not torch.equal(weights[3, 2]["network.classifier.weight"], start["classifier.weight"])
+    for name, value in weights[3, 2].items():
+        assert torch.equal(value, weights[3, 4][name]), "the synthetic images have no part in it"
+
+
+def test_losses_of_the_two_metrics_differ() -> None:
+    assert moved(prepared("idc"), 1)[1] != moved(prepared("idc", option={"metric": "l1"}), 1)[1]
