@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -16,6 +17,8 @@ from csdm_cli.networks.network import Network
 CPU_PIXELS = 16 * 32 * 32
 CPU_AT_LEAST = 4  # images, however large
 CUDA_PIXELS = 1024 * 32 * 32
+# Of second derivatives: at 32x32, 8 to 16 images were fastest at width 128, and 34 to 50 at width 32 (ConvNet-3).
+CPU_OUTPUTS = 24 * 2**20
 
 
 def images_at_once(images: Tensor) -> int:
@@ -27,6 +30,28 @@ def images_at_once(images: Tensor) -> int:
     if images.device.type == "cpu":
         return max(CPU_AT_LEAST, CPU_PIXELS // side)
     return max(1, CUDA_PIXELS // side)
+
+
+def differentiated_at_once(network: Network, images: Tensor) -> int:
+    """The number of ``images`` (N, C, H, W) whose second derivatives to compute together on their device.
+
+    On a CPU as many as have outputs of ``CPU_OUTPUTS`` bytes, in every layer of ``network`` together: a function of the
+    architecture, the image size and the device's kind alone, so that equal runs round alike.
+    """
+    if images.device.type != "cpu":
+        return images_at_once(images)
+    return max(CPU_AT_LEAST, CPU_OUTPUTS // output_bytes(network, (1, *images.shape[1:])))
+
+
+def output_bytes(network: Network, shape: Sequence[int]) -> int:
+    """The bytes of every layer's output for a batch of (n, C, H, W); ``network`` is on any device, and is not run."""
+    sketch = copy.deepcopy(network).to("meta")  # computes shapes alone
+    outputs: list[int] = []
+    for layer in sketch.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda layer, inputs, output: outputs.append(output.nbytes))
+    sketch(torch.empty(tuple(shape), device="meta", dtype=sketch.classifier.weight.dtype))
+    return sum(outputs)
 
 
 def filled(features: Callable[[Network, Tensor], Tensor]) -> Callable[[Network, Tensor], Tensor]:

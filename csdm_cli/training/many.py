@@ -8,7 +8,6 @@ CPU it measures a sixth slower (ConvNet-3 of width 32 and 128, five students, on
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from csdm_cli.names import Parallel
 from csdm_cli.networks.network import Network
 from csdm_cli.parallel import seat
 from csdm_cli.training.batches import Batches, Examples
+from csdm_cli.training.inference import output_bytes
 from csdm_cli.training.loop import Moment, TrainState, optimise, train
 from csdm_cli.training.losses import Loss, cross_entropy
 from csdm_cli.training.recipe import Recipe
@@ -94,13 +94,7 @@ def training_bytes(network: Network, shape: Sequence[int]) -> int:
         network: on any device; it is not run.
         shape: (n, C, H, W) of a batch.
     """
-    sketch = copy.deepcopy(network).to("meta")  # computes shapes alone
-    outputs: list[int] = []
-    for layer in sketch.modules():
-        if not list(layer.children()):
-            layer.register_forward_hook(lambda layer, inputs, output: outputs.append(output.nbytes))
-    sketch(torch.empty(tuple(shape), device="meta", dtype=sketch.classifier.weight.dtype))
-    return 2 * sum(outputs) + 4 * sum(parameter.nbytes for parameter in sketch.parameters())
+    return 2 * output_bytes(network, shape) + 4 * sum(parameter.nbytes for parameter in network.parameters())
 
 
 def train_together(

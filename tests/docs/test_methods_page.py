@@ -87,7 +87,7 @@ for words in (["methods", "variance"], [*common, "--out", "one"], [*common, "--o
     assert (one != zero).any() and (zero == dm).all()
 
 
-@pytest.mark.parametrize("page", ["methods.md", "sweeps.md"])
+@pytest.mark.parametrize("page", ["methods.md", "parameterisations.md", "sweeps.md"])
 def test_what_the_pages_say_can_be_typed(page):
     text = (DOCS / page).read_text(encoding="utf-8")
     blocks = re.findall(r"```console\n(.*?)```", text, re.DOTALL)

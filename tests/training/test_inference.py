@@ -7,7 +7,16 @@ import torch
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
-from csdm_cli.training.inference import CPU_AT_LEAST, CPU_PIXELS, filled, images_at_once, predict
+from csdm_cli.training.inference import (
+    CPU_AT_LEAST,
+    CPU_OUTPUTS,
+    CPU_PIXELS,
+    differentiated_at_once,
+    filled,
+    images_at_once,
+    output_bytes,
+    predict,
+)
 
 SPEC = NetworkSpec("convnet", 4, 2, "batch", "avg", 3, 8, 5)
 MEAN, STD = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
@@ -39,3 +48,21 @@ def test_filled_up_images_leave_no_trace():
     features = filled(lambda own, shown: own.features(shown))
     shown = images(3).double()
     torch.testing.assert_close(features(network, shown), network.features(shown))
+
+
+def test_second_derivatives_are_of_as_many_images_as_have_outputs_of_so_many_bytes():
+    class Small(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten())
+            self.classifier = torch.nn.Linear(4 * 64, 2)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.classifier(self.encoder(images))
+
+    per_image = 4 * (3 * 4 * 64 + 2)  # float32: the convolution, its relu, the same flat, and the logits
+    assert output_bytes(Small(), (5, 3, 8, 8)) == 5 * per_image
+    assert differentiated_at_once(Small(), images(1)) == CPU_OUTPUTS // per_image
+    assert differentiated_at_once(Small(), torch.empty(0, 3, 8, 8, device="meta")) == images_at_once(
+        torch.empty(0, 3, 8, 8, device="meta")
+    )

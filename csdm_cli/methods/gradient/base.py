@@ -166,6 +166,7 @@ class GradientMatching(LearningMethod):
         """A new network, of round ``number``."""
         self._round = number
         network = pool_quickly(build(self.spec, derive_seed(self.context.seed, "net", number)))
+        network.eval()  # without dropout, which would differ from pass to pass
         self._network: Network = network.to(device=self.context.device, dtype=self.context.dtype)
         self._optimizer = torch.optim.SGD(
             self._network.parameters(),

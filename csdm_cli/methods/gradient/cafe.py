@@ -148,6 +148,7 @@ class Cafe(LearningMethod):
         """A new network, of round ``number``, of which nothing is measured yet."""
         self._round, self._measured = number, []
         network = pool_quickly(build(self.spec, derive_seed(self.context.seed, "net", number)))
+        network.eval()  # without dropout, which would differ from pass to pass
         self._network = network.to(device=self.context.device, dtype=self.context.dtype)
         self._optimizer = torch.optim.SGD(self._network.parameters(), lr=self.parameters.network_lr)
 

@@ -21,7 +21,7 @@ from csdm_cli.names import AugmentMode
 from csdm_cli.networks import build
 from csdm_cli.seeds import generator
 from csdm_cli.teachers.pool import TeacherPool
-from csdm_cli.training.inference import images_at_once
+from csdm_cli.training.inference import differentiated_at_once
 from csdm_cli.training.second_order import Loss, Objective
 from csdm_cli.training.unrolled import Trajectory, TrajectoryGradient, Unroll, trajectory_gradient
 
@@ -112,6 +112,7 @@ class TrajectoryMethod(LearningMethod):
             raise UsageError(f"{error} (--option latest, csdm pretrain --expert-snapshots)") from error
         network = build(context.pool.spec, seed=0).to(device=context.device, dtype=context.dtype)
         self.network = network.eval().requires_grad_(False)
+        self._at_once = differentiated_at_once(self.network, context.data.images)
         self._skipped = 0
 
     def learned(self, images: Tensor) -> dict[str, Learned]:
@@ -161,7 +162,7 @@ class TrajectoryMethod(LearningMethod):
 
     def objective(self, loss: Loss, fixed: Weights | None = None) -> Objective:
         """The mean loss of the student's network; ``fixed`` weights are no student's."""
-        return Objective(self.network, loss, images_at_once(self.data.images), fixed or {})
+        return Objective(self.network, loss, self._at_once, fixed or {})
 
     def _followed(self, scene: Scene, stretch: Stretch, step: int) -> TrajectoryGradient:
         """The loss of a stretch and its derivatives in images, targets and step size."""
