@@ -13,11 +13,11 @@ from csdm_cli.evaluation.controls import ControlName
 from csdm_cli.evaluation.students import Protocol
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import OptimisedMethod, parameter_names
-from csdm_cli.names import LabelKind
+from csdm_cli.names import LabelKind, Parameterization
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, choose
-from csdm_cli.runs.evaluating import described_protocol, protocol_of, students_like
+from csdm_cli.runs.evaluating import SIZES, described_protocol, protocol_of, start_of, students_like
 from csdm_cli.runs.labels import refuse_own_judges
 from csdm_cli.runs.teachers import network_spec
 from csdm_cli.settings import sections
@@ -111,7 +111,7 @@ def controls_for(
     params: sections.Params,
     student_protocol: StudentProtocol,
 ) -> list[Entry]:
-    """Random and tiled-random for the entries on one protocol, the latter at every factor they have."""
+    """Random for the entries on one protocol, tiled-random at every factor they have, and each other start."""
     own = list(entries)
     settings = [entry.chosen.settings for entry in own if isinstance(entry.chosen.method, OptimisedMethod)]
     factors = sorted({item.factor for item in settings} or {params.distill.factor})
@@ -125,7 +125,22 @@ def controls_for(
         name = CONTROLS[1] if len(factors) == 1 else f"{CONTROLS[1]}, factor {factor}"
         made = choose(tiled.params.model_copy(update={"distill": at_factor}))
         found.append(Entry(name, made, student_protocol, control=True))
+    starts = {_described(start): start for start in (start_of(dict(item)) for item in settings if _is_coded(item))}
+    for described, distill in starts.items():
+        name = ControlName.start.value if len(starts) == 1 else f"{ControlName.start}, {described}"
+        made = choose(params.model_copy(update={"distill": distill}))
+        found.append(Entry(name, made, student_protocol, control=True))
     return found
+
+
+def _is_coded(settings: sections.Distill) -> bool:
+    """Whether images are computed from coefficients or tensors."""
+    return settings.parameterization in (Parameterization.frequency, Parameterization.decomposition)
+
+
+def _described(start: sections.Distill) -> str:
+    sizes = {name.replace("_", " "): getattr(start, name) for name in SIZES}
+    return ", ".join([start.parameterization, *(f"{name} {size}" for name, size in sizes.items() if size)])
 
 
 def named_for(entries: Iterable[Entry], suffix: str) -> list[Entry]:

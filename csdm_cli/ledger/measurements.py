@@ -103,6 +103,8 @@ def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Mea
                 distinct.setdefault(one["images_sha256"], one)
             for one, evaluation in zip(distinct.values(), row["evaluations"], strict=True):
                 told, making = everywhere | table | row | one, _RECORD.validate_python(one["record"])
+                if row["control"] and row["name"].startswith(ControlName.start):
+                    told["method"] = ControlName.start.value  # made by a method, in no step
                 own = Measurement(
                     **{name: told[name] for name in TOLD}
                     | {name: told.get(name) for name in STORAGE}

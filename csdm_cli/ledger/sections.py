@@ -7,6 +7,7 @@ from typing import Any
 
 from csdm_cli.names import ImbalanceProfile, LabelKind
 from csdm_cli.networks.spec import default_depth
+from csdm_cli.runs.evaluating import start_of
 from csdm_cli.runs.experts import expert_settings
 from csdm_cli.settings import sections
 from csdm_cli.settings.units import in_units
@@ -70,11 +71,8 @@ def evaluate_section(
 
 
 def start_section(distill: Mapping[str, Any]) -> dict[str, Any]:
-    """``distill`` for the start of a set of coefficients or tensors: dm's, which all share, before its first step."""
-    kept = ("ipc", "parameterization", "coefficients", "shared_kernels", "tensor_side")
-    own = {name: distill[name] for name in kept}
-    fixed = {"method": "dm", "factor": 1, "iterations": 0, "initial": "real", "labels": LabelKind.hard}
-    return in_units(sections.Distill.model_validate(own | fixed).model_dump(mode="json"))
+    """``distill`` for the control ``start`` of a set of coefficients or tensors."""
+    return in_units(start_of(distill).model_dump(mode="json"))
 
 
 def selection_section(method: str, ipc: int, factor: int) -> dict[str, Any]:

@@ -39,6 +39,8 @@ from csdm_cli.storage import places
 from csdm_cli.training.recipe import Recipe
 
 COLUMNS = {"accuracy": "accuracy", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
+# Settings of one parameterization alone.
+SIZES = ("coefficients", "shared_kernels", "tensor_side")
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,13 @@ class Case:
             )
         )
         return renamed(own, name)
+
+
+def start_of(distill: Mapping[str, Any]) -> sections.Distill:
+    """Settings of the start of a set of coefficients or tensors: dm's, which all share, before its first step."""
+    own = {name: distill[name] for name in ("ipc", "parameterization", *SIZES)}
+    fixed = {"method": "dm", "factor": 1, "iterations": 0, "initial": "real", "labels": LabelKind.hard}
+    return sections.Distill.model_validate(own | fixed)
 
 
 def evaluator_for(

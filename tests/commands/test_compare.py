@@ -14,6 +14,7 @@ from PIL import Image
 
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.evaluation.scores import ClassGroups, Scores, share_of_gap_closed
+from csdm_cli.ledger.measurements import read_measurements
 from csdm_cli.methods import load
 from csdm_cli.settings import presets
 from tests.command_world import World, break_writes, fails, names, run
@@ -265,6 +266,19 @@ def test_tuned_settings_are_below_the_file(workplace):
     pinned = [*words[:-2], "--methods", "dm,iid", "--set", "distill.calibration=0.5", "--json"]
     table = json.loads(run(*pinned).stdout)["tables"][TABLE]
     assert [row["sets"][0]["config"]["distill"]["calibration"] for row in table["rows"][:2]] == [0.5, 0.5]
+
+
+def test_sets_of_other_numbers_stand_beside_their_start(workplace):
+    words = [*TINY, "--methods", "dm", "--seeds", "1", "--set", "distill.parameterization=frequency", "--out", "out"]
+    table = json.loads(run(*words, "--json").stdout)["tables"][TABLE]
+    rows = {row["name"]: row for row in table["rows"]}
+    assert list(rows) == ["dm", "random", "start", *FULL] and rows["start"]["control"]
+    own, start = rows["dm"], rows["start"]
+    told = ("stored_numbers", "ipc_equivalent", "parameterization", "storage_bytes")
+    assert [own[name] for name in told] == [start[name] for name in told] and own["parameterization"] == "frequency"
+    assert own["sets"][0]["images_sha256"] != start["sets"][0]["images_sha256"]
+    found = {one.subject: one for one in read_measurements(Path("out"), controls=True)}
+    assert found["start"].method == "start" and found["dm (hard labels)"].method == "dm"
 
 
 def test_own_parameters_go_to_the_methods_that_have_them(workplace):
