@@ -50,7 +50,7 @@ def test_why_a_value_is_missing():
         by_status.setdefault(item.status, set()).add((item.paper.dataset, item.paper.method))
     assert ("CIFAR-10-LT", "CSDM") in by_status[MatchStatus.not_run]
     assert ("ImageNette-LT", "CSDM") in by_status[MatchStatus.no_data]
-    assert ("CIFAR-10-LT", "LAD") in by_status[MatchStatus.no_method]
+    assert ("CIFAR-10-LT", "ADSA") in by_status[MatchStatus.no_method]
     assert MatchStatus.measured not in by_status and by_status[MatchStatus.unstated]
 
 
