@@ -12,13 +12,13 @@ import argparse
 import json
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from child import row_of_a_process
 
 ROWS = ["sfm", "lgm", "lgm:graph"]
 CLASSES, REAL = 10, 40  # real images per class
@@ -55,13 +55,9 @@ def main() -> None:
 
 def in_a_process(words: argparse.Namespace, row: str, ipc: int, cache: str, rounds: int) -> dict[str, Any]:
     """One row at one number of images per class."""
-    own = ["--child", "--cache", cache, "--rows", row, "--ipc", str(ipc), "--rounds", str(rounds)]
+    own = ["--cache", cache, "--rows", row, "--ipc", str(ipc), "--rounds", str(rounds)]
     shared = [f"--{name}={getattr(words, name)}" for name in ("network", "size", "centres")]
-    done = subprocess.run([sys.executable, __file__, *own, *shared], capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"{row} at {ipc} images per class: {done.stderr.strip().splitlines()[-1:]} (exit {done.returncode})")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return row_of_a_process(__file__, [*own, *shared], f"{row} at {ipc} images per class")
 
 
 def measured(words: argparse.Namespace) -> dict[str, Any]:

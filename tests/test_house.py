@@ -56,6 +56,7 @@ METHODS = (
     "regularisers",
     "learning",
     "contract",
+    "bounds",
     "statistics",
 )
 # Modules without a test file of their name, by the tests that run them and would fail with them.
@@ -92,7 +93,13 @@ TESTED_THROUGH = {
     "ledger/test_sections.py": ("ledger/measurements.py", "ledger/rows_from_runs.py"),
     # which runs every method there is, so that their own files are not named here
     "methods/test_every_method.py": (
-        *("methods/contract.py", "methods/learning.py", "methods/gradient/base.py", "methods/gradient/centres.py"),
+        *(
+            "methods/bounds.py",
+            "methods/contract.py",
+            "methods/learning.py",
+            "methods/gradient/base.py",
+            "methods/gradient/centres.py",
+        ),
         *("methods/gradient/layers.py", "methods/trajectory/base.py"),
         *("runs/assemble_learning.py", "runs/optimise.py"),
     ),

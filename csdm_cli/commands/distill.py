@@ -41,7 +41,7 @@ def run(
     """Distil, write the artifact with its grid, loss curve and run record, and say where they are."""
     chosen = choose(params.model_copy(update={"distill": settings}), given)
     refuse_to_couple(chosen.settings, chosen.method)
-    refuse_idle_numerics(chosen, runtime.given_numerics)
+    refuse_idle_numerics(chosen, runtime.given_numerics, memory_budget)
     device = runtime.apply()
     if out:
         outputs.claim_files(out, OUTPUTS)

@@ -1,4 +1,4 @@
-"""Images that are made of something else than pixels: decoded once a step, with one way back into the leaves.
+"""The images that leaves stand for, whatever these are: decoded once a step, with one way back into the leaves.
 
 The graph is cut between the leaves and the images. Whoever adds up the images' gradient, chunk by chunk or through the
 training of a network, does not see what they are made of; one backward pass then takes it to the leaves.
@@ -76,9 +76,15 @@ def learning_iteration(
     terms = method.step(Scene(decoded.images, parameterisation.per_class, leaves.learned), step)
     decoded.push_back()
     leaves.step(step)
-    learned = {name: value.detach() for name, value in leaves.learned.items()}
-    method.after_move(Scene(_now(leaves, parameterisation), parameterisation.per_class, learned), step)
+    if method.needs_moved_images:
+        method.after_move(moved_scene(leaves, parameterisation), step)
     return terms
+
+
+def moved_scene(leaves: Leaves, parameterisation: Parameterisation) -> Scene:
+    """The synthetic side as it is now, without a graph."""
+    learned = {name: value.detach() for name, value in leaves.learned.items()}
+    return Scene(_now(leaves, parameterisation), parameterisation.per_class, learned)
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.methods.contract import Method, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import choose, make_method, needs_teachers, settled, without_effect
+from csdm_cli.runs.choose import choose, make_method, settled, without_effect
 from csdm_cli.runs.long_tail import default_folder
 from csdm_cli.settings import sections as config
 
@@ -43,7 +43,7 @@ def typed_commands(
     data = str(default_folder(make_lt.model_copy(update={"data_dir": None})))
     first = ["csdm make-lt", str(make_lt.dataset), *_given(make_lt, {"dataset"}), f"--out {data}"]
     method = make_method(distill)
-    if distill.labels is not LabelKind.soft and not needs_teachers(method):
+    if distill.labels is not LabelKind.soft and not method.needs_teachers:
         network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))
         chosen = [f"--set {name}" for name in (*_set("pretrain", network), *_set("evaluate", judged))]
         factor = [f"--set distill.factor={distill.factor}"] if distill.factor != config.Distill().factor else []

@@ -89,11 +89,13 @@ class OptimisedMethod(Described):
     Attributes:
         class_separable: whether its loss is a sum of functions of one class each (under its parameters).
         needs_teachers: whether it looks through networks trained on the long-tailed set.
+        needs_moved_images: whether it sees the images again after they moved, in its ``after_move``.
         default_real_batch: real images per class and step, where it takes fresh ones and the user does not say.
     """
 
     class_separable: bool = True
     needs_teachers: ClassVar[bool] = True
+    needs_moved_images: bool = False
     default_real_batch: ClassVar[int] = 1024
 
     def __init__(self, parameters: Any) -> None:
@@ -130,7 +132,6 @@ class MatchingMethod(OptimisedMethod, ABC):
     default_schedule: ClassVar[TeacherSchedule] = TeacherSchedule.final
     couples_classes: bool = False
     pools_real: bool = False
-    needs_moved_images: bool = False
     classification_terms: frozenset[str] = frozenset()
 
     @abstractmethod

@@ -116,7 +116,7 @@ class LearningMethod(OptimisedMethod, ABC):
         """
 
     def after_move(self, scene: Scene, step: int) -> None:
-        """See the images after they moved, without a graph; called before :meth:`after_step`."""
+        """See the images after they moved, without a graph; for a method that ``needs_moved_images``."""
 
 
 def add_gradient(leaf: Tensor, gradient: Tensor, rows: slice | None = None) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
-
-from csdm_cli.distillation.decoded import Decoded
+from csdm_cli.distillation.decoded import Decoded, moved_scene
 from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.methods.learning import LearningMethod, Scene
 from csdm_cli.parameterisations.parameterisation import Parameterisation
@@ -55,8 +53,9 @@ def phased_learning_iteration(
         decoded.push_back()
     with clock.phase("optimiser"):
         leaves.step(step)
-    with clock.phase("decoding"), torch.no_grad():
-        moved = Decoded.of(leaves, parameterisation).images.detach()
-    learned = {name: value.detach() for name, value in leaves.learned.items()}
+    if not method.needs_moved_images:
+        return
+    with clock.phase("decoding"):
+        moved = moved_scene(leaves, parameterisation)
     with clock.phase("after the move"):
-        method.after_move(Scene(moved, parameterisation.per_class, learned), step)
+        method.after_move(moved, step)

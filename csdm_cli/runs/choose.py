@@ -76,9 +76,13 @@ def unread(method: str) -> dict[str, str]:
             found[name] = f"{_option(name)} has no effect on {method}, which optimises nothing"
     for name in sections.Distill.names_read_by(Reader.matching):
         if not reads(cls, name):
-            why = "compares what networks learn" if issubclass(cls, OptimisedMethod) else "optimises nothing"
-            found[name] = f"{_option(name)} has no effect on {method}, which {why}"
+            found[name] = f"{_option(name)} has no effect on {method}, which {_instead(cls)}"
     return found
+
+
+def _instead(cls: MethodClass) -> str:
+    """In words, what a method does that matches no statistics."""
+    return "compares what networks learn" if issubclass(cls, OptimisedMethod) else "optimises nothing"
 
 
 def _idle(settings: sections.Distill, method: Method) -> dict[str, str]:
@@ -245,25 +249,18 @@ def decided(settings: sections.Distill, given: frozenset[str] = frozenset()) -> 
     return found, method
 
 
-# The settings of one parameterization alone.
-OWN_OF_PARAMETERIZATIONS = {
-    "coefficients": Parameterization.frequency,
-    "shared_kernels": Parameterization.decomposition,
-    "tensor_side": Parameterization.decomposition,
-}
-
-
 def _idle_of_parameterization(settings: sections.Distill) -> frozenset[str]:
     """The settings that the others' parameterization has no use for."""
     kind = settings.parameterization
     factor = () if kind in (Parameterization.multi_formation, Parameterization.pixels) else ("factor",)
-    return frozenset({name for name, owner in OWN_OF_PARAMETERIZATIONS.items() if owner is not kind}.union(factor))
+    others = {name for name, owner in sections.Distill.names_of_parameterizations().items() if owner is not kind}
+    return frozenset(others.union(factor))
 
 
 def refuse_other_parameterizations(settings: sections.Distill, given: frozenset[str]) -> None:
     """Raises: UsageError if a setting belongs to another parameterization, or the engine does not know this one."""
     kind = settings.parameterization
-    for name, owner in OWN_OF_PARAMETERIZATIONS.items():
+    for name, owner in sections.Distill.names_of_parameterizations().items():
         if owner is not kind and (name in given or getattr(settings, name) is not None):
             raise UsageError(f"{_option(name)} belongs to --parameterization {owner}, not {kind}")
     allowed = {1, sections.Distill.model_fields["factor"].default}
@@ -298,11 +295,6 @@ def experts_of(method: Method) -> Experts | None:
     return method.experts if isinstance(method, LearningMethod) else None
 
 
-def needs_teachers(method: Method) -> bool:
-    """Whether the method looks through networks trained on the long-tailed set."""
-    return method.needs_teachers
-
-
 def refuse_idle_softening(settings: Settled, given: frozenset[str]) -> None:
     """Raises: UsageError if prior calibration is set, or a temperature ``given``, and the labels are hard."""
     if settings.labels is LabelKind.soft:
@@ -319,10 +311,11 @@ def refuse_idle_softening(settings: Settled, given: frozenset[str]) -> None:
         )
 
 
-def refuse_idle_numerics(chosen: Chosen, given: Sequence[str]) -> None:
-    """Raises: UsageError if options of how networks compute were ``given`` to a method that optimises nothing."""
-    if given and not isinstance(chosen.method, OptimisedMethod):
-        raise UsageError(f"{given[0]} has no effect on {chosen.settings.method}, which optimises nothing")
+def refuse_idle_numerics(chosen: Chosen, given: Sequence[str], memory_budget: int | None) -> None:
+    """Raises: UsageError if options of how the engine computes were ``given`` to a method that matches nothing."""
+    given = [*given, *(["--memory-budget"] if memory_budget else [])]
+    if given and not isinstance(chosen.method, MatchingMethod):
+        raise UsageError(f"{given[0]} has no effect on {chosen.settings.method}, which {_instead(type(chosen.method))}")
 
 
 def refuse_to_couple(settings: Settled, method: Method) -> None:

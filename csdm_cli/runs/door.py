@@ -202,7 +202,7 @@ def distill(
         runtime = _runtime(settings)
         asked = resolve(sections.Distill, params, settings, _preset(preset))
         chosen = choose(asked.params, asked.given)
-        refuse_idle_numerics(chosen, runtime.given_numerics)
+        refuse_idle_numerics(chosen, runtime.given_numerics, memory_budget)
         device = runtime.apply()
         options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
         pool = teachers if isinstance(teachers, TeacherPool) else _path(teachers)

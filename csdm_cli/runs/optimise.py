@@ -116,7 +116,7 @@ def _iterate(task: Task, ready: _Ready, runtime: Runtime, options: Options, loss
         resume=options.resume,
         quiet=runtime.quiet,
         watch=losses.after,
-        advice=faster(task.device, task.numerics),
+        advice=faster(task.device, task.numerics) if isinstance(task.method, MatchingMethod) else "",
     )
 
 

@@ -11,11 +11,11 @@ from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.data.store import LongTail
 from csdm_cli.errors import CsdmError
 from csdm_cli.methods import module_of
-from csdm_cli.methods.contract import Method, OptimisedMethod
+from csdm_cli.methods.contract import MatchingMethod, Method
 from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import Chosen, Settled, experts_of, needs_teachers
+from csdm_cli.runs.choose import Chosen, Settled, experts_of
 from csdm_cli.runs.experts import find_experts
 from csdm_cli.runs.labels import judges_of
 from csdm_cli.runs.runtime import Runtime
@@ -36,7 +36,7 @@ class Task:
         params: all settings.
         pool: the teachers, if method or labels need them.
         key: hash of everything that its result depends on.
-        numerics: how the networks compute that an optimised method looks through.
+        numerics: how the networks compute that a matching method looks through.
     """
 
     method: Method
@@ -67,10 +67,10 @@ def prepare(
     if follows is not None:
         train = longtail.train().to(device)
         pool = find_experts(teachers, chosen.params, follows, longtail, train, device, runtime)
-    elif needs_teachers(method) or settings.labels is LabelKind.soft:
+    elif method.needs_teachers or settings.labels is LabelKind.soft:
         train = longtail.train().to(device)  # not kept: whoever needs real images later reads them, and lets them go
         pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)
-    numerics = runtime.numerics(device) if isinstance(method, OptimisedMethod) else PLAIN
+    numerics = runtime.numerics(device) if isinstance(method, MatchingMethod) else PLAIN
     key = run_key(settings, method, longtail, pool, numerics)
     return Task(method, settings, chosen.params, longtail, pool, device, key, numerics)
 

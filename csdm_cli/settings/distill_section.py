@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from csdm_cli import names
 from csdm_cli.methods import method_names
@@ -34,6 +34,11 @@ from csdm_cli.settings.section import Section
 OPTIMISED, MATCHING, DECODING, OWNER, CHOOSER = map(
     read_by, (Reader.optimised, Reader.matching, Reader.decoding, Reader.owner, Reader.chooser)
 )
+
+
+def _of(kind: names.Parameterization) -> dict[str, JsonValue]:
+    """The mark of a setting that one parameterization alone reads."""
+    return OPTIMISED | {"parameterization": str(kind)}
 
 
 class Distill(Section):
@@ -71,18 +76,18 @@ class Distill(Section):
         None,
         description="frequency: cosine coefficients per image and channel"
         " (default: as many as fit for 4 images for each of --ipc)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=_of(names.Parameterization.frequency),
     )
     shared_kernels: Few | None = Field(
         None,
         description="decomposition: sets of kernels, each of which makes an image of every tensor"
         " (default: 4, or as many as fit)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=_of(names.Parameterization.decomposition),
     )
     tensor_side: Side | None = Field(
         None,
         description="decomposition: height and width of the small tensors (default: half of the image's, or what fits)",
-        json_schema_extra=OPTIMISED,
+        json_schema_extra=_of(names.Parameterization.decomposition),
     )
     initial: names.Initial = Field(
         names.Initial.mix, description="images before the first step", json_schema_extra=OPTIMISED
@@ -213,6 +218,12 @@ class Distill(Section):
     def names_decided_by_method(cls) -> tuple[str, ...]:
         """The settings that a preset or the method decides for itself, in their order."""
         return tuple(name for name, field in cls.model_fields.items() if "decided_by_method" in marks_of(field))
+
+    @classmethod
+    def names_of_parameterizations(cls) -> dict[str, names.Parameterization]:
+        """The settings that one parameterization alone reads, and which it is."""
+        marks = {name: marks_of(field).get("parameterization") for name, field in cls.model_fields.items()}
+        return {name: names.Parameterization(str(mark)) for name, mark in marks.items() if mark}
 
     @classmethod
     def names_read_by(cls, reader: Reader | None) -> frozenset[str]:

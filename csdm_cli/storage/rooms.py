@@ -14,6 +14,7 @@ STUDENTS = ("images", "networks", "training", "evaluation", "seeds.py")
 # The file of the method comes on top.
 DISTILLED = (
     *BANK,
+    "methods/bounds.py",
     "methods/contract.py",
     "methods/learning.py",
     "methods/gradient/base.py",

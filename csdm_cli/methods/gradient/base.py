@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.augment import Theta, augment, draw, parse_strategy
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
+from csdm_cli.methods.bounds import Rate, Several, Some
 from csdm_cli.methods.contract import Context, option
 from csdm_cli.methods.gradient.distances import Distance
 from csdm_cli.methods.gradient.matched import match_gradients
@@ -28,10 +28,6 @@ from csdm_cli.training.loop import TrainState, backward
 from csdm_cli.training.losses import cross_entropy
 from csdm_cli.training.recipe import Recipe
 from csdm_cli.training.second_order import Objective, Weights, gradient, hard
-
-Several = Annotated[int, Field(ge=1, le=10**6)]
-Some = Annotated[int, Field(ge=0, le=10**6)]
-Rate = Annotated[float, Field(gt=0, le=1e6)]
 
 MATCHING = "matching"
 
@@ -59,6 +55,7 @@ class GradientMatching(LearningMethod):
     """
 
     class_separable = False  # the network learns from all classes
+    needs_moved_images = True
     network_momentum: ClassVar[float] = 0.0
     network_weight_decay: ClassVar[float] = 0.0
     network_cutmix: ClassVar[float] = 0.0

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.augment import Theta, augment
 from csdm_cli.images.normalisation import normalise
+from csdm_cli.methods.bounds import NonNegative, Rate, Several
 from csdm_cli.methods.contract import Context, option
 from csdm_cli.methods.gradient.base import (
-    Rate,
-    Several,
     one_draw_per_class,
     real_minibatch,
     refuse_coupled_samples,
@@ -38,7 +36,6 @@ from csdm_cli.training.recipe import Recipe
 
 ALIGNMENT, DISCRIMINATION = "alignment", "discrimination"
 SHALLOW = 2  # layers whose weight is an option
-Weight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 @dataclass(frozen=True)
@@ -48,12 +45,12 @@ class CafeParameters:
     real_batch: int
     augment: str
     augment_mode: AugmentMode
-    discrimination: Weight = option(0.01, "β: weight of the discrimination, a sum over real images")
+    discrimination: NonNegative = option(0.01, "β: weight of the discrimination, a sum over real images")
     layers: Literal["all", "last"] = option("all", "whose means are aligned; last takes the encoder's output, once")
-    shallow: Weight = option(0.1, "weight of the first two layers, where the others have 1 and the last 2")
+    shallow: NonNegative = option(0.1, "weight of the first two layers, where the others have 1 and the last 2")
     window: Several = option(10, "latest accuracies whose range decides when a loop ends")
     settled: Rate = option(0.04, "λ1: a network is dropped when its accuracies after steps of the images vary by less")
-    moved: Weight = option(0.03, "λ2: it learns between two of them until its accuracies vary by more")
+    moved: NonNegative = option(0.03, "λ2: it learns between two of them until its accuracies vary by more")
     most_steps: Several = option(20, "steps of the images per network at most")
     most_epochs: Several = option(50, "epochs of the network between two of them at most")
     query: Several = option(128, "real images per class that accuracy is measured on, the same all along")
@@ -70,6 +67,7 @@ class Cafe(LearningMethod):
     """
 
     class_separable = False  # every synthetic mean is in the discrimination
+    needs_moved_images = True
     Parameters = CafeParameters
     parameters: CafeParameters
     summary = "matching of class means in every layer, and discrimination of real images by them"

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from csdm_cli.images.normalisation import normalise
+from csdm_cli.methods.bounds import Several
 from csdm_cli.methods.contract import Context, option
-from csdm_cli.methods.gradient.base import Several
 from csdm_cli.methods.gradient.centres import nearest_to_centres
 from csdm_cli.methods.gradient.idc import Idc, IdcParameters
 from csdm_cli.methods.learning import Scene

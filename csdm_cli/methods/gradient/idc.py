@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from csdm_cli.images.augment import Theta
+from csdm_cli.methods.bounds import Rate, Several, Some
 from csdm_cli.methods.contract import option
-from csdm_cli.methods.gradient.base import GradientMatching, Rate, Rounds, Several, Some, one_draw_per_class
+from csdm_cli.methods.gradient.base import GradientMatching, Rounds, one_draw_per_class
 from csdm_cli.methods.gradient.distances import Distance, absolute, relative, squared
 from csdm_cli.methods.learning import Scene
 from csdm_cli.names import AugmentMode

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.augment import augment, draw, parse_strategy
 from csdm_cli.images.normalisation import normalise
+from csdm_cli.methods.bounds import Momentum, NonNegative, Rate, Several, Some
 from csdm_cli.methods.contract import Context, option
 from csdm_cli.methods.learning import LOG_STEP, Learned, LearningMethod, Scene, add_gradient
 from csdm_cli.methods.trajectory.distance import ExpertSegment, Weights
@@ -24,12 +24,6 @@ from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.training.inference import differentiated_at_once
 from csdm_cli.training.second_order import Loss, Objective
 from csdm_cli.training.unrolled import Trajectory, TrajectoryGradient, Unroll, trajectory_gradient
-
-Several = Annotated[int, Field(ge=1, le=10**6)]
-Some = Annotated[int, Field(ge=0, le=10**6)]
-Rate = Annotated[float, Field(gt=0, le=1e6)]
-RateOrNone = Annotated[float, Field(ge=0, le=1e6)]
-Momentum = Annotated[float, Field(ge=0, lt=1)]
 
 # Steps in a row that may lose too much to count; then none of them is going to.
 MOST_SKIPPED = 100
@@ -46,7 +40,7 @@ class TrajectoryParameters:
     latest: Several = option(8, "T⁺: the student starts from a point of the expert before this one")
     student_batch: Some = option(100, "synthetic images per step of the student (0: all of them)")
     step_size: Rate = option(0.02, "α, step size of the student before it is learned")
-    step_size_lr: RateOrNone = option(0.01, "learning rate of log α (0: α stays)")
+    step_size_lr: NonNegative = option(0.01, "learning rate of log α (0: α stays)")
     step_size_momentum: Momentum = option(0.5, "its momentum")
     unroll: Unroll = option(
         Unroll.adjoint,

@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from csdm_cli.images.image_set import ImageSet
+from csdm_cli.methods.bounds import Momentum, NonNegative, Some
 from csdm_cli.methods.contract import option
 from csdm_cli.methods.learning import LABEL_LOGITS, Experts, Learned, Scene
-from csdm_cli.methods.trajectory.base import Momentum, RateOrNone, Some, Stretch
+from csdm_cli.methods.trajectory.base import Stretch
 from csdm_cli.methods.trajectory.label_start import known_images, start_logits
-from csdm_cli.methods.trajectory.mtt import Mtt, MttParameters, experts_of_the_paper, pixels_of_the_paper
+from csdm_cli.methods.trajectory.mtt import Mtt, MttParameters, flat_experts_of_the_paper, pixels_of_the_paper
 from csdm_cli.methods.trajectory.window import Window
 from csdm_cli.names import ExpertOptimizer, LabelKind
 from csdm_cli.teachers.pool import TeacherPool
@@ -28,12 +29,12 @@ class DatmParameters(MttParameters):
     earliest: Some = option(0, "the student starts from this point of the expert or a later one")
     latest_at_first: Some = option(0, "T⁺ at the first step, from where it grows to latest (0: latest, no growth)")
     grown_after: Some = option(0, "steps that T⁺ grows over")
-    label_lr: RateOrNone = option(2.0, "learning rate of the labels' logits")
+    label_lr: NonNegative = option(2.0, "learning rate of the labels' logits")
     label_momentum: Momentum = option(0.9, "its momentum")
     start: Literal["correct", "any"] = option(
         "correct", "real images that experts classify correctly, with their mean logits; or any, with one expert's"
     )
-    threshold: RateOrNone = option(
+    threshold: NonNegative = option(
         1.0, "a step with a larger loss moves nothing: a student that stands still loses 1 (0: no threshold)"
     )
 
@@ -59,7 +60,7 @@ class Datm(Mtt):
             own |= {"latest_at_first": 10, "latest": 20, "grown_after": 1000, "student_batch": 100}
         else:
             own |= {"latest_at_first": 20, "latest": 40, "grown_after": 2000, "student_batch": 500}
-        experts = experts_of_the_paper(100) | {"expert_optimizer": "gsam", "rho": 0.01, "ascent": 0.3}
+        experts = flat_experts_of_the_paper(100, 0.3)
         pixels = pixels_of_the_paper(1000 if ipc > 10 else 100, 10_000)
         return {"pretrain": experts, "distill": pixels | {"option": own}}
 

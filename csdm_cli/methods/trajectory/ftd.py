@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from csdm_cli.methods.learning import Experts
-from csdm_cli.methods.trajectory.mtt import Mtt, experts_of_the_paper, pixels_of_the_paper
+from csdm_cli.methods.trajectory.mtt import Mtt, flat_experts_of_the_paper, pixels_of_the_paper
 from csdm_cli.names import ExpertOptimizer
 
 
@@ -21,5 +21,5 @@ class Ftd(Mtt):
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
         """The settings for CIFAR-10 at 10 images per class; others' windows are left open."""
         own = {"student_steps": 30, "ahead": 2, "latest": 20, "step_size": 0.001, "step_size_lr": 10.0}
-        experts = experts_of_the_paper(50) | {"expert_optimizer": "gsam", "rho": 0.01, "ascent": 1.0}
+        experts = flat_experts_of_the_paper(50, 1.0)
         return {"pretrain": experts, "distill": pixels_of_the_paper(100, 5000) | {"average": 0.999, "option": own}}

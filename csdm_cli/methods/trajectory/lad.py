@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from csdm_cli.errors import UsageError
+from csdm_cli.methods.bounds import NonNegative, Several, Some
 from csdm_cli.methods.contract import Context, option
 from csdm_cli.methods.learning import Experts
-from csdm_cli.methods.trajectory.base import RateOrNone, Several, Some, Stretch
+from csdm_cli.methods.trajectory.base import Stretch
 from csdm_cli.methods.trajectory.class_weights import lad_class_weights
 from csdm_cli.methods.trajectory.datm import Datm, DatmParameters
 from csdm_cli.methods.trajectory.distance import ExpertSegment
-from csdm_cli.methods.trajectory.mtt import experts_of_the_paper, pixels_of_the_paper
+from csdm_cli.methods.trajectory.mtt import flat_experts_of_the_paper, pixels_of_the_paper
 from csdm_cli.names import ExpertOptimizer
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.teaching import is_classifier
@@ -24,9 +25,9 @@ from csdm_cli.training.second_order import of_label_logits, soft, weighted
 class LadParameters(DatmParameters):
     """Options of lad."""
 
-    threshold: RateOrNone = option(0.0, "a loss beyond it moves nothing (0: no threshold)")
-    representation: RateOrNone = option(1.0, "λ₁, weight of the loss along the representation experts")
-    classifier: RateOrNone = option(0.5, "λ₂, weight of the loss along the classifier experts")
+    threshold: NonNegative = option(0.0, "a loss beyond it moves nothing (0: no threshold)")
+    representation: NonNegative = option(1.0, "λ₁, weight of the loss along the representation experts")
+    classifier: NonNegative = option(0.5, "λ₂, weight of the loss along the classifier experts")
     classifier_steps: Several = option(20, "steps of the student whose classifier alone learns")
     classifier_ahead: Several = option(2, "points that the classifier expert went meanwhile, from its start")
     class_weights: Literal["rescaled", "released"] = option(
@@ -62,7 +63,7 @@ class Lad(Datm):
         own: dict[str, Any] = {"representation": weights[0], "classifier": weights[1], "class_weights": "released"}
         own |= {"student_steps": 80, "classifier_steps": 60 if ipc > 20 else 80, "ahead": 2, "student_batch": 500}
         own |= {"latest": 40 if ipc > 20 else 20, "step_size": 0.01, "step_size_lr": 0.1}
-        experts = experts_of_the_paper(100) | {"expert_optimizer": "gsam", "rho": 0.01, "ascent": 0.3}
+        experts = flat_experts_of_the_paper(100, 0.3)
         experts |= {"expert_weight_decay": 0.005, "classifier_snapshots": 10}
         pixels = pixels_of_the_paper(1000 if ipc > 20 else 100, 10_000)
         return {"pretrain": experts, "distill": pixels | {"option": own}}

@@ -71,6 +71,11 @@ def experts_of_the_paper(epochs: int) -> dict[str, Any]:
     return {"experts": 100, "expert_snapshots": epochs, "snapshot_every": 196}
 
 
+def flat_experts_of_the_paper(epochs: int, ascent: float) -> dict[str, Any]:
+    """The same, trained by GSAM towards flat minima."""
+    return experts_of_the_paper(epochs) | {"expert_optimizer": "gsam", "rho": 0.01, "ascent": ascent}
+
+
 def pixels_of_the_paper(lr: float, iterations: int) -> dict[str, Any]:
     """How the pixels move, at the paper's rate ``lr`` of normalised pixels."""
     still = {"optimizer": "sgd", "schedule": "constant", "factor": 1, "initial": "real"}
