@@ -30,9 +30,15 @@ class ControlName(StrEnum):
     full_cross_entropy = "full, cross-entropy"
     full_logit_adjustment = "full, logit-adjustment"
     full_balanced_softmax = "full, balanced-softmax"
+    full_debiased = "full, debiased"
 
 
-FULL = (ControlName.full_cross_entropy, ControlName.full_logit_adjustment, ControlName.full_balanced_softmax)
+FULL = (
+    ControlName.full_cross_entropy,
+    ControlName.full_logit_adjustment,
+    ControlName.full_balanced_softmax,
+    ControlName.full_debiased,
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,8 @@ def evaluate_full(data: ImageSet, evaluator: Evaluator) -> dict[ControlName, Eva
 
     Its number of steps is its own (:meth:`Protocol.on_all`): the students' are too few for as many images.
 
-    Cross-entropy and post-hoc logit adjustment read the same trained students.
+    Cross-entropy and post-hoc logit adjustment read the same trained students. The debiased recipe
+    (:mod:`csdm_cli.training.debiased`) changes the network, so that linear probes of a frozen one have no such row.
 
     Raises:
         CsdmError: if a class has no training image.
@@ -146,7 +153,13 @@ def evaluate_full(data: ImageSet, evaluator: Evaluator) -> dict[ControlName, Eva
     balanced = TrainAndTest(examples, test, evaluator.spec, balanced_by=data.counts)
     as_is, lowered = train_and_test(plain, data.counts, evaluator, title=f"{FULL[0]}, student")
     (softmax,) = train_and_test(balanced, data.counts, evaluator, title=f"{FULL[2]}, student")
-    return dict(zip(FULL, (as_is, lowered, softmax), strict=True))
+    found = dict(zip(FULL, (as_is, lowered, softmax), strict=False))
+    if evaluator.probed is None:
+        recipe = replace(evaluator.protocol.recipe, sampling="debiased")
+        debiasing = replace(evaluator, protocol=replace(evaluator.protocol, recipe=recipe))
+        task = TrainAndTest(examples, test, evaluator.spec)
+        (found[ControlName.full_debiased],) = train_and_test(task, data.counts, debiasing, title=f"{FULL[3]}, student")
+    return found
 
 
 def best_full(controls: Mapping[ControlName, Evaluation]) -> ControlName:

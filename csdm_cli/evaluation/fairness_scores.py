@@ -15,7 +15,7 @@ A long tail needs two more readings of the same students (:class:`Form`), becaus
 cross-entropy is a weak ``real``, and a mean over test images need not speak of the tail:
 
 * ``balanced``: balanced accuracy (the mean over classes), and ``real`` is the best full-data control by it, out of
-  cross-entropy, logit adjustment and balanced softmax.
+  cross-entropy, logit adjustment, balanced softmax and the debiased recipe.
 * ``tail``: the mean over the tail classes, with that same control. Not the control that is best there: the tail alone
   is served best by whoever calls everything rare.
 """

@@ -30,8 +30,9 @@ from csdm_cli.storage.keys import content_key, source_hash
 from csdm_cli.storage.rooms import STUDENTS
 from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.training.batches import Examples
+from csdm_cli.training.debiased import HEADS, two_heads
 from csdm_cli.training.inference import predict
-from csdm_cli.training.losses import balanced_softmax, cross_entropy
+from csdm_cli.training.losses import Loss, balanced_softmax, cross_entropy
 from csdm_cli.training.many import JointMoment, counted, groups_of, stands_together, train_together
 from csdm_cli.training.recipe import Recipe
 from csdm_cli.training.tuned import identity, in_test, in_training
@@ -175,8 +176,9 @@ def evaluate_set(
 def train_and_test(task: TrainAndTest, counts: Sequence[int], evaluator: Evaluator, *, title: str) -> list[Evaluation]:
     """One evaluation for each of the task's readings (``shifts``) of the same students."""
     protocol, numerics, device = evaluator.protocol, evaluator.numerics, task.test.images.device
-    example = evaluator.probed.network if evaluator.probed else build(task.spec, seed=0)
-    together = not evaluator.probed and numerics == PLAIN and stands_together(evaluator.parallel, example, device)
+    example = evaluator.probed.network if evaluator.probed else build(_spec(task, protocol.recipe), seed=0)
+    alone = evaluator.probed or numerics != PLAIN or protocol.recipe.sampling == "debiased"
+    together = not alone and stands_together(evaluator.parallel, example, device)
     key = task.key(protocol, together=together, numerics=numerics, probed=evaluator.probed)
     files = _Files(evaluator.cache / "evaluations" / key if evaluator.cache else None, task, protocol)
     students = range(protocol.students)
@@ -273,10 +275,10 @@ def _teach_and_test(
         return {number: _probe_and_test(task, evaluator, evaluator.probed, number, title) for number in numbers}
     seeds = {number: derive_seed(protocol.seed, "student", number) for number in numbers}
     device = task.test.images.device
-    networks = {number: build(task.spec, derive_seed(seed, "weights")).to(device) for number, seed in seeds.items()}
-    trained = [in_training(network, task.spec, evaluator.numerics) for network in networks.values()]
-    tested = {number: in_test(network, task.spec, evaluator.numerics) for number, network in networks.items()}
-    loss = cross_entropy if task.balanced_by is None else balanced_softmax(task.balanced_by)
+    spec = _spec(task, protocol.recipe)
+    networks = {number: build(spec, derive_seed(seed, "weights")).to(device) for number, seed in seeds.items()}
+    trained = [in_training(network, spec, evaluator.numerics) for network in networks.values()]
+    tested = {number: in_test(network, spec, evaluator.numerics) for number, network in networks.items()}
     tests: dict[int, dict[int, list[Tensor]]] = {number: {} for number in numbers}  # by student and step
     with progress(f"{title} {counted(numbers, protocol.students)}", protocol.steps, quiet=evaluator.quiet) as shown:
 
@@ -289,7 +291,7 @@ def _teach_and_test(
 
         training_seeds = [derive_seed(seed, "training") for seed in seeds.values()]
         arguments = (trained, task.examples, protocol.recipe, protocol.steps, training_seeds)
-        train_together(*arguments, loss=loss, on_step=after)
+        train_together(*arguments, loss=_loss(task, protocol.recipe), on_step=after)
     if not protocol.steps:
         tests = {number: {0: _test(network, task)} for number, network in tested.items()}
     return {number: _runs(number, found, len(task.shifts)) for number, found in tests.items()}
@@ -300,15 +302,25 @@ def _probe_and_test(
 ) -> list[StudentRun]:
     """One run per reading of the linear probe called ``number``."""
     protocol = evaluator.protocol
-    loss = cross_entropy if task.balanced_by is None else balanced_softmax(task.balanced_by)
     seed = derive_seed(protocol.seed, "student", number)
     with progress(f"{title} {counted([number], protocol.students)}", protocol.steps, quiet=evaluator.quiet) as shown:
         logits = probe_logits(
             *(probed, task.examples, task.test, protocol.recipe, protocol.steps, seed),
-            loss=loss,
+            loss=_loss(task, protocol.recipe),
             on_step=lambda step, value: shown.update(step, loss=value),
         )
     return _runs(number, {protocol.steps: _confusions(logits, task)}, len(task.shifts))
+
+
+def _spec(task: TrainAndTest, recipe: Recipe) -> NetworkSpec:
+    """The architecture to train: of two heads under the debiased recipe."""
+    return replace(task.spec, classes=HEADS * task.spec.classes) if recipe.sampling == "debiased" else task.spec
+
+
+def _loss(task: TrainAndTest, recipe: Recipe) -> Loss:
+    if recipe.sampling == "debiased":
+        return two_heads
+    return cross_entropy if task.balanced_by is None else balanced_softmax(task.balanced_by)
 
 
 def _test(network: Network, task: TrainAndTest) -> list[Tensor]:
@@ -317,8 +329,8 @@ def _test(network: Network, task: TrainAndTest) -> list[Tensor]:
 
 
 def _confusions(logits: Tensor, task: TrainAndTest) -> list[Tensor]:
-    """One confusion matrix for each reading of logits (N, C) of the test images."""
-    test, logits = task.test, logits.double()
+    """One confusion matrix for each reading of logits (N, C), or (N, 2C) of two heads, of the test images."""
+    test, logits = task.test, logits[:, -task.test.classes :].double()  # the second head decides
     readings = [logits + torch.tensor(shift or 0.0, dtype=logits.dtype, device=logits.device) for shift in task.shifts]
     return [confusion_matrix(test.labels, reading.argmax(1), test.classes).cpu() for reading in readings]
 

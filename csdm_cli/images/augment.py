@@ -289,11 +289,17 @@ def cutmix(images: Tensor, targets: Tensor, probability: float, generator: torch
     if chance >= probability:
         return images, targets
     size = images.shape[-1]
-    side = int(size * (1 - lam) ** 0.5)
-    top, left = (int(centre * size) - side // 2 for centre in (centre_y, centre_x))
-    rows, columns = (slice(max(start, 0), min(start + side, size)) for start in (top, left))
+    rows, columns = box(size, lam, centre_y, centre_x)
     partner = to_device(torch.randperm(len(images), generator=generator), images.device)
     mixed = images.clone()
     mixed[:, :, rows, columns] = images[partner, :, rows, columns]
     share = (rows.stop - rows.start) * (columns.stop - columns.start) / size**2
     return mixed, torch.lerp(targets, targets[partner], share)
+
+
+def box(size: int, lam: float, centre_y: float, centre_x: float) -> tuple[slice, slice]:
+    """Rows and columns of cutmix's box: of side ⌊size·√(1−λ)⌋ about a centre in [0, 1)², clipped at the border."""
+    side = int(size * (1 - lam) ** 0.5)
+    top, left = (int(centre * size) - side // 2 for centre in (centre_y, centre_x))
+    rows, columns = (slice(max(start, 0), min(start + side, size)) for start in (top, left))
+    return rows, columns

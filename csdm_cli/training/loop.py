@@ -19,6 +19,7 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.training.batches import Batches, Examples
+from csdm_cli.training.debiased import HEADS, DebiasedBatches
 from csdm_cli.training.gsam import gsam, once
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.losses import Loss, cross_entropy
@@ -118,8 +119,12 @@ def train(
     Raises:
         CsdmError: if the training diverged.
     """
-    batches = Batches(examples, recipe, seed, network.classifier.out_features)
-    optimise(network, batches.at, recipe, steps, seed, loss=loss, start=start, on_step=on_step)
+    outputs = network.classifier.out_features
+    if recipe.sampling == "debiased":
+        batch_at = DebiasedBatches(examples, recipe, steps, seed, outputs // HEADS).at
+    else:
+        batch_at = Batches(examples, recipe, seed, outputs).at
+    optimise(network, batch_at, recipe, steps, seed, loss=loss, start=start, on_step=on_step)
 
 
 def optimise(

@@ -69,7 +69,8 @@ class Recipe:
         augment_mode: one of ``names.AugmentMode``.
         cutmix: probability of cutmix per step.
         schedule: ``cosine`` to 0, ``steps``: times 0.2 at 2/3 and 5/6 of the run, or ``constant``.
-        sampling: ``shuffled``, each image once and then all again, or ``class-aware``, every class as often as another.
+        sampling: ``shuffled``, each image once and then all again, ``class-aware``, every class as often as another, or
+            ``debiased``, mixed pairs for a network with two heads (:mod:`training.debiased`), without ``cutmix``.
         rho, ascent: ρ and a of gsam.
     """
 
@@ -82,7 +83,7 @@ class Recipe:
     augment_mode: str
     cutmix: float
     schedule: Literal["cosine", "steps", "constant"]
-    sampling: Literal["shuffled", "class-aware"] = "shuffled"
+    sampling: Literal["shuffled", "class-aware", "debiased"] = "shuffled"
     rho: float = 0.0
     ascent: float = 0.0
 

@@ -41,6 +41,7 @@ def test_the_whole_chain_prints_one_json_object_each(workplace, monkeypatch):
         "full, cross-entropy",
         "full, logit-adjustment",
         "full, balanced-softmax",
+        "full, debiased",
     }
     others = one_object(run("cross-arch", "--json", folder))
     assert set(others) == {"convnet", "alexnet"} and "random" in others["alexnet"]

@@ -21,7 +21,7 @@ from tests.command_world import World, break_writes, fails, names, run
 
 COMMAND = [*("compare", "--params", "params.yaml", "--data", "data", "--teachers", "teachers")]
 TINY = [*COMMAND, *("--methods", "dm,herding", "--ipc", "2", "--seeds", "2", "--set", "distill.iterations=2")]
-FULL = ["full, cross-entropy", "full, logit-adjustment", "full, balanced-softmax"]
+FULL = ["full, cross-entropy", "full, logit-adjustment", "full, balanced-softmax", "full, debiased"]
 TABLE = "data-ipc2"
 
 

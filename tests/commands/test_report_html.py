@@ -45,7 +45,14 @@ def test_a_folder_gives_one_page_with_everything_in_it(results):
         *("images", "accuracy", "classes", "confusion", "others", "loss", "facts", "commands")
     ]
     metrics = json.loads((results / "evaluate/metrics.json").read_text())
-    for name in ("random", "tiled-random", "full, cross-entropy", "full, logit-adjustment", "full, balanced-softmax"):
+    for name in (
+        "random",
+        "tiled-random",
+        "full, cross-entropy",
+        "full, logit-adjustment",
+        "full, balanced-softmax",
+        "full, debiased",
+    ):
         assert f"{name}</span>" in html and f"{metrics['controls'][name]['accuracy']['mean']:.1f} ±" in html
     assert html.count('class="sharp"') == len(load_distilled(results).images) == 20
     assert "alexnet: random images" in html and "csdm distill data" in html and "--seed 0 --out set-0" in html

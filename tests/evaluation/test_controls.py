@@ -27,8 +27,9 @@ from csdm_cli.names import Initial
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.seeds import derive_seed
 from csdm_cli.training.batches import Examples
+from csdm_cli.training.debiased import two_heads
 from csdm_cli.training.loop import train
-from csdm_cli.training.losses import balanced_softmax
+from csdm_cli.training.losses import balanced_softmax, cross_entropy
 from csdm_cli.training.recipe import Recipe
 from tests.reference.decode import decode_slowly
 
@@ -98,10 +99,15 @@ def test_rows_of_the_full_set(data: ImageSet):
     prior = torch.tensor(data.counts) / sum(data.counts)
     seed = derive_seed(11, "student", 1)
     examples = Examples(data.images, data.labels, data.mean, data.std)
-    for names, options in ((FULL[:2], {}), (FULL[2:], {"loss": balanced_softmax(data.counts)})):
-        network = build(SPEC, derive_seed(seed, "weights"))
-        train(network, examples, RECIPE, 5, derive_seed(seed, "training"), **options)
-        logits = network.eval()(normalise(data.images, data.mean, data.std))
+    debiased = replace(RECIPE, sampling="debiased")
+    for names, spec, recipe, loss in (
+        (FULL[:2], SPEC, RECIPE, cross_entropy),
+        (FULL[2:3], SPEC, RECIPE, balanced_softmax(data.counts)),
+        (FULL[3:], replace(SPEC, classes=2 * SPEC.classes), debiased, two_heads),
+    ):
+        network = build(spec, derive_seed(seed, "weights"))
+        train(network, examples, recipe, 5, derive_seed(seed, "training"), loss=loss)
+        logits = network.eval()(normalise(data.images, data.mean, data.std))[:, -SPEC.classes :]
         for name, shift in zip(names, (0, -prior.log()), strict=False):
             right = ((logits + shift).argmax(1) == data.labels).double().mean()
             assert rows[name].students[1].curve[-1][1] == pytest.approx(float(right))
@@ -125,9 +131,9 @@ def test_cross_entropy_and_logit_adjustment_share_their_students(data: ImageSet,
     original = students.train_together
     monkeypatch.setattr(students, "train_together", lambda *a, **k: trainings.append(1) or original(*a, **k))
     rows = evaluate_full(data, Evaluator(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
-    assert len(trainings) == 2 * 2  # two students of cross-entropy, two of balanced softmax
+    assert len(trainings) == 3 * 2  # two students of cross-entropy, of balanced softmax, and under the debiased recipe
     assert rows == evaluate_full(data, Evaluator(data, SPEC, PROTOCOL, "cpu", tmp_path, quiet=True))
-    assert len(trainings) == 4
+    assert len(trainings) == 6
 
 
 def test_the_best_full_control(data: ImageSet):
