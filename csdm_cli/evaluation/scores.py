@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 Confusion = Sequence[Sequence[int]]  # images of each true class (row) by the class they were taken for (column)
 
@@ -164,18 +166,37 @@ def difference_half_width(first: MeanStd | None, second: MeanStd | None) -> floa
     return t_quantile(freedom) * math.sqrt(variance)
 
 
-def paired_half_width(differences: Sequence[float], comparisons: int = 1) -> float | None:
+def paired_half_width(differences: Sequence[float]) -> float | None:
     """Half-width of the t-interval of a mean of paired differences; None for fewer than two.
 
     Args:
         differences: one per pair.
-        comparisons: how many such intervals are to hold together, by Bonferroni's correction.
     """
-    found = summarise(differences)
-    if found is None or found.std is None:
+    return half_width(summarise(differences))
+
+
+@cache  # it integrates for a second
+def together_half_widths(control: tuple[float, ...], others: tuple[tuple[float, ...], ...]) -> list[float] | None:
+    """Half-widths of the intervals of each mean's difference to the control's that hold together, by Dunnett's test.
+
+    Dunnett 1955, "A multiple comparison procedure for comparing several treatments with a control": independent, about
+    normal values of one variance, which all samples estimate together; a sample of one value says nothing about it.
+
+    Args:
+        control: values of the control.
+        others: values of each other sample.
+
+    Returns:
+        one per sample; None if no sample has two values, or none differ in any.
+    """
+    from scipy.stats import dunnett
+
+    if not any(len(set(sample)) > 1 for sample in (control, *others)):
         return None
-    confidence = 1 - (1 - CONFIDENCE) / comparisons
-    return t_quantile(found.count - 1, confidence) * found.std / math.sqrt(found.count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the name of the seed, which older versions know alone
+        found = dunnett(*others, control=control, random_state=0).confidence_interval(CONFIDENCE)
+    return [float(high - low) / 2 for low, high in zip(found.low, found.high, strict=True)]
 
 
 def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from csdm_cli.evaluation.scores import difference_half_width, half_width, paired_half_width
+from csdm_cli.evaluation.scores import (
+    difference_half_width,
+    half_width,
+    paired_half_width,
+    together_half_widths,
+)
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.rows_from_runs import Commands
@@ -13,13 +18,13 @@ from csdm_cli.safe_text import shown as shown_text
 from csdm_cli.settings.units import modern_row
 
 OWN = "csdm"
-PREFIX = "headline "
+PREFIX, COMMANDS = "headline ", "commands "
 INTERVAL, AHEAD = "95 % interval of the mean", "csdm is ahead by"
 COLUMNS = (*OURS[:3], INTERVAL, *GROUPS, "gap closed", AHEAD, "sets × students")
 
 
 def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[TextTable]:
-    """``headline TABLE`` for every table that csdm has a row in.
+    """``headline TABLE`` and ``commands TABLE`` for every table that csdm has a row in.
 
     Args:
         rows: rows of the ledger.
@@ -29,21 +34,27 @@ def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[TextTable]:
     for row in rows:
         tables.setdefault(row.table, []).append(row)
     own = {name: beside for name, beside in sorted(tables.items()) if any(row.method == OWN for row in beside)}
-    return [_headline(name, beside, commands) for name, beside in own.items()]
+    tables_shown = [_headline(name, beside) for name, beside in own.items()]
+    return [*tables_shown, *(_commands(name, beside, commands) for name, beside in own.items())]
 
 
-def _headline(name: str, rows: Sequence[Row], commands: Commands) -> TextTable:
+def _headline(name: str, rows: Sequence[Row]) -> TextTable:
     shown = in_order(rows)
     made = [row for row in shown if not is_control(row)]
     notes = (
         f"{scale_of(made)} ± is the standard deviation over sets, or over students of all real images; intervals are"
-        f' Student\'s t at 95 %. "{AHEAD}": mean difference of sets of equal seeds with its paired interval'
-        f"{_together(made)}; beside all real images Welch's. {SHARED}",
+        f' Student\'s t at 95 %. "{AHEAD}": difference of the means with its interval: {_kind(made)}beside random real'
+        f" images of sets of equal seeds in pairs, beside all real images Welch's. {SHARED}",
         footnote(row.protocol for row in shown),
-        "These commands measure it, SEED being that of each set; evaluate prints the controls too:",
     )
     cells = tuple(_line(row, rows) for row in shown)
-    return TextTable(PREFIX + name, name, COLUMNS, cells, "\n\n".join((*notes, _typed(made, commands))))
+    return TextTable(PREFIX + name, name, COLUMNS, cells, "\n\n".join(notes))
+
+
+def _commands(name: str, rows: Sequence[Row], commands: Commands) -> TextTable:
+    made = [row for row in in_order(rows) if not is_control(row)]
+    told = "These commands measure it, SEED being that of each set; evaluate prints the controls too:"
+    return TextTable(COMMANDS + name, name, (), (), f"{told}\n\n{_typed(made, commands)}")
 
 
 def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
@@ -64,16 +75,20 @@ def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
 def _ahead(row: Row, rows: Sequence[Row]) -> str:
     """csdm's mean less the row's, in points, with its interval; under the same labels.
 
-    Sets of equal seeds begin alike, so they are compared pair by pair; what has other seeds, by Welch's interval.
+    The intervals of several methods hold together. Beside a single one, and beside random real images, sets of equal
+    seeds begin alike, so they are compared pair by pair; what has other seeds, by Welch's interval.
     """
     own = [other for other in rows if (other.method, other.labels, other.protocol) == (OWN, row.labels, row.protocol)]
     if row.method == OWN or not own:
         return "–"
     best = max(own, key=lambda other: other.spread.mean)
-    ours, theirs = best.by_seed, row.by_seed
-    if ours.keys() == theirs.keys():
-        several = 1 if is_control(row) else len(_rivals(rows))
-        reach = paired_half_width([ours[seed] - theirs[seed] for seed in ours], several)
+    ours, theirs, rivals = best.by_seed, row.by_seed, _rivals(rows, row.labels)
+    if len(rivals) > 1 and row in rivals:
+        values = tuple(tuple(rival.by_seed.values()) for rival in rivals)
+        reaches = together_half_widths(tuple(ours.values()), values)
+        reach = None if reaches is None else reaches[rivals.index(row)]
+    elif ours.keys() == theirs.keys():
+        reach = paired_half_width([ours[seed] - theirs[seed] for seed in ours])
     else:
         reach = difference_half_width(best.independent, row.independent)
     told = f"{100 * (best.spread.mean - row.spread.mean):+.1f}"
@@ -82,13 +97,15 @@ def _ahead(row: Row, rows: Sequence[Row]) -> str:
     return told if is_control(row) and not row.is_full_data else marked(told, row.protocol)
 
 
-def _rivals(rows: Sequence[Row]) -> list[Row]:
-    return [row for row in rows if not is_control(row) and row.method != OWN]
+def _rivals(rows: Sequence[Row], labels: str) -> list[Row]:
+    return [row for row in rows if not is_control(row) and row.method != OWN and row.labels == labels]
 
 
-def _together(rows: Sequence[Row]) -> str:
-    several = len(_rivals(rows))
-    return f", corrected for {several} methods by Bonferroni" if several > 1 else ""
+def _kind(rows: Sequence[Row]) -> str:
+    """The interval beside other methods, in words."""
+    several = max(len(_rivals(rows, labels)) for labels in {row.labels for row in rows})
+    together = f"Dunnett's of {several} methods beside csdm, which hold together and take all sets to vary alike"
+    return {0: "", 1: "of sets of equal seeds in pairs beside the other method, "}.get(several, f"{together}; ")
 
 
 def _typed(rows: Sequence[Row], commands: Commands) -> str:

@@ -49,7 +49,9 @@ class TextTable:
     footnote: str = ""
 
     def markdown(self) -> str:
-        """As Markdown, figures to the right."""
+        """As Markdown, figures to the right; a table without columns is its footnote."""
+        if not self.columns:
+            return self.footnote
         table = markdown_table(self.columns, self.cells, TEXT_COLUMNS)
         return f"{table}\n\n{self.footnote}" if self.footnote else table
 

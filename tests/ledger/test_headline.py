@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -28,7 +30,7 @@ def other(method: str, labels: str = "hard"):
 
 
 def lines(*rows):
-    (sheet,) = headline_sheets(rows, typed)
+    sheet = headline_sheets(rows, typed)[0]
     return {cells[0]: dict(zip(sheet.columns, cells, strict=True)) for cells in sheet.cells}
 
 
@@ -63,16 +65,38 @@ def test_csdm_is_ahead_by_its_mean_less_the_rows():
     assert found["dm (soft labels)"][AHEAD] == "–"  # other labels are another kind of row
 
 
-def test_sets_of_equal_seeds_are_compared_in_pairs_and_for_all_rivals_together():
+def test_sets_of_equal_seeds_are_compared_in_pairs():
     ours, theirs = (0.5, 0.53, 0.54), (0.49, 0.5, 0.54)
     rival = replace(other("dm"), sets=row(tuple((value,) for value in theirs)).sets)
     test = scipy.stats.ttest_rel(ours, theirs)
     alone = lines(row(tuple((value,) for value in ours)), rival, RANDOM)
     reach = test.confidence_interval(0.95)
     assert alone["dm (hard labels)"][AHEAD] == f"+1.3 ± {50 * (reach.high - reach.low):.1f}"
-    two = lines(row(tuple((value,) for value in ours)), rival, replace(rival, subject="x (hard labels)", method="idm"))
-    reach = test.confidence_interval(1 - 0.05 / 2)
-    assert two["dm (hard labels)"][AHEAD] == f"+1.3 ± {50 * (reach.high - reach.low):.1f}"
+
+
+def test_the_intervals_of_several_methods_hold_together():
+    """Dunnett's own example; his table has 2.50 for two methods and 12 degrees of freedom."""
+    control, first, second = (
+        (7.40, 8.50, 7.20, 8.24, 9.84, 8.32),
+        (9.76, 8.80, 7.68, 9.36),
+        (12.80, 9.68, 12.16, 9.20, 10.55),
+    )
+
+    def sets(values: tuple[float, ...]):
+        return row(tuple((value / 100,) for value in values)).sets
+
+    found = lines(
+        replace(row(), sets=sets(control)),
+        replace(other("dm"), sets=sets(first)),
+        replace(other("idm"), sets=sets(second)),
+        replace(other("ncfm", "soft"), sets=sets(second)),
+        RANDOM,
+    )
+    spread = math.sqrt(sum((len(one) - 1) * statistics.variance(one) for one in (control, first, second)) / 12)
+    reach = [2.50 * spread * math.sqrt(1 / len(one) + 1 / 6) for one in (first, second)]
+    assert found["dm (hard labels)"][AHEAD] == f"-0.7 ± {reach[0]:.1f}"
+    assert found["idm (hard labels)"][AHEAD] == f"-2.6 ± {reach[1]:.1f}"
+    assert found["ncfm (soft labels)"][AHEAD] == "–"
 
 
 def test_sets_of_other_seeds_are_compared_as_independent():
@@ -82,13 +106,14 @@ def test_sets_of_other_seeds_are_compared_as_independent():
 
 
 def test_the_commands_stand_below():
-    (sheet,) = headline_sheets([row(), other("dm"), RANDOM], typed)
-    told = sheet.footnote.split("```console\n")[1]
+    sheet, commands = headline_sheets([row(), other("dm"), RANDOM], typed)
+    assert (sheet.name, commands.name) == ("headline some-table", "commands some-table")
+    assert "Reduced scale: small." in sheet.footnote
+    told = commands.markdown().split("```console\n")[1]
     assert told.splitlines() == [
         *("# csdm (hard labels)", "$ make", "$ distill", "$ evaluate"),
         *("# dm (hard labels)", "$ distill dm", "$ evaluate", "```"),
     ]
-    assert "Reduced scale: small." in sheet.footnote
 
 
 @pytest.mark.parametrize("text", ["old\n", ""])
