@@ -80,6 +80,23 @@ class BackboneName(StrEnum):
     efficientnet_lite0 = "efficientnet-lite0"
 
 
+class Objective(StrEnum):
+    """What a network is trained to without labels; it is a frozen backbone then."""
+
+    vicreg = "vicreg"
+    barlow_twins = "barlow-twins"
+    simclr = "simclr"
+
+
+class ViewOperation(StrEnum):
+    """What tells the two views of an image apart in such training; views join some of them by ``_``."""
+
+    crop = "crop"
+    flip = "flip"
+    color = "color"
+    grey = "grey"
+
+
 class Norm(StrEnum):
     instance = "instance"
     batch = "batch"

@@ -11,6 +11,7 @@ from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.scores import means_by_group
+from csdm_cli.runs.backbones import is_frozen
 from csdm_cli.runs.experts import make_pool, refuse_idle
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
@@ -47,6 +48,8 @@ def run(
     refuse_idle(settings, given)
     if settings.experts and runtime.given_numerics:
         raise UsageError(f"{runtime.given_numerics[0]} has no effect on experts, which compute plainly")
+    if is_frozen(settings) and runtime.given_numerics:
+        raise UsageError(f"{runtime.given_numerics[0]} has no effect on a frozen backbone, which computes plainly")
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
     if out:

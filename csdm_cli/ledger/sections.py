@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from csdm_cli.names import ImbalanceProfile, LabelKind
-from csdm_cli.networks.spec import default_depth
+from csdm_cli.networks.spec import Pretext, default_depth
+from csdm_cli.runs.backbones import pretext_settings
 from csdm_cli.runs.evaluating import start_of
 from csdm_cli.runs.experts import expert_settings
 from csdm_cli.settings import sections
@@ -34,8 +35,8 @@ def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, A
     frozen = spec.get("frozen")
     if frozen:  # which file the weights were in is not told, and need not be what it was
         given |= {
-            "weights": None if frozen["centres"] else "default",
-            "input_size": frozen["size"],
+            "weights": "default" if frozen["weights"] else None,
+            "input_size": None if frozen.get("pretext") else frozen["size"],
             "centres": frozen["centres"],
         }
     if teachers and "every" in teachers:
@@ -43,6 +44,8 @@ def pretrain_section(teachers: Mapping[str, Any] | None, network: Mapping[str, A
     elif teachers:
         given |= {name: teachers[name] for name in ("teachers", "loss", "trajectory", "seed")}
         given |= Duration.told(teachers).as_dict()
+    if frozen and frozen.get("pretext"):
+        given |= pretext_settings(Pretext(**frozen["pretext"]))
     if teachers and "every" not in teachers and not frozen:  # of whose probe the recipe is always the same
         recipe = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix")
         given |= {name: teachers["recipe"][name] for name in recipe}

@@ -20,6 +20,32 @@ def default_depth(size: int) -> int:
 
 
 @dataclass(frozen=True)
+class Pretext:
+    """The training of a backbone without labels.
+
+    Attributes:
+        objective: one of ``names.Objective``.
+        epochs, steps: how long; one of both is None.
+        batch: images per step, each of which is seen twice; never more than there are.
+        lr, weight_decay: of AdamW.
+        views: operations that tell two views apart, joined by ``_``.
+        projector: width of the layers behind the encoder.
+    """
+
+    objective: str
+    epochs: int | None
+    steps: int | None
+    batch: int
+    lr: float
+    weight_decay: float
+    views: str
+    projector: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "objective", str(self.objective))
+
+
+@dataclass(frozen=True)
 class Frozen:
     """The description of a network that is never trained: where its weights are from, and what it is shown.
 
@@ -28,8 +54,9 @@ class Frozen:
         size: height and width that images are resized to, in pixels.
         mean, std: per channel, of pixels in [0, 1]: the normalisation of its input.
         feature: the features taken, in words.
-        weights: hash of the weights it comes with; None where they are fitted to the training images.
+        weights: hash of the weights it comes with; None where they are from the training images.
         centres: number of centres of patches, where they are fitted; else None.
+        pretext: training on the images without their labels, where it is so trained; else None.
     """
 
     origin: str
@@ -39,8 +66,11 @@ class Frozen:
     feature: str
     weights: str | None = None
     centres: int | None = None
+    pretext: Pretext | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.pretext, Mapping):  # as JSON tells it
+            object.__setattr__(self, "pretext", Pretext(**self.pretext))
         for name in ("mean", "std"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
@@ -94,4 +124,6 @@ class NetworkSpec:
         found = {name: value for name, value in asdict(self).items() if value or name not in optional}
         if self.frozen:  # lists, as JSON has them
             found["frozen"] |= {"mean": list(self.frozen.mean), "std": list(self.frozen.std)}
+            if not self.frozen.pretext:
+                del found["frozen"]["pretext"]
         return found

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from csdm_cli.data.store import Manifest
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import BackboneName
-from csdm_cli.networks.spec import Frozen, NetworkSpec
+from csdm_cli.networks.spec import Frozen, NetworkSpec, Pretext
 from csdm_cli.networks.weights import DEFAULT, Weights, input_of, weights_of
 from csdm_cli.settings import sections
 from csdm_cli.teachers.backbones import WeightsSource
@@ -21,27 +23,43 @@ from csdm_cli.training.recipe import Duration
 CENTRES = 800
 # Of the probe on all training images, which is a backbone's classifier.
 EPOCHS, BATCH = 100, 128
+# Of training without labels, where nobody says.
+PRETEXT_EPOCHS = 100
 
 # What trains a network, and a frozen one does not read.
 TRAINING = ("lr", "momentum", "weight_decay", "batch", "augment", "augment_mode", "cutmix", "trajectory")
-
+# What training without labels alone reads.
+SELF_SUPERVISED = tuple(
+    name
+    for name, field in sections.Pretrain.model_fields.items()
+    if field.json_schema_extra == sections.SELF_SUPERVISION
+)
+# Those of them that another name has in the description of a backbone.
+RENAMED = {"batch": "objective_batch", "lr": "objective_lr", "weight_decay": "objective_weight_decay"}
 
 # What tells a network all it must know of images.
 Shape = ImageSet | Manifest
 
 
 def is_frozen(settings: sections.Pretrain) -> bool:
-    """Whether ``settings`` ask for a network that is never trained."""
-    return settings.weights is not None or settings.network in tuple(BackboneName)
+    """Whether ``settings`` ask for a network that is never trained by labels."""
+    given = settings.weights is not None or settings.objective is not None
+    return given or settings.network in tuple(BackboneName)
 
 
 def refuse_idle_of_backbones(settings: sections.Pretrain, given: frozenset[str]) -> None:
     """Raises: UsageError if an option ``given`` by the user has no effect on this network, frozen or not."""
-    frozen = is_frozen(settings)
-    for name in (*TRAINING, "teachers") if frozen else ("input_size",):
+    frozen, learns = is_frozen(settings), settings.objective is not None
+    idle = (*TRAINING, "teachers") if frozen else ()
+    for name in (*idle, "input_size") if learns or not frozen else idle:
         if name in given and not (name == "teachers" and settings.teachers == 1):
-            why = "is a frozen backbone" if frozen else "is trained on images as they are"
+            why = "is trained on images as they are" if name == "input_size" else "is a frozen backbone"
+            if name in RENAMED and learns:
+                why = f"is trained without labels: use --{RENAMED[name].replace('_', '-')}"
             raise UsageError(f"--{name.replace('_', '-')} has no effect: {settings.network} {why}")
+    for name in SELF_SUPERVISED:
+        if name in given and not learns:
+            raise UsageError(f"--{name.replace('_', '-')} has no effect without --objective")
     if "centres" in given and settings.network != BackboneName.patch_kmeans:
         raise UsageError(f"--centres has no effect on {settings.network}, but on {BackboneName.patch_kmeans}")
     if "weights" in given and settings.network == BackboneName.patch_kmeans:
@@ -64,6 +82,15 @@ def frozen_of(settings: sections.Pretrain, images: Shape) -> Frozen:
             feature="triangle activation of whitened 6x6 patches, summed over quadrants, standardised",
             centres=settings.centres or CENTRES,
         )
+    if settings.objective is not None:
+        return Frozen(
+            origin=f"trained by {settings.objective} on the training images, without their labels",
+            size=images.size,
+            mean=images.mean,
+            std=images.std,
+            feature="input of the classifier",
+            pretext=_pretext(settings),
+        )
     found, wanted = _weights(settings), input_of(settings.network)
     return Frozen(
         origin=found.origin,
@@ -76,10 +103,30 @@ def frozen_of(settings: sections.Pretrain, images: Shape) -> Frozen:
 
 
 def probe_plan(settings: sections.Pretrain) -> TeacherPlan:
-    """A backbone's only training: of a linear probe on all training images."""
-    asked = settings.epochs is not None or settings.steps is not None
+    """The training of a backbone's classifier: of a linear probe on all training images."""
+    # those that are given are of the training before it, where there is such
+    asked = settings.objective is None and (settings.epochs is not None or settings.steps is not None)
     duration = Duration(settings.epochs, settings.steps) if asked else Duration(epochs=EPOCHS)
     return TeacherPlan(1, duration, settings.loss, probe_recipe(BATCH), trajectory=False, seed=settings.seed)
+
+
+def _pretext(settings: sections.Pretrain) -> Pretext:
+    assert settings.objective is not None
+    return Pretext(
+        objective=settings.objective,
+        epochs=PRETEXT_EPOCHS if settings.epochs is None and settings.steps is None else settings.epochs,
+        steps=settings.steps,
+        batch=settings.objective_batch,
+        lr=settings.objective_lr,
+        weight_decay=settings.objective_weight_decay,
+        views=settings.views,
+        projector=settings.projector,
+    )
+
+
+def pretext_settings(pretext: Pretext) -> dict[str, Any]:
+    """The settings that ask for it."""
+    return {RENAMED.get(name, name): value for name, value in asdict(pretext).items()}
 
 
 def weights_source(settings: sections.Pretrain) -> WeightsSource:

@@ -16,6 +16,7 @@ from csdm_cli.methods.learning import Experts
 from csdm_cli.names import ExpertOptimizer
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
+from csdm_cli.runs.backbones import SELF_SUPERVISED
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import check_pool, network_spec, train_teachers
 from csdm_cli.settings import sections
@@ -30,6 +31,7 @@ from csdm_cli.training.recipe import Recipe
 OF_TEACHERS = (
     *("teachers", "steps", "epochs", "loss", "lr", "momentum", "weight_decay", "batch", "cutmix", "trajectory"),
     *("weights", "input_size", "centres"),
+    *SELF_SUPERVISED,
 )
 OF_EXPERTS = tuple(
     name for name, field in sections.Pretrain.model_fields.items() if field.json_schema_extra == sections.EXPERTS

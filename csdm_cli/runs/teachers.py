@@ -51,10 +51,19 @@ def train_teachers(
         if tracker is not None:
             tracker.metric(f"loss/teacher-{teacher}", loss, epoch)
 
+    def log_stage(stage: int, loss: float) -> None:
+        if tracker is not None:
+            tracker.metric(f"loss/{settings.objective}", loss, stage)
+
     spec = network_spec(settings, data)
     if spec.frozen:
         plan, source = probe_plan(settings), weights_source(settings)
-        return frozen_pool(data, spec, plan, places.cache_dir(), device, source, quiet=runtime.quiet, on_epoch=log)
+        return frozen_pool(
+            *(data, spec, plan, places.cache_dir(), device, source),
+            quiet=runtime.quiet,
+            on_epoch=log,
+            on_stage=log_stage,
+        )
     plan = teacher_plan(settings)
     return train_pool(
         *(data, spec, plan, places.cache_dir(), device),

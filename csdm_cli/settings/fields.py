@@ -160,6 +160,17 @@ def _known_operations(text: str) -> str:
 Strategy = Annotated[str, AfterValidator(_known_operations)]
 
 
+def _known_views(text: str) -> str:
+    parts = text.split("_")
+    unknown = [part for part in parts if part not in tuple(names.ViewOperation)]
+    if unknown or len(set(parts)) < len(parts):
+        raise ValueError(f"some of {', '.join(names.ViewOperation)} joined by _, each once")
+    return text
+
+
+Views = Annotated[str, AfterValidator(_known_views)]
+
+
 def known_method(name: str) -> str:
     """Raises: ValueError, with the names there are, if no method is called ``name``."""
     if name not in method_names():

@@ -26,13 +26,15 @@ from csdm_cli.settings.fields import (
     Side,
     Steps,
     Strategy,
+    Views,
     Width,
     shapes,
 )
 from csdm_cli.settings.section import Section
 
-# The heading of the options of experts.
+# The headings of the options of experts, and of training without labels.
 EXPERTS: dict[str, JsonValue] = {"panel": "Experts"}
+SELF_SUPERVISION: dict[str, JsonValue] = {"panel": "Training without labels"}
 # Of experts, where nobody says.
 EXPERTS_MADE, CLASSIFIER_SNAPSHOTS = 5, 10
 # Of a teacher: 60 epochs of CIFAR-10-LT at β = 200. With a third of it teachers know 63 % of their own training images.
@@ -160,7 +162,7 @@ class Pretrain(Section):
         "convnet",
         min_length=1,
         description="convnet, alexnet, vgg11, resnet18, a torchvision classifier, or your own as module:function; or a"
-        f" frozen backbone: {', '.join(names.BackboneName)}, or any of the others with --weights",
+        f" frozen backbone: {', '.join(names.BackboneName)}, or any of the others with --weights or --objective",
         examples=[*names.NetworkName, *names.BackboneName],
     )
     weights: str | None = Field(
@@ -209,6 +211,29 @@ class Pretrain(Section):
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     trajectory: bool = Field(False, description="keep the weights after every epoch, for --teacher-schedule trajectory")
     seed: Seed = Field(0, description="seed of the pool")
+    objective: names.Objective | None = Field(
+        None,
+        description="train the network without labels by this objective for --steps or --epochs (default: 100 epochs),"
+        " and freeze it",
+        json_schema_extra=SELF_SUPERVISION,
+    )
+    objective_lr: Rate = Field(
+        1e-3, description="learning rate of AdamW, cosine to 0", json_schema_extra=SELF_SUPERVISION
+    )
+    objective_weight_decay: NonNegative = Field(1e-4, description="weight decay", json_schema_extra=SELF_SUPERVISION)
+    objective_batch: int = Field(
+        256, ge=2, le=10**6, description="images per step, each seen twice", json_schema_extra=SELF_SUPERVISION
+    )
+    views: Views = Field(
+        "crop_flip_color_grey",
+        description="what tells two views of an image apart, joined by _",
+        json_schema_extra=SELF_SUPERVISION,
+    )
+    projector: Width = Field(
+        512,
+        description="width of the layers that embed views, 2,048 to 8,192 in the papers",
+        json_schema_extra=SELF_SUPERVISION,
+    )
     # network, augmentation and seed are theirs too
     experts: Few | None = Field(
         None,
@@ -250,4 +275,8 @@ class Pretrain(Section):
     def _settings_agree(self) -> Self:
         if self.steps is not None and self.epochs is not None:
             raise ValueError("epochs and steps both say how long teachers are trained: give one of them")
+        if self.objective is not None and self.weights is not None:
+            raise ValueError("weights and objective both say where a backbone's weights are from: give one of them")
+        if self.objective is not None and self.network in tuple(names.BackboneName):
+            raise ValueError(f"objective trains a network without labels, and {self.network} is never trained")
         return self

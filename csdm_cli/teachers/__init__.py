@@ -3,5 +3,5 @@
 ``pool`` (them and their weights before, during and after), ``plan`` (which teachers those are), ``teaching`` (how they
 come about), ``experts`` (those whose way trajectory matching follows), ``views`` (what one step looks through: teacher,
 θ, ω), ``networks`` (a network that takes on one teacher's weights after another's), ``backbones`` (pools of a network
-that is never trained).
+that is frozen), ``self_supervised`` (how one is trained before, without labels), ``remains`` (of a killed training).
 """

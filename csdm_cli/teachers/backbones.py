@@ -1,4 +1,4 @@
-"""Pools of one frozen backbone: fitted or taken as it is, with a linear probe on the training images as classifier.
+"""Pools of one frozen backbone: fitted, trained without labels or taken as it is, with a linear probe as classifier.
 
 For distillation it is a pool of teachers like any other; its probe is what calibration, soft labels and the inheritance
 of a classifier read. A run that was killed goes on after the last part that was done: the body's weights, the whole.
@@ -6,6 +6,7 @@ of a classifier read. A run that was killed goes on after the last part that was
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from csdm_cli.display.console import note, progress
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
-from csdm_cli.names import BackboneName, TeacherLoss
+from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.frozen import furnished
 from csdm_cli.networks.network import Network
@@ -27,9 +28,11 @@ from csdm_cli.storage import tensorfile
 from csdm_cli.storage.keys import content_key
 from csdm_cli.teachers.plan import TeacherPlan, identity, is_whole
 from csdm_cli.teachers.pool import TeacherPool, file_name
+from csdm_cli.teachers.self_supervised import OnStage, self_supervised
 from csdm_cli.teachers.teaching import FINAL, TeacherInTraining
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
+from csdm_cli.training.objectives import library
 from csdm_cli.training.probe import kept_features, new_probe, probabilities, train_probe
 
 BODY = "body.safetensors"
@@ -48,6 +51,7 @@ def frozen_pool(
     *,
     quiet: bool = False,
     on_epoch: Callable[[int, int, float], None] | None = None,
+    on_stage: OnStage | None = None,
 ) -> TeacherPool:
     """The pool of the backbone ``spec``, from ``cache`` if it is there.
 
@@ -60,12 +64,16 @@ def frozen_pool(
         weights: asked for the body's weights, unless they are fitted to the images or in the cache.
         quiet: show no progress.
         on_epoch: called with 0, the probe's epoch just done (from 1) and the loss of its last step.
+        on_stage: hears of training without labels, where there is such.
 
     Raises:
-        UsageError: if the weights are another network's, or there are fewer patches than centres.
+        UsageError: if the weights are another network's, there are fewer patches than centres, or an extra is missing.
         CsdmError: if they cannot be had, training diverges or a class has no image.
     """
+    assert spec.frozen is not None
     fixed = identity(data, spec, plan, torch.device(device), together=False)
+    if spec.frozen.pretext:
+        fixed |= {"objective_of": library()}
     folder = cache / "teachers" / content_key(fixed)
     folder.mkdir(parents=True, exist_ok=True)
     header = fixed | {"kind": "teacher", "number": 0}
@@ -75,7 +83,7 @@ def frozen_pool(
         if is_whole(teacher, plan, build(spec, seed=0)):
             return
         here = data.to(device)
-        body = _body(folder / BODY, here, spec, teacher.seed, weights, quiet)
+        body = _body(folder / BODY, here, spec, teacher.seed, weights, quiet, on_stage)
         network = furnished(build(spec, seed=0), spec, body, data.mean, data.std).to(device)
         accuracy = _probe(network, here, spec, plan, teacher.seed, quiet, on_epoch)
         state = {FINAL + name: value for name, value in network.state_dict().items()}
@@ -87,24 +95,40 @@ def frozen_pool(
 
 
 def _body(
-    kept: Path, data: ImageSet, spec: NetworkSpec, seed: int, weights: WeightsSource, quiet: bool
+    kept: Path,
+    data: ImageSet,
+    spec: NetworkSpec,
+    seed: int,
+    weights: WeightsSource,
+    quiet: bool,
+    on_stage: OnStage | None,
 ) -> Mapping[str, Tensor]:
-    """The body's weights: fitted to the images and kept in a file, or its own."""
+    """The body's weights: from the images and kept in a file, or its own."""
     assert spec.frozen is not None
-    if spec.name != BackboneName.patch_kmeans:
+    if spec.frozen.weights is not None:
         return weights()
     try:
         return tensorfile.load(kept)[0]
     except CsdmError as error:
         if kept.exists():
-            note(f"warning: {error}; it is fitted again")
-    assert spec.frozen.centres is not None
+            note(f"warning: {error}; it is made again")
+    notes = kept.with_suffix(".partial")
+    if spec.frozen.pretext:
+        found = self_supervised(data, spec, seed, notes, quiet=quiet, on_stage=on_stage)
+    else:
+        found = _fitted(data, spec, seed, quiet)
+    tensorfile.save(kept, found, {})
+    shutil.rmtree(notes, ignore_errors=True)
+    return found
+
+
+def _fitted(data: ImageSet, spec: NetworkSpec, seed: int, quiet: bool) -> dict[str, Tensor]:
+    """Weights of patch-kmeans."""
+    assert spec.frozen is not None and spec.frozen.centres is not None
     images = data.images if len(spec.frozen.mean) == data.channels else data.images.repeat(1, 3, 1, 1)
     looked_at = min(IMAGES, len(images))
     with progress(f"{spec.name}: {spec.frozen.centres} centres", looked_at, quiet=quiet) as task:
-        found = fitted(images, spec.frozen.size, spec.frozen.centres, seed, lambda done, _: task.update(done))
-    tensorfile.save(kept, found, {})
-    return found
+        return fitted(images, spec.frozen.size, spec.frozen.centres, seed, lambda done, _: task.update(done))
 
 
 def _probe(

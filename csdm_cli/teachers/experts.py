@@ -41,7 +41,10 @@ def train_experts(
         CsdmError: if the disk has no room for them, a class has no image, or training diverges.
     """
     if spec.frozen is not None:
-        raise UsageError(f"experts are followed while they are trained, and {spec.name} is frozen: leave --weights out")
+        raise UsageError(
+            f"experts are followed while they are trained, and {spec.name} is frozen: leave --weights and --objective"
+            " out"
+        )
     if build(spec, seed=0).couples_samples:
         raise UsageError(
             f"experts need a network whose images do not influence each other, and {spec.name} has batch"

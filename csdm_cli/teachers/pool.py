@@ -101,7 +101,9 @@ class TeacherPool:
         """How the pool was made, as JSON values without paths."""
         first = self.headers[0]
         shared = {name: first[name] for name in ("spec", "epochs", "loss", "recipe", "trajectory", "seed")}
-        shared |= {name: first[name] for name in ("steps", "every", "start", "numerics") if name in first}
+        shared |= {
+            name: first[name] for name in ("steps", "every", "start", "numerics", "objective_of") if name in first
+        }
         further = {"classifiers": self.classifiers.description} if self.classifiers else {}
         return shared | further | {"teachers": len(self), "key": self.key}
 

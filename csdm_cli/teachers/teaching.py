@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from csdm_cli.display.console import note, progress
-from csdm_cli.errors import CsdmError
+from csdm_cli.display.console import progress
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import tensorfile
+from csdm_cli.teachers.remains import Remains
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.inference import predict
-from csdm_cli.training.loop import TrainState
 from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
 from csdm_cli.training.many import JointMoment, train_together
 from csdm_cli.training.recipe import Duration, Recipe
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
 
 # Prefixes of the weights in a teacher's file.
 INITIAL, FINAL, EPOCH = "initial.", "final.", "epoch-{:02d}."
-STATE = "state.safetensors"
 
 
 @dataclass(frozen=True)
@@ -163,7 +159,7 @@ class _Training:
             self.network.encoder.requires_grad_(False)
         self._initial = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.to(plan.data.images.device)
-        self.progress = _Progress(teacher.path.with_suffix(".partial"), checkpoint_every)
+        self.progress = Remains(teacher.path.with_suffix(".partial"), checkpoint_every)
         self.start = self.progress.read(self.network, max(plan.ends, default=0))
 
     def finish(self, plan: TeachingPlan) -> None:
@@ -215,53 +211,6 @@ def _teach(
 
 def _training_seed(teacher: TeacherInTraining) -> int:
     return derive_seed(teacher.seed, "training")
-
-
-class _Progress:
-    """The remains of a killed run: its state, and the epochs kept before it."""
-
-    def __init__(self, folder: Path, seconds: float) -> None:
-        self._folder, self._seconds = folder, seconds
-        self._last = time.monotonic()
-        self._written: set[int] = set()
-        self.epochs: dict[int, dict[str, Tensor]] = {}
-
-    def read(self, network: Network, steps: int) -> TrainState | None:
-        """Where the killed run of ``steps`` steps was; None to begin anew."""
-        try:
-            tensors, header = tensorfile.load(self._folder / STATE)
-            state = TrainState(header["step"], tensors)
-            if not (type(state.step) is int and 0 <= state.step <= steps and state.fits(network)):
-                raise CsdmError(f"{self._folder / STATE} is of another run")
-            for epoch in header["epochs"]:
-                self.epochs[epoch], _ = tensorfile.load(self._epoch_file(epoch))
-        except (CsdmError, KeyError, TypeError, ValueError) as error:  # missing, damaged or forged
-            if (self._folder / STATE).exists():
-                note(f"warning: {error}; this teacher begins anew")
-            self.epochs = {}
-            return None
-        self._written = set(self.epochs)
-        return state
-
-    @property
-    def is_due(self) -> bool:
-        """Whether as many seconds of training have passed as may be lost."""
-        return time.monotonic() - self._last >= self._seconds
-
-    def write(self, state: TrainState) -> None:
-        """Keep the state; the epochs first, for the state speaks of them."""
-        for epoch in sorted(set(self.epochs) - self._written):
-            tensorfile.save(self._epoch_file(epoch), self.epochs[epoch], {})
-            self._written.add(epoch)
-        tensorfile.save(self._folder / STATE, state.tensors, {"step": state.step, "epochs": sorted(self.epochs)})
-        self._last = time.monotonic()
-
-    def remove(self) -> None:
-        """The teacher is safe: nothing here is needed any more."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _epoch_file(self, epoch: int) -> Path:
-        return self._folder / f"epoch-{epoch:03d}.safetensors"
 
 
 def _accuracy_per_class(network: Network, data: ImageSet) -> list[float]:

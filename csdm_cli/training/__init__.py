@@ -3,6 +3,6 @@
 ``recipe`` (how, as a value), ``batches`` (what, step by step) and ``sampling`` (which images), ``losses``, ``loop``,
 ``debiased`` (a recipe for long tails), ``gsam`` (another gradient to step along); ``many`` and ``wide_network``
 (several networks at once), ``inference`` (logits of many images), ``tuned`` (faster arithmetic), ``probe`` (linear
-probes of frozen networks). ``second_order``
-and ``unrolled`` differentiate what a network learns in the images it learns from.
+probes of frozen networks), ``objectives`` and ``pretext`` (training without labels). ``second_order`` and ``unrolled``
+differentiate what a network learns in the images it learns from.
 """

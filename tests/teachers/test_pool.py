@@ -17,7 +17,8 @@ from csdm_cli.seeds import derive_seed
 from csdm_cli.storage import tensorfile
 from csdm_cli.teachers.plan import TeacherPlan
 from csdm_cli.teachers.pool import TeacherPool, train_pool
-from csdm_cli.teachers.teaching import TeachingPlan, _Progress
+from csdm_cli.teachers.remains import Remains
+from csdm_cli.teachers.teaching import TeachingPlan
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import TrainState, train
 from csdm_cli.training.recipe import Duration, Recipe
@@ -145,15 +146,15 @@ def test_teachers_killed_at_different_steps_both_go_on(data: ImageSet, tmp_path:
     options = {"parallel": Parallel.together, "checkpoint_every": 0}
     whole = make(data, tmp_path / "whole", **options)
     written: list[int] = []
-    original = _Progress.write
+    original = Remains.write
 
-    def write(notebook: _Progress, state: TrainState) -> None:
+    def write(notebook: Remains, state: TrainState) -> None:
         written.append(state.step)
         if len(written) == 4:
             raise KilledError
         original(notebook, state)
 
-    monkeypatch.setattr(_Progress, "write", write)
+    monkeypatch.setattr(Remains, "write", write)
     with pytest.raises(KilledError):
         make(data, tmp_path / "killed", **options)
     epochs: list[tuple[int, int]] = []
