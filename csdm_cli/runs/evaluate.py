@@ -20,7 +20,7 @@ from csdm_cli.evaluation.controls import (
     evaluate_full,
     evaluate_selections,
 )
-from csdm_cli.evaluation.inheritance import Inheritance, evaluate_inheritance
+from csdm_cli.evaluation.inheritance import Inheritance, evaluate_inheritance, random_rows
 from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import share_of_gap_closed
@@ -81,7 +81,8 @@ class EvaluationTask:
         """The facts that all rows of the table share, as JSON values."""
         told = described_protocol(self.protocol, self.spec, self.numerics)
         if self.probed:
-            told |= self.probed.identity | {"probe_epochs": self.settings.probe_epochs}
+            own = {"network": self.probed.key, "features": str(self.probed.kind), "backbone": dict(self.probed.made)}
+            told |= {"probed": own, "probe_epochs": self.settings.probe_epochs}
         return told
 
 
@@ -180,7 +181,17 @@ class EvaluatedSet:
             "rows": {name: evaluation.as_dict() for name, evaluation in (own | dict(beside)).items()},
             "measured": measured.told(),
             **({"learned_protocol": asdict(self.task.learned)} if self.task.learned else {}),
+            **self._heritage(),
         }
+
+    def _heritage(self) -> dict[str, Any]:
+        """Whose classifier was inherited, in which rows, and what it takes to store, as JSON values."""
+        inheritance = self.task.inheritance
+        if inheritance is None:
+            return {}
+        numbers = random_rows(self.task.case.selection.ipc, max(self.task.case.longtail.manifest.counts))
+        rows = {name: numbers.get(name) for name in self.inherited}  # None: the set's own images
+        return {"inheritance": {"giver": dict(inheritance.giver.made), "rows": rows} | inheritance.stored_bytes}
 
 
 def prepare_evaluation(
