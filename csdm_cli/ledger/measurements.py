@@ -47,7 +47,8 @@ def read_measurements(path: Path, *, controls: bool) -> list[Measurement]:
 def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Measurement]:
     told, rows = value["measured"], value["rows"]
     records = parsed_json((folder / "evaluate.run.json").read_bytes())
-    own, groups = next(iter(rows)), _groups(told)
+    groups, named = _groups(told), (told["method"], f"({told['labels']} labels)")
+    own = next(name for name in rows if name.startswith(named[0]) and name.endswith(named[1]))
     judged = TypeAdapter(RunRecord).validate_python(records["evaluate"])
     found = Measurement(
         **{name: told[name] for name in TOLD} | {name: told.get(name) for name in STORAGE},

@@ -149,7 +149,7 @@ def _one_set(
         chosen=everything,
         file=made.path,
         data=longtail.folder,
-        teachers=probes.folder if probes else None,
+        teachers=probes.pool if probes else None,
     )
     found = evaluate(task, evaluating)
     own = found.inherited[row.subject] if row.inherits else found.own

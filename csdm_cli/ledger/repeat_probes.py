@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -45,11 +44,6 @@ class ProbesAgain:
         self._train = longtail.train().to(device)
         self._test = images_of(longtail, EvaluationSplit(row.data.tested_on)).to(device)
         self.pool = self._pool(row.probe.backbone)
-
-    @property
-    def folder(self) -> Path:
-        """Where the backbone is."""
-        return self.pool.paths[0].parent
 
     def teachers(self, own: Mapping[str, Any]) -> TeacherPool | None:
         """The backbone, if it is what the settings ``own`` of pretrain make: it then made the set as well."""

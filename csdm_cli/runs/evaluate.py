@@ -48,6 +48,7 @@ from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protoc
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import scores_of, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
+from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.tracking.tracker import NullTracker, Tracker
 
 
@@ -203,7 +204,7 @@ def prepare_evaluation(
     data: Path | None,
     foreign: Foreign | None = None,
     given: frozenset[str] = frozenset(),
-    teachers: Path | None = None,
+    teachers: Path | TeacherPool | None = None,
     pretrain: sections.Pretrain | None = None,
 ) -> EvaluationTask:
     """Find the set and its long-tailed set, and decide how it is judged.

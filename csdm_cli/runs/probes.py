@@ -55,7 +55,7 @@ def refuse_idle(settings: sections.Evaluate, given: frozenset[str], *, probe: bo
 def backbone_of(
     case: Case,
     settings: sections.Evaluate,
-    teachers: Path | None,
+    teachers: Path | TeacherPool | None,
     pretrain: sections.Pretrain,
     device: torch.device,
     runtime: Runtime,
@@ -69,7 +69,7 @@ def backbone_of(
     if teachers is not None and settings.network is not None:
         raise UsageError("--teachers and --network both say what is probed: give one of them")
     if teachers is not None:
-        pool = TeacherPool.open(teachers)
+        pool = teachers if isinstance(teachers, TeacherPool) else TeacherPool.open(teachers)
         check_pool(pool, case.longtail)
         return pool
     described = case.distilled.provenance.config.get("teachers")
