@@ -10,14 +10,15 @@ after an interruption. `--dry-run` prints the commands that are left.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from csdm_cli.cli.app import app
 from csdm_cli.settings.resolve import read_yaml
 from csdm_cli.storage.keys import content_key
 
@@ -39,12 +40,16 @@ class Step:
             return
         print(self, flush=True)
         self.done.parent.mkdir(parents=True, exist_ok=True)
-        output = subprocess.PIPE if self.told else None
-        found = subprocess.run([sys.executable, "-m", "csdm_cli", *self.words], stdout=output, text=True, check=False)
-        if found.returncode:
-            raise SystemExit(f"stopped with exit code {found.returncode}: {self}")
+        printed, code = io.StringIO(), None
+        with contextlib.redirect_stdout(printed) if self.told else contextlib.nullcontext():
+            try:
+                app(list(self.words))  # in this process, which has torch already
+            except SystemExit as ended:
+                code = ended.code
+        if code:
+            raise SystemExit(f"stopped with exit code {code}: {self}")
         if self.told:
-            self.done.write_text(found.stdout, encoding="utf-8")
+            self.done.write_text(printed.getvalue(), encoding="utf-8")
 
     def __str__(self) -> str:
         return shlex.join(("csdm", *self.words))
