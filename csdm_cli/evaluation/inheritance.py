@@ -8,7 +8,8 @@ and the accuracy that of the classifier whatever the images are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,6 +30,7 @@ STRENGTHS = tuple(10.0**power for power in range(-6, 3))
 # Random images per class that the map is fitted to, beside as many as the set has.
 NUMBERS = (1, 10, 100)
 BYTES = 4  # of a stored number
+RANDOM = "random + inheritance"  # as many as the set has
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,17 @@ def affine_map(source: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return weight.to(target), bias.to(target)
 
 
+def random_rows(ipc: int, largest: int) -> dict[str, int]:
+    """The rows of random images by name, and the images per class of each.
+
+    Args:
+        ipc: as many as the set has.
+        largest: as many as there are in the largest class.
+    """
+    others = [number for number in NUMBERS if number != ipc and number <= largest]
+    return {RANDOM: ipc} | {f"random, {number} per class + inheritance": number for number in others}
+
+
 def evaluate_inheritance(
     inheritance: Inheritance,
     name: str,
@@ -103,27 +116,31 @@ def evaluate_inheritance(
         draws: how many of random images; nothing else is random.
     """
     rows = {f"{name} + inheritance": [images]}
-    rows["random + inheritance"] = [random_images(data, _again(selection, draw)) for draw in range(draws)]
-    for number in NUMBERS:
-        if number != selection.ipc and number <= max(data.counts):
-            drawn = [random_images(data, Selection(number, 1, _seed(selection, draw))) for draw in range(draws)]
-            rows[f"random, {number} per class + inheritance"] = drawn
-    groups = group_of_classes(data.counts)
-    return {
-        row: Evaluation(_key(inheritance, sets, test), _runs(inheritance, sets, test), groups)
-        for row, sets in rows.items()
-    }
+    for row, number in random_rows(selection.ipc, max(data.counts)).items():
+        per_class = selection.per_class if number == selection.ipc else None
+        rows[row] = drawn(data, replace(selection, ipc=number, per_class=per_class), draws)
+    return {row: inherited(inheritance, sets, data.counts, test) for row, sets in rows.items()}
 
 
-def _again(selection: Selection, draw: int) -> Selection:
-    return Selection(selection.ipc, 1, _seed(selection, draw), selection.per_class)
+def inherited(inheritance: Inheritance, sets: Sequence[Tensor], counts: Sequence[int], test: ImageSet) -> Evaluation:
+    """The scores of the classifier, a run for each of the ``sets`` of images that the map is fitted to.
+
+    Args:
+        inheritance: who inherits from whom.
+        sets: (M, channels, H, W) each.
+        counts: class sizes of the training set, for head, medium and tail.
+        test: images to be tested on.
+    """
+    return Evaluation(_key(inheritance, sets, test), _runs(inheritance, sets, test), group_of_classes(counts))
 
 
-def _seed(selection: Selection, draw: int) -> int:
-    return derive_seed(selection.seed, "inheritance", draw)
+def drawn(data: ImageSet, selection: Selection, draws: int) -> list[Tensor]:
+    """So many draws of random real images, each as ``selection`` asks, which all depend on its seed."""
+    seeds = [derive_seed(selection.seed, "inheritance", draw) for draw in range(draws)]
+    return [random_images(data, replace(selection, factor=1, seed=seed)) for seed in seeds]
 
 
-def _runs(inheritance: Inheritance, sets: list[Tensor], test: ImageSet) -> tuple[StudentRun, ...]:
+def _runs(inheritance: Inheritance, sets: Sequence[Tensor], test: ImageSet) -> tuple[StudentRun, ...]:
     runs = []
     for number, images in enumerate(sets):
         predictions = inheritance.logits(images.to(test.images.device), test).argmax(1)
@@ -133,6 +150,6 @@ def _runs(inheritance: Inheritance, sets: list[Tensor], test: ImageSet) -> tuple
     return tuple(runs)
 
 
-def _key(inheritance: Inheritance, sets: list[Tensor], test: ImageSet) -> str:
+def _key(inheritance: Inheritance, sets: Sequence[Tensor], test: ImageSet) -> str:
     described: dict[str, Any] = {"giver": inheritance.giver.key, "heir": inheritance.heir.key}
     return content_key(described | {"images": [tensor_sha256(images) for images in sets], "test": test.fingerprint()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +41,13 @@ class Probed:
         network: in evaluation mode, on the device of all images.
         key: hash of its weights.
         kind: whether images are augmented anew at every step.
+        made: how it was made, as JSON values, from which it can be made again.
     """
 
     network: Network
     key: str
     kind: ProbeFeatures
+    made: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     _kept: LruCache[Tensor] = field(default_factory=lambda: LruCache[Tensor](MEMORY), compare=False, repr=False)
 
     @property

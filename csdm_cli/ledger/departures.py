@@ -38,6 +38,11 @@ def method_departures(row: Row, told: Mapping[str, Any]) -> list[str]:
     return [*found, f"its own paper has {', '.join(own)}"] if own else found
 
 
+def is_optimised(row: Row) -> bool:
+    """Whether the row's method moves images step by step."""
+    return row.method in method_names() and issubclass(load(row.method), OptimisedMethod)
+
+
 def other_settings(row: Row, cls: MethodClass, ipc: int, told: Mapping[str, Any]) -> list[str]:
     """Settings of the preset ``paper`` that the row does not have: with the paper's value and the row's."""
     sections, found = {str(name): section for name, section in row.config.items()}, []

@@ -32,7 +32,8 @@ def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[TextTable]:
     """
     tables: dict[str, list[Row]] = {}
     for row in rows:
-        tables.setdefault(row.table, []).append(row)
+        if not row.inherits:  # what it scores is not of the images alone
+            tables.setdefault(row.table, []).append(row)
     own = {name: beside for name, beside in sorted(tables.items()) if any(row.method == OWN for row in beside)}
     tables_shown = [_headline(name, beside) for name, beside in own.items()]
     return [*tables_shown, *(_commands(name, beside, commands) for name, beside in own.items())]

@@ -14,6 +14,7 @@ from typing import Any
 
 from csdm_cli.ledger.departures import method_departures
 from csdm_cli.ledger.papers import PaperValue, paper_values
+from csdm_cli.ledger.probe_rows import probe_differences
 from csdm_cli.ledger.row import Row
 from csdm_cli.names import Precision
 
@@ -64,6 +65,8 @@ def architecture(row: Row) -> str:
 
 def matches(paper: PaperValue, row: Row) -> bool:
     """Whether ``row`` measures what ``paper`` claims, settings aside."""
+    if row.probe is not None:  # the papers' values are of students
+        return False
     same_data = (paper.our_dataset, paper.imbalance) == (row.data.dataset, row.data.imbalance)
     same_set = (paper.our_method, paper.ipc) == (row.method, row.ipc)
     return same_data and same_set and row.data.tested_on == "test" and paper.arch in ("", architecture(row))
@@ -71,6 +74,8 @@ def matches(paper: PaperValue, row: Row) -> bool:
 
 def scale_differences(row: Row) -> list[str]:
     """The settings that make a row less than full scale."""
+    if row.probe is not None:
+        return probe_differences(row)
     found = []
     if row.network["name"] == "convnet" and row.network["width"] < WIDTH:
         found.append(f"width {row.network['width']}, not {WIDTH}")

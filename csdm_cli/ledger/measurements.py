@@ -14,6 +14,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import FULL, ControlName
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
+from csdm_cli.ledger.probe_rows import heir
 from csdm_cli.ledger.sections import selection_section, start_section
 from csdm_cli.runs.measurement import STORAGE, TOLD, Measurement
 from csdm_cli.storage.bounded import parsed_json
@@ -46,7 +47,8 @@ def read_measurements(path: Path, *, controls: bool) -> list[Measurement]:
 def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Measurement]:
     told, rows = value["measured"], value["rows"]
     records = parsed_json((folder / "evaluate.run.json").read_bytes())
-    own, groups = next(iter(rows)), _groups(told)
+    groups, named = _groups(told), (told["method"], f"({told['labels']} labels)")
+    own = next(name for name in rows if name.startswith(named[0]) and name.endswith(named[1]))
     judged = TypeAdapter(RunRecord).validate_python(records["evaluate"])
     found = Measurement(
         **{name: told[name] for name in TOLD} | {name: told.get(name) for name in STORAGE},
@@ -59,7 +61,14 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Me
         machine=judged.machine,
     )
     names = [name for name in ControlName if controls and name in rows and name != own]
-    return [found, *(_control(found, name, Evaluation.from_dict(rows[name], groups)) for name in names)]
+    beside = [_control(found, name, Evaluation.from_dict(rows[name], groups)) for name in names]
+    told = value.get("inheritance", {"rows": {}})
+    heirs = [
+        heir(found, name, number, Evaluation.from_dict(rows[name], groups), told)
+        for name, number in told["rows"].items()
+        if controls or number is None
+    ]
+    return [found, *beside, *heirs]
 
 
 def _control(beside: Measurement, name: ControlName, evaluation: Evaluation) -> Measurement:
@@ -81,6 +90,9 @@ def _control(beside: Measurement, name: ControlName, evaluation: Evaluation) -> 
     )
     if name in FULL:
         return replace(plain, method=None, seed=None, factor=1)
+    selection = selection_section(ControlName.random, beside.ipc, 1)
+    if name == ControlName.centroid:  # chosen anew, beside the set that it is made again with
+        return replace(plain, method=str(name), factor=1, config=teachers | {"distill": selection})
     if name == ControlName.start:
         return replace(plain, method=str(name), config=teachers | {"distill": start_section(beside.config["distill"])})
     factor = beside.factor if name == ControlName.tiled_random else 1

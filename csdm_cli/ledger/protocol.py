@@ -1,7 +1,8 @@
 """The protocols that rows were measured under: rows of one are not comparable with rows of another.
 
 A row names its protocol; rows older than that field are of the first. What a protocol says is what the code did: how
-long controls were trained, and the units that weights are given in.
+long controls were trained, and the units that weights are given in. Linear probes on a frozen backbone are a protocol
+of their own: what they reach is no student's accuracy.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ class Protocol(StrEnum):
 
     first = "2026-11"
     second = "2026-12"
+    probe = "probe"
 
 
 TODAY = Protocol.second
 MEANING = {
     Protocol.first: "untrained controls, calibration in absolute units",
     Protocol.second: "trained controls, calibration in units of gradients where it was tuned",
+    Protocol.probe: "linear probes on one frozen backbone, which alone saw more than the set",
 }
 CORRECTED = frozenset({Protocol.first})  # whose comparisons were withdrawn
 # of all protocols so far

@@ -16,6 +16,7 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import evaluate_full
 from csdm_cli.evaluation.scores import MeanStd
+from csdm_cli.ledger.repeat_probes import ProbesAgain
 from csdm_cli.ledger.row import Code, Computing, Measured, Row
 from csdm_cli.ledger.rows_from_runs import students_of
 from csdm_cli.names import EvaluationSplit
@@ -48,7 +49,10 @@ def repeat(row: Row, params: config.Params, runtime: Runtime, folder: Path) -> R
     """
     longtail = _data(row, params, runtime, folder)
     device = runtime.apply()
-    if row.is_full_data:
+    if row.probe is not None:
+        probes = ProbesAgain(row, params, longtail, runtime, device)
+        sets = [_one_probed(row, params, longtail, runtime, folder, found.seed, probes) for found in row.sets]
+    elif row.is_full_data:
         sets = [_full_data(row, params, longtail, runtime, device)]
     else:
         sets = [_one_set(row, params, longtail, runtime, folder, found.seed or 0) for found in row.sets]
@@ -76,6 +80,7 @@ def settings_of(row: Row, data_dir: Path | None) -> config.Params:
         UsageError: if it does not.
     """
     sections: dict[str, Any] = modern_row(row.config, len(row.data.counts))
+    sections.pop("backbone", None)  # which is found by what the row tells of it
     sections["make_lt"]["data_dir"] = data_dir
     try:
         return config.Params.model_validate(sections)
@@ -100,7 +105,7 @@ def changes(row: Row, again: Row) -> list[str]:
 def newer_settings(row: Row, params: config.Params) -> list[str]:
     """Settings that csdm did not have when the row was measured, and what they are now."""
     today = params.model_dump(mode="json")
-    unknown = [(part, name) for part, told in row.config.items() for name in today[part] if name not in told]
+    unknown = [(part, name) for part, told in row.config.items() for name in today.get(part, {}) if name not in told]
     return [f"{part}.{name} is newer than the row, now {today[part][name]}" for part, name in unknown]
 
 
@@ -117,24 +122,54 @@ def _data(row: Row, params: config.Params, runtime: Runtime, folder: Path) -> Lo
 
 
 def _one_set(
-    row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path, seed: int
+    row: Row,
+    params: config.Params,
+    longtail: LongTail,
+    runtime: Runtime,
+    folder: Path,
+    seed: int,
+    probes: ProbesAgain | None = None,
 ) -> Measured:
     """Distil and evaluate the set of ``seed``; teachers come from the cache, or are trained."""
     seeded = params.model_copy(update={"distill": params.distill.model_copy(update={"seed": seed})})
     distilling, evaluating = (computing_like(runtime, row, part) for part in ("distill", "evaluate"))
+    teachers = probes.teachers(row.config["pretrain"]) if probes else None
     made = distil(
         choose(seeded),
         longtail,
         distilling.apply(),
         distilling,
-        teachers=_tuned_teachers(row, params, longtail, runtime, folder),
+        teachers=teachers or _tuned_teachers(row, params, longtail, runtime, folder),
         out=folder / f"set-{seed}",
     )
     assert made is not None  # one process
     everything = frozenset(config.Evaluate.model_fields)
-    task = prepare_evaluation(params.evaluate, evaluating, chosen=everything, file=made.path, data=longtail.folder)
-    own = evaluate(task, evaluating).own
+    task = prepare_evaluation(
+        *(params.evaluate, evaluating),
+        chosen=everything,
+        file=made.path,
+        data=longtail.folder,
+        teachers=probes.pool if probes else None,
+    )
+    found = evaluate(task, evaluating)
+    own = found.inherited[row.subject] if row.inherits else found.own
     return replace(row.sets[0], seed=seed, students=students_of(own))
+
+
+def _one_probed(
+    row: Row,
+    params: config.Params,
+    longtail: LongTail,
+    runtime: Runtime,
+    folder: Path,
+    seed: int | None,
+    probes: ProbesAgain,
+) -> Measured:
+    """Probes of the set of ``seed``, or of the control that was measured beside it."""
+    control = probes.control(seed)
+    if control is not None:
+        return replace(row.sets[0], seed=seed, students=students_of(control))
+    return _one_set(row, params, longtail, runtime, folder, seed or 0, probes)
 
 
 def _tuned_teachers(

@@ -19,7 +19,7 @@ from csdm_cli.networks.numerics import Numerics
 SCHEMA: Literal["csdm ledger row 1"] = "csdm ledger row 1"
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 TABLE_NAME = r"^[a-z0-9][a-z0-9.-]*$"  # part of the name of a row's file
-SectionName = Literal["make_lt", "pretrain", "distill", "evaluate"]
+SectionName = Literal["make_lt", "pretrain", "distill", "evaluate", "backbone"]
 Computing = Literal["pretrain", "distill", "evaluate"]
 Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
@@ -103,6 +103,35 @@ class Data:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Inherited:
+    """The classifier of another backbone, trained on all real images, in the place of a probe.
+
+    Attributes:
+        giver: how its backbone was made, as its pool tells.
+        classifier_bytes: of the classifier.
+        map_bytes: of the affine map to the giver's features; 0 where both backbones are the same.
+    """
+
+    giver: dict[str, Any]
+    classifier_bytes: int
+    map_bytes: int
+
+
+@dataclass(frozen=True, config=STRICT)
+class Probe:
+    """The students of a row that are linear probes.
+
+    Attributes:
+        backbone: how the network was made whose features they learn from, and where its weights are from, as its pool
+            tells.
+        inherited: whose classifier decided in their place; None of probes.
+    """
+
+    backbone: dict[str, Any]
+    inherited: Inherited | None = None
+
+
+@dataclass(frozen=True, config=STRICT)
 class Code:
     """The code that computed the row.
 
@@ -133,13 +162,15 @@ class Row:
         scale: ``full`` is the papers' width and iterations, and students of 16,000 steps; anything less is ``reduced``.
         scale_text: the scale spelled out.
         commands: lines to type to repeat it; SEED stands for each set's.
-        config: all settings by section of params.yaml, from which the row is re-run.
+        config: all settings by section of params.yaml, from which the row is re-run; of probes also ``backbone``, the
+            settings of pretrain that make what they look through, which need not have made the set.
         network: network of the students.
         data, code, machine: see there.
         sets: all that was measured.
         numerics: how teachers computed in training, networks while images were distilled, and students; what is left
             out was plain.
         protocol: the protocol it was measured under (see ``protocol.py``); rows older than the field are of the first.
+        probe: what linear probes looked through; None of students trained from scratch.
     """
 
     table: Annotated[str, Field(pattern=TABLE_NAME)]
@@ -160,6 +191,7 @@ class Row:
     schema: Literal["csdm ledger row 1"] = SCHEMA
     numerics: dict[Computing, Numerics] = Field(default_factory=dict)
     protocol: Protocol = Protocol.first
+    probe: Probe | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -173,12 +205,19 @@ class Row:
             raise ValueError("all real images are one set, without a seed")
         if {"train", "test"} - self.data.fingerprints.keys():
             raise ValueError("fingerprints need train and test")
+        if (self.probe is not None) != (self.protocol is Protocol.probe):
+            raise ValueError("the protocol probe and a probe's backbone go together")
         return self
 
     @property
     def is_full_data(self) -> bool:
         """Whether students were trained on all real images."""
         return self.ipc is None
+
+    @property
+    def inherits(self) -> bool:
+        """Whether another backbone's classifier decided: what it scores is not of the images alone."""
+        return self.probe is not None and self.probe.inherited is not None
 
     @property
     def coded_as(self) -> str | None:

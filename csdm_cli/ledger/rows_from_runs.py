@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -13,7 +14,8 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.students import steps_on_all
 from csdm_cli.ledger.matching import scale_differences
-from csdm_cli.ledger.protocol import TODAY
+from csdm_cli.ledger.probe_rows import probe_of, probe_parts
+from csdm_cli.ledger.protocol import TODAY, Protocol
 from csdm_cli.ledger.row import Code, Computing, Data, Measured, Row, RunCost, SectionName, Student
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.names import LabelKind
@@ -44,8 +46,6 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
     first = found[0]
     if first.machine is None:
         raise CsdmError(f"{first.subject}: nothing tells which machine measured it")
-    if first.protocol.get("probed"):
-        raise CsdmError(f"{first.subject}: measured by linear probes, while rows of the ledger are of students")
     common = _in_common(first)
     for other in found[1:]:
         if different := [name for name, value in _in_common(other).items() if common[name] != value]:
@@ -59,11 +59,13 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
         "distill": dict(first.config.get("distill") or selection_section("random", 1, 1)),
         "evaluate": evaluate_section(_protocol(first), network, first.tested_on, first.labels),
     }
-    width = f"-width{first.protocol['network']['width']}" if first.protocol["network"]["name"] == "convnet" else ""
-    named = f"{first.data['dataset']}-lt{first.data['imbalance']:g}-ipc{first.ipc}{width}"
+    probe = probe_of(first)
+    if probe is not None:
+        sections["backbone"] = pretrain_section(probe.backbone, network)
+        sections["evaluate"]["inherit"] = probe.inherited is not None
     numerics = _numerics(first)
     row = Row(
-        table=table or named,
+        table=table or _table_of(first),
         subject=first.subject,
         method=first.method or first.subject,
         labels=LabelKind(first.labels),
@@ -84,9 +86,19 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
         machine=first.machine,
         sets=tuple(_measured(one) for one in sorted(found, key=lambda one: one.seed or 0)),
         numerics=numerics,
-        protocol=TODAY,
+        protocol=TODAY if probe is None else Protocol.probe,
+        probe=probe,
     )
     return _scaled(row, scale)
+
+
+def _table_of(found: Measurement) -> str:
+    """A name for the table: of data, IPC and the students' width, or the backbone that probes look through."""
+    network = found.protocol["network"]
+    name = f"{found.data['dataset']}-lt{found.data['imbalance']:g}-ipc{found.ipc}"
+    if found.protocol.get("probed"):
+        return f"{name}-probe-{re.sub('[^a-z0-9.]+', '-', network['name'].lower())}"
+    return f"{name}-width{network['width']}" if network["name"] == "convnet" else name
 
 
 def by_row(found: Sequence[Measurement]) -> list[list[Measurement]]:
@@ -113,6 +125,14 @@ def _protocol(one: Measurement) -> dict[str, Any]:
 
 def scale_text(row: Row) -> str:
     """Width, teachers, iterations and students in words."""
+    parts = _parts(row) if row.probe is None else probe_parts(row)
+    sets = "" if row.is_full_data else f"{counted(len(row.sets), 'set')} × "
+    return (
+        f"{', '.join(parts)}; {sets}{counted(len(row.sets[0].students), 'student' if row.probe is None else 'probe')}"
+    )
+
+
+def _parts(row: Row) -> list[str]:
     network, distill, pretrain = row.network, row.config["distill"], row.config["pretrain"]
     parts = [str(network["name"])]
     if network["name"] == "convnet":
@@ -121,9 +141,7 @@ def scale_text(row: Row) -> str:
         duration = Duration.told(pretrain)
         parts.append(f"{counted(pretrain['teachers'], 'teacher')} of {duration}")
         parts.append(counted(distill["iterations"], "iteration"))
-    parts.append(f"students of {counted(row.student_steps, 'step')}")
-    sets = "" if row.is_full_data else f"{counted(len(row.sets), 'set')} × "
-    return f"{', '.join(parts)}; {sets}{counted(len(row.sets[0].students), 'student')}"
+    return [*parts, f"students of {counted(row.student_steps, 'step')}"]
 
 
 def _scaled(row: Row, scale: Scale | None) -> Row:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from csdm_cli.names import ImbalanceProfile, LabelKind
+from csdm_cli.names import ImbalanceProfile, LabelKind, ProbeFeatures
 from csdm_cli.networks.spec import Pretext, default_depth
 from csdm_cli.runs.backbones import pretext_settings
 from csdm_cli.runs.evaluating import start_of
@@ -57,8 +57,10 @@ def evaluate_section(
 ) -> dict[str, Any]:
     """``evaluate`` from the protocol that students were taught by; ``network`` is the teachers'."""
     if told := protocol.get("probed"):
-        given = {"protocol": "probe", "probe_features": told["features"]}
-        given |= {name: protocol[name] for name in ("students", "seed", "probe_epochs")}
+        given = {"protocol": "probe", "probe_features": told["features"], "test_points": 1}
+        given |= {name: protocol[name] for name in ("students", "seed", "probe_epochs", "steps", "full_steps")}
+        if told["features"] == ProbeFeatures.live:
+            given |= {name: protocol["recipe"][name] for name in ("augment", "augment_mode")}
         given |= {"labels": labels, "split": tested_on, "controls": False}
         return sections.Evaluate.model_validate(given).model_dump(mode="json")
     other = protocol["network"]["name"] if protocol["network"]["name"] != network["name"] else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.methods.contract import Method, OptimisedMethod
-from csdm_cli.names import LabelKind
+from csdm_cli.names import EvaluationProtocol, LabelKind
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import choose, make_method, settled, without_effect
 from csdm_cli.runs.long_tail import default_folder
@@ -43,6 +43,10 @@ def typed_commands(
     data = str(default_folder(make_lt.model_copy(update={"data_dir": None})))
     first = ["csdm make-lt", str(make_lt.dataset), *_given(make_lt, {"dataset"}), f"--out {data}"]
     method = make_method(distill)
+    if judged.protocol is EvaluationProtocol.probe:
+        backbone = config.Pretrain.model_validate(dict(sections["backbone"]))
+        probing = _probing(data, method.needs_teachers, pretrain, backbone, distill, judged)
+        return tuple(" ".join(line) for line in [first, *probing])
     if distill.labels is not LabelKind.soft and not method.needs_teachers:
         network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))
         chosen = [f"--set {name}" for name in (*_set("pretrain", network), *_set("evaluate", judged))]
@@ -57,6 +61,28 @@ def typed_commands(
         ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(judged), *judging],
     )
     return tuple(" ".join(line) for line in lines)
+
+
+def _probing(
+    data: str,
+    looks: bool,
+    pretrain: config.Pretrain,
+    backbone: config.Pretrain,
+    distill: config.Distill,
+    judged: config.Evaluate,
+) -> list[list[str]]:
+    """The commands that make a set and probe a backbone, which need not be the set's; ``looks``: it was made by one."""
+    of_students = {"steps", "full_steps", "test_points"}  # of probes they follow from the epochs
+    same, named = backbone == pretrain, ["--teachers teachers"] if looks else []
+    pools = [(pretrain, "teachers")] if looks or same or judged.inherit else []
+    pools += [] if same else [(backbone, "backbone")]
+    own = [*_given(_without_idle(distill)), *named, f"--seed {SEED} --out set-{SEED}"]
+    probed = f"--teachers {'teachers' if same else 'backbone'}"
+    return [
+        *(["csdm pretrain", data, *_given(settings), f"--out {folder}"] for settings, folder in pools),
+        ["csdm distill", data, *own],
+        ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(judged, of_students), probed],
+    ]
 
 
 _NETWORK = ("network", "width", "depth", "norm", "pooling")

@@ -10,6 +10,7 @@ from typing import Literal
 
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import CsdmError
+from csdm_cli.evaluation.controls import ControlName
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, MatchStatus
 from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
@@ -21,6 +22,7 @@ MARKED = re.compile(
 )
 GROUPS: tuple[Literal["head", "medium", "tail"], ...] = ("head", "medium", "tail")
 OURS = ("students trained on", "what", "test accuracy, %", *GROUPS, "gap closed", "sets × students")
+CONTROLS = frozenset(map(str, ControlName))
 STORAGE = ("numbers", "bytes", "IPC-equiv.")
 PAPERS = ("dataset", "β", "IPC", "network", "method", "paper, %", "from")
 BESIDE = (*PAPERS, "ours, %", "difference", "protocol", "departures")
@@ -155,7 +157,7 @@ def _best_steps(rows: Sequence[Row]) -> list[str]:
 
 def is_control(row: Row) -> bool:
     """Whether the row is one that stands in every table."""
-    return row.is_full_data or row.method in ("random", "tiled-random", "start")
+    return row.is_full_data or row.method in CONTROLS
 
 
 def _own(row: Row, share: float | None) -> tuple[str, ...]:
@@ -190,10 +192,10 @@ def stored(row: Row) -> str:
 
 def gap_closed(row: Row, rows: Sequence[Row]) -> float | None:
     """Share of the gap between random images under hard labels and the best control on all real images."""
-    like = [other for other in rows if other.protocol is row.protocol]
+    like = [other for other in rows if other.protocol is row.protocol and not other.inherits]
     random = [other for other in like if other.method == "random" and other.labels == "hard" and other.ipc == row.ipc]
     full = [other for other in like if other.is_full_data]
-    if row.is_full_data or not random or not full:
+    if row.is_full_data or row.inherits or not random or not full:
         return None
     best = max(other.spread.mean for other in full)
     return share_of_gap_closed(row.spread.mean, random[0].spread.mean, best)

@@ -49,6 +49,8 @@ def _typed(distilled: Distilled, judged: Judged) -> tuple[str, ...]:
                 protocol, network, details["measured"]["tested_on"], details["measured"]["labels"]
             ),
         }
+        if probed := protocol.get("probed"):
+            sections["backbone"] = pretrain_section(probed["backbone"], network)
         told: dict[Computing, Any] = {"distill": origin.get("numerics"), "evaluate": protocol.get("numerics")}
         numerics = {part: TypeAdapter(Numerics).validate_python(value) for part, value in told.items() if value}
         lines = typed_commands(modern_row(sections, len(facts["counts"])), str(facts["origin"]), 1, numerics)

@@ -20,7 +20,7 @@ from csdm_cli.evaluation.controls import (
     evaluate_full,
     evaluate_selections,
 )
-from csdm_cli.evaluation.inheritance import Inheritance, evaluate_inheritance
+from csdm_cli.evaluation.inheritance import Inheritance, evaluate_inheritance, random_rows
 from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import share_of_gap_closed
@@ -48,6 +48,7 @@ from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protoc
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import scores_of, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
+from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.tracking.tracker import NullTracker, Tracker
 
 
@@ -81,7 +82,8 @@ class EvaluationTask:
         """The facts that all rows of the table share, as JSON values."""
         told = described_protocol(self.protocol, self.spec, self.numerics)
         if self.probed:
-            told |= self.probed.identity | {"probe_epochs": self.settings.probe_epochs}
+            own = {"network": self.probed.key, "features": str(self.probed.kind), "backbone": dict(self.probed.made)}
+            told |= {"probed": own, "probe_epochs": self.settings.probe_epochs}
         return told
 
 
@@ -180,7 +182,17 @@ class EvaluatedSet:
             "rows": {name: evaluation.as_dict() for name, evaluation in (own | dict(beside)).items()},
             "measured": measured.told(),
             **({"learned_protocol": asdict(self.task.learned)} if self.task.learned else {}),
+            **self._heritage(),
         }
+
+    def _heritage(self) -> dict[str, Any]:
+        """Whose classifier was inherited, in which rows, and what it takes to store, as JSON values."""
+        inheritance = self.task.inheritance
+        if inheritance is None:
+            return {}
+        numbers = random_rows(self.task.case.selection.ipc, max(self.task.case.longtail.manifest.counts))
+        rows = {name: numbers.get(name) for name in self.inherited}  # None: the set's own images
+        return {"inheritance": {"giver": dict(inheritance.giver.made), "rows": rows} | inheritance.stored_bytes}
 
 
 def prepare_evaluation(
@@ -192,7 +204,7 @@ def prepare_evaluation(
     data: Path | None,
     foreign: Foreign | None = None,
     given: frozenset[str] = frozenset(),
-    teachers: Path | None = None,
+    teachers: Path | TeacherPool | None = None,
     pretrain: sections.Pretrain | None = None,
 ) -> EvaluationTask:
     """Find the set and its long-tailed set, and decide how it is judged.

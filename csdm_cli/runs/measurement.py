@@ -55,6 +55,8 @@ class Measurement:
         judging: the run that trained and tested the students; None if it was not timed by itself.
         code: the checkout that computed it; None if csdm was not run from one, or as long as no file tells.
         machine: where it was computed; None as long as no file tells.
+        inherited: whose classifier decided, and the bytes that it takes (``details.json`` of evaluate); None where
+            students were trained.
     """
 
     subject: str
@@ -80,6 +82,7 @@ class Measurement:
     judging: RunRecord | None = None
     code: Commit | None = None
     machine: Machine | None = None
+    inherited: Mapping[str, Any] | None = None
 
     @classmethod
     def of_case(

@@ -55,7 +55,7 @@ def refuse_idle(settings: sections.Evaluate, given: frozenset[str], *, probe: bo
 def backbone_of(
     case: Case,
     settings: sections.Evaluate,
-    teachers: Path | None,
+    teachers: Path | TeacherPool | None,
     pretrain: sections.Pretrain,
     device: torch.device,
     runtime: Runtime,
@@ -69,7 +69,7 @@ def backbone_of(
     if teachers is not None and settings.network is not None:
         raise UsageError("--teachers and --network both say what is probed: give one of them")
     if teachers is not None:
-        pool = TeacherPool.open(teachers)
+        pool = teachers if isinstance(teachers, TeacherPool) else TeacherPool.open(teachers)
         check_pool(pool, case.longtail)
         return pool
     described = case.distilled.provenance.config.get("teachers")
@@ -99,7 +99,7 @@ def giver_of(case: Case, settings: sections.Evaluate, device: torch.device, runt
 
 def probed(pool: TeacherPool, settings: sections.Evaluate, device: torch.device) -> Probed:
     """The pool's first network, frozen, on ``device``."""
-    return Probed(pool.network(0).to(device), pool.key, settings.probe_features)
+    return Probed(pool.network(0).to(device), pool.key, settings.probe_features, pool.description)
 
 
 def protocol_of_probes(settings: sections.Evaluate, images: int, real: int) -> Protocol:

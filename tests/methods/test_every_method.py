@@ -63,6 +63,7 @@ SHORT: dict[str, dict[str, Any]] = {name: {"student_steps": 3, "step_size": 0.1}
 SHORT["lad"] = SHORT["datm"] | {"classifier_steps": 3}
 VALUES: dict[tuple[str, str], Any] = {
     ("dsdm", "history_start"): 3,
+    ("ridge", "kept"): 2,
     ("dsdm", "momentum"): 0.5,
     ("dc", "outer"): 2,
     ("dsa", "outer"): 2,
