@@ -16,7 +16,7 @@ repro: install
 	@echo "report: $(CURDIR)/artifacts/report.html"
 
 test: install
-	pytest -n auto -m "not slow"
+	pytest -n auto --dist worksteal -m "not slow"
 
 slow: install
 	pytest -m slow --ignore tests/hardship
@@ -48,13 +48,13 @@ test-lowest:
 	$(PYTHON) -m venv $(ENV)
 	sed -nE 's/^ *"([A-Za-z0-9._-]+)(\[[^]]*\])?>=([0-9.]+).*/\1==\3/p' pyproject.toml > $(ENV)/floors.txt
 	python -m pip install --quiet --constraint $(ENV)/floors.txt --editable ".[dev]"
-	pytest -n auto -m "not slow"
+	pytest -n auto --dist worksteal -m "not slow"
 
 test-newest: ENV := .venv-newest
 test-newest:
 	$(PYTHON) -m venv $(ENV)
 	python -m pip install --quiet --upgrade --upgrade-strategy eager --editable ".[dev]"
-	pytest -n auto -m "not slow"
+	pytest -n auto --dist worksteal -m "not slow"
 
 # Versions stay where the ranges still allow them; `make lock UPGRADE=--upgrade` takes the newest.
 lock: ENV := .venv-lock

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,17 @@ OWN_VARIABLES = ("CSDM_PARAMS", "MLFLOW_EXPERIMENT_NAME", "DVC_ROOT", "DVC_STAGE
 LONGEST = ("test_pipeline.py", "test_torchrun.py")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Garbage is not looked for among modules that are being imported, nor later among what they hold: it all stays."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest come first: of several processes one begins with them, and none waits for the other at the end."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
@@ -36,6 +49,24 @@ def short_controls() -> Iterator[None]:
     """Controls on all images learn for as long as students do: tests are not about how well."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("csdm_cli.evaluation.students.FULL_EPOCHS", 0)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def narrow_students() -> Iterator[None]:
+    """Students of sets that come without a network are as narrow as those of the tests' own sets."""
+    from csdm_cli.networks import NetworkSpec
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("csdm_cli.runs.evaluating.NetworkSpec", partial(NetworkSpec, width=4))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What tests write need not outlive a failure of the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
         yield
 
 

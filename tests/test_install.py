@@ -76,7 +76,7 @@ def test_make_installs_once_from_the_lock_in_any_folder(tmp_path):
         subprocess.run(command, cwd=folder, env=kept | {"LOG": str(log)}, check=True, timeout=60)
         return log.read_text().splitlines()
 
-    test, repro = "pytest -n auto -m not slow", "dvc repro"
+    test, repro = "pytest -n auto --dist worksteal -m not slow", "dvc repro"
     assert make("test") == [*INSTALL, test]
     assert make("test") == [test] and make("repro") == [repro]
     stamp, inputs = folder / ".venv" / ".installed", [folder / name for name in ("requirements.lock", "pyproject.toml")]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,18 +23,30 @@ def bench(name: str, *words: str) -> str:
     return done.stdout
 
 
-def test_frequency_rules(tmp_path):
+@pytest.fixture
+def bench_here(capsys, monkeypatch) -> Callable[..., str]:
+    """As :func:`bench`, in this process, which has imported all that they need."""
+
+    def here(name: str, *words: str) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        runpy.run_path(str(ROOT / "benchmarks" / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return here
+
+
+def test_frequency_rules(tmp_path, bench_here):
     words = ["--width", "4", "--frequencies", "32", "--runs", "2", "--out"]
-    shown = bench("frequencies.py", *words, str(tmp_path / "rules.json"))
+    shown = bench_here("frequencies.py", *words, str(tmp_path / "rules.json"))
     rows = json.loads((tmp_path / "rules.json").read_text())["rows"]
     assert {(row["kernel"], row["rule"]) for row in rows} >= {("rbf", "orthogonal"), ("laplace", "sobol")}
     assert all(row["distance"] > 0 and (row["gradient"] is None) == (row["kernel"] == "laplace") for row in rows)
     assert "orthogonal" in shown
 
 
-def test_ways_of_a_trajectory_s_gradient(tmp_path):
+def test_ways_of_a_trajectory_s_gradient(tmp_path, bench_here):
     words = ["--width", "4", "--ipc", "1", "--steps", "2", "--batch", "5", "--rounds", "1", "--out"]
-    shown = bench("trajectory.py", *words, str(tmp_path / "ways.json"))
+    shown = bench_here("trajectory.py", *words, str(tmp_path / "ways.json"))
     rows = json.loads((tmp_path / "ways.json").read_text())["rows"]
     assert [row["way"] for row in rows] == ["adjoint", "tesla", "unrolled"] and rows[-1]["of_unrolled"] == 1
     assert all(row["seconds"] > 0 for row in rows) and "of unrolled" in shown

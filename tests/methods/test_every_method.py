@@ -6,6 +6,7 @@ import itertools
 import math
 from dataclasses import MISSING, fields, replace
 from enum import Enum
+from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -41,6 +42,7 @@ CHANGING = {"window": 2, "most_steps": 3, "most_epochs": 5, "network_lr": 0.5}
 # What an option needs beside it to count, and a value where the generic one is not allowed.
 BESIDE: dict[tuple[str, str], dict[str, Any]] = {
     ("cafe", "moved"): CHANGING,
+    ("cafe", "network_batch"): {"most_steps": 3, "most_epochs": 5},
     ("cafe", "settled"): CHANGING,
     ("dsdm", "history"): {"history_start": 0},
     ("dsdm", "history_start"): {"history_start": 0, "history": 20.0},
@@ -152,6 +154,18 @@ def run(data, pool_for, tmp_path):
     return run
 
 
+@pytest.fixture(scope="module")
+def images_of(data, pool_for, tmp_path_factory):
+    """Images of a short run of a method with these options, which all tests share: each is run once."""
+    folder = tmp_path_factory.mktemp("shared")
+
+    @cache
+    def made(name: str, **option: Any) -> Tensor:
+        return finish(tiny(name, option=option), data, pool_for(name), folder, resume=False)[0]
+
+    return made
+
+
 def tiny(name: str, **settings: Any) -> sections.Distill:
     """A few short steps of a method."""
     option = BRIEF.get(name, {}) | SHORT.get(name, {}) | settings.pop("option", {})
@@ -209,20 +223,20 @@ def own_options() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "option"), own_options(), ids=str)
-def test_every_option_of_every_method_changes_the_images(run, name, option):
+def test_every_option_of_every_method_changes_the_images(run, images_of, name, option):
     if (name, option) in ELSEWHERE:
         pytest.skip(ELSEWHERE[name, option])
     cls = load(name)
     default = parameter_defaults(cls)[option]
     beside = BESIDE.get((name, option), {})
     value = VALUES.get((name, option), flipped(default, get_type_hints(cls.Parameters, include_extras=True)[option]))
-    base, _ = run(name, option=beside)
+    base = images_of(name, **beside)
     changed, _ = run(name, option=beside | {option: value})
     assert not torch.equal(base, changed), f"{option}={value} changed nothing"
 
 
-def test_no_two_methods_give_the_same_images(run):
-    images = {name: run(name)[0] for name in method_names()}
+def test_no_two_methods_give_the_same_images(images_of):
+    images = {name: images_of(name) for name in method_names()}
     for (one, left), (other, right) in itertools.combinations(images.items(), 2):
         assert left.shape != right.shape or not torch.equal(left, right), (one, other)
 
