@@ -21,7 +21,7 @@ from csdm_cli.methods.contract import (
     parameter_names,
 )
 from csdm_cli.methods.learning import Experts, LearningMethod
-from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
+from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_logits, weighted_terms
 from csdm_cli.names import Engine, LabelKind, Parameterization, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
@@ -45,7 +45,7 @@ def make_method(settings: sections.Distill, given: frozenset[str] = frozenset())
         if name in idle:
             raise UsageError(idle[name])
     if isinstance(method, MatchingMethod):
-        refuse_second_judge(method, weighted_terms(settings.regularizer))
+        refuse_second_logits(method, weighted_terms(settings.regularizer))
     return method
 
 

@@ -37,9 +37,9 @@ def test_a_command_and_a_call_make_the_same_bytes(workplace):
     there = contents(workplace / "out" / "set")
     assert made.path == Path("own/distilled.safetensors")
     assert contents(workplace / "own") == there and there
-    judged = run("evaluate", "own", "--data", "data", "--no-controls", "--json").stdout
+    evaluated = run("evaluate", "own", "--data", "data", "--no-controls", "--json").stdout
     found = csdm_cli.evaluate(made, **params["evaluate"], controls=False)
-    assert found.metrics() == json.loads(judged)
+    assert found.metrics() == json.loads(evaluated)
 
 
 def test_signatures_show_the_options():
