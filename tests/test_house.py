@@ -56,6 +56,7 @@ METHODS = (
     "regularisers",
     "learning",
     "contract",
+    "shared_options",
     "bounds",
     "statistics",
 )

@@ -36,7 +36,7 @@ def claim_places(folders: Sequence[Path], out: Path | None, *, html: bool) -> Pl
     That page stands beside ``out``, else in the folder that holds all ``folders``.
 
     Raises:
-        UsageError: if something else is there.
+        CsdmError: if something else is there.
     """
     if out and out.suffix.lower() in PAGES:
         found = Places(None, out)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli.errors import UsageError
+from csdm_cli.errors import CsdmError
 from csdm_cli.report.files import Places, claim_places, write_markdown
 from csdm_cli.report.sheets import Sheet
 
@@ -40,5 +40,5 @@ def test_a_report_replaces_a_report_and_no_notes_of_the_user(tmp_path):
     write_markdown([Sheet("a", {"dm": {"accuracy": {"mean": 1.0, "std": None}}})], place)
     assert claim_places([tmp_path], place, html=False).markdown == place
     place.write_text("# My notes\n")
-    with pytest.raises(UsageError, match=r"told\.md"):
+    with pytest.raises(CsdmError, match=r"told\.md"):
         claim_places([tmp_path], place, html=False)
