@@ -10,8 +10,9 @@ from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.methods.contract import Method, OptimisedMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import choose, make_method, settled, without_effect
+from csdm_cli.runs.choose import choose, settled, without_effect
 from csdm_cli.runs.long_tail import default_folder
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections as config
 
 SEED = "SEED"  # stands for each set's

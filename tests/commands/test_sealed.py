@@ -27,7 +27,7 @@ class Spy(Csdm):
 
 @pytest.mark.parametrize("command", ["distill", "profile"])
 def test_a_method_that_looks_at_the_test_set_is_stopped(workplace, monkeypatch, command):
-    monkeypatch.setattr("csdm_cli.runs.choose.load", lambda name: Spy)
+    monkeypatch.setattr("csdm_cli.runs.method_options.load", lambda name: Spy)
     arguments = COMMANDS["distill"] if command == "distill" else ["profile", "data", "--teachers", "teachers"]
     fails(run(*arguments, expect=None), 1, "the test set is sealed while")
     assert not Path("out").exists()

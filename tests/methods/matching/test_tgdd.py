@@ -11,7 +11,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.matching.tgdd import Tgdd, TgddParameters
 from csdm_cli.names import TeacherSchedule
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings.sections import Distill
 from csdm_cli.teachers.views import View
 from tests.methods.tiny_world import EPOCHS, assembled, check_layouts, gradient, make_data, make_pool
