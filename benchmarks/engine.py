@@ -34,7 +34,7 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.names import Engine, TeacherSchedule
 from csdm_cli.runs.assemble import Assembly
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings.sections import Distill
 from csdm_cli.teachers.networks import PoolNetworks
 from csdm_cli.teachers.views import PooledViews, ViewPlan

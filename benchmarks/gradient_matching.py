@@ -36,7 +36,7 @@ from csdm_cli.methods.gradient.dsa import DsaParameters
 from csdm_cli.methods.learning import Scene
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings.sections import Distill
 from csdm_cli.training.batches import Batches, Examples

@@ -10,7 +10,8 @@ TYPE_CHECKING = False  # typing takes as long to import as all else that comes b
 if TYPE_CHECKING:
     from typing import Any
 
-    from csdm_cli.runs.door import distill, evaluate, load, make_long_tail, train_teachers
+    from csdm_cli.runs.door import distill, evaluate, make_long_tail, train_teachers
+    from csdm_cli.runs.loading import load
 
 __all__ = ["__version__", "distill", "evaluate", "load", "make_long_tail", "train_teachers"]
 __version__ = "0.1.0"
@@ -20,7 +21,7 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("csdm_cli.runs.door"), name)
+        return getattr(import_module(f"csdm_cli.runs.{'loading' if name == 'load' else 'door'}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

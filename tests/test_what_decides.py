@@ -24,6 +24,7 @@ CANNOT_DECIDE = (
     "parallel",  # any number of processes gives the same bits, which tests/parallel holds
     "display",  # words and pictures
     "tracking",  # a copy of what is computed
+    "methods/shared_options.py",  # validation, as settings
     "methods/__init__.py",  # finds a method by its name
     "safe_text.py",
     "signals.py",

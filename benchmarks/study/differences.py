@@ -50,7 +50,7 @@ class Difference:
     strict: float
 
     @property
-    def verdict(self) -> str:
+    def significance(self) -> str:
         """``none`` where the interval includes 0; a star where the strict one does not."""
         if abs(self.mean) <= self.half_width:
             return "none"

@@ -19,12 +19,12 @@ BETTER = "#1b7f5c"
 
 @dataclass(frozen=True)
 class Mark:
-    """An arm's difference in points, half of its interval, and what that says (see ``Difference.verdict``)."""
+    """An arm's difference in points, half of its interval, and what that says (see ``Difference.significance``)."""
 
     name: str
     mean: float
     half_width: float
-    verdict: str
+    significance: str
 
 
 def picture_key(groups: Mapping[str, Sequence[Mark]]) -> str:
@@ -45,7 +45,7 @@ def draw(groups: Mapping[str, Sequence[Mark]], path: Path) -> None:
         headings.append(len(names))
         names.append(group)
         for mark in marks:
-            colour = {"n": MUTED, "b": BETTER, "w": ACCENT}[mark.verdict[0]]
+            colour = {"n": MUTED, "b": BETTER, "w": ACCENT}[mark.significance[0]]
             axes.errorbar(mark.mean, len(names), xerr=mark.half_width, fmt="o", markersize=4, color=colour, capsize=2)
             names.append(mark.name)
     axes.axvline(0, color=INK, linewidth=0.8)

@@ -72,7 +72,7 @@ class Study:
         groups: dict[str, list[Mark]] = {}
         for arm in self.compared:
             if told := self.difference(arm):
-                mark = Mark(arm.name, told.mean, told.half_width, told.verdict)
+                mark = Mark(arm.name, told.mean, told.half_width, told.significance)
                 groups.setdefault(arm.factor, []).append(mark)
         return groups
 
@@ -91,7 +91,7 @@ class Study:
 
     def _row(self, arm: Arm) -> list[str]:
         own, told = self.found[label(arm)], self.difference(arm)
-        cells = [signed(told.mean) + f" ± {told.half_width:.1f}", told.verdict] if told else ["", ""]
+        cells = [signed(told.mean) + f" ± {told.half_width:.1f}", told.significance] if told else ["", ""]
         groups = [signed(mean_difference(own.scores[g], self.base.scores[g])[0]) if self.base else "" for g in GROUPS]
         return [arm.name, str(own.sets), own.mean("accuracy"), *cells, *groups, f"{own.seconds:.0f}"]
 
@@ -100,9 +100,9 @@ class Study:
         if noise is None or self.base is None:
             return "Too few arms have been measured for intervals."
         usual, count = self.base.sets, len(self.compared)
-        verdicts = [told.verdict for arm in self.compared if (told := self.difference(arm))]
-        differ = [verdict for verdict in verdicts if verdict != "none"]
-        strict = sum(verdict.endswith("*") for verdict in differ)
+        significances = [told.significance for arm in self.compared if (told := self.difference(arm))]
+        differ = [significance for significance in significances if significance != "none"]
+        strict = sum(significance.endswith("*") for significance in differ)
         return (
             f"Pooled over {len(self.found)} arms and {sets} sets, the standard deviation of one set around its arm and"
             f" seed is {noise.deviation:.2f} points, with {noise.freedom} degrees of freedom: the mean difference of"

@@ -1,9 +1,9 @@
 """Run the arms of the study that are missing: `python benchmarks/study/run.py --data DEV_SET [FACTOR ...]`.
 
 An arm is a factor and a name in arms.yaml, or in another file of that form (`--arms`, `--results`). Its sets are
-distilled and judged by csdm as its commands do it, one after another; what is done stays, so the same command goes on
-after an interruption, and several processes share the work. An arm's scores are written to
-results/study/FACTOR/NAME.json when its last set is judged.
+distilled and evaluated by csdm as its commands do it, one after another; what is done stays, so the same command goes
+on after an interruption, and several processes share the work. An arm's scores are written to
+results/study/FACTOR/NAME.json when its last set is evaluated.
 """
 
 from __future__ import annotations
@@ -101,18 +101,18 @@ def _is_done(arm: Arm) -> bool:
 
 
 def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
-    """Distil and judge the arm's sets, and write their scores."""
+    """Distil and evaluate the arm's sets, and write their scores."""
     folder = work / content_key(arm.settings)
     own = {name: values for name, values in arm.settings.items() if name != "numerics"}
     computing = arm.settings["numerics"]
     sets = []
     for seed in range(arm.seeds):
         made = csdm_cli.distill(data, teachers=teachers, out=folder / str(seed), params=own, seed=seed, **computing)
-        judged = csdm_cli.evaluate(made, **own["evaluate"], controls=False, **computing).metrics()
-        scores = {name: judged[name]["mean"] for name in SCORES}
+        evaluated = csdm_cli.evaluate(made, **own["evaluate"], controls=False, **computing).metrics()
+        scores = {name: evaluated[name]["mean"] for name in SCORES}
         record = read_sidecar(made.path)
         assert record is not None
-        sets.append({"seed": seed, **scores, "seconds": record.wall_seconds, "storage": judged["storage"]})
+        sets.append({"seed": seed, **scores, "seconds": record.wall_seconds, "storage": evaluated["storage"]})
         print(f"{arm.factor}/{arm.name}, seed {seed}: {scores['accuracy']:.1f}", flush=True)
     code = revision()
     found = {

@@ -19,7 +19,7 @@ from csdm_cli.artifacts.ddranking import torch_bytes, write_ddranking
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, save_distilled
 from csdm_cli.artifacts.huggingface import png, write_huggingface
-from csdm_cli.artifacts.judged import Judged
+from csdm_cli.artifacts.stored_evaluation import StoredEvaluation
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.names import ExportFormat
@@ -40,7 +40,7 @@ class Exported:
     notes: tuple[str, ...]
 
 
-def export(distilled: Distilled, to: ExportFormat, out: Path, judged: Judged | None = None) -> Exported:
+def export(distilled: Distilled, to: ExportFormat, out: Path, evaluation: StoredEvaluation | None = None) -> Exported:
     """Write a set for another tool.
 
     Args:
@@ -50,7 +50,7 @@ def export(distilled: Distilled, to: ExportFormat, out: Path, judged: Judged | N
             (see ``huggingface.py``), ``csdm`` (the set as it is, of use after a selection of classes).
         out: the file, or the new folder. A folder given for a file format receives ``distilled.npz`` or
             ``distilled.pt``.
-        judged: the students' scores on this very set, for the card of ``huggingface``; None if they are unknown.
+        evaluation: the students' scores on this very set, for the card of ``huggingface``; None if they are unknown.
 
     Raises:
         UsageError, CsdmError: if ``out`` is not free, see :func:`claim_export`, or the format cannot take this set.
@@ -58,7 +58,7 @@ def export(distilled: Distilled, to: ExportFormat, out: Path, judged: Judged | N
     if to in FOLDER_FORMATS:
         claim_export(to, out)
         with outputs.replaced_folder(out, {}) as folder:
-            return Exported(out, _write_folder(distilled, to, folder, judged))
+            return Exported(out, _write_folder(distilled, to, folder, evaluation))
     out = _file_in(out, to)
     claim_export(to, out)
     data = _npz(distilled) if to is ExportFormat.npz else _pt(distilled)
@@ -66,12 +66,14 @@ def export(distilled: Distilled, to: ExportFormat, out: Path, judged: Judged | N
     return Exported(out, (f"images are decoded float32 in [0, 1]; {_value_note(distilled)}",))
 
 
-def _write_folder(distilled: Distilled, to: ExportFormat, folder: Path, judged: Judged | None) -> tuple[str, ...]:
+def _write_folder(
+    distilled: Distilled, to: ExportFormat, folder: Path, evaluation: StoredEvaluation | None
+) -> tuple[str, ...]:
     """Fill ``folder``; returns what is to be said of it."""
     if to is ExportFormat.imagefolder:
         return _write_imagefolder(distilled, folder)
     if to is ExportFormat.huggingface:
-        return write_huggingface(distilled, folder, judged)
+        return write_huggingface(distilled, folder, evaluation)
     if to is ExportFormat.csdm:
         save_distilled(folder / FILE_NAME, distilled)
         return ("a set of csdm: show, evaluate and merge take it",)

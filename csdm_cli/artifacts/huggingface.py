@@ -15,7 +15,7 @@ from torch import Tensor
 from csdm_cli import __version__
 from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Coded, Distilled
-from csdm_cli.artifacts.judged import Judged
+from csdm_cli.artifacts.stored_evaluation import StoredEvaluation
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
@@ -27,7 +27,7 @@ SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_
 ROWS = {"accuracy": "all classes", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
 
 
-def write_huggingface(distilled: Distilled, folder: Path, judged: Judged | None) -> tuple[str, ...]:
+def write_huggingface(distilled: Distilled, folder: Path, evaluation: StoredEvaluation | None) -> tuple[str, ...]:
     """Write data and card; returns what the user should know, a line each.
 
     Raises:
@@ -38,9 +38,9 @@ def write_huggingface(distilled: Distilled, folder: Path, judged: Judged | None)
         raise UsageError(f"--to huggingface takes 1 or 3 channels, the set has {channels}: use --to npz")
     names = unique_names(distilled.dataset.class_names)
     atomic.write_bytes(folder / DATA, _parquet(distilled, names))
-    atomic.write_text(folder / "README.md", card(distilled, names, judged))
+    atomic.write_text(folder / "README.md", card(distilled, names, evaluation))
     notes = ["images are decoded and rounded to 8 bits", "README.md: choose a licence before you publish"]
-    if judged is None:
+    if evaluation is None:
         notes.append("the card names no accuracy: run csdm evaluate first, or name its folder with --evaluation")
     return tuple(notes)
 
@@ -84,7 +84,7 @@ def png(image: Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) -> str:
+def card(distilled: Distilled, names: tuple[str, ...], evaluation: StoredEvaluation | None) -> str:
     """``README.md``: a header that the Hub reads, then what the set is, for people."""
     data, origin = distilled.dataset, distilled.provenance
     count = len(distilled.decoded_labels())
@@ -115,7 +115,7 @@ def card(distilled: Distilled, names: tuple[str, ...], judged: Judged | None) ->
         *_about_labels(distilled),
         f"It takes {storage_of(distilled).text}.",
         "## Accuracy",
-        *_accuracy(judged),
+        *_accuracy(evaluation),
         "## Classes",
         markdown_table(("class", "real images", f"{about} images"), classes),
         "## Provenance",
@@ -130,10 +130,10 @@ def _about_labels(distilled: Distilled) -> list[str]:
     return [f"`soft_label`: probabilities by {markdown(soft.teacher)} at temperature {soft.temperature:g}."]
 
 
-def _accuracy(judged: Judged | None) -> list[str]:
-    if judged is None:
+def _accuracy(evaluation: StoredEvaluation | None) -> list[str]:
+    if evaluation is None:
         return ["Not evaluated."]
-    protocol, metrics = judged.details["protocol"], judged.metrics
+    protocol, metrics = evaluation.details["protocol"], evaluation.metrics
     network, recipe = protocol.get("network") or {}, protocol.get("recipe") or {}
     rows = [("this set", metrics), *metrics.get("controls", {}).items()]
     cells = [(name, *(_score(row.get(key)) for key in ROWS)) for name, row in rows]

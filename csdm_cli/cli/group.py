@@ -20,4 +20,4 @@ app = typer.Typer(
     epilog="Start with:  csdm make-lt digits --imbalance 10, then  csdm distill --ipc 10",
 )
 
-DISTIL, JUDGE, FILES = "Distil", "Judge", "Distilled sets"
+DISTIL, EVALUATE, FILES = "Distil", "Evaluate", "Distilled sets"

@@ -97,9 +97,9 @@ def add(
 
     Sets that differ by their seed alone become one row.
     """
-    from csdm_cli.commands import ledger as command
+    from csdm_cli.commands import ledger_add as command
 
-    command.add(
+    command.run(
         runtime,
         places_of_results=folders,
         results=results,

@@ -25,7 +25,7 @@ from csdm_cli.cli.arguments import (
     Whitened,
     out_option,
 )
-from csdm_cli.cli.group import JUDGE, app
+from csdm_cli.cli.group import EVALUATE, app
 from csdm_cli.cli.options import (
     BOTH,
     DISTILLING,
@@ -43,7 +43,7 @@ from csdm_cli.settings.presets import SECTIONS
 from csdm_cli.settings.resolve import with_values
 
 
-@app.command(rich_help_panel=JUDGE, epilog="Example:  csdm evaluate artifacts/distilled --students 5")
+@app.command(rich_help_panel=EVALUATE, epilog="Example:  csdm evaluate artifacts/distilled --students 5")
 @section_options(sections.Evaluate)
 @runtime_options(numerics=STUDENTS)
 def evaluate(
@@ -94,7 +94,7 @@ def evaluate(
     )
 
 
-@app.command("cross-arch", rich_help_panel=JUDGE, epilog="Example:  csdm cross-arch --networks resnet18,vgg11")
+@app.command("cross-arch", rich_help_panel=EVALUATE, epilog="Example:  csdm cross-arch --networks resnet18,vgg11")
 @section_options(sections.CrossArch)
 @runtime_options(numerics=STUDENTS)
 def cross_arch(
@@ -126,7 +126,7 @@ def cross_arch(
 
 
 @app.command(
-    rich_help_panel=JUDGE, epilog="Example:  csdm compare --methods dm,csdm --ipc 10 --imbalance 200 --seeds 3"
+    rich_help_panel=EVALUATE, epilog="Example:  csdm compare --methods dm,csdm --ipc 10 --imbalance 200 --seeds 3"
 )
 @section_options(sections.Compare)
 @runtime_options(numerics=BOTH)
@@ -174,7 +174,7 @@ def compare(
     )
 
 
-@app.command(rich_help_panel=JUDGE, epilog="Example:  csdm profile --ipcs 10,50")
+@app.command(rich_help_panel=EVALUATE, epilog="Example:  csdm profile --ipcs 10,50")
 @section_options(sections.ProfileRun)
 @runtime_options(numerics=DISTILLING)
 def profile(
@@ -200,10 +200,10 @@ def profile(
     command.run(settings.section, runtime, params=settings.params, data=data, teachers=teachers, out=out, trace=trace)
 
 
-app.add_typer(ledger.app, name="ledger", rich_help_panel=JUDGE)
+app.add_typer(ledger.app, name="ledger", rich_help_panel=EVALUATE)
 
 
-@app.command(rich_help_panel=JUDGE, epilog="Example:  csdm report artifacts/evaluate artifacts/cross_arch")
+@app.command(rich_help_panel=EVALUATE, epilog="Example:  csdm report artifacts/evaluate artifacts/cross_arch")
 @runtime_options("json", "quiet")
 def report(
     folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="folders that evaluate and others wrote")],

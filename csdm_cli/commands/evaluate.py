@@ -106,10 +106,10 @@ def _gap_line(result: dict[str, Any]) -> list[str]:
     return [f"Share of the gap closed between random images and {result['best_full_control']}: {share:.2f}"]
 
 
-def _write_records(folder: Path, case: Case, judged: RunRecord) -> None:
+def _write_records(folder: Path, case: Case, evaluated: RunRecord) -> None:
     """Time, machine and commit, which differ between identical runs, apart from the rest."""
     made = read_sidecar(case.path)
-    records = {"evaluate": asdict(judged), "distill": asdict(made) if made else None}
+    records = {"evaluate": asdict(evaluated), "distill": asdict(made) if made else None}
     outputs.write_json(folder / RECORDS, records, OUTPUTS[RECORDS])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from csdm_cli.artifacts import export as formats
 from csdm_cli.artifacts.file import find_artifact, load_distilled
 from csdm_cli.artifacts.joining import select_classes
-from csdm_cli.artifacts.judged import judged_beside, judged_in
+from csdm_cli.artifacts.stored_evaluation import evaluation_beside, evaluation_in
 from csdm_cli.display.console import emit
 from csdm_cli.errors import UsageError
 from csdm_cli.names import ExportFormat
@@ -43,14 +43,14 @@ def export(
     distilled = load_distilled(file)
     place = out or default_out(file, to)
     formats.claim_export(to, place)
-    judged = None
+    found = None
     if evaluation:
-        judged = judged_in(evaluation, distilled)
+        found = evaluation_in(evaluation, distilled)
     elif to is ExportFormat.huggingface and not classes:
-        judged = judged_beside(file, distilled)
+        found = evaluation_beside(file, distilled)
     if classes:
         distilled = select_classes(distilled, classes)
-    done = formats.export(distilled, to, place, judged)
+    done = formats.export(distilled, to, place, found)
     lines = [f"[green]✓[/] {markup(str(done.path))}", *(f"  {markup(line)}" for line in done.notes)]
     value = {"path": str(done.path), "format": str(to), "notes": list(done.notes)}
     emit(value, lambda: lines, as_json=json)

@@ -25,20 +25,20 @@ def run(name: str, runtime: Runtime, *, results: Path, data_dir: Path | None, wo
     atomic.refuse_unwritable(folder)
     note(f"repeating {row.name} in {folder}: {row.scale_text}", quiet=runtime.quiet)
     again = repeat(row, params, runtime, folder)
-    verdict = compare_rows(row, again)
+    found = compare_rows(row, again)
     result = {
         "row": row.name,
         "before": row.spread.mean,
         "again": again.spread.mean,
-        "difference": verdict.difference,
-        "tolerance": verdict.tolerance,
-        "bit_equal": verdict.bit_equal,
-        "agrees": verdict.agrees,
-        "verdict": str(verdict),
+        "difference": found.difference,
+        "tolerance": found.tolerance,
+        "bit_equal": found.bit_equal,
+        "agrees": found.agrees,
+        "verdict": str(found),
     }
-    lines = [f"{row.name}: {row.spread} % in the ledger, {again.spread} % now", str(verdict)]
+    lines = [f"{row.name}: {row.spread} % in the ledger, {again.spread} % now", str(found)]
     emit(result, lambda: lines, as_json=runtime.json)
-    for reason in () if verdict.bit_equal else (*changes(row, again), *newer_settings(row, params)):
+    for reason in () if found.bit_equal else (*changes(row, again), *newer_settings(row, params)):
         note(f"not the same: {reason}", quiet=runtime.quiet)
-    if not verdict.agrees:
-        raise CsdmError(f"{row.name} did not come out as in the ledger: {verdict}")
+    if not found.agrees:
+        raise CsdmError(f"{row.name} did not come out as in the ledger: {found}")

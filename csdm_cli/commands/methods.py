@@ -15,7 +15,7 @@ from csdm_cli.display.tables import facts_table, texts_table
 from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import MatchingMethod, MethodClass, OptimisedMethod
-from csdm_cli.runs.choose import reads
+from csdm_cli.runs.method_options import reads
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import Reader, known_method
 from csdm_cli.settings.presets import COMMON

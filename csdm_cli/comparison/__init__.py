@@ -2,6 +2,6 @@
 
 Read ``measure`` (all tables, from settings), then what it calls: ``entries`` (rows before they run), ``context`` (all
 that the tables of one long-tailed set share), ``tuning`` (a grid of settings for each), ``trials`` (one set distilled
-and judged, unless it was), ``finished`` (sets that are there already, whoever made them), ``tables`` (rows of scores,
-and how a terminal shows them), ``files`` (JSON, CSV and picture).
+and evaluated, unless it was), ``finished`` (sets that are there already, whoever made them), ``tables`` (rows of
+scores, and how a terminal shows them), ``files`` (JSON, CSV and picture).
 """

@@ -66,7 +66,7 @@ class ComparisonContext:
         """
         return student_protocol_of(params, self.longtail, self.teachers, self.numerics)
 
-    def judged(
+    def measured(
         self, name: str, file: Path, distilled: Distilled, labels: LabelKind, student_protocol: StudentProtocol
     ) -> Measurement:
         """A set under the students of ``student_protocol``: trained and tested now, unless that was done before."""

@@ -1,4 +1,4 @@
-"""The entries of a comparison: each method with its settings, in groups judged alike, each with its controls."""
+"""The entries of a comparison: each method with its settings, in groups evaluated alike, each with its controls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, choose
 from csdm_cli.runs.evaluating import SIZES, described_protocol, protocol_of, start_of, students_like
-from csdm_cli.runs.labels import refuse_own_judges
+from csdm_cli.runs.labels import refuse_images_of_choice
 from csdm_cli.runs.teachers import network_spec
 from csdm_cli.settings import sections
 from csdm_cli.settings.resolve import with_preset
@@ -47,7 +47,7 @@ class Entry:
     Attributes:
         name: name of the row: the method's, more if there are several of it.
         chosen: the method and its settings, for seed 0.
-        student_protocol: how its sets are judged.
+        student_protocol: how its sets are evaluated.
         control: whether it stands there whatever is compared.
     """
 
@@ -86,7 +86,9 @@ def enter(method: str, ipc: int, chosen: sections.Compare, params: sections.Para
         full = full.model_copy(update={"evaluate": full.evaluate.model_copy(update={"split": chosen.split})})
     found = choose(full)
     if found.settings.prior_calibration == "auto":
-        refuse_own_judges(full.evaluate.labels or found.settings.labels or LabelKind.hard, "dev", full.evaluate.split)
+        refuse_images_of_choice(
+            full.evaluate.labels or found.settings.labels or LabelKind.hard, "dev", full.evaluate.split
+        )
     return found
 
 

@@ -46,12 +46,12 @@ def read_finished(files: Sequence[Path], ipc: Sequence[int]) -> list[Finished]:
 
 
 def finished_row(one: Finished, context: ComparisonContext, student_protocol: StudentProtocol) -> TableRow:
-    """Judge a set by the students of ``student_protocol``.
+    """Evaluate a set by the students of ``student_protocol``.
 
     Raises:
         CsdmError: if it was distilled from other data than the comparison's.
     """
     case = open_case(one.file, context.longtail.folder)
-    found = context.judged(one.name, one.file, case.distilled, one.distilled.default_labels, student_protocol)
+    found = context.measured(one.name, one.file, case.distilled, one.distilled.default_labels, student_protocol)
     augment = (found.config.get("distill") or {}).get("augment")
     return TableRow(one.name, False, student_protocol, (found,), augment)

@@ -120,7 +120,7 @@ def _entry(method: str, point: Point, ipc: int, context: ComparisonContext) -> E
 
 
 def _rows(entry: Entry, context: ComparisonContext, failed: dict[str, str]) -> list[TableRow]:
-    """The entry's row, once all its sets are made and judged; none if one of them failed."""
+    """The entry's row, once all its sets are made and evaluated; none if one of them failed."""
     seeds = context.settings.seeds
     measured: list[Measurement] = []
     for seed in range(seeds):

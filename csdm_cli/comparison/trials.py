@@ -48,7 +48,7 @@ def try_out(entry: Entry, seed: int, context: ComparisonContext) -> Measurement:
             task = prepare(chosen, context.longtail, teachers, context.test.images.device, runtime)
             file, distilled = _obtain(task, context, tracker)
         labels = (None if entry.control else task.params.evaluate.labels) or distilled.default_labels
-        found = context.judged(entry.name, file, distilled, labels, entry.student_protocol)
+        found = context.measured(entry.name, file, distilled, labels, entry.student_protocol)
         _log(tracker, task, distilled, found, context)
     return found
 

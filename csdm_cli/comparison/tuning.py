@@ -56,7 +56,7 @@ def grid(text: str | None) -> list[Point]:
 
 
 def refuse_to_tune_on_test(settings: sections.Compare, params: sections.Params) -> None:
-    """Raises: UsageError if a grid is asked for whose trials would be judged by the test images."""
+    """Raises: UsageError if a grid is asked for whose trials would be evaluated by the test images."""
     if settings.tune and (settings.split or params.evaluate.split) is not EvaluationSplit.dev:
         raise UsageError("--tune chooses settings, for which test images are not: add --split dev")
 

@@ -107,7 +107,7 @@ class Matching:
         return self._augmentations.get((id(theta), first, last), work_out, lambda pair: 1)[1]
 
     def outputs(self, target: Target, seen: Tensor) -> dict[Output, Tensor]:
-        """Features under the view's weights, and logits under those of every stage that judges.
+        """Features under the view's weights, and logits under those of every stage whose logits the step needs.
 
         (c·per_class, channels, H, W) -> (c·per_class, D), and (c·per_class, C) each.
         """
@@ -117,9 +117,9 @@ class Matching:
         network = self.networks.at(*here)
         features = torch.cat([network.features(piece) for piece in pieces])  # (c·per_class, D)
         outputs: dict[Output, Tensor] = {FEATURES: features}
-        for stage in self._judging_stages(target):
-            judge, same = self.networks.at(*stage), stage == here
-            outputs[stage] = judge.classifier(features) if same else torch.cat([judge(piece) for piece in pieces])
+        for stage in self._logits_stages(target):
+            network, same = self.networks.at(*stage), stage == here
+            outputs[stage] = network.classifier(features) if same else torch.cat([network(piece) for piece in pieces])
         return outputs
 
     def terms(
@@ -170,12 +170,15 @@ class Matching:
             view=target.view,
         )
 
-    def _judging_stages(self, target: Target) -> list[TeacherStage]:
+    def _logits_stages(self, target: Target) -> list[TeacherStage]:
         """Whose logits the step needs, each once: the calibrating teacher's, the method's choice and the terms'."""
         final: TeacherStage = (target.view.teacher, "final")
-        judges = [self.method.judge(target.view), *(term.regulariser.judge(target.view) for term in self.extra)]
+        read = [
+            self.method.logits_stage(target.view),
+            *(term.regulariser.logits_stage(target.view) for term in self.extra),
+        ]
         wanted = [final] if self.calibration != 0 else []
-        return list(dict.fromkeys([*wanted, *(judge for judge in judges if judge is not None)]))
+        return list(dict.fromkeys([*wanted, *(stage for stage in read if stage is not None)]))
 
     def _backward_in_pieces(
         self, pieces: Sequence[tuple[Tensor, int]], target: Target, step: int, first: int, last: int

@@ -56,8 +56,8 @@ def textbook_iteration(
             view=target.view,
         )
 
-        def logits_of(judge: TeacherStage, seen: Tensor = seen) -> Tensor:
-            return networks.at(*judge)(seen)  # type: ignore[no-any-return]
+        def logits_of(stage: TeacherStage, seen: Tensor = seen) -> Tensor:
+            return networks.at(*stage)(seen)  # type: ignore[no-any-return]
 
         terms = loss_terms(method, extra, batch, step, logits_of)
         total = torch.stack(list(terms.values())).sum()

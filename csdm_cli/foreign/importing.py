@@ -1,4 +1,4 @@
-"""Sets distilled by other tools, as :class:`Distilled`, so that they are shown, judged and exported like our own."""
+"""Sets distilled by other tools, as :class:`Distilled`, so that they are shown, evaluated and exported like our own."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from csdm_cli.evaluation.scores import (
     difference_half_width,
@@ -11,9 +12,9 @@ from csdm_cli.evaluation.scores import (
     together_half_widths,
 )
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
-from csdm_cli.ledger.row import Row
-from csdm_cli.ledger.rows_from_runs import Commands
+from csdm_cli.ledger.row import Computing, Row, SectionName
 from csdm_cli.ledger.tables import GROUPS, OURS, TextTable, gap_closed, in_order, is_control, scale_of, stored
+from csdm_cli.networks.numerics import Numerics
 from csdm_cli.safe_text import shown as shown_text
 from csdm_cli.settings.units import modern_row
 
@@ -21,6 +22,8 @@ OWN = "csdm"
 PREFIX, COMMANDS = "headline ", "commands "
 INTERVAL, AHEAD = "95 % interval of the mean", "csdm is ahead by"
 COLUMNS = (*OURS[:3], INTERVAL, *GROUPS, "gap closed", AHEAD, "sets × students")
+# Types out settings, for a kind of source, a number of sets and what was not computed plainly.
+Commands = Callable[[Mapping[SectionName, Mapping[str, Any]], str, int, Mapping[Computing, Numerics]], tuple[str, ...]]
 
 
 def headline_sheets(rows: Iterable[Row], commands: Commands) -> list[TextTable]:

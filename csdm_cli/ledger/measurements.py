@@ -49,16 +49,16 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Me
     records = parsed_json((folder / "evaluate.run.json").read_bytes())
     groups, named = _groups(told), (told["method"], f"({told['labels']} labels)")
     own = next(name for name in rows if name.startswith(named[0]) and name.endswith(named[1]))
-    judged = TypeAdapter(RunRecord).validate_python(records["evaluate"])
+    evaluated = TypeAdapter(RunRecord).validate_python(records["evaluate"])
     found = Measurement(
         **{name: told[name] for name in TOLD} | {name: told.get(name) for name in STORAGE},
         protocol=value["protocol"],
         subject=own,
         evaluation=Evaluation.from_dict(rows[own], groups),
         making=_RECORD.validate_python(records["distill"]),
-        judging=judged,
-        code=judged.code,
-        machine=judged.machine,
+        evaluating=evaluated,
+        code=evaluated.code,
+        machine=evaluated.machine,
     )
     names = [name for name in ControlName if controls and name in rows and name != own]
     beside = [_control(found, name, Evaluation.from_dict(rows[name], groups)) for name in names]
@@ -86,7 +86,7 @@ def _control(beside: Measurement, name: ControlName, evaluation: Evaluation) -> 
         parameterization=None,
         images_sha256=None,
         making=None,
-        judging=None,
+        evaluating=None,
     )
     if name in FULL:
         return replace(plain, method=None, seed=None, factor=1)

@@ -231,7 +231,7 @@ class Agreement:
 
 
 def compare_rows(before: Row, again: Row) -> Agreement:
-    """The verdict on ``again``, a repetition of ``before``."""
+    """The comparison of ``again``, a repetition of ``before``."""
     return Agreement(
         bit_equal=_scores(before) == _scores(again),
         difference=again.spread.mean - before.spread.mean,

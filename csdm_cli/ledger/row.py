@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
 from csdm_cli.artifacts.run_record import Machine
@@ -63,7 +63,7 @@ class Measured:
         storage_bytes: size of the stored images or other numbers, and soft labels.
         images_sha256: hash of the stored images or other numbers.
         run: the key of the distillation run.
-        making, judging: cost of making the set, and of its students.
+        making, evaluating: cost of making the set, and of its students; files say ``judging``, as they always did.
         stored_numbers: their count, as the literature has it; None if nothing told it.
         ipc_equivalent: 8-bit images per class of as many bytes; None if nothing told it.
     """
@@ -74,7 +74,9 @@ class Measured:
     images_sha256: str | None = None
     run: str | None = None
     making: RunCost = RunCost()
-    judging: RunCost = RunCost()
+    evaluating: RunCost = Field(
+        default=RunCost(), validation_alias=AliasChoices("evaluating", "judging"), serialization_alias="judging"
+    )
     stored_numbers: Annotated[int, Field(ge=0)] | None = None
     ipc_equivalent: NonNegative | None = None
 
@@ -290,7 +292,7 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """JSON values."""
-        value: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        value: dict[str, Any] = _ADAPTER.dump_python(self, mode="json", by_alias=True)
         return value
 
     @classmethod

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
 from csdm_cli.artifacts.run_record import RunRecord
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.students import steps_on_all
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.probe_rows import probe_of, probe_parts
 from csdm_cli.ledger.protocol import TODAY, Protocol
 from csdm_cli.ledger.row import Code, Computing, Data, Measured, Row, RunCost, SectionName, Student
+from csdm_cli.ledger.measurements import read_measurements
+from csdm_cli.ledger.protocol import TODAY
+from csdm_cli.ledger.row import TABLE_NAME, Code, Computing, Data, Measured, Row, RunCost, SectionName, Student
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
+from csdm_cli.ledger.shell_commands import typed_commands
 from csdm_cli.names import LabelKind
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.measurement import Measurement
@@ -25,19 +31,38 @@ from csdm_cli.safe_text import counted
 from csdm_cli.settings.units import modern_sections
 from csdm_cli.training.recipe import Duration
 
-Sections = Mapping[SectionName, Mapping[str, Any]]
-Commands = Callable[[Sections, str, int, Mapping[Computing, Numerics]], tuple[str, ...]]
 Scale = Literal["full", "reduced"]
 
 
-def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | None, commands: Commands) -> Row:
+def rows_of(places: Sequence[Path], table: str | None, scale: Scale | None, *, controls: bool) -> list[Row]:
+    """A row of every set (and control) in what evaluate and compare wrote, the sets of equal settings together.
+
+    Args:
+        places: folders of evaluate and compare.
+        table: the rows' table; None is named for data, IPC and width.
+        scale: None if the settings are to tell.
+        controls: the controls beside the sets as well.
+
+    Raises:
+        UsageError: if ``table`` cannot be part of a file's name.
+        CsdmError: as :func:`build_row`, or if two rows would have one name.
+    """
+    if table is not None and not re.match(TABLE_NAME, table):
+        raise UsageError(f"--table: got {table!r}, expected lower case letters, digits, dots and dashes")
+    found = [one for place in places for one in read_measurements(place, controls=controls)]
+    rows = [build_row(own, table, scale) for own in by_row(found)]
+    if len({row.name for row in rows}) < len(rows):
+        raise CsdmError("these runs differ in data or IPC: add them one at a time, or leave --table out")
+    return rows
+
+
+def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | None) -> Row:
     """One row of one or several sets.
 
     Args:
         found: the sets; they differ by their seeds alone.
         table: the row's table; None is named for data, IPC and width.
         scale: None if the settings are to tell.
-        commands: types out settings, for a kind of source, a number of sets and what was not computed plainly.
 
     Raises:
         CsdmError: if the sets do not belong to one row, the set came from another tool, or the settings are not those
@@ -73,7 +98,7 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
         factor=first.factor,
         scale="reduced",
         scale_text="unknown",
-        commands=commands(
+        commands=typed_commands(
             modern_sections(sections, len(first.data["counts"])),
             str(first.data["origin"]),
             len(found),
@@ -187,7 +212,7 @@ def _measured(found: Measurement) -> Measured:
         images_sha256=found.images_sha256,
         run=found.config.get("run") if found.method else None,
         making=_cost(found.making),
-        judging=_cost(found.judging),
+        evaluating=_cost(found.evaluating),
         stored_numbers=found.stored_numbers,
         ipc_equivalent=found.ipc_equivalent,
     )

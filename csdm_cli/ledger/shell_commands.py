@@ -10,8 +10,9 @@ from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.methods.contract import Method, OptimisedMethod
 from csdm_cli.names import EvaluationProtocol, LabelKind
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import choose, make_method, settled, without_effect
+from csdm_cli.runs.choose import choose, settled, without_effect
 from csdm_cli.runs.long_tail import default_folder
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections as config
 
 SEED = "SEED"  # stands for each set's
@@ -25,7 +26,7 @@ def typed_commands(
 ) -> tuple[str, ...]:
     """The commands that a person types for the settings of a row, with ``SEED`` in the place of each set's.
 
-    Sets that no teacher looked at are made and judged by compare, which alone can name their students' network.
+    Sets that no teacher looked at are made and evaluated by compare, which alone can name their students' network.
 
     Args:
         sections: make_lt, pretrain, distill and evaluate, in the units of today.
@@ -34,12 +35,12 @@ def typed_commands(
         numerics: numerics of what was not computed plainly.
     """
     teaching = _numerics_options(numerics.get("pretrain", PLAIN))
-    distilling, judging = (_numerics_options(numerics.get(part, PLAIN)) for part in ("distill", "evaluate"))
+    distilling, evaluating = (_numerics_options(numerics.get(part, PLAIN)) for part in ("distill", "evaluate"))
     own_data = {"data_dir": "DIR"} if origin not in ("torchvision", "scikit-learn") else {}
     make_lt = config.MakeLt.model_validate(dict(sections["make_lt"]) | own_data)
     pretrain = config.Pretrain.model_validate(dict(sections["pretrain"]))
     distill = config.Distill.model_validate(dict(sections["distill"]) | {"seed": 0})
-    judged = config.Evaluate.model_validate(dict(sections["evaluate"]) | {"labels": None, "controls": True})
+    evaluated = config.Evaluate.model_validate(dict(sections["evaluate"]) | {"labels": None, "controls": True})
     data = str(default_folder(make_lt.model_copy(update={"data_dir": None})))
     first = ["csdm make-lt", str(make_lt.dataset), *_given(make_lt, {"dataset"}), f"--out {data}"]
     method = make_method(distill)
@@ -49,16 +50,16 @@ def typed_commands(
         return tuple(" ".join(line) for line in [first, *probing])
     if distill.labels is not LabelKind.soft and not method.needs_teachers:
         network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))
-        chosen = [f"--set {name}" for name in (*_set("pretrain", network), *_set("evaluate", judged))]
+        chosen = [f"--set {name}" for name in (*_set("pretrain", network), *_set("evaluate", evaluated))]
         factor = [f"--set distill.factor={distill.factor}"] if distill.factor != config.Distill().factor else []
         last = ["csdm compare", f"--data {data} --methods {distill.method} --ipc {distill.ipc} --seeds {sets}"]
-        return " ".join(first), " ".join([*last, *chosen, *(factor if _reads_factor(method) else []), *judging])
+        return " ".join(first), " ".join([*last, *chosen, *(factor if _reads_factor(method) else []), *evaluating])
     own = [*_given(_without_idle(distill)), "--teachers teachers", f"--seed {SEED} --out set-{SEED}"]
     lines = (
         first,
         ["csdm pretrain", data, *_given(pretrain), "--out teachers", *teaching],
         ["csdm distill", data, *own, *distilling],
-        ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(judged), *judging],
+        ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(evaluated), *evaluating],
     )
     return tuple(" ".join(line) for line in lines)
 

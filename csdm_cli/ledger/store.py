@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from csdm_cli.errors import CsdmError
@@ -48,16 +49,28 @@ def find_row(name: str, folder: Path) -> Row:
     return rows[name]
 
 
-def row_file(row: Row) -> str:
-    """The name of a row's file."""
-    return f"{row.name}.json"
+def write_rows(rows: Sequence[Row], folder: Path) -> dict[str, Path]:
+    """Write each row to its file; older ones of these names are replaced.
+
+    Returns:
+        The files by the rows' names.
+
+    Raises:
+        UsageError: if a file of that name is no row.
+    """
+    outputs.claim_files(folder, {_file_of(row): ROW for row in rows}, "--results")
+    return {row.name: write_row(row, folder) for row in rows}
 
 
 def write_row(row: Row, folder: Path) -> Path:
     """Write a row to its file; an older one of that name is replaced."""
-    path = folder / row_file(row)
+    path = folder / _file_of(row)
     outputs.write_json(path, row.as_dict(), ROW)
     return path
+
+
+def _file_of(row: Row) -> str:
+    return f"{row.name}.json"
 
 
 def _json(path: Path) -> object:

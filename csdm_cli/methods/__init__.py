@@ -1,5 +1,5 @@
 """One file per method, named like the method, in the folder of its kind; ``contract`` says what a method is, ``bounds``
-what numbers its parameters may be.
+what numbers its parameters may be, ``shared_options`` which options of ``csdm distill`` methods have for parameters.
 
 Read ``contract`` and ``statistics``, then ``matching/dm.py`` (the shortest method) and ``matching/csdm.py``; for
 methods that compare what networks learn, ``learning`` and ``gradient/dc.py``. Names are known without importing

@@ -154,7 +154,7 @@ class MatchingMethod(OptimisedMethod, ABC):
         """The networks to look through: the teachers, or a method's own. Called after :meth:`prepare`."""
         return shared
 
-    def judge(self, view: View) -> TeacherStage | None:
+    def logits_stage(self, view: View) -> TeacherStage | None:
         """Whose logits of the synthetic images :meth:`losses` reads under ``view``, if any."""
         return None
 

@@ -140,7 +140,7 @@ class Batch:
         features: (c·per_class, D), class after class, with gradient.
         real: the same classes' real statistics.
         frequencies: (K, D), if the method asked for a spectrum.
-        logits: (c·per_class, C) under the weights that :meth:`MatchingMethod.judge` named, with gradient.
+        logits: (c·per_class, C) under the weights that :meth:`MatchingMethod.logits_stage` named, with gradient.
         channels: number of channels of the maps that features are flattened from: D = channels · positions.
         view: augmentation and network that the images are seen through.
     """

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.artifacts.judged import Judged
+from csdm_cli.artifacts.stored_evaluation import StoredEvaluation
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section
@@ -20,11 +20,11 @@ from csdm_cli.networks.numerics import Numerics
 from csdm_cli.settings.units import modern_row
 
 
-def commands_of(sets: Mapping[Path, Distilled], judged: Mapping[Path, Judged]) -> list[tuple[str, ...]]:
+def commands_of(sets: Mapping[Path, Distilled], evaluations: Mapping[Path, StoredEvaluation]) -> list[tuple[str, ...]]:
     """A block of commands for every set; none for one whose files do not tell enough."""
     blocks: list[tuple[str, ...]] = []
     for file, one in sets.items():
-        own = next((found for found in judged.values() if found.belongs_to(one)), None)
+        own = next((found for found in evaluations.values() if found.belongs_to(one)), None)
         config = one.provenance.config
         if own is not None and config.get("distill"):
             blocks.append(_typed(one, own))
@@ -35,9 +35,9 @@ def commands_of(sets: Mapping[Path, Distilled], judged: Mapping[Path, Judged]) -
     return [block for block in dict.fromkeys(blocks) if block]
 
 
-def _typed(distilled: Distilled, judged: Judged) -> tuple[str, ...]:
+def _typed(distilled: Distilled, evaluation: StoredEvaluation) -> tuple[str, ...]:
     """The commands from data to accuracy; none where the settings are of another version of csdm."""
-    details, origin = judged.details, distilled.provenance.config
+    details, origin = evaluation.details, distilled.provenance.config
     try:
         facts, protocol = details["measured"]["data"], details["protocol"]
         network = (origin.get("teachers") or {}).get("spec") or protocol["network"]

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
-from csdm_cli.artifacts.judged import Judged, read_judged
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
+from csdm_cli.artifacts.stored_evaluation import StoredEvaluation, read_evaluation
 from csdm_cli.display.report_page import (
     Bar,
     Chart,
@@ -49,25 +49,25 @@ class Found:
 
     Attributes:
         sets: distilled sets by file.
-        judged: evaluations by folder.
+        evaluations: by folder.
         others: metrics of cross-arch and compare by folder.
         losses: curves of the loss, as numbers where they were kept, else as pictures.
     """
 
     sets: dict[Path, Distilled]
-    judged: dict[Path, Judged]
+    evaluations: dict[Path, StoredEvaluation]
     others: dict[Path, dict[str, Any]]
     losses: tuple[Curves | Picture, ...]
 
-    def set_of(self, judged: Judged) -> tuple[Path, Distilled] | None:
-        """The set that an evaluation judged, if it is here."""
-        return next(((file, one) for file, one in self.sets.items() if judged.belongs_to(one)), None)
+    def set_of(self, evaluation: StoredEvaluation) -> tuple[Path, Distilled] | None:
+        """The set that an evaluation measured, if it is here."""
+        return next(((file, one) for file, one in self.sets.items() if evaluation.belongs_to(one)), None)
 
 
 def gather(paths: Sequence[Path]) -> Found:
     """Read distilled sets and results in ``paths`` and in the folders within them that commands write to.
 
-    A folder of results alone brings the set that it judged, where that lies beside it.
+    A folder of results alone brings the set that it measured, where that lies beside it.
 
     Raises:
         CsdmError: if a path is missing, a file is damaged, or nothing is there.
@@ -76,33 +76,33 @@ def gather(paths: Sequence[Path]) -> Found:
         raise CsdmError(f"there is no file or folder {missing[0]}")
     folders = [place for path in paths for place in _places(path)]
     files = [path for path in paths if path.is_file()] + [folder / FILE_NAME for folder in folders]
-    judged = {folder: found for folder in folders if (found := read_judged(folder)) is not None}
+    evaluations = {folder: found for folder in folders if (found := read_evaluation(folder)) is not None}
     sets = {file: load_distilled(file) for file in dict.fromkeys(files) if file.is_file()}
-    for folder, found in judged.items():
+    for folder, found in evaluations.items():
         if not any(found.belongs_to(one) for one in sets.values()):
-            sets |= _judged_set(folder, found)
-    others = {folder: metrics for folder in folders if folder not in judged and (metrics := _metrics(folder))}
-    if not (sets or judged or others):
+            sets |= _evaluated_set(folder, found)
+    others = {folder: metrics for folder in folders if folder not in evaluations and (metrics := _metrics(folder))}
+    if not (sets or evaluations or others):
         raise CsdmError(f"no results in {', '.join(map(str, paths))}: name what distill, evaluate or cross-arch wrote")
     losses = tuple(curve for file in sets if (curve := _loss(file.parent)) is not None)
-    return Found(sets, judged, others, losses)
+    return Found(sets, evaluations, others, losses)
 
 
 def page_of(found: Found) -> Page:
     """Everything found, in the words and numbers of the page."""
-    judged = list(found.judged.items())
-    confusions = [_confusion(folder, one, len(judged) > 1) for folder, one in judged]
+    evaluations = list(found.evaluations.items())
+    confusions = [_confusion(folder, one, len(evaluations) > 1) for folder, one in evaluations]
     return Page(
         title=_title(found),
         headline=tuple(_headline(found)),
         galleries=tuple(_gallery(file, one, found) for file, one in found.sets.items()),
-        accuracy=tuple(part for folder, one in judged for part in _accuracy(folder, one, len(judged) > 1)),
-        classes=tuple(_per_class(folder, one, found, len(judged) > 1) for folder, one in judged),
+        accuracy=tuple(part for folder, one in evaluations for part in _accuracy(folder, one, len(evaluations) > 1)),
+        classes=tuple(_per_class(folder, one, found, len(evaluations) > 1) for folder, one in evaluations),
         confusions=tuple(matrix for matrix in confusions if matrix is not None),
         others=tuple(chart for folder, metrics in found.others.items() for chart in _elsewhere(folder, metrics)),
         losses=found.losses,
         facts=tuple(_facts(found)),
-        commands=tuple(commands_of(found.sets, found.judged)),
+        commands=tuple(commands_of(found.sets, found.evaluations)),
     )
 
 
@@ -113,10 +113,10 @@ def _places(path: Path) -> list[Path]:
     return [start, *(folder for folder in within if folder.is_dir())]
 
 
-def _judged_set(folder: Path, judged: Judged) -> dict[Path, Distilled]:
-    """The set that ``judged`` speaks of, from the folders where it may lie."""
+def _evaluated_set(folder: Path, evaluation: StoredEvaluation) -> dict[Path, Distilled]:
+    """The set that ``stored_evaluation`` speaks of, from the folders where it may lie."""
     for file in (folder.parent / FILE_NAME, folder.parent / "distilled" / FILE_NAME):
-        if file.is_file() and judged.belongs_to(one := load_distilled(file)):
+        if file.is_file() and evaluation.belongs_to(one := load_distilled(file)):
             return {file: one}
     return {}
 
@@ -159,8 +159,8 @@ def _title(found: Found) -> str:
 
 
 def _headline(found: Found) -> Iterable[tuple[str, str]]:
-    if found.judged:
-        metrics = next(iter(found.judged.values())).metrics
+    if found.evaluations:
+        metrics = next(iter(found.evaluations.values())).metrics
         accuracy = _bar("", metrics["accuracy"])
         yield f"{accuracy.text} %", f"accuracy on the {metrics.get('split', 'test')} set"
         if "tail" in metrics:
@@ -205,8 +205,8 @@ def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
     return Gallery(f"{data.name} by {distilled.provenance.method}: {file}", tuple(classes), tuple(notes))
 
 
-def _accuracy(folder: Path, judged: Judged, several: bool) -> list[Chart | Table]:
-    metrics, protocol = judged.metrics, judged.details["protocol"]
+def _accuracy(folder: Path, evaluation: StoredEvaluation, several: bool) -> list[Chart | Table]:
+    metrics, protocol = evaluation.metrics, evaluation.details["protocol"]
     own = f"{metrics.get('method', 'this set')} ({metrics.get('labels', 'hard')} labels)"
     rows = {own: metrics} | dict(metrics.get("controls", {}))
     bars = tuple(_bar(name, row["accuracy"], own=name == own) for name, row in rows.items())
@@ -236,10 +236,10 @@ def _accuracy(folder: Path, judged: Judged, several: bool) -> list[Chart | Table
     ]
 
 
-def _per_class(folder: Path, judged: Judged, found: Found, several: bool) -> Chart:
-    row = next(iter(judged.details["rows"].values()))
-    names, known = judged.details["class_names"], found.set_of(judged)
-    counts = (judged.details.get("measured") or {}).get("data", {}).get("counts")
+def _per_class(folder: Path, evaluation: StoredEvaluation, found: Found, several: bool) -> Chart:
+    row = next(iter(evaluation.details["rows"].values()))
+    names, known = evaluation.details["class_names"], found.set_of(evaluation)
+    counts = (evaluation.details.get("measured") or {}).get("data", {}).get("counts")
     if counts is None:
         counts = known[1].dataset.counts if known else [0] * len(names)
     bars, untested = [], []
@@ -258,11 +258,11 @@ def _per_class(folder: Path, judged: Judged, found: Found, several: bool) -> Cha
     )
 
 
-def _confusion(folder: Path, judged: Judged, several: bool) -> Confusion | None:
-    names = judged.details["class_names"]
+def _confusion(folder: Path, evaluation: StoredEvaluation, several: bool) -> Confusion | None:
+    names = evaluation.details["class_names"]
     if len(names) > MOST_CONFUSED:
         return None
-    counts = next(iter(judged.details["rows"].values()))["confusion"]
+    counts = next(iter(evaluation.details["rows"].values()))["confusion"]
     shares = tuple(tuple(count / max(1, sum(row)) for count in row) for row in counts)
     title = f"What students take for what{f': {folder}' if several else ''}"
     return Confusion(title, tuple(names), shares)
@@ -292,7 +292,7 @@ _INTERVALS = "In % of the test images, with the 95 % interval of the mean over a
 def _facts(found: Found) -> Iterable[Facts]:
     for file, one in found.sets.items():
         place = f": {file}" if len(found.sets) > 1 else ""
-        beside = [folder for folder, judged in found.judged.items() if judged.belongs_to(one)]
+        beside = [folder for folder, own in found.evaluations.items() if own.belongs_to(one)]
         yield Facts(f"Cost{place}", cost_of(file, one, beside))
         yield Facts(f"Provenance{place}", provenance_of(file, one))
 

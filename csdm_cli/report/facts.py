@@ -17,7 +17,7 @@ from csdm_cli.storage.bounded import parsed_json
 Rows = tuple[tuple[str, str], ...]
 
 
-def cost_of(file: Path, distilled: Distilled, judged_in: Sequence[Path]) -> Rows:
+def cost_of(file: Path, distilled: Distilled, evaluated_in: Sequence[Path]) -> Rows:
     """Storage beside that of the real images, and time, memory and machine where they were recorded."""
     data = distilled.dataset
     real = sum(data.counts) * len(data.mean) * distilled.decoding.size**2
@@ -34,7 +34,7 @@ def cost_of(file: Path, distilled: Distilled, judged_in: Sequence[Path]) -> Rows
         rows.append(("distilling", f"{record.wall_seconds:,.0f} s{steps}, without teachers"))
         rows.append(("memory", f"{_size(record.peak_memory_bytes)} at the peak"))
         rows.append(("machine", machine))
-    for folder in judged_in:
+    for folder in evaluated_in:
         seconds = _evaluation_seconds(folder)
         if seconds is not None:
             rows.append(("evaluation", f"{seconds:,.0f} s, in {folder}"))

@@ -15,7 +15,7 @@ from csdm_cli.distillation.balance import weight_of
 from csdm_cli.distillation.bank import BankedRealSide, BankPlan, build_bank
 from csdm_cli.distillation.decoded import Decoded, decoded_iteration
 from csdm_cli.distillation.layout import Formation, activation_bytes, layout_of, share_for
-from csdm_cli.distillation.leaves import Leaves
+from csdm_cli.distillation.loop import Iteration
 from csdm_cli.distillation.real_side import FreshRealSide, RealSide
 from csdm_cli.distillation.sharded import shared_iteration
 from csdm_cli.distillation.step import Matching, batched_iteration
@@ -29,9 +29,8 @@ from csdm_cli.names import Engine, RealMode
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parallel.ranks import ALONE, Ranks
-from csdm_cli.parameterisations.parameterisation import Parameterisation
 from csdm_cli.runs.choose import SettledMatching
-from csdm_cli.runs.start import factor_of, leaves_at_start, parameterisation_of
+from csdm_cli.runs.start import ReadyRun, factor_of, leaves_at_start, parameterisation_of
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings.fields import ratio
 from csdm_cli.teachers.networks import PoolNetworks, TeacherNetworks, tuned, tuned_for_any_number
@@ -40,27 +39,22 @@ from csdm_cli.teachers.views import FreshViews, PooledViews, ViewPlan
 
 
 @dataclass(frozen=True)
-class Assembly:
-    """A distillation run, ready to iterate.
+class Assembly(ReadyRun):
+    """A run of a method that matches statistics.
 
     Attributes:
         formation: that of plain pixels as they are stored; of other parameterisations, of their decoded images.
-        share: whose classes the pixels are, where several ranks share them; None for all.
     """
 
     method: MatchingMethod
-    parameterisation: Parameterisation
     formation: Formation
-    leaves: Leaves
     networks: TeacherNetworks
     real: RealSide
     matching: Matching
-    iterate: Callable[[int], dict[str, Tensor]]
-    share: ClassShare | None = None
 
     @property
     def calibration(self) -> float:
-        """The weight, whether it was given as such or as a ratio."""
+        """The weight that was given, or that a ratio came to."""
         return self.matching.calibration
 
 
@@ -109,7 +103,7 @@ def assemble(
     real = _real_side(settings, method, request, data, pool, seeing, cache, dtype, numerics, quiet, share)
     matching = Matching(method, formation, networks, 0.0, layout, extra)
     leaves = leaves_at_start(settings, data, parameterisation, dtype, share=share)
-    iterate: Callable[[int], dict[str, Tensor]]
+    iterate: Iteration
     if factor is not None:
         matching.calibration = _calibration(settings, matching, real, leaves.images, kept)
         iterate = partial(batched_iteration, leaves, matching, real)
@@ -122,7 +116,7 @@ def assemble(
     if settings.engine is Engine.textbook:
         whole = (leaves, method, formation, networks, real, matching.calibration)
         iterate = partial(textbook_iteration, *whole, extra=extra)
-    return Assembly(method, parameterisation, formation, leaves, networks, real, matching, iterate, share)
+    return Assembly(parameterisation, leaves, iterate, method, formation, networks, real, matching, share=share)
 
 
 def _calibration(

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor
 
 from csdm_cli.distillation.decoded import learning_iteration
-from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.networks import NetworkSpec
-from csdm_cli.parameterisations.parameterisation import Parameterisation
 from csdm_cli.runs.choose import SettledOptimised
-from csdm_cli.runs.start import leaves_at_start, parameterisation_of
+from csdm_cli.runs.start import ReadyRun, leaves_at_start, parameterisation_of
 from csdm_cli.teachers.pool import TeacherPool
 
 
 @dataclass(frozen=True)
-class LearningAssembly:
-    """A run, ready to iterate."""
+class LearningAssembly(ReadyRun):
+    """A run of a method that learns through training."""
 
     method: LearningMethod
-    parameterisation: Parameterisation
-    leaves: Leaves
-    iterate: Callable[[int], dict[str, Tensor]]
 
 
 def assemble_learning(
@@ -57,6 +50,5 @@ def assemble_learning(
     )
     method.prepare(context)
     leaves = leaves_at_start(settings, method.starts_from(data), parameterisation, dtype, learned=method.learned)
-    return LearningAssembly(
-        method, parameterisation, leaves, partial(learning_iteration, leaves, parameterisation, method)
-    )
+    iterate = partial(learning_iteration, leaves, parameterisation, method)
+    return LearningAssembly(parameterisation, leaves, iterate, method)

@@ -4,147 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, get_type_hints
-
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticCustomError
+from typing import Any
 
 from csdm_cli.errors import UsageError
-from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import (
-    BuildingMethod,
-    MatchingMethod,
-    Method,
-    MethodClass,
-    OptimisedMethod,
-    parameter_names,
-)
+from csdm_cli.methods.contract import BuildingMethod, MatchingMethod, Method, OptimisedMethod
 from csdm_cli.methods.learning import Experts, LearningMethod
-from csdm_cli.methods.regularisers.weighted import bankable, refuse_second_judge, weighted_terms
+from csdm_cli.methods.regularisers.weighted import bankable, weighted_terms
 from csdm_cli.names import Engine, LabelKind, Parameterization, RealMode, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
+from csdm_cli.runs.method_options import idle_beside, instead_of_matching, make_method, option_of, real_batch_of, unread
 from csdm_cli.settings import sections
-from csdm_cli.settings.fields import Reader, is_number, reader_of, refuse_loose_number
-
-MOST_OF_OWN = 1e9  # the size of a method's own parameters
-
-
-def make_method(settings: sections.Distill, given: frozenset[str] = frozenset()) -> Method:
-    """The method of ``settings`` with its own parameters.
-
-    Raises:
-        UsageError: if an option ``given`` on the command line has no effect on this method, or one of its own
-            parameters is wrong.
-    """
-    cls = load(settings.method)
-    method = cls(method_parameters(cls, settings))
-    idle = unread(settings.method) | _idle(settings, method)
-    for name in sorted(given | set(settings.option)):
-        if name in idle:
-            raise UsageError(idle[name])
-    if isinstance(method, MatchingMethod):
-        refuse_second_judge(method, weighted_terms(settings.regularizer))
-    return method
-
-
-def reads(cls: MethodClass, name: str) -> bool:
-    """Whether a method looks at the setting ``name`` of distill at all."""
-    reader = reader_of(sections.Distill.model_fields[name])
-    if reader is Reader.owner:
-        return name in parameter_names(cls)
-    if reader is Reader.optimised:
-        return issubclass(cls, OptimisedMethod)
-    if reader is Reader.matching:
-        return issubclass(cls, MatchingMethod) or name in parameter_names(cls)
-    if reader is Reader.decoding:
-        return issubclass(cls, OptimisedMethod) or cls.reads_factor
-    return True
-
-
-def unread(method: str) -> dict[str, str]:
-    """The settings of distill that ``method`` does not look at, and what is said to whoever asks for them."""
-    cls = load(method)
-    found = {}
-    for name in sections.Distill.names_read_by(Reader.owner):
-        if not reads(cls, name):
-            owner = next(other for other in method_names() if name in parameter_names(load(other)))
-            found[name] = f"{_option(name)} belongs to --method {owner}; {method} does not read it"
-    for name in sections.Distill.names_read_by(Reader.optimised):
-        if not reads(cls, name):
-            found[name] = f"{_option(name)} has no effect on {method}, which optimises nothing"
-    for name in sections.Distill.names_read_by(Reader.matching):
-        if not reads(cls, name):
-            found[name] = f"{_option(name)} has no effect on {method}, which {_instead(cls)}"
-    return found
-
-
-def _instead(cls: MethodClass) -> str:
-    """In words, what a method does that matches no statistics."""
-    return "compares what networks learn" if issubclass(cls, OptimisedMethod) else "optimises nothing"
-
-
-def _idle(settings: sections.Distill, method: Method) -> dict[str, str]:
-    """Settings and parameters without effect beside the others, and what is said to whoever asks for them."""
-    asked = {name: f"--option {name}" if name in settings.option else _option(name) for name in method.idle_options()}
-    return {name: f"{text} has no effect with the other options of {settings.method}" for name, text in asked.items()}
-
-
-def without_effect(chosen: Chosen) -> frozenset[str]:
-    """The settings of distill that change nothing: whoever asks for one of them is refused."""
-    settings, method = chosen.settings, chosen.method
-    found = {*unread(settings.method), *_idle(settings, method)} & set(sections.Distill.model_fields)
-    if settings.labels is not LabelKind.soft:
-        found.add("temperature")
-    if isinstance(method, OptimisedMethod):
-        found |= _idle_of_parameterization(settings)
-    if isinstance(method, MatchingMethod):
-        found.add(_idle_of_real_side(settings))
-    return frozenset(found)
-
-
-def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
-    """An instance of the method's ``Parameters``: from the settings of that name, and from ``settings.option``.
-
-    Raises:
-        UsageError: if ``option`` names a parameter that the method does not have, or gives it a wrong value.
-    """
-    names, shared = parameter_names(cls), set(type(settings).model_fields)
-    own = sorted(names - shared)
-    for name in settings.option:
-        if name in names & shared:
-            raise UsageError(f"--option {name}: this parameter of {settings.method} is the option {_option(name)}")
-        if name not in own:
-            close = get_close_matches(name, own, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(own) or 'none'}"
-            raise UsageError(f"--option {name}: {settings.method} has no such parameter; {hint}")
-    told = {name: getattr(settings, name) for name in names & shared}
-    if "real_batch" in told and issubclass(cls, OptimisedMethod):
-        told["real_batch"] = settings.real_batch or cls.default_real_batch
-    values = told | settings.option
-    _refuse_loose_numbers(cls, settings)
-    try:
-        parameters = TypeAdapter(cls.Parameters).validate_python(values)
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        name = str(wrong["loc"][0])
-        raise UsageError(f"--option {name}={settings.option.get(name)}: {wrong['msg'].lower()}") from None
-    for name, given in settings.option.items():
-        value = getattr(parameters, name)
-        if isinstance(value, (int, float)) and not -MOST_OF_OWN <= value <= MOST_OF_OWN:
-            raise UsageError(f"--option {name}={given}: expected a finite number of at most {MOST_OF_OWN:g}")
-    return parameters
-
-
-def _refuse_loose_numbers(cls: MethodClass, settings: sections.Distill) -> None:
-    hints = get_type_hints(cls.Parameters, include_extras=True)
-    for name, value in settings.option.items():
-        try:
-            if is_number(hints[name]):
-                refuse_loose_number(value)
-        except PydanticCustomError as error:
-            raise UsageError(f"--option {name}={value}: expected {error.message()}") from None
 
 
 class Settled(sections.Distill):
@@ -179,7 +49,7 @@ def settled(settings: sections.Distill, method: Method) -> Settled:
         if settings.parameterization is not Parameterization.multi_formation:
             chosen["factor"] = 1
         kind = SettledOptimised
-        chosen["real_batch"] = settings.real_batch or method.default_real_batch
+        chosen["real_batch"] = real_batch_of(type(method), settings)
     if isinstance(method, MatchingMethod):
         kind = SettledMatching
         chosen["real"] = _real_side_of(settings, method)
@@ -202,10 +72,6 @@ def _real_side_of(settings: sections.Distill, method: MatchingMethod) -> RealMod
     if settings.real is RealMode.bank and not can_bank:
         raise UsageError(f"--real bank: {settings.method} as chosen needs real images every step; use --real fresh")
     return settings.real or (RealMode.bank if can_bank else RealMode.fresh)
-
-
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -249,6 +115,19 @@ def decided(settings: sections.Distill, given: frozenset[str] = frozenset()) -> 
     return found, method
 
 
+def without_effect(chosen: Chosen) -> frozenset[str]:
+    """The settings of distill that change nothing: whoever asks for one of them is refused."""
+    settings, method = chosen.settings, chosen.method
+    found = {*unread(settings.method), *idle_beside(settings, method)} & set(sections.Distill.model_fields)
+    if settings.labels is not LabelKind.soft:
+        found.add("temperature")
+    if isinstance(method, OptimisedMethod):
+        found |= _idle_of_parameterization(settings)
+    if isinstance(method, MatchingMethod):
+        found.add(_idle_of_real_side(settings))
+    return frozenset(found)
+
+
 def _idle_of_parameterization(settings: sections.Distill) -> frozenset[str]:
     """The settings that the others' parameterization has no use for."""
     kind = settings.parameterization
@@ -262,7 +141,7 @@ def refuse_other_parameterizations(settings: sections.Distill, given: frozenset[
     kind = settings.parameterization
     for name, owner in sections.Distill.names_of_parameterizations().items():
         if owner is not kind and (name in given or getattr(settings, name) is not None):
-            raise UsageError(f"{_option(name)} belongs to --parameterization {owner}, not {kind}")
+            raise UsageError(f"{option_of(name)} belongs to --parameterization {owner}, not {kind}")
     allowed = {1, sections.Distill.model_fields["factor"].default}
     if "factor" in given:
         allowed = {1} if kind is Parameterization.pixels else set()
@@ -281,7 +160,7 @@ def _refuse_the_other_real_side(settings: SettledMatching, given: frozenset[str]
     idle = _idle_of_real_side(settings)
     if idle in given:
         raise UsageError(
-            f"--{idle.replace('_', '-')} has no effect: the real side of {settings.method} as chosen is {settings.real}"
+            f"{option_of(idle)} has no effect: the real side of {settings.method} as chosen is {settings.real}"
         )
 
 
@@ -315,7 +194,9 @@ def refuse_idle_numerics(chosen: Chosen, given: Sequence[str], memory_budget: in
     """Raises: UsageError if options of how the engine computes were ``given`` to a method that matches nothing."""
     given = [*given, *(["--memory-budget"] if memory_budget else [])]
     if given and not isinstance(chosen.method, MatchingMethod):
-        raise UsageError(f"{given[0]} has no effect on {chosen.settings.method}, which {_instead(type(chosen.method))}")
+        raise UsageError(
+            f"{given[0]} has no effect on {chosen.settings.method}, which {instead_of_matching(type(chosen.method))}"
+        )
 
 
 def refuse_to_couple(settings: Settled, method: Method) -> None:

@@ -7,33 +7,25 @@ function that gets them line by line. Nothing is tracked.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
-
-from csdm_cli.artifacts.dataset import DistilledDataset
-from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.artifacts.file import find_artifact, load_distilled
 from csdm_cli.data.holdout import sealed
 from csdm_cli.data.store import LongTail
 from csdm_cli.display.console import aloud
 from csdm_cli.errors import UsageError
-from csdm_cli.names import LabelKind, Preset, Tracking
+from csdm_cli.names import Preset
 from csdm_cli.networks.own import name_of
 from csdm_cli.runs.choose import choose, refuse_idle_numerics
 from csdm_cli.runs.distill import MadeSet, distil
 from csdm_cli.runs.evaluate import EvaluatedSet, prepare_evaluation
 from csdm_cli.runs.evaluate import evaluate as evaluate_set
 from csdm_cli.runs.experts import make_pool, refuse_idle
+from csdm_cli.runs.keywords import runtime_from, with_settings_of
 from csdm_cli.runs.long_tail import given_or_newest, make, plan
 from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
-from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import refuse_idle_shape
 from csdm_cli.settings import sections
 from csdm_cli.settings.resolve import resolve
@@ -42,39 +34,9 @@ from csdm_cli.teachers.pool import POOL_FILES, TeacherPool
 
 Listener = Callable[[str], None]
 PathLike = str | Path
-RUNNING = {  # how a run computes, beside the settings: device, threads, deterministic, parallel, precision ...
-    "compile" if field.name == "compiled" else field.name: field
-    for field in fields(Runtime)
-    if field.name not in ("tracking", "json", "quiet")
-}
-P = ParamSpec("P")
-ResultT = TypeVar("ResultT")
 
 
-def _with_settings_of(section: type[sections.Section]) -> Callable[[Callable[P, ResultT]], Callable[P, ResultT]]:
-    """Show the options of ``section`` in the signature, in place of ``**settings``."""
-
-    def show(function: Callable[P, ResultT]) -> Callable[P, ResultT]:
-        own = inspect.signature(function)
-        parameters = [one for one in own.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
-        named = {one.name for one in parameters}
-        shown: dict[str, tuple[Any, Any]] = {
-            name: (field.default, field.annotation) for name, field in section.model_fields.items()
-        }
-        if section is not sections.MakeLt:
-            shown |= {name: (field.default, field.type) for name, field in RUNNING.items()}
-        parameters += [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-            for name, (default, annotation) in shown.items()
-            if name not in named
-        ]
-        function.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return function
-
-    return show
-
-
-@_with_settings_of(sections.MakeLt)
+@with_settings_of(sections.MakeLt)
 def make_long_tail(
     dataset: str = "cifar10",
     *,
@@ -107,7 +69,7 @@ def make_long_tail(
         return make(plan(wanted, _path(out))).longtail
 
 
-@_with_settings_of(sections.Pretrain)
+@with_settings_of(sections.Pretrain)
 def train_teachers(
     data: LongTail | PathLike | None = None,
     *,
@@ -140,7 +102,7 @@ def train_teachers(
         CsdmError: if the set cannot be read, or training diverges.
     """
     with _heard(quiet, progress):
-        runtime = _runtime(settings)
+        runtime = runtime_from(settings)
         asked = resolve(sections.Pretrain, None, {"network": _name(network)} | settings)
         refuse_idle_shape(asked.section, frozenset(settings))
         refuse_idle(asked.section, frozenset(settings))
@@ -156,7 +118,7 @@ def train_teachers(
         return pool
 
 
-@_with_settings_of(sections.Distill)
+@with_settings_of(sections.Distill)
 def distill(
     data: LongTail | PathLike | None = None,
     *,
@@ -199,7 +161,7 @@ def distill(
         CsdmError: if data or teachers cannot be read, or do not belong together.
     """
     with _heard(quiet, progress):
-        runtime = _runtime(settings)
+        runtime = runtime_from(settings)
         asked = resolve(sections.Distill, params, settings, _preset(preset))
         chosen = choose(asked.params, asked.given)
         refuse_idle_numerics(chosen, runtime.given_numerics, memory_budget)
@@ -211,7 +173,7 @@ def distill(
         return made
 
 
-@_with_settings_of(sections.Evaluate)
+@with_settings_of(sections.Evaluate)
 def evaluate(
     distilled: MadeSet | PathLike,
     *,
@@ -249,7 +211,7 @@ def evaluate(
         CsdmError: if the set is damaged, or was distilled from another one than ``data``.
     """
     with _heard(quiet, progress):
-        runtime = _runtime(settings)
+        runtime = runtime_from(settings)
         own = {} if network is None else {"network": _name(network)}
         asked = resolve(sections.Evaluate, params, own | settings)
         if data is None and isinstance(distilled, MadeSet):
@@ -267,54 +229,6 @@ def evaluate(
         return evaluate_set(task, runtime)
 
 
-@dataclass(frozen=True, eq=False)
-class LoadedSet:
-    """A distilled set from its file.
-
-    Attributes:
-        path: the file.
-        distilled: all that is in it.
-    """
-
-    path: Path
-    distilled: Distilled
-
-    def dataset(self, labels: str | None = None, *, normalised: bool = True) -> DistilledDataset:
-        """A torch ``Dataset`` of the images that networks are trained on: decoded, and normalised unless told.
-
-        Args:
-            labels: ``hard`` or ``soft``; None is soft, if the set has soft labels.
-            normalised: by the mean and deviation of the real images; else pixels are in [0, 1].
-
-        Raises:
-            CsdmError: if soft labels are asked for and the set has none.
-        """
-        return DistilledDataset(self.distilled, LabelKind(labels) if labels else None, normalised=normalised)
-
-    def tensors(self, labels: str | None = None, *, normalised: bool = True) -> tuple[Tensor, Tensor]:
-        """Images (N·factor², channels, size, size) and targets, as in :meth:`dataset`."""
-        found = self.dataset(labels, normalised=normalised)
-        return found.images, found.targets
-
-
-def load(path: PathLike) -> LoadedSet:
-    """The distilled set in a file or folder, checked against its hashes.
-
-    Example:
-        >>> import csdm_cli
-        >>> data = csdm_cli.make_long_tail("digits", imbalance=10, n_max=20, out="data")
-        >>> made = csdm_cli.distill(data, method="random", ipc=1, out="random")
-        >>> images, labels = csdm_cli.load("random").tensors()
-        >>> images.shape, labels[:3]
-        (torch.Size([10, 1, 16, 16]), tensor([0, 1, 2]))
-
-    Raises:
-        CsdmError: if there is none, or it is damaged.
-    """
-    file = find_artifact(Path(path))
-    return LoadedSet(file, load_distilled(file))
-
-
 @contextmanager
 def _heard(quiet: bool, progress: Listener | None) -> Iterator[None]:
     if progress is None and quiet:
@@ -322,16 +236,6 @@ def _heard(quiet: bool, progress: Listener | None) -> Iterator[None]:
         return
     with aloud() if progress is None else aloud(progress):
         yield
-
-
-def _runtime(settings: dict[str, Any]) -> Runtime:
-    """How a run of the door's computes, taken out of ``settings``; it is never tracked."""
-    given = {field.name: settings.pop(name) for name, field in RUNNING.items() if name in settings}
-    try:
-        return TypeAdapter(Runtime).validate_python(given | {"tracking": Tracking.none})
-    except ValidationError as error:
-        wrong = error.errors()[0]
-        raise UsageError(f"{wrong['loc'][0]}: {wrong['msg'].lower()}") from None
 
 
 def _longtail(data: LongTail | PathLike | None) -> LongTail:

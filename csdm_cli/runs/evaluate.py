@@ -42,7 +42,7 @@ from csdm_cli.runs.evaluating import (
     with_recipe_of,
 )
 from csdm_cli.runs.fairness import FairnessReport, measure_fairness
-from csdm_cli.runs.labels import measured_on, refuse_own_judges, refuse_unknown_teachers
+from csdm_cli.runs.labels import measured_on, refuse_images_of_choice, refuse_unknown_teachers
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protocol_of_probes, refuse_idle
 from csdm_cli.runs.runtime import Runtime
@@ -207,14 +207,14 @@ def prepare_evaluation(
     teachers: Path | TeacherPool | None = None,
     pretrain: sections.Pretrain | None = None,
 ) -> EvaluationTask:
-    """Find the set and its long-tailed set, and decide how it is judged.
+    """Find the set and its long-tailed set, and decide how it is evaluated.
 
     ``chosen`` are the fields of ``settings`` that the user set; the set's own recipe fills in the others. ``given`` are
     those on the command line. Linear probes are of the first network of ``teachers``, or of the set's own; where
     ``settings`` name another, ``pretrain`` says what else it is.
 
     Raises:
-        UsageError: if an option has no effect, the labels cannot be judged on this split, or the network cannot take
+        UsageError: if an option has no effect, the labels cannot be evaluated on this split, or the network cannot take
             these images.
         CsdmError: if something is missing or damaged.
     """
@@ -227,7 +227,7 @@ def prepare_evaluation(
         chosen -= {"lr"}
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
-    refuse_own_judges(labels, measured_on(case.distilled), settings.split)
+    refuse_images_of_choice(labels, measured_on(case.distilled), settings.split)
     probe = is_probe(settings, case)
     refuse_idle(settings, given, probe=probe, runtime=runtime)
     if probe:

@@ -68,7 +68,7 @@ class Foreign:
 
 @dataclass(frozen=True)
 class Case:
-    """A distilled set and the long-tailed set it is judged on.
+    """A distilled set and the long-tailed set it is evaluated on.
 
     Attributes:
         path: the artifact, or the other tool's images.
@@ -129,7 +129,7 @@ def evaluator_for(
     runtime: Runtime,
     probed: Probed | None = None,
 ) -> Evaluator:
-    """Who judges on ``test``, where these images are, by the cache and the options that every command shares."""
+    """Who evaluates on ``test``, where these images are, by the cache and the options that every command shares."""
     device, cache = test.images.device, places.cache_dir()
     return Evaluator(test, spec, protocol, device, cache, runtime.quiet, runtime.parallel, numerics, probed)
 
@@ -183,15 +183,15 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
     wanted = distilled.dataset.test_fingerprint
     if not (wanted or data):
         raise CsdmError(
-            f"{path} was made of other sets or classes: name the long-tailed set to judge it on with --data"
+            f"{path} was made of other sets or classes: name the long-tailed set to evaluate it on with --data"
         )
     longtail = given(data, quiet=quiet) if data else find_by_fingerprint(wanted)
     if wanted and longtail.manifest.fingerprints["test"] != wanted:
         raise CsdmError(f"{path} was distilled from another dataset than {longtail.folder}: their test sets differ")
     if distilled.dataset.class_names != longtail.manifest.class_names:
         raise CsdmError(
-            f"{path} has other classes than {longtail.folder}, or another order of them: judge it on a long-tailed set"
-            " of its own classes, or merge it to all of them with csdm merge --data"
+            f"{path} has other classes than {longtail.folder}, or another order of them: evaluate it on a"
+            " long-tailed set of its own classes, or merge it to all of them with csdm merge --data"
         )
     return Case(path, distilled, longtail)
 

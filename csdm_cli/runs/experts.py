@@ -18,7 +18,7 @@ from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
 from csdm_cli.runs.backbones import SELF_SUPERVISED
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.teachers import check_pool, network_spec, train_teachers
+from csdm_cli.runs.teachers import given_pool, loss_log, network_spec, train_teachers
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.teachers.experts import expert_plan, train_experts
@@ -91,12 +91,12 @@ def make_experts(
     cache.mkdir(parents=True, exist_ok=True)
 
     def trained(plan: TeacherPlan, what: str) -> TeacherPool:
-        def log(expert: int, point: int, loss: float) -> None:
-            if tracker is not None:
-                tracker.metric(f"loss/{what}-{expert}", loss, point)
-
-        options = {"quiet": runtime.quiet, "parallel": runtime.parallel, "on_epoch": log}
-        return train_experts(data, spec, plan, cache, device, **options)
+        return train_experts(
+            *(data, spec, plan, cache, device),
+            quiet=runtime.quiet,
+            parallel=runtime.parallel,
+            on_epoch=loss_log(tracker, what),
+        )
 
     spec = given.spec if given else network_spec(settings, data)
     pool = given or trained(representation_plan(settings), "expert")
@@ -177,10 +177,7 @@ def find_experts(
     wanted = own.model_copy(update=open_choices)
     if given is None:
         return make_experts(wanted, train, device, runtime)
-    if is_own(own.network):
-        source_of(own.network)  # named by the user, so that the pool may be of it
-    pool = given if isinstance(given, TeacherPool) else TeacherPool.open(given)
-    check_pool(pool, longtail)
+    pool = given_pool(given, own.network, longtail)
     if pool.every is None:
         raise CsdmError(
             f"{pool.paths[0].parent} holds teachers, and {params.distill.method} follows experts: make them with csdm"

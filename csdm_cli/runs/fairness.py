@@ -123,7 +123,7 @@ def measure_fairness(
         own: its students.
         controls: all of them, under the same protocol.
         train: the long-tailed training set, on the device.
-        evaluator: how all were judged.
+        evaluator: how all were evaluated.
         weight: w of LRS and ARS.
         runtime: runtime of the command.
 
@@ -139,8 +139,8 @@ def measure_fairness(
     extra[f"{method} ({labels} labels), no augmentation"] = plain = evaluate_case(case, labels, plainly)
     images, targets = _random_set(case, labels, train, evaluator.device, runtime)
 
-    def random_under(judged_by: Evaluator, name: str) -> Evaluation:
-        return evaluate_set(images, targets, train.counts, judged_by, title=f"{name}, student")
+    def random_under(evaluator: Evaluator, name: str) -> Evaluation:
+        return evaluate_set(images, targets, train.counts, evaluator, title=f"{name}, student")
 
     random = controls[ControlName.random]
     if labels is LabelKind.soft:

@@ -51,7 +51,7 @@ def prior_calibration(
     return measure_tau(pool, images.to(device), manifest.counts, name)
 
 
-def judges_of(settings: sections.Distill, longtail: LongTail) -> str | None:
+def chosen_on(settings: sections.Distill, longtail: LongTail) -> str | None:
     """Fingerprint of the images beyond the training set that decide the labels, if any do."""
     by_dev = settings.labels is LabelKind.soft and settings.prior_calibration == "auto"
     return longtail.manifest.fingerprints.get("dev") if by_dev else None
@@ -63,11 +63,11 @@ def measured_on(distilled: Distilled) -> str | None:
     return told.get("measured_on")
 
 
-def refuse_own_judges(labels: LabelKind, measured_on: str | None, split: EvaluationSplit) -> None:
+def refuse_images_of_choice(labels: LabelKind, measured_on: str | None, split: EvaluationSplit) -> None:
     """Raises: UsageError if students of soft labels are to be tested on the images that their τ was chosen on."""
     if labels is LabelKind.soft and measured_on == split == EvaluationSplit.dev:
         raise UsageError(
-            "--split dev: the soft labels' --prior-calibration auto was chosen on these images, which cannot judge it;"
+            "--split dev: the soft labels' --prior-calibration auto was chosen on these images, which cannot test it;"
             " evaluate with --split test or --labels hard, or distil with a number in place of auto"
         )
 

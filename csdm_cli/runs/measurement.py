@@ -52,7 +52,7 @@ class Measurement:
         parameterization: the name of what is stored; None where no file tells, and for all real images.
         file: the artifact; None of a set that is not in one, or not known to be.
         making: the run that made the set; None if its record is lost, or nothing was made.
-        judging: the run that trained and tested the students; None if it was not timed by itself.
+        evaluating: the run that trained and tested the students; None if it was not timed by itself.
         code: the checkout that computed it; None if csdm was not run from one, or as long as no file tells.
         machine: where it was computed; None as long as no file tells.
         inherited: whose classifier decided, and the bytes that it takes (``details.json`` of evaluate); None where
@@ -79,7 +79,7 @@ class Measurement:
     parameterization: str | None = None
     file: Path | None = None
     making: RunRecord | None = None
-    judging: RunRecord | None = None
+    evaluating: RunRecord | None = None
     code: Commit | None = None
     machine: Machine | None = None
     inherited: Mapping[str, Any] | None = None

@@ -8,20 +8,17 @@ from functools import partial
 
 from csdm_cli.display.console import note
 from csdm_cli.distillation.checkpoint import Checkpoint, kept_number
-from csdm_cli.distillation.leaves import Leaves
-from csdm_cli.distillation.loop import Distillation, Iteration, optimise
+from csdm_cli.distillation.loop import Distillation, optimise
 from csdm_cli.distillation.sharded import collected
 from csdm_cli.methods.contract import MatchingMethod, Outcome
 from csdm_cli.methods.learning import LABEL_LOGITS, LOG_STEP, LearningMethod
 from csdm_cli.networks.numerics import faster
-from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parallel.ranks import ALONE, Ranks
-from csdm_cli.parameterisations.parameterisation import Parameterisation
 from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.assemble_learning import assemble_learning
 from csdm_cli.runs.choose import SettledMatching, SettledOptimised, describe_share
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.start import factor_of
+from csdm_cli.runs.start import ReadyRun, factor_of
 from csdm_cli.runs.task import Task
 from csdm_cli.settings.fields import ratio
 from csdm_cli.storage import places
@@ -43,22 +40,6 @@ class Options:
 PLAINLY = Options()
 
 
-@dataclass(frozen=True)
-class _Ready:
-    """A run that can begin.
-
-    Attributes:
-        calibration: the weight that a ratio came to, if one was asked for.
-        share: whose classes the leaves are of, where several ranks share them.
-    """
-
-    leaves: Leaves
-    parameterisation: Parameterisation
-    iterate: Iteration
-    calibration: float | None = None
-    share: ClassShare | None = None
-
-
 def optimised(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks = ALONE) -> Outcome | None:
     """Distil, or do this rank's share of it: the outcome of all at rank 0, None at the others."""
     ready = _ready(task, runtime, options, ranks)
@@ -76,14 +57,13 @@ def optimised(task: Task, runtime: Runtime, options: Options, tracker: Tracker, 
     return _outcome(task, ready, whole)
 
 
-def _ready(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> _Ready:
+def _ready(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> ReadyRun:
     method, settings = task.method, task.settings
     data = task.longtail.train().to(task.device)
     if isinstance(method, LearningMethod):
         assert isinstance(settings, SettledOptimised)
         note(f"method: {method.summary}", quiet=runtime.quiet)
-        learning = assemble_learning(settings, method, data, task.spec, task.pool)
-        return _Ready(learning.leaves, learning.parameterisation, learning.iterate)
+        return assemble_learning(settings, method, data, task.spec, task.pool)
     assert task.pool is not None and isinstance(method, MatchingMethod) and isinstance(settings, SettledMatching)
     note(f"method: {method.summary}; {len(task.pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
     matching = assemble(
@@ -100,11 +80,10 @@ def _ready(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> _Rea
     )
     if matching.share is not None:
         note(describe_share(matching.share, matching.formation.classes), quiet=runtime.quiet)
-    measured = matching.calibration if ratio(settings.calibration) is not None else None
-    return _Ready(matching.leaves, matching.parameterisation, matching.iterate, measured, matching.share)
+    return matching
 
 
-def _iterate(task: Task, ready: _Ready, runtime: Runtime, options: Options, losses: LossLog) -> Distillation:
+def _iterate(task: Task, ready: ReadyRun, runtime: Runtime, options: Options, losses: LossLog) -> Distillation:
     if ready.share is not None and not len(ready.share):
         return Distillation(ready.leaves.stored, {}, 0.0, 0)
     assert isinstance(task.method, (MatchingMethod, LearningMethod))
@@ -120,15 +99,17 @@ def _iterate(task: Task, ready: _Ready, runtime: Runtime, options: Options, loss
     )
 
 
-def _outcome(task: Task, ready: _Ready, result: Distillation) -> Outcome:
+def _outcome(task: Task, ready: ReadyRun, result: Distillation) -> Outcome:
     """The result as it will be stored."""
+    settings = task.settings
+    was_measured = isinstance(settings, SettledMatching) and ratio(settings.calibration) is not None
     factor, log_step = factor_of(ready.parameterisation), result.learned.get(LOG_STEP)
     return Outcome(
         images=None if factor is None else result.images,
         factor=factor or 1,
         history=result.history,
         iterations=result.iterations,
-        calibration=ready.calibration,
+        calibration=ready.calibration if was_measured else None,
         parameterisation=ready.parameterisation if factor is None else None,
         leaves=result.leaves if factor is None else {},
         label_logits=result.learned.get(LABEL_LOGITS),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from csdm_cli.distillation.leaves import IMAGES, Leaves, PixelPlan
+from csdm_cli.distillation.loop import Iteration
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
 from csdm_cli.methods.learning import Learned
@@ -18,6 +20,28 @@ from csdm_cli.parameterisations.multi_formation import MultiFormation
 from csdm_cli.parameterisations.parameterisation import Parameterisation, Shape
 from csdm_cli.parameterisations.pixels import Pixels
 from csdm_cli.runs.choose import SettledOptimised
+
+
+@dataclass(frozen=True)
+class ReadyRun:
+    """A run that can begin.
+
+    Attributes:
+        parameterisation: how the images are made of the leaves.
+        leaves: what is learned.
+        iterate: one step, by its number; gives every loss term by its name.
+        share: whose classes the leaves are of, where several ranks share them; None for all.
+    """
+
+    parameterisation: Parameterisation
+    leaves: Leaves
+    iterate: Iteration
+    share: ClassShare | None = field(default=None, kw_only=True)
+
+    @property
+    def calibration(self) -> float | None:
+        """The weight of the teachers' cross-entropy, whether it was given as such or as a ratio; None without one."""
+        return None
 
 
 def parameterisation_of(settings: SettledOptimised, data: ImageSet) -> Parameterisation:

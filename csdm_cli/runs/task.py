@@ -17,7 +17,7 @@ from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, Settled, experts_of
 from csdm_cli.runs.experts import find_experts
-from csdm_cli.runs.labels import judges_of
+from csdm_cli.runs.labels import chosen_on
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import find_teachers, network_spec
 from csdm_cli.settings import sections
@@ -83,7 +83,7 @@ def run_key(settings: Settled, method: Method, longtail: LongTail, pool: Teacher
         "parameters": asdict(method.parameters),
         "data": longtail.manifest.fingerprints["train"],
         "teachers": pool.key if pool else None,
-        "judges": judges_of(settings, longtail),
+        "labels_chosen_on": chosen_on(settings, longtail),
         "numerics": numerics.as_dict(),
         "source": source_hash(*DISTILLED, module_of(settings.method)),
         "torch": torch.__version__,

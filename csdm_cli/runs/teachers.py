@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -46,16 +47,12 @@ def train_teachers(
 
     ``numerics`` are the teachers' in training: those of ``runtime`` may be other networks'.
     """
-
-    def log(teacher: int, epoch: int, loss: float) -> None:
-        if tracker is not None:
-            tracker.metric(f"loss/teacher-{teacher}", loss, epoch)
+    spec, log = network_spec(settings, data), loss_log(tracker, "teacher")
 
     def log_stage(stage: int, loss: float) -> None:
         if tracker is not None:
             tracker.metric(f"loss/{settings.objective}", loss, stage)
 
-    spec = network_spec(settings, data)
     if spec.frozen:
         plan, source = probe_plan(settings), weights_source(settings)
         return frozen_pool(
@@ -72,6 +69,16 @@ def train_teachers(
         on_epoch=log,
         numerics=numerics,
     )
+
+
+def loss_log(tracker: Tracker | None, what: str) -> Callable[[int, int, float], None]:
+    """A function of a network's number, its epoch and its loss that tells ``tracker`` of it; ``what`` is a noun."""
+
+    def log(number: int, epoch: int, loss: float) -> None:
+        if tracker is not None:
+            tracker.metric(f"loss/{what}-{number}", loss, epoch)
+
+    return log
 
 
 def teacher_plan(settings: sections.Pretrain) -> TeacherPlan:
@@ -119,10 +126,7 @@ def find_teachers(
         wanted = params.pretrain.model_copy(update={"trajectory": params.pretrain.trajectory or by_epoch})
         pool = train_teachers(wanted, train, device, runtime)
     else:
-        pool = given if isinstance(given, TeacherPool) else TeacherPool.open(given)
-    if is_own(params.pretrain.network):
-        source_of(params.pretrain.network)  # named by the user, so that the pool may be of it
-    check_pool(pool, longtail)
+        pool = given_pool(given, params.pretrain.network, longtail)
     if pool.spec.frozen and params.distill.teacher_schedule not in (None, TeacherSchedule.final):
         raise UsageError(
             f"--teacher-schedule {params.distill.teacher_schedule}: {pool.spec.name} is never trained, and has its"
@@ -133,6 +137,24 @@ def find_teachers(
             f"--teacher-schedule trajectory: the teachers in {pool.paths[0].parent} kept no weights of their epochs;"
             " make them with csdm pretrain --trajectory, or leave --teachers out"
         )
+    return pool
+
+
+def given_pool(given: TeacherPool | Path, network: str, longtail: LongTail) -> TeacherPool:
+    """The pool ``given``, or in that folder, which must fit the long-tailed set.
+
+    Args:
+        given: a pool, or the folder of one.
+        network: what the user names: a module of their own may be the pool's.
+        longtail: what it was to be trained on.
+
+    Raises:
+        CsdmError: if the pool is damaged, or was made for other images or classes.
+    """
+    if is_own(network):
+        source_of(network)
+    pool = given if isinstance(given, TeacherPool) else TeacherPool.open(given)
+    check_pool(pool, longtail)
     return pool
 
 

@@ -12,9 +12,9 @@ from csdm_cli.artifacts.distilled import Distilled, stored_sha256
 from csdm_cli.data.store import LongTail, Manifest
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.names import AugmentMode, EvaluationSplit
-from csdm_cli.runs.choose import unread
 from csdm_cli.runs.evaluating import metrics_of
 from csdm_cli.runs.experts import expert_settings
+from csdm_cli.runs.method_options import unread
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Duration
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, JsonValue
 
 from csdm_cli import names
-from csdm_cli.methods import method_names
+from csdm_cli.methods import method_names, shared_options
 from csdm_cli.methods.regularisers import regulariser_names
 from csdm_cli.settings.fields import (
     DECIDED_BY_METHOD,
@@ -17,7 +17,6 @@ from csdm_cli.settings.fields import (
     NonNegative,
     NumberOrAuto,
     NumberOrRatio,
-    OpenFraction,
     Positive,
     Rate,
     Reader,
@@ -114,46 +113,17 @@ class Distill(Section):
         description="store a moving average of the pixels with this decay, in place of the last step's (0: do not)",
         json_schema_extra=OPTIMISED,
     )
-    # what csdm matches
-    kernel: names.KernelName = Field(
-        names.KernelName.rbf,
-        description="kernel that classes are compared by; its spectral measure gives the frequencies ω",
-        json_schema_extra=OWNER,
-    )
-    kernel_shape: Rate | None = Field(
-        None,
-        description="ν of matern, a of rational-quadratic, degree of polynomial"
-        " (default: 1.5, 1 and 2; other kernels have none)",
-        json_schema_extra=OWNER,
-    )
-    scale: Rate = Field(
-        1.0,
-        description="kernel length ℓ, as a multiple of the median distance of real features",
-        json_schema_extra=OWNER,
-    )
-    frequencies: Positive = Field(1024, description="frequencies ω per draw (K)", json_schema_extra=OWNER)
-    frequency_rule: names.FrequencyRule = Field(
-        names.FrequencyRule.monte_carlo,
-        description="how a draw's frequencies are spread over the spectral measure",
-        json_schema_extra=OWNER,
-    )
-    resample: bool = Field(
-        True, description="new frequencies for every draw, or one set for all", json_schema_extra=OWNER
-    )
-    distance: names.Distance = Field(
-        names.Distance.squared, description="squared distance, or its root per frequency", json_schema_extra=OWNER
-    )
-    alpha_schedule: names.AlphaSchedule = Field(
-        names.AlphaSchedule.log_count,
-        description="how α follows the class size",
-        json_schema_extra=OWNER,
-    )
-    alpha_head: OpenFraction = Field(
-        0.7, description="α of the largest class (weight of amplitude: diversity)", json_schema_extra=OWNER
-    )
-    alpha_tail: OpenFraction = Field(
-        0.3, description="α of the smallest class (1 - α weighs phase: realism)", json_schema_extra=OWNER
-    )
+    # what methods match with a parameter of the name; what it is and may be stands with the methods
+    kernel: shared_options.Kernel = Field(names.KernelName.rbf, json_schema_extra=OWNER)
+    kernel_shape: shared_options.KernelShape = Field(None, json_schema_extra=OWNER)
+    scale: shared_options.Scale = Field(1.0, json_schema_extra=OWNER)
+    frequencies: shared_options.Frequencies = Field(1024, json_schema_extra=OWNER)
+    frequency_rule: shared_options.FrequencyRule = Field(names.FrequencyRule.monte_carlo, json_schema_extra=OWNER)
+    resample: shared_options.Resample = Field(True, json_schema_extra=OWNER)
+    distance: shared_options.Distance = Field(names.Distance.squared, json_schema_extra=OWNER)
+    alpha_schedule: shared_options.AlphaSchedule = Field(names.AlphaSchedule.log_count, json_schema_extra=OWNER)
+    alpha_head: shared_options.AlphaHead = Field(0.7, json_schema_extra=OWNER)
+    alpha_tail: shared_options.AlphaTail = Field(0.3, json_schema_extra=OWNER)
     # what matching methods share
     calibration: NumberOrRatio | None = Field(
         None,

@@ -38,6 +38,7 @@ DISTILLED = (
     "runs/distill.py",
     "runs/experts.py",
     "runs/labels.py",
+    "runs/method_options.py",
     "runs/optimise.py",
     "runs/provenance.py",
     "runs/start.py",

@@ -22,7 +22,7 @@ TeacherStage = tuple[int, Stage]
 # Bytes of weights kept on the device: a pool's views come again and again.
 WEIGHTS = 256 * 2**20
 
-# Networks kept: a step looks through one stage, may judge through another, and calibrates with the trained weights.
+# Networks kept: a step looks through one stage, may read logits of another, and calibrates with the trained weights.
 KEPT = 3
 
 

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from csdm_cli.artifacts.export import export
 from csdm_cli.artifacts.huggingface import DATA, unique_names
-from csdm_cli.artifacts.judged import Judged
+from csdm_cli.artifacts.stored_evaluation import StoredEvaluation
 from csdm_cli.errors import UsageError
 from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.images.initial import to_uint8
@@ -22,7 +22,7 @@ from tests.artifacts.sets import dataset_info, make_set
 
 TO = ExportFormat.huggingface
 SCORE = {"mean": 51.234, "std": 0.55, "students": 3}
-JUDGED = Judged(
+EVALUATION = StoredEvaluation(
     {"accuracy": SCORE, "split": "test", "labels": "soft", "controls": {"random": {"accuracy": SCORE | {"mean": 40}}}},
     {
         "protocol": {
@@ -88,7 +88,7 @@ def test_the_card_tells_method_source_counts_and_leaves_the_licence_open(tmp_pat
 
 
 def test_the_card_tells_the_accuracy_with_its_protocol(tmp_path):
-    card = (export(make_set(), TO, tmp_path / "hub", JUDGED).path / "README.md").read_text()
+    card = (export(make_set(), TO, tmp_path / "hub", EVALUATION).path / "README.md").read_text()
     assert "| this set | 51.2 ± 0.6 | – |" in card and "| random | 40.0 ± 0.6 | – |" in card
     assert "3 students, convnet of width 16, 700 steps of adamw, lr 0.001, batch 128" in card
 

@@ -288,7 +288,7 @@ def test_own_parameters_go_to_the_methods_that_have_them(workplace):
     assert found == {"dm": {}, "m3d": {"second": "0.5"}}
 
 
-def test_rows_judged_by_other_students_have_controls_of_their_own(workplace, monkeypatch):
+def test_rows_evaluated_by_other_students_have_controls_of_their_own(workplace, monkeypatch):
     paper = {"evaluate": {"lr": 0.02}, "distill": {"factor": 1}}
     monkeypatch.setattr(load("dm"), "paper", classmethod(lambda cls, ipc: paper))
     table = json.loads(run(*TINY, "--seeds", "1", "--preset", "paper", "--json").stdout)["tables"][TABLE]

@@ -47,9 +47,9 @@ def test_soft_labels_are_freed_of_priors(workplace):
     assert f"τ {found['tau']:g}" in run("distill", "data", "--teachers", "teachers", "--labels", "soft",
                                         "--prior-calibration", "auto", "--out", "auto").stdout  # fmt: skip
     assert "prior_calibration" in run("show", "auto").stdout
-    judged = ("evaluate", "auto", "--data", "data", "--split", "dev", "--no-controls")
-    fails(run(*judged, expect=None), 2, "--split dev", "--prior-calibration auto", "cannot judge it")
-    run(*judged, "--labels", "hard")
+    evaluated = ("evaluate", "auto", "--data", "data", "--split", "dev", "--no-controls")
+    fails(run(*evaluated, expect=None), 2, "--split dev", "--prior-calibration auto", "cannot test it")
+    run(*evaluated, "--labels", "hard")
 
 
 def test_without_a_development_set_tau_is_chosen_on_training_images(workplace):

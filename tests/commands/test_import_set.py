@@ -28,7 +28,7 @@ def bring(*arguments):
     return json.loads(run("import", *arguments, "--data", "data", "--json").stdout)
 
 
-def test_a_result_of_dm_is_shown_judged_and_exported(real):
+def test_a_result_of_dm_is_shown_evaluated_and_exported(real):
     images, labels = real
     manifest = open_longtail(Path("data")).manifest
     stored = (images - manifest.mean[0]) / manifest.std[0]

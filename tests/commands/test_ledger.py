@@ -65,7 +65,7 @@ def test_rows_are_made_of_finished_runs(place):
     assert own.scale == "reduced" and "2 teachers of 2 epochs" in own.scale_text
     details = json.loads(Path("evaluate-1/details.json").read_text())["rows"]["csdm (hard labels)"]
     assert [one.accuracy for one in own.sets[1].students] == [run["curve"][-1][1] for run in details["students"]]
-    assert own.sets[0].making.wall_seconds > 0 and own.sets[0].judging.peak_memory_bytes > 0
+    assert own.sets[0].making.wall_seconds > 0 and own.sets[0].evaluating.peak_memory_bytes > 0
     assert own.sets[0].storage_bytes == 20 * 16 * 16 + 20 * 8
     assert own.config["make_lt"]["dev"] == 2 and own.config["distill"]["frequencies"] == 16
     assert own.data.fingerprints == json.loads(Path("data/manifest.json").read_text())["fingerprints"]

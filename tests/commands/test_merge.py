@@ -12,7 +12,7 @@ from csdm_cli.artifacts.file import load_distilled
 from tests.command_world import break_writes, contents, fails, run
 
 
-def test_tasks_are_cut_out_joined_and_judged(workplace):
+def test_tasks_are_cut_out_joined_and_evaluated(workplace):
     run("export", "set", "--to", "csdm", "--classes", "3,1,4,0,2", "--out", "first")
     run("export", "set", "--to", "csdm", "--classes", "5,6,7,8,9", "--out", "second")
     first, original = load_distilled(Path("first")), load_distilled(Path("set"))
@@ -49,7 +49,7 @@ def test_what_cannot_be_merged(workplace):
     fails(run("merge", "part", "other", "--out", "part", expect=None), 2, "choose another --out")
 
 
-def test_a_part_judged_on_the_whole_is_refused(workplace):
+def test_a_part_evaluated_on_the_whole_is_refused(workplace):
     run("export", "set", "--to", "csdm", "--classes", "0,1", "--out", "part")
     fails(run("evaluate", "part", "--data", "data", expect=None), 1, "classes")
     fails(run("evaluate", "part", expect=None), 1, "--data")

@@ -16,9 +16,9 @@ from tests.command_world import fails, run
 
 
 @pytest.fixture(scope="module")
-def judged(world, tmp_path_factory):
+def evaluated(world, tmp_path_factory):
     """A distilled set with what evaluate and cross-arch wrote into its folder; never written to."""
-    place = tmp_path_factory.mktemp("judged")
+    place = tmp_path_factory.mktemp("evaluated")
     world.copy_to(place)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
@@ -30,10 +30,10 @@ def judged(world, tmp_path_factory):
 
 
 @pytest.fixture
-def results(judged, tmp_path, monkeypatch):
+def results(evaluated, tmp_path, monkeypatch):
     """A copy of it, in the current folder."""
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(judged, "set")
+    shutil.copytree(evaluated, "set")
     return Path("set")
 
 

@@ -27,7 +27,7 @@ class Spy(Csdm):
 
 @pytest.mark.parametrize("command", ["distill", "profile"])
 def test_a_method_that_looks_at_the_test_set_is_stopped(workplace, monkeypatch, command):
-    monkeypatch.setattr("csdm_cli.runs.choose.load", lambda name: Spy)
+    monkeypatch.setattr("csdm_cli.runs.method_options.load", lambda name: Spy)
     arguments = COMMANDS["distill"] if command == "distill" else ["profile", "data", "--teachers", "teachers"]
     fails(run(*arguments, expect=None), 1, "the test set is sealed while")
     assert not Path("out").exists()
@@ -55,7 +55,7 @@ def test_without_test_images_the_same_set_is_distilled(world, workplace):
     fails(run("evaluate", "out/set", "--data", "data", expect=None), 1, TEST_FILE)
 
 
-def test_only_those_who_judge_know_the_door():
+def test_only_those_who_evaluate_know_the_door():
     """No other module of the package mentions ``read_test``, however it is imported."""
     knowing = set()
     for place in PACKAGE.rglob("*.py"):
@@ -64,7 +64,7 @@ def test_only_those_who_judge_know_the_door():
         if "read_test" in names:
             knowing.add(place.relative_to(PACKAGE).as_posix())
     assert knowing == {"data/holdout.py", "runs/evaluating.py"}
-    judges = ("evaluate", "cross_arch")
+    evaluating = ("evaluate", "cross_arch")
     for place in (PACKAGE / "commands").glob("*.py"):
         imported = {
             f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
@@ -73,4 +73,4 @@ def test_only_those_who_judge_know_the_door():
             for alias in node.names
         }
         if "csdm_cli.runs.evaluating.open_case" in imported:
-            assert place.stem in judges
+            assert place.stem in evaluating

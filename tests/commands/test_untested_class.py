@@ -1,4 +1,4 @@
-"""A class that is trained on but has no test image, through every command that judges."""
+"""A class that is trained on but has no test image, through every command that evaluates."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_a_class_without_test_images_is_told_as_untested_from_distill_to_the_pag
     made = run("distill", "pets", "--out", "set")
     assert "1 of 4 classes has no test images, so it is trained on but untested: 'eel'" in made.stderr
 
-    judged = run("evaluate", "set", "--out", "found")
-    assert NAMED in judged.stdout and "tail" in judged.stdout
+    evaluated = run("evaluate", "set", "--out", "found")
+    assert NAMED in evaluated.stdout and "tail" in evaluated.stdout
     metrics = json.loads(Path("found/metrics.json").read_text())
     assert metrics["untested"] == ["eel"]
     own = json.loads(Path("found/details.json").read_text())["rows"]["csdm (hard labels)"]

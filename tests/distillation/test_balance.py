@@ -71,7 +71,7 @@ def norms(parts, names) -> float:
     ],
 )
 def test_a_ratio_is_of_the_matchings_own_gradient(tmp_path, method, names, more):
-    """Without verdicts and regularisers, in any chunks, and none of the pixels moves."""
+    """Without readers of logits and regularisers, in any chunks, and none of the pixels moves."""
     plain = assembled(tmp_path, method, calibration=1.0, **more)
     expected = 3 * norms(plain, names) / norms(plain, {"calibration"})
     parts = assembled(tmp_path, method, calibration="3.0x", **more)

@@ -11,7 +11,7 @@ import torch
 from csdm_cli.distillation.real_side import class_stretch
 from csdm_cli.methods.statistics import Request, Spectrum
 from csdm_cli.names import KernelName
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings.sections import Distill
 from csdm_cli.spectral.distance import class_distance
 from csdm_cli.teachers.networks import PoolNetworks

@@ -16,7 +16,8 @@ from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.parallel.class_shares import share_of
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.assemble import assemble
-from csdm_cli.runs.choose import decided, make_method
+from csdm_cli.runs.choose import decided
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections
 from csdm_cli.teachers.plan import TeacherPlan
 from csdm_cli.teachers.pool import TeacherPool, train_pool

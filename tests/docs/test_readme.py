@@ -15,10 +15,10 @@ import typer
 
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.cli.app import app
-from csdm_cli.commands.ledger import document_sheets
 from csdm_cli.data.longtail import class_counts
 from csdm_cli.ledger.headline import PREFIX
 from csdm_cli.ledger.matching import scale_differences
+from csdm_cli.ledger.overview import document_sheets
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.repeat import settings_of
 from csdm_cli.ledger.rows_from_runs import scale_text
@@ -134,14 +134,14 @@ def test_rows_can_be_run_again():
     assert rows
     for row in rows:
         params = settings_of(row, None)
-        made, judged = params.make_lt, params.evaluate
+        made, evaluated = params.make_lt, params.evaluate
         assert (made.dataset, made.imbalance, made.split) == (row.data.dataset, row.data.imbalance, row.data.split)
         n_max = made.n_max or max(row.data.counts)
         counts = class_counts(made.profile, len(row.data.counts), n_max, made.imbalance)
         assert counts == row.data.counts, row.name
         method = "dm" if row.method == "start" else row.method  # whose first images are those of all
         assert row.is_full_data or (params.distill.method, params.distill.ipc) == (method, row.ipc), row.name
-        assert (judged.labels or "hard", judged.split) == (row.labels, row.data.tested_on), row.name
-        assert {len(found.students) for found in row.sets} == {judged.students}, row.name
+        assert (evaluated.labels or "hard", evaluated.split) == (row.labels, row.data.tested_on), row.name
+        assert {len(found.students) for found in row.sets} == {evaluated.students}, row.name
         assert row.scale == "reduced" or not scale_differences(row), row.name
         assert row.scale_text == scale_text(row), row.name

@@ -108,7 +108,7 @@ def test_intervals_hold_as_often_as_they_say():
         scores = {str(row): dict(enumerate(own)) for row, own in enumerate(values)}
         noise = pooled_noise(scores)
         variances.append(noise.deviation**2)
-        inside += difference(scores["1"], scores["0"], noise, 11).verdict == "none"
+        inside += difference(scores["1"], scores["0"], noise, 11).significance == "none"
     assert 0.92 < inside / 400 < 0.98
     assert fmean(variances) == pytest.approx(1, abs=0.05)
 
@@ -120,8 +120,8 @@ def test_too_few_sets_tell_nothing_of_noise():
         difference({3: 1.0}, BASE, Noise(1.0, 4), 1)
 
 
-def test_verdicts():
-    told = [Difference(mean, 3, 1.0, 2.0).verdict for mean in (0.0, 1.0, 1.1, -1.1, 2.1, -2.1)]
+def test_significances():
+    told = [Difference(mean, 3, 1.0, 2.0).significance for mean in (0.0, 1.0, 1.1, -1.1, 2.1, -2.1)]
     assert told == ["none", "none", "better", "worse", "better *", "worse *"]
 
 

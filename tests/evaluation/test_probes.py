@@ -68,15 +68,15 @@ def test_probes_tell_separable_classes_apart_after_their_last_epoch(data):
 
 
 def test_the_network_is_never_changed_and_its_features_are_computed_once(data, monkeypatch):
-    judge = evaluator(data)
-    before = {name: value.clone() for name, value in judge.probed.network.state_dict().items()}
+    measured_by = evaluator(data)
+    before = {name: value.clone() for name, value in measured_by.probed.network.state_dict().items()}
     seen = []
     monkeypatch.setattr(probes, "normalise", lambda images, *rest: seen.append(len(images)) or normalise(images, *rest))
-    first = evaluate_set(*learnt(data), data.counts, judge)
+    first = evaluate_set(*learnt(data), data.counts, measured_by)
     assert sum(seen) == 3 + 27
-    again = evaluate_set(*learnt(data), data.counts, judge)
+    again = evaluate_set(*learnt(data), data.counts, measured_by)
     assert sum(seen) == 30 and again == first
-    assert all(torch.equal(value, before[name]) for name, value in judge.probed.network.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in measured_by.probed.network.state_dict().items())
 
 
 def test_results_are_kept_by_network_and_kind_of_features(data, tmp_path, monkeypatch):
@@ -94,11 +94,11 @@ def test_live_features_are_of_augmented_images(data):
     cached = evaluator(data, protocol=augmented)
     images, labels = data.images, data.labels
     rates = []
-    for judge in (live, cached):
-        assert judge.probed is not None
+    for measured_by in (live, cached):
+        assert measured_by.probed is not None
         logits = probes.probe_logits(
-            *(judge.probed, students.Examples(images, labels, data.mean, data.std), data),
-            *(judge.protocol.recipe, 5, 0),
+            *(measured_by.probed, students.Examples(images, labels, data.mean, data.std), data),
+            *(measured_by.protocol.recipe, 5, 0),
             loss=students.cross_entropy,
             on_step=lambda step, value: None,
         )
@@ -107,9 +107,9 @@ def test_live_features_are_of_augmented_images(data):
 
 
 def test_controls_stand_beside(data):
-    judge = evaluator(data)
-    rows = evaluate_selections(data, Selection(2, 1, 0), judge)
-    rows |= evaluate_centroid(data, Selection(2, 1, 0), judge) | evaluate_full(data, judge)
+    measured_by = evaluator(data)
+    rows = evaluate_selections(data, Selection(2, 1, 0), measured_by)
+    rows |= evaluate_centroid(data, Selection(2, 1, 0), measured_by) | evaluate_full(data, measured_by)
     assert set(rows) == set(ControlName) - {ControlName.start, ControlName.full_debiased}
     assert all(evaluation.accuracy.count == 2 for evaluation in rows.values())
 

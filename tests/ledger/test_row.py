@@ -9,13 +9,21 @@ from dataclasses import replace
 import pytest
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.ledger.row import Row
+from csdm_cli.ledger.row import Row, RunCost
 from tests.ledger.rows import full_row, row, student
 
 
 def test_json_and_back():
     for made in (row(), full_row()):
         assert Row.from_dict(json.loads(json.dumps(made.as_dict())), "here") == made
+
+
+def test_files_keep_the_word_judging_for_the_cost_of_students():
+    cost = RunCost(12.5, 1024)
+    made = replace(row(), sets=(replace(row().sets[0], evaluating=cost),))
+    written = made.as_dict()["sets"][0]
+    assert written["judging"] == {"wall_seconds": 12.5, "peak_memory_bytes": 1024} and "evaluating" not in written
+    assert Row.from_dict(made.as_dict(), "here").sets[0].evaluating == cost
 
 
 def test_spread_is_over_sets_and_over_students_of_one():

@@ -14,7 +14,8 @@ from csdm_cli.cli.app import app
 from csdm_cli.ledger.shell_commands import typed_commands
 from csdm_cli.names import Precision
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.choose import make_method, settled
+from csdm_cli.runs.choose import settled
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections as config
 
 MAKE_LT = config.MakeLt(imbalance=50, n_max=500, dev=5)

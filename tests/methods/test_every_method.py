@@ -24,7 +24,8 @@ from csdm_cli.names import AugmentMode, ExpertOptimizer, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.assemble_learning import assemble_learning
-from csdm_cli.runs.choose import decided, make_method
+from csdm_cli.runs.choose import decided
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections
 from csdm_cli.teachers.experts import expert_plan, train_experts
 from csdm_cli.teachers.plan import TeacherPlan

@@ -12,7 +12,7 @@ from csdm_cli.images.augment import augment
 from csdm_cli.images.multi_formation import decode
 
 
-def loss(matching, judging, stored: Tensor, data, formation, theta, constraint: float) -> Tensor:
+def loss(matching, reading, stored: Tensor, data, formation, theta, constraint: float) -> Tensor:
     """From stored images in [0, 1] through the networks of e and e', class by class, with gradient."""
     centre, spread = (torch.tensor(v, dtype=stored.dtype).view(1, -1, 1, 1) for v in (data.mean, data.std))
     total = torch.zeros((), dtype=stored.dtype)
@@ -24,11 +24,11 @@ def loss(matching, judging, stored: Tensor, data, formation, theta, constraint: 
         gap = sum(f for f in matching.features(seen)) / len(seen) - sum(matching.features(real)) / len(real)
         total = total + gap.square().sum()
         for image in seen:
-            logits = judging(image[None])[0]
+            logits = reading(image[None])[0]
             total = total + constraint * (torch.logsumexp(logits, 0) - logits[label]) / len(seen)
     return total
 
 
 def allowed_snapshots(epoch: int, interval: int, epochs: int) -> set[int]:
-    """All e' that may judge a view at ``epoch``."""
+    """All e' that may give logits under a view at ``epoch``."""
     return {later for later in range(epochs + 1) if epoch <= later < epoch + interval}

@@ -1,14 +1,11 @@
-"""Who reads which setting of distill: told by the fields, and true of every method."""
+"""What is chosen where a setting is open, and what is refused."""
 
 from __future__ import annotations
 
 import pytest
 
 from csdm_cli.errors import UsageError
-from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import OptimisedMethod, parameter_names
-from csdm_cli.runs.choose import choose, reads, refuse_to_couple, without_effect
-from csdm_cli.settings.fields import Reader
+from csdm_cli.runs.choose import choose, refuse_to_couple, without_effect
 from csdm_cli.settings.sections import Distill, Params
 
 SETTINGS = [
@@ -35,24 +32,6 @@ WRONG = [
     ({"parameterization": "pyramid", "engine": "textbook"}, set(), "--engine textbook knows pixels alone"),
     ({"method": "random", "parameterization": "frequency"}, {"parameterization"}, "no effect on random, which opt"),
 ]
-
-
-def test_a_parameter_among_the_settings_is_told_to_be_its_owners():
-    shared = {name for method in method_names() for name in parameter_names(load(method))} & set(Distill.model_fields)
-    assert Distill.names_read_by(Reader.owner) <= shared
-    assert shared <= Distill.names_read_by(Reader.owner) | Distill.names_read_by(Reader.matching)
-    assert Distill.names_read_by(Reader.chooser) == {"method", "option"}
-    assert Distill.names_read_by(None) == {"ipc", "labels", "temperature", "prior_calibration", "seed"}
-
-
-def test_what_a_method_reads():
-    for name in method_names():
-        cls = load(name)
-        optimises = issubclass(cls, OptimisedMethod)
-        assert reads(cls, "seed") and reads(cls, "iterations") == optimises
-        assert reads(cls, "factor") == (optimises or cls.reads_factor)
-        assert reads(cls, "kernel") == (name in {"csdm", "m3d"})
-        assert reads(cls, "frequencies") == (name in {"csdm", "ncfm"})
 
 
 @pytest.mark.parametrize("method", ["csdm", "dm", "m3d", "ncfm", "idm", "dc", "dsa", "random", "herding"])

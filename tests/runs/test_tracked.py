@@ -41,7 +41,7 @@ def mean(file, *keys):
 
 def test_evaluate_and_cross_arch_carry_the_settings_and_give_the_accuracy_back(client, workplace):
     run("distill", "data", "--teachers", "teachers", "--kernel", "laplace", "--out", "own")
-    run("evaluate", "own", *EVALUATE, "--no-controls", "--out", "judged")
+    run("evaluate", "own", *EVALUATE, "--no-controls", "--out", "evaluated")
     run("cross-arch", "own", "--data", "data", "--networks", "alexnet", "--no-controls", "--out", "others")
     (distill,), (evaluate,), (cross,) = (runs_of(client, name) for name in ("distill", "evaluate", "cross-arch"))
     distilled = load_distilled(Path("own", FILE_NAME))
@@ -57,14 +57,14 @@ def test_evaluate_and_cross_arch_carry_the_settings_and_give_the_accuracy_back(c
         assert params["make_lt.imbalance"] == "6.0" and tags["method"] == "csdm" and tags["split"] == "test"
         assert tags["distilled.sha256"] == tensor_sha256(distilled.images)
         assert tags["distill_run"] == distill.info.run_id and tags["run_key"] == distill.data.tags["run_key"]
-    accuracy, elsewhere = mean("judged/metrics.json", "accuracy", "mean"), mean("others/metrics.json", "alexnet")
+    accuracy, elsewhere = mean("evaluated/metrics.json", "accuracy", "mean"), mean("others/metrics.json", "alexnet")
     assert evaluate.data.metrics["accuracy"] == distill.data.metrics["accuracy"] == accuracy
     assert cross.data.metrics["accuracy/alexnet"] == distill.data.metrics["accuracy/alexnet"]
     assert cross.data.metrics["accuracy/alexnet"] == elsewhere["accuracy"]["mean"]
     names = [found.info.run_name for found in (distill, evaluate, cross)]
     assert names == [f"{before}csdm laplace ipc2 seed0" for before in ("", "evaluate ", "cross-arch ")]
     assert {entry.dataset.name for entry in evaluate.inputs.dataset_inputs} == {"digits", "csdm laplace ipc2 seed0"}
-    summary = json.loads(Path("judged/summary.json").read_text())
+    summary = json.loads(Path("evaluated/summary.json").read_text())
     assert summary["accuracy"] == accuracy and summary["gap"] is None
     history = client.get_metric_history(evaluate.info.run_id, "accuracy")
     assert len(history) == 1
@@ -72,9 +72,9 @@ def test_evaluate_and_cross_arch_carry_the_settings_and_give_the_accuracy_back(c
 
 def test_accuracies_on_the_development_set_stay_with_their_own_run(client, workplace):
     run("distill", "data", "--teachers", "teachers", "--out", "own")
-    run("evaluate", "own", *EVALUATE, "--no-controls", "--split", "dev", "--out", "judged")
+    run("evaluate", "own", *EVALUATE, "--no-controls", "--split", "dev", "--out", "evaluated")
     (distill,), (evaluate,) = runs_of(client, "distill"), runs_of(client, "evaluate")
-    assert evaluate.data.metrics["accuracy"] == mean("judged/metrics.json", "accuracy", "mean")
+    assert evaluate.data.metrics["accuracy"] == mean("evaluated/metrics.json", "accuracy", "mean")
     assert "accuracy" not in distill.data.metrics and evaluate.data.tags["split"] == "dev"
 
 
@@ -149,11 +149,11 @@ def test_the_settings_of_teachers_are_those_they_were_trained_with():
 
 
 def test_the_table_of_classes():
-    class Judged:
+    class StoredEvaluation:
         groups = group_of_classes((5, 1, 3))
         per_class = (None, *[type("Summary", (), {"mean": value, "std": None})() for value in (0.5, 0.25)])
 
-    table = tracked.per_class(Judged, ("a", "b", "c"), (5, 1, 3))
+    table = tracked.per_class(StoredEvaluation, ("a", "b", "c"), (5, 1, 3))
     assert table == {
         "class": ["a", "b", "c"],
         "images": [5, 1, 3],

@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from csdm_cli.commands.report import PAGE
 from csdm_cli.ledger.store import ROW
+from csdm_cli.report.files import MARKDOWN
 from csdm_cli.storage import kinds, tensorfile
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def test_metrics_that_earlier_releases_wrote_are_ours(command):
 
 
 def test_reports_and_rows_that_earlier_releases_wrote_are_ours():
-    assert PAGE.wrote(ROOT / "artifacts" / "report.md")
+    assert MARKDOWN.wrote(ROOT / "artifacts" / "report.md")
     rows = sorted((ROOT / "results").glob("*-lt*-ipc*.json"))
     assert rows and all(ROW.wrote(path) for path in rows)
 

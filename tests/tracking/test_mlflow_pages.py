@@ -62,7 +62,7 @@ def server(tmp_path_factory, made_store):
 
 @pytest.fixture(scope="module")
 def accuracies(world, server, tmp_path_factory) -> dict[str, float]:  # noqa: F811
-    """By kernel: what students of two tiny sets scored, both distilled and judged by hand, one after the other."""
+    """By kernel: what students of two tiny sets scored, both distilled and evaluated by hand, one after the other."""
     place = tmp_path_factory.mktemp("compared")
     world.copy_to(place)
     found = {}

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from csdm_cli.errors import UsageError, asked_by
+from csdm_cli.methods import shared_options
 from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request, Spectrum
-from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
+from csdm_cli.names import AlphaSchedule, Distance, KernelName
 from csdm_cli.spectral.characteristic import ecf
 from csdm_cli.spectral.distance import class_distance
 from csdm_cli.spectral.estimates import borrowed, debiased
@@ -27,18 +28,18 @@ DEFAULT_SHAPE = {KernelName.matern: 1.5, KernelName.rational_quadratic: 1.0, Ker
 
 @dataclass(frozen=True)
 class CsdmParameters:
-    """The parameters of csdm; see ``csdm distill``. ``kernel_shape`` None is the kernel's own default."""
+    """The parameters of csdm. ``kernel_shape`` None is the kernel's own default."""
 
-    kernel: KernelName
-    kernel_shape: float | None
-    scale: float
-    frequencies: int
-    frequency_rule: FrequencyRule
-    resample: bool
-    distance: Distance
-    alpha_schedule: AlphaSchedule
-    alpha_head: float
-    alpha_tail: float
+    kernel: shared_options.Kernel
+    kernel_shape: shared_options.KernelShape
+    scale: shared_options.Scale
+    frequencies: shared_options.Frequencies
+    frequency_rule: shared_options.FrequencyRule
+    resample: shared_options.Resample
+    distance: shared_options.Distance
+    alpha_schedule: shared_options.AlphaSchedule
+    alpha_head: shared_options.AlphaHead
+    alpha_tail: shared_options.AlphaTail
     debias: bool = option(False, "take from the real |φ|² of n images the 1/n that their number alone gives it")
     borrow: Annotated[float, Field(ge=0, le=1)] = option(
         0.0, "how far a small class's real log|φ| moves to the mean of all classes: the whole way at 1 and one image"

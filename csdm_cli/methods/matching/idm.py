@@ -58,7 +58,7 @@ class Idm(MatchingMethod):
     a is the network's training accuracy in percent, as in the released code: the share of real training images, drawn
     from the long-tailed set as it is, that the network got right. Of a teacher that is over the whole set after its
     training; of a pool network it is over all batches it was trained on so far, or since its ``meter`` was reset, each
-    judged before its step, and 0 before the first. With ``by_accuracy=false`` the term is λ·CE. The paper's
+    evaluated before its step, and 0 before the first. With ``by_accuracy=false`` the term is λ·CE. The paper's
     partitioning is factor 2.
 
     With a ``pool`` the networks are the paper's own: random ones at first and every ``grow_every`` iterations one
@@ -113,7 +113,7 @@ class Idm(MatchingMethod):
     def networks(self, shared: TeacherNetworks) -> TeacherNetworks:
         return shared if self._own is None else self._own
 
-    def judge(self, view: View) -> TeacherStage | None:
+    def logits_stage(self, view: View) -> TeacherStage | None:
         return (view.teacher, view.stage) if self.parameters.ce_weight else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:

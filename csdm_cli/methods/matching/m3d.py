@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from csdm_cli.errors import UsageError, asked_by
+from csdm_cli.methods import shared_options
 from csdm_cli.methods.contract import MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, ClassSummary, Request
 from csdm_cli.names import KernelName
@@ -25,8 +26,8 @@ DEGREE = 2.0
 class M3dParameters:
     """The kernel (``--kernel``, ``--kernel-shape``: rbf is the Gaussian) and the weights of the moments."""
 
-    kernel: KernelName
-    kernel_shape: float | None
+    kernel: shared_options.Kernel
+    kernel_shape: shared_options.KernelShape
     scales: Annotated[int, Field(ge=1)] = option(5, "rbf: Gaussians summed, each twice as wide as the one before")
     width: Annotated[float, Field(gt=0)] = option(
         1.0, "rbf: squared width of the middle Gaussian, as a multiple of the batch's mean squared distance"

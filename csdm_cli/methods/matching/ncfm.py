@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, leaky_relu, normalize
 
 from csdm_cli.errors import UsageError
+from csdm_cli.methods import shared_options
 from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, Request, Spectrum
 from csdm_cli.names import KernelName, TeacherSchedule
@@ -29,7 +30,7 @@ LEAK = 0.2
 class NcfmParameters:
     """Options of NCFM; ``frequencies`` is the option of ``csdm distill``."""
 
-    frequencies: int
+    frequencies: shared_options.Frequencies
     amplitude: Annotated[float, Field(ge=0)] = option(0.5, "a: weight of the amplitudes' difference (diversity)")
     phase: Annotated[float, Field(ge=0)] = option(0.5, "b: weight of the phases' difference (realism)")
     weight: Annotated[float, Field(gt=0)] = option(300.0, "factor of the discrepancy, which calibration does not have")

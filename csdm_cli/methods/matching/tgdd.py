@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from csdm_cli.methods.contract import Context, MatchingMethod, option
-from csdm_cli.methods.regularisers.constraint import INTERVAL, LaterSnapshot, judged_cross_entropy
+from csdm_cli.methods.regularisers.constraint import INTERVAL, LaterSnapshot, cross_entropy_of_logits
 from csdm_cli.methods.statistics import Batch, Request
 from csdm_cli.names import TeacherSchedule
 from csdm_cli.teachers.networks import TeacherStage
@@ -25,7 +25,7 @@ class TgddParameters:
         1.0, "α: weight of the cross-entropy under a later snapshot of the teacher (0: none)"
     )
     interval: Annotated[int, Field(ge=1)] = option(
-        INTERVAL, "snapshots that may judge a view: its own and those after it"
+        INTERVAL, "snapshots whose logits may be read under a view: its own and those after it"
     )
 
 
@@ -62,13 +62,13 @@ class Tgdd(MatchingMethod):
         epochs = context.pool.epochs if context.pool else 0
         self._rule = LaterSnapshot(epochs, self.parameters.interval, context.seed)
 
-    def judge(self, view: View) -> TeacherStage | None:
+    def logits_stage(self, view: View) -> TeacherStage | None:
         return self._rule.of(view) if self.parameters.constraint else None
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         terms = {"mean": batch.distance_of_means()}  # of (c, D) means; every term is a scalar
         if self.parameters.constraint:
-            terms["constraint"] = self.parameters.constraint * judged_cross_entropy(batch)
+            terms["constraint"] = self.parameters.constraint * cross_entropy_of_logits(batch)
         return terms
 
     def idle_options(self) -> frozenset[str]:

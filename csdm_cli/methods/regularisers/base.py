@@ -34,7 +34,7 @@ class Regulariser(ABC):
     def prepare(self, context: Context) -> None:  # noqa: B027 - a regulariser need not
         """Called once before the first step (also of a resumed run)."""
 
-    def judge(self, view: View) -> TeacherStage | None:
+    def logits_stage(self, view: View) -> TeacherStage | None:
         """Whose logits of the synthetic images :meth:`term` reads under ``view``, if any."""
         return None
 

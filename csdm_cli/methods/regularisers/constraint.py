@@ -21,20 +21,20 @@ from csdm_cli.teachers.networks import TeacherStage
 from csdm_cli.teachers.pool import Stage
 from csdm_cli.teachers.views import View
 
-# Snapshots that may judge a view: its own, and the six after it.
+# Snapshots whose logits may be read under a view: its own, and the six after it.
 INTERVAL = 7
 
 
 @dataclass(frozen=True)
 class LaterSnapshot:
-    """Which snapshot judges a view: e' ~ U{e, …, min(e + interval - 1, E)}, as in TGDD's code.
+    """Which snapshot's logits are read under a view: e' ~ U{e, …, min(e + interval - 1, E)}, as in TGDD's code.
 
     Under the ``interpolate`` schedule λ stands for e: λ' ~ U[λ, min(λ + (interval - 1)/E, 1)]. Under ``final`` the
-    trained weights judge. The same view is judged by the same snapshot in every round and after a resume.
+    trained weights are read. The same view has the same snapshot in every round and after a resume.
 
     Attributes:
         epochs: E, which the teachers were trained for.
-        interval: how many snapshots may judge a view.
+        interval: how many snapshots may be read under a view.
         seed: random seed of the choice.
     """
 
@@ -48,6 +48,7 @@ class LaterSnapshot:
             return view.teacher, "final"
         kind, value = view.stage
         stage: Stage
+        # The word is part of the seed: another one would draw other snapshots.
         share = float(torch.rand((), generator=generator(self.seed, "judge", view.index), dtype=torch.float64))
         if kind == "interpolate":
             reach = min(value + (self.interval - 1) / max(self.epochs, 1), 1.0)
@@ -59,9 +60,9 @@ class LaterSnapshot:
         return view.teacher, stage
 
 
-def judged_cross_entropy(batch: Batch) -> Tensor:
-    """Σ_c mean_i CE(judge's logits of image i of class c, c): a scalar from ``batch.logits``."""
-    assert batch.logits is not None, "the engine gives logits where a judge is named"
+def cross_entropy_of_logits(batch: Batch) -> Tensor:
+    """Σ_c mean_i CE(the logits of image i of class c, c): a scalar from ``batch.logits``."""
+    assert batch.logits is not None, "the engine gives logits where a stage is named"
     return batch.class_means(cross_entropy(batch.logits, batch.labels, reduction="none")).sum()
 
 
@@ -76,8 +77,8 @@ class Constraint(Regulariser):
     def prepare(self, context: Context) -> None:
         self.rule = LaterSnapshot(context.pool.epochs if context.pool else 1, seed=context.seed)
 
-    def judge(self, view: View) -> TeacherStage | None:
+    def logits_stage(self, view: View) -> TeacherStage | None:
         return self.rule.of(view)
 
     def term(self, batch: Batch) -> Tensor:
-        return judged_cross_entropy(batch)
+        return cross_entropy_of_logits(batch)

@@ -75,20 +75,20 @@ def loss_terms(
     """
     assert batch.view is not None
 
-    def judged_by(judge: TeacherStage | None) -> Batch:
-        return batch if judge is None else replace(batch, logits=logits_of(judge))
+    def with_logits(stage: TeacherStage | None) -> Batch:
+        return batch if stage is None else replace(batch, logits=logits_of(stage))
 
-    own = judged_by(method.judge(batch.view))
+    own = with_logits(method.logits_stage(batch.view))
     # before the method's: the order in which a graph is made is the order in which its gradients are added up
-    added = {term.label: term.of(judged_by(term.regulariser.judge(batch.view))) for term in extra}
+    added = {term.label: term.of(with_logits(term.regulariser.logits_stage(batch.view))) for term in extra}
     return method.losses(own, step) | added
 
 
-def refuse_second_judge(method: MatchingMethod, extra: Sequence[WeightedTerm]) -> None:
-    """Raises: UsageError if the method and a term both let a network judge the synthetic images."""
-    judging = next((term for term in extra if _judges(type(term.regulariser), Regulariser)), None)
-    if judging and _judges(type(method), MatchingMethod):
-        taken = f"--regularizer {judging.name}: this method's own loss already reads a teacher's verdict"
+def refuse_second_logits(method: MatchingMethod, extra: Sequence[WeightedTerm]) -> None:
+    """Raises: UsageError if the method and a term both read logits of the synthetic images."""
+    reading = next((term for term in extra if _reads_logits(type(term.regulariser), Regulariser)), None)
+    if reading and _reads_logits(type(method), MatchingMethod):
+        taken = f"--regularizer {reading.name}: this method's own loss already reads logits of the synthetic images"
         raise UsageError(f"{taken} on the synthetic images; drop the regulariser")
 
 
@@ -118,6 +118,6 @@ def _weighted(chosen: RegulariserChoice) -> WeightedTerm:
     return WeightedTerm(chosen.name, cls(), cls.default_weight if chosen.weight is None else chosen.weight)
 
 
-def _judges(cls: type, base: type) -> bool:
-    """Whether ``cls`` names a judge of its own."""
-    return getattr(cls, "judge", None) is not getattr(base, "judge", None)
+def _reads_logits(cls: type, base: type) -> bool:
+    """Whether ``cls`` reads logits of a stage of its own."""
+    return getattr(cls, "logits_stage", None) is not getattr(base, "logits_stage", None)

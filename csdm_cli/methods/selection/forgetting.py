@@ -42,7 +42,7 @@ class Forgetting(SelectionMethod):
     summary = "real images that a network in training forgets most often"
     source = "Toneva et al., ICLR 2019, arXiv 1812.05159"
     cost = "a training of one network for 20 epochs, with a forward of all real images after each"
-    departures = "images are judged after every epoch without augmentation (the paper: in each augmented minibatch)"
+    departures = "images are tested after every epoch without augmentation (the paper: in each augmented minibatch)"
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:

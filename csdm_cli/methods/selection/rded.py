@@ -39,7 +39,7 @@ class RdedParameters(Looking):
 class Rded(BuildingMethod):
     """The ipc·factor² crops of each class that the teachers find most realistic; factor² fill a stored image.
 
-    Realism is the negative cross-entropy of a crop under the teachers (Sun et al. 2024, section 4). A patch is judged
+    Realism is the negative cross-entropy of a crop under the teachers (Sun et al. 2024, section 4). A patch is scored
     as it will be decoded; the released code frames it with zeros instead, which is ``seen=padded``, and shrinks by
     picking pixels, where this averages them. A short class gives the second-best crops of its images, and so on, after
     the best ones of all; the original needs ``mipc`` images in every class.
@@ -50,7 +50,7 @@ class Rded(BuildingMethod):
     source = "Sun et al., CVPR 2024, arXiv 2312.03526"
     cost = "one forward per teacher of mipc·crops crops a class"
     departures = (
-        "all teachers judge and label (the paper: one, with batch normalisation); students meet stored labels, at"
+        "all teachers score and label (the paper: one, with batch normalisation); students meet stored labels, at"
         " temperature 1, under the common recipe (the paper: the teacher's of every cutmixed batch, at temperature"
         " 20, that divides the students' logits too; here it softens the labels alone)"
     )

@@ -10,7 +10,7 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.learning import LearningMethod, Scene
 from csdm_cli.networks.spec import NetworkSpec
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections
 
 COUNTS = (9, 6, 3)

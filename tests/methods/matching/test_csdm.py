@@ -16,7 +16,7 @@ from csdm_cli.methods.contract import Context
 from csdm_cli.methods.matching.csdm import Csdm, CsdmParameters
 from csdm_cli.methods.statistics import Batch, ClassStatistics
 from csdm_cli.names import AlphaSchedule, Distance, FrequencyRule, KernelName
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings.sections import Distill
 from csdm_cli.spectral.characteristic import ecf
 from csdm_cli.spectral.kernels import SHIFT_INVARIANT, median_distance

@@ -12,7 +12,7 @@ from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.matching.idm import Idm, IdmParameters
 from csdm_cli.methods.statistics import Batch, ClassStatistics
-from csdm_cli.runs.choose import make_method
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings.sections import Distill
 from csdm_cli.teachers.views import View
 from tests.methods.tiny_world import (

@@ -16,7 +16,8 @@ from csdm_cli.methods.regularisers.covariance import Covariance
 from csdm_cli.methods.regularisers.weighted import PREFIX, bankable, weighted_terms
 from csdm_cli.methods.regularisers.weighted import load as load_regulariser
 from csdm_cli.methods.statistics import Request
-from csdm_cli.runs.choose import decided, make_method
+from csdm_cli.runs.choose import decided
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.runs.task import run_key
 from csdm_cli.settings.resolve import resolve
 from csdm_cli.settings.sections import Distill

@@ -19,7 +19,7 @@ from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
 def learning_history(plan: TeachingPlan, seed: int, *, quiet: bool = True) -> Tensor:
     """Train one network and note after every epoch which of its training images it gets right.
 
-    Images are judged as they are, without augmentation, all by the same weights.
+    Images are tested as they are, without augmentation, all by the same weights.
 
     Args:
         plan: the recipe of the training.

@@ -75,7 +75,7 @@ def test_the_seed_decides_and_every_loss_gives_a_history_of_its_own():
     assert not torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
 
-def test_logit_adjustment_judges_by_lowered_logits():
+def test_logit_adjustment_tests_by_lowered_logits():
     """A network that says nothing decides for the head; lowered by the priors, for the tail."""
     flat = ImageSet(
         torch.full((18, 3, 8, 8), 128, dtype=torch.uint8), (9, 6, 3), ("a", "b", "c"), (0.5,) * 3, (0.2,) * 3

@@ -12,7 +12,7 @@ from csdm_cli.storage.bounded import parsed_json
 
 
 @dataclass(frozen=True)
-class Judged:
+class StoredEvaluation:
     """The files of an evaluation.
 
     Attributes:
@@ -29,7 +29,7 @@ class Judged:
         return bool(measured.get("images_sha256") == stored_sha256(distilled))
 
 
-def read_judged(folder: Path) -> Judged | None:
+def read_evaluation(folder: Path) -> StoredEvaluation | None:
     """The results that evaluate wrote to ``folder``; None if it wrote nothing there.
 
     Raises:
@@ -45,16 +45,16 @@ def read_judged(folder: Path) -> Judged | None:
         metrics["accuracy"]["mean"], details["rows"], details["protocol"]  # what its readers rely on
     except (ValueError, KeyError, TypeError) as error:
         raise CsdmError(f"{folder} holds damaged results: run csdm evaluate again") from error
-    return Judged(metrics, details)
+    return StoredEvaluation(metrics, details)
 
 
-def judged_in(folder: Path, distilled: Distilled) -> Judged:
+def evaluation_in(folder: Path, distilled: Distilled) -> StoredEvaluation:
     """The results in ``folder``, which must be those of ``distilled``.
 
     Raises:
         CsdmError: if there are none, or they are another set's.
     """
-    found = read_judged(folder)
+    found = read_evaluation(folder)
     if found is None:
         raise CsdmError(f"{folder} holds no results of csdm evaluate")
     if not found.belongs_to(distilled):
@@ -62,10 +62,10 @@ def judged_in(folder: Path, distilled: Distilled) -> Judged:
     return found
 
 
-def judged_beside(file: Path, distilled: Distilled) -> Judged | None:
+def evaluation_beside(file: Path, distilled: Distilled) -> StoredEvaluation | None:
     """The results of ``distilled`` where evaluate leaves them: in ``evaluate/`` beside the file or its folder."""
     for folder in (file.parent / "evaluate", file.parent.parent / "evaluate"):
-        found = read_judged(folder) if folder.is_dir() else None
+        found = read_evaluation(folder) if folder.is_dir() else None
         if found is not None and found.belongs_to(distilled):
             return found
     return None
