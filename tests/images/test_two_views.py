@@ -50,7 +50,9 @@ def test_each_image_s_colours_change_by_its_own_numbers_as_torchvision_s(channel
     box, still = torch.tensor([[0.0, 0.0, 1.0, 1.0]] * 4), torch.zeros(4, dtype=torch.bool)
     colour = torch.tensor([[1, 1, 1, 0], [1.4, 1, 1, 0], [0.7, 1.3, 0.6, 0.1], [1, 0.6, 1.4, -0.1]])
     grey = torch.tensor([True, False, False, False])
-    for image, numbers, found, greyed in zip(images, colour, seen(images, View(box, still, colour, grey)), grey):
+    for image, numbers, found, greyed in zip(
+        images, colour, seen(images, View(box, still, colour, grey)), grey, strict=True
+    ):
         brightness, contrast, saturation, hue = numbers.tolist()
         wanted = tv.adjust_contrast(tv.adjust_brightness(image, brightness), contrast)
         wanted = tv.adjust_hue(tv.adjust_saturation(wanted, saturation), hue)

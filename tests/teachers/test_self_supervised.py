@@ -19,6 +19,7 @@ from csdm_cli.teachers import backbones, self_supervised
 from csdm_cli.teachers.backbones import frozen_pool
 from csdm_cli.teachers.plan import TeacherPlan
 from csdm_cli.teachers.pool import TeacherPool
+from csdm_cli.training.objectives import PairLoss
 from csdm_cli.training.probe import probe_recipe
 from csdm_cli.training.recipe import Duration
 
@@ -30,7 +31,7 @@ class KilledError(Exception):
     pass
 
 
-def plain(objective: Objective) -> self_supervised.OnStage:
+def plain(objective: Objective) -> PairLoss:
     """A loss that needs no library: views agree, and do not shrink."""
     return lambda first, second: (first - second).square().mean() + (1 - first.std(0)).relu().mean()
 
@@ -48,7 +49,7 @@ def spec_of(data: ImageSet, name: str = "convnet", pretext: Pretext = PRETEXT, *
 
 
 def make(data: ImageSet, cache: Path, spec: NetworkSpec | None = None, **tell) -> TeacherPool:
-    return frozen_pool(data, spec or spec_of(data), PLAN, cache, "cpu", lambda: {}, quiet=True, **tell)
+    return frozen_pool(data, spec or spec_of(data), PLAN, cache, "cpu", dict, quiet=True, **tell)
 
 
 def body(pool: TeacherPool) -> dict[str, Tensor]:

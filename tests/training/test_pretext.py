@@ -53,7 +53,10 @@ def test_pairs_are_two_views_of_the_same_images_and_functions_of_the_step(data: 
     assert not torch.equal(*views.chunk(2))
     mirrored, _ = pairs(data, views="flip").at(0)
     one, two = mirrored.chunk(2)
-    same = [torch.allclose(a, b, atol=1e-4) or torch.allclose(a, b.flip(-1), atol=1e-4) for a, b in zip(one, two)]
+    same = [
+        torch.allclose(a, b, atol=1e-4) or torch.allclose(a, b.flip(-1), atol=1e-4)
+        for a, b in zip(one, two, strict=True)
+    ]
     assert all(same)
     known = normalise(data.images, data.mean, data.std)
     near = [min(float((known - x).abs().amax((1, 2, 3)).min()) for x in (v, v.flip(-1))) for v in mirrored]
