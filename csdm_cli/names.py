@@ -81,7 +81,7 @@ class BackboneName(StrEnum):
 
 
 class Objective(StrEnum):
-    """What a network is trained to without labels; it is a frozen backbone then."""
+    """The objective of training without labels, after which a network is a frozen backbone."""
 
     vicreg = "vicreg"
     barlow_twins = "barlow-twins"
@@ -89,7 +89,7 @@ class Objective(StrEnum):
 
 
 class ViewOperation(StrEnum):
-    """What tells the two views of an image apart in such training; views join some of them by ``_``."""
+    """Operations that tell the two views of an image apart in such training; ``views`` joins some of them by ``_``."""
 
     crop = "crop"
     flip = "flip"

@@ -129,7 +129,7 @@ TESTED_THROUGH = {
     ),
     "spectral/test_distance.py": ("spectral/mmd.py",),
     "test_what_decides.py": ("storage/rooms.py",),
-    "teachers/test_pool.py": ("teachers/plan.py", "teachers/teaching.py"),
+    "teachers/test_pool.py": ("teachers/plan.py", "teachers/remains.py", "teachers/teaching.py"),
     "tracking/test_files.py": ("tracking/csv.py", "tracking/tensorboard.py"),
     "tracking/test_mlflow_store.py": (
         *("tracking/mlflow.py", "tracking/mlflow_runs.py", "tracking/process.py", "tracking/system.py"),

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,27 @@ def test_what_ran_is_pushed_and_pulled_into_a_second_clone(project, tmp_path):
         (spec,) = [one for one in vega_specs(page) if one["title"]["text"] == name]
         revisions = [value["rev"] for value in spec["data"]["values"]]
         assert sorted(revisions) == ["HEAD"] * points + ["laplace"] * points, "both in one plot"
+
+
+@pytest.mark.slow
+def test_a_backbone_takes_the_teachers_place(project, tmp_path):
+    """As docs/backbones.md tells: fitted, or trained without labels where the extra is installed."""
+    clone = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "-q", str(project), str(clone))
+    run(clone, "git", "checkout", "-q", "-b", "start", run(clone, "git", "rev-list", "--max-parents=0", "HEAD").strip())
+    chosen = {"+distill.method": "sfm", "+pretrain.network": "patch-kmeans", "+pretrain.centres": 5}
+    assert backbone_after(clone, chosen)["centres"] == 5
+    if find_spec("lightly"):
+        chosen = {"pretrain.network": "convnet", "~pretrain.centres": None, "+pretrain.objective": "vicreg"}
+        assert backbone_after(clone, chosen)["pretext"]["objective"] == "vicreg"
+
+
+def backbone_after(folder: Path, chosen: dict) -> dict:
+    """The description of the backbone that is probed once the pipeline has run with the ``chosen`` settings."""
+    words = [name if value is None else f"{name}={value}" for name, value in chosen.items()]
+    run(folder, "dvc", "exp", "run", *[part for word in words for part in ("-S", word)], "evaluate")
+    protocol = json.loads((folder / "artifacts/evaluate/details.json").read_text())["protocol"]
+    return protocol["network"]["frozen"]
 
 
 def contents(place: Path) -> dict[str, bytes]:

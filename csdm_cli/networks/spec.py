@@ -27,7 +27,7 @@ class Pretext:
         objective: one of ``names.Objective``.
         epochs, steps: how long; one of both is None.
         batch: images per step, each of which is seen twice; never more than there are.
-        lr, weight_decay: of AdamW.
+        lr, weight_decay: first learning rate and decay of AdamW.
         views: operations that tell two views apart, joined by ``_``.
         projector: width of the layers behind the encoder.
     """

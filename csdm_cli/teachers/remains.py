@@ -1,4 +1,4 @@
-"""What a killed training leaves behind: its state, and the epochs kept before it."""
+"""The remains of a killed training: its state, and the epochs kept before it."""
 
 from __future__ import annotations
 

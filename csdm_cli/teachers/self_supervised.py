@@ -34,7 +34,6 @@ def self_supervised(
     notes: Path,
     *,
     quiet: bool = False,
-    checkpoint_every: float = CHECKPOINT_EVERY,
     on_stage: OnStage | None = None,
 ) -> dict[str, Tensor]:
     """Weights of the encoder of ``spec``, trained by ``spec.frozen.pretext``; on the CPU.
@@ -45,7 +44,6 @@ def self_supervised(
         seed: random seed of weights, shuffles and views.
         notes: a folder for what a killed run leaves; whoever has the weights may remove it.
         quiet: show no progress.
-        checkpoint_every: seconds.
         on_stage: hears of the training.
 
     Raises:
@@ -59,7 +57,7 @@ def self_supervised(
     network = Projected(whole.encoder, whole.feature_dim, pretext, derive_seed(seed, "projector"))
     network.to(data.images.device)
     ends = duration_of_pretext(pretext).ends(len(data.images), pretext.batch)
-    steps, kept = max(ends), Remains(notes, checkpoint_every)
+    steps, kept = max(ends), Remains(notes, CHECKPOINT_EVERY)
     start = kept.read(network, steps)
     chance = derive_seed(seed, "training")
     pairs = Pairs(data.images, data.mean, data.std, pretext, chance)

@@ -1,4 +1,4 @@
-"""What self-supervised learning minimises: losses of the embeddings of two views of each image.
+"""Losses of self-supervised learning, of the embeddings of two views of each image.
 
 They are lightly's (the extra ``csdm-cli[selfsup]``), with its defaults, which are the papers': VICReg (Bardes et al.
 2022, arXiv 2105.04906; weights 25, 25 and 1), Barlow Twins (Zbontar et al. 2021, arXiv 2103.03230; λ = 0.005) and

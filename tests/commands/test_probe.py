@@ -78,6 +78,45 @@ def test_what_has_no_effect_is_refused(workplace):
     fails(run("pretrain", "data", "--weights", "w.pt", expect=None), 1, "there is no such file")
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--lr", "1"], "--lr has no effect: convnet is trained without labels: use --objective-lr"),
+        (["--batch", "3"], "use --objective-batch"),
+        (["--cutmix", "0.1"], "--cutmix has no effect: convnet is a frozen backbone"),
+        (["--teachers", "3"], "--teachers has no effect: convnet is a frozen backbone"),
+        (["--input-size", "8"], "--input-size has no effect: convnet is trained on images as they are"),
+        (["--centres", "5"], "--centres has no effect on convnet"),
+        (["--precision", "bf16"], "has no effect on a frozen backbone"),
+        (["--experts", "2"], "--objective has no effect on experts"),
+        (["--weights", "w.pt"], "weights and objective both say where a backbone's weights are from"),
+        (["--network", "patch-kmeans"], "objective trains a network without labels, and patch-kmeans is never trained"),
+        (["--views", "crop_blur"], "crop, flip, color, grey"),
+        (["--objective-batch", "1"], "--objective-batch"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_training_without_labels_does_not_read_is_refused(workplace, words, told):
+    fails(run("pretrain", "data", "--objective", "vicreg", *words, expect=None), 2, told)
+
+
+def test_what_only_training_without_labels_reads_is_refused_elsewhere(workplace):
+    for option, value in {"views": "crop", "projector": 3, "objective-batch": 4, "objective-lr": 1}.items():
+        result = run("pretrain", "data", f"--{option}", value, expect=None)
+        fails(result, 2, f"--{option} has no effect without --objective")
+
+
+def test_from_training_without_labels_to_a_set_that_tells_of_it(workplace):
+    pytest.importorskip("lightly")
+    small = ["--width", "4", "--depth", "2", "--steps", "2", "--objective-batch", "8", "--projector", "8"]
+    run("pretrain", "data", "--objective", "simclr", *small, "--views", "crop", "--out", "unlabelled")
+    run("distill", "data", "--teachers", "unlabelled", "--method", "sfm", "--iterations", "2", "--out", "flows")
+    run("evaluate", "flows", *PROBE[2:], "--no-controls", "--out", "found")
+    network = json.loads(Path("found/details.json").read_text())["protocol"]["network"]
+    assert network["frozen"]["pretext"]["objective"] == "simclr" and network["frozen"]["pretext"]["steps"] == 2
+    assert network["frozen"]["origin"] == "trained by simclr on the training images, without their labels"
+
+
 def test_a_backbone_has_no_training_to_look_through(backbone):
     result = run("distill", "data", "--teachers", "backbone", "--teacher-schedule", "interpolate", expect=None)
     fails(result, 2, "patch-kmeans is never trained")
