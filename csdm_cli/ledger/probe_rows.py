@@ -47,7 +47,7 @@ def heir(
         subject=name,
         labels=str(LabelKind.hard),
         evaluation=evaluation,
-        judging=None,
+        evaluating=None,
         storage_bytes=None if stored is None else stored + bytes_beside,
         stored_numbers=None if numbers is None else numbers + bytes_beside // BYTES,
         ipc_equivalent=None if equivalent is None else equivalent + bytes_beside / (classes * image),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +15,9 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.students import steps_on_all
 from csdm_cli.ledger.matching import scale_differences
+from csdm_cli.ledger.measurements import read_measurements
 from csdm_cli.ledger.probe_rows import probe_of, probe_parts
 from csdm_cli.ledger.protocol import TODAY, Protocol
-from csdm_cli.ledger.row import Code, Computing, Data, Measured, Row, RunCost, SectionName, Student
-from csdm_cli.ledger.measurements import read_measurements
-from csdm_cli.ledger.protocol import TODAY
 from csdm_cli.ledger.row import TABLE_NAME, Code, Computing, Data, Measured, Row, RunCost, SectionName, Student
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.ledger.shell_commands import typed_commands

@@ -44,9 +44,9 @@ def typed_commands(
     data = str(default_folder(make_lt.model_copy(update={"data_dir": None})))
     first = ["csdm make-lt", str(make_lt.dataset), *_given(make_lt, {"dataset"}), f"--out {data}"]
     method = make_method(distill)
-    if judged.protocol is EvaluationProtocol.probe:
+    if evaluated.protocol is EvaluationProtocol.probe:
         backbone = config.Pretrain.model_validate(dict(sections["backbone"]))
-        probing = _probing(data, method.needs_teachers, pretrain, backbone, distill, judged)
+        probing = _probing(data, method.needs_teachers, pretrain, backbone, distill, evaluated)
         return tuple(" ".join(line) for line in [first, *probing])
     if distill.labels is not LabelKind.soft and not method.needs_teachers:
         network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))

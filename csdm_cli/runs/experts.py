@@ -15,7 +15,6 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.learning import Experts
 from csdm_cli.names import ExpertOptimizer
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.networks.own import is_own, source_of
 from csdm_cli.runs.backbones import SELF_SUPERVISED
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import given_pool, loss_log, network_spec, train_teachers
