@@ -101,7 +101,8 @@ def ridge_scores(features: Tensor, labels: Tensor, judged: Tensor, strength: flo
     length = products.diagonal().mean().clamp_min(SMALLEST)
     ridge = strength * length * torch.eye(len(products), dtype=products.dtype, device=products.device)
     weights = torch.linalg.solve(products + ridge, (targets - share).double()).to(features)  # (M, C)
-    return (judged - centre) @ centred.T @ weights + share
+    scores: Tensor = (judged - centre) @ centred.T @ weights + share
+    return scores
 
 
 def class_losses(logits: Tensor, counts: Sequence[int]) -> Tensor:
