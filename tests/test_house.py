@@ -81,6 +81,7 @@ TESTED_THROUGH = {
         *("comparison/measure.py", "comparison/tables.py", "comparison/trials.py"),
     ),
     "teachers/test_backbones.py": ("runs/backbones.py",),
+    "commands/test_ledger_probes.py": ("ledger/repeat_probes.py",),
     "networks/test_frozen.py": ("networks/efficientnet.py", "networks/weights.py"),
     "commands/test_import_set.py": ("comparison/finished.py",),
     "commands/test_fairness.py": ("runs/fairness.py",),

@@ -99,7 +99,8 @@ class Table:
         return self._folder / self.backbone / f"ipc{self.ipc}" / _named(arm, own) / f"set-{seed}"
 
     def _distilling(self, arm: str) -> Settings:
-        return self.plan["distill"] | {"ipc": self.ipc} | self.plan["ipc"][self.ipc] | self.plan["arms"][arm]
+        own: Settings = self.plan["distill"] | {"ipc": self.ipc} | self.plan["ipc"][self.ipc] | self.plan["arms"][arm]
+        return own
 
     def _probed(self, arm: str, seed: int, name: str) -> Path:
         return self._set(arm, seed) / ("on-" + _named(name, self.plan["backbones"][name] | self.plan["evaluate"]))

@@ -101,6 +101,14 @@ def cross_arch(
     file: NewestFile = None,
     *,
     data: DistilledFrom = None,
+    backbones: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--backbone",
+            metavar="DIR",
+            help="a folder made by pretrain, whose first network is probed in place of --networks; once for each",
+        ),
+    ] = None,
     out: MetricsFolder = None,
     overrides: dict[str, Any],
     params: ParamsFile = None,
@@ -108,7 +116,8 @@ def cross_arch(
 ) -> None:
     """Evaluate a distilled set on several architectures.
 
-    The protocol is that of evaluate, with its settings, on each architecture in turn.
+    The protocol is that of evaluate, with its settings, on each architecture in turn; or its linear probes, on each
+    frozen backbone.
     """
     settings = command_settings(sections.CrossArch, params, overrides, runtime)
     from csdm_cli.commands import cross_arch as command
@@ -122,6 +131,8 @@ def cross_arch(
         file=file,
         data=data,
         out=out,
+        backbones=backbones or (),
+        given=settings.given,
     )
 
 

@@ -52,6 +52,16 @@ class CrossArchTask:
     numerics: Numerics
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The architectures, in the order asked for."""
+        return tuple(self.specs)
+
+    @property
+    def duration(self) -> str:
+        """How long students are trained."""
+        return f"{self.protocol.steps} steps"
+
+    @property
     def protocols(self) -> dict[str, Any]:
         """The students' protocol on each architecture, as JSON values."""
         return {name: described_protocol(self.protocol, spec, self.numerics) for name, spec in self.specs.items()}
@@ -62,11 +72,13 @@ class OnArchitecture:
     """The students' results on one architecture.
 
     Attributes:
+        method: what made the set.
         own: students of the set.
         random: students of as many random real images; None where controls were not asked for.
         untested: names of the classes without test images, which no score speaks of.
     """
 
+    method: str
     own: Evaluation
     random: Evaluation | None = None
     untested: tuple[str, ...] = ()
@@ -75,6 +87,10 @@ class OnArchitecture:
         """Scores in percent, for JSON."""
         found = metrics_of(self.own) | ({"untested": list(self.untested)} if self.untested else {})
         return found | ({"random": metrics_of(self.random)} if self.random else {})
+
+    def rows(self) -> dict[str, Evaluation]:
+        """By name: the set, and below it the random images."""
+        return {self.method: self.own} | ({"random": self.random} if self.random else {})
 
 
 def prepare_cross_arch(
@@ -134,4 +150,4 @@ def cross_arch(
             as_stored = replace(case.selection, factor=1)
             random = evaluate_selections(train, as_stored, evaluator)[ControlName.random]
             tracker.metric(f"control/random/{name}", scores_of(random)["accuracy"])
-        yield name, OnArchitecture(own, random, case.longtail.manifest.untested())
+        yield name, OnArchitecture(case.distilled.provenance.method, own, random, case.longtail.manifest.untested())

@@ -123,7 +123,16 @@ class CrossArch(Section):
     augment_mode: names.AugmentMode | None = Field(
         None, description="one operation per image (DSA), or several (DiffAug) (default: that of evaluate)"
     )
-    controls: bool = Field(True, description="also measure random real images on each architecture")
+    controls: bool = Field(
+        True,
+        description="also measure random real images on each architecture; on backbones all that evaluate does",
+    )
+    inherit: bool = Field(
+        False, description="on backbones also measure the inherited classifier of the one that made the set"
+    )
+    probe_epochs: Positive | None = Field(
+        None, description="epochs of a probe on backbones (default: that of evaluate)"
+    )
     seed: Seed = Field(0, description="seed of the students")
 
 

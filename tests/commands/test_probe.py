@@ -44,7 +44,28 @@ def test_from_a_backbone_to_its_probes_and_the_report(backbone):
     fails(run("evaluate", "flows", "--protocol", "students", expect=None), 2, "name another network")
     fails(run("evaluate", "flows", *PROBE, "--lr", "1", expect=None), 2, "--lr has no effect with --protocol probe")
     fails(run("evaluate", "flows", *PROBE, "--augment", "flip", expect=None), 2, "cached features")
-    fails(run("ledger", "add", "found", expect=None), 1, "measured by linear probes")
+
+
+@pytest.mark.slow
+def test_a_set_on_several_backbones_has_all_controls_and_inheritance_on_each(backbone):
+    run("pretrain", "data", "--network", "patch-kmeans", "--centres", "6", "--epochs", "2", "--out", "other")
+    run("distill", "data", "--teachers", "backbone", "--method", "sfm", "--ipc", "1", "--out", "flows")
+    both = ["--backbone", "backbone", "--backbone", "other", "--probe-epochs", "3", "--students", "2"]
+    shown = run("cross-arch", "flows", "--data", "data", *both, "--inherit", "--out", "others")
+    found = accuracies(Path("others"))
+    run("evaluate", "flows", *PROBE, "--teachers", "other", "--inherit", "--out", "alone")
+    alone = accuracies(Path("alone"))
+    assert set(found) == {"backbone", "other"} and {name: found["other"][name] for name in alone} == alone
+    assert found["other"]["random"] == alone["controls"]["random"]
+    rows = found["other"]["inheritance"]["rows"]
+    assert {"sfm + inheritance", "random + inheritance", "random, 10 per class + inheritance"} <= set(rows)
+    assert "other: nearest to centroid" in shown.stdout and "linear probes of 3 epochs" in shown.stdout
+    run("report", "flows", "others", "--html", "--out", "page.html")
+    few = [*both[:2], "--no-controls", "--students", "1"]
+    assert "random" not in json.loads(run("cross-arch", "flows", "--data", "data", *few, "--json").stdout)["backbone"]
+    for option, where in (("--networks=convnet", "with"), ("--steps=3", "with")):
+        fails(run("cross-arch", "flows", *both, option, expect=None), 2, f"has no effect {where} --backbone")
+    fails(run("cross-arch", "flows", "--inherit", expect=None), 2, "--inherit has no effect without --backbone")
 
 
 @pytest.mark.slow

@@ -28,6 +28,9 @@ class SfmParameters:
     """Options of sfm."""
 
     per_class_cosine: bool = option(False, "a mean of the classes' cosines, in place of one of all flows together")
+    weigh: Literal["classes", "images"] = option(
+        "classes", "how much a class's flow counts: all alike, as in the paper, or by the class's number of images"
+    )
     spread: Spread = option(
         "none",
         "what keeps a class's images apart: nothing, as in the paper; centres: each its own of as many k-means centres"
@@ -83,6 +86,7 @@ class Sfm(MatchingMethod):
     are moved or scaled. ``spread`` is this project's, for the flows see a class's mean alone; so is ``shrink``:
     μ_c becomes μ̄ + s_c·(μ_c − μ̄) with s_c = d²/(d² + tr Σ/n_c), d² = ‖μ_c − μ̄‖², μ̄ the mean of the classes' means and
     tr Σ the trace of the pooled covariance, for tr Σ/n_c is the squared error expected of a mean of n_c images.
+    ``weigh`` undoes the balance of classes: a gradient of the set as it is has the flow of a class times its share.
     """
 
     Parameters = SfmParameters
@@ -152,9 +156,16 @@ class Sfm(MatchingMethod):
 
     def _cosine(self, wanted: Tensor, found: Tensor) -> Tensor:
         """The cosine term of (C, n, D) flows: a scalar."""
+        shares = self._shares().to(wanted)
         if self.parameters.per_class_cosine:
-            return cosine_similarity(wanted.flatten(1), found.flatten(1), dim=1).mean()
+            return (shares * cosine_similarity(wanted.flatten(1), found.flatten(1), dim=1)).mean()
+        wanted, found = (shares[:, None, None] * side for side in (wanted, found))
         return cosine_similarity(wanted.flatten(), found.flatten(), dim=0)
+
+    def _shares(self) -> Tensor:
+        """How much each class's flow counts: (C,), of mean 1."""
+        counts = torch.tensor(self._counts, dtype=torch.float64)
+        return counts / counts.mean() if self.parameters.weigh == "images" else torch.ones_like(counts)
 
 
 def flows(means: Tensor, ends: Tensor) -> Tensor:

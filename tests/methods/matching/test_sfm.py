@@ -20,7 +20,14 @@ from tests.methods.tiny_world import assembled, check_chunking
 from tests.reference import lgm
 
 LABELS = torch.arange(3).repeat_interleave(4)
-ALL = [{}, {"per_class_cosine": True}, {"spread": "centres"}, {"spread": "second-moment"}, {"shrink": True}]
+ALL = [
+    {},
+    {"per_class_cosine": True},
+    {"spread": "centres"},
+    {"spread": "second-moment"},
+    {"shrink": True},
+    {"weigh": "images"},
+]
 
 
 def sfm(**options) -> Sfm:
@@ -84,6 +91,23 @@ def test_per_class_cosines_weigh_all_classes_alike():
     found = flows(own, own[:, None])[:, 0]
     cosines = [float(w @ f / (w.norm() * f.norm())) for w, f in zip(wanted, found.detach(), strict=True)]
     assert float(sfm(per_class_cosine=True).losses(batch, 0)["flow"].detach()) == pytest.approx(1 - sum(cosines) / 3)
+
+
+@pytest.mark.parametrize("per_class", [False, True])
+def test_flows_weighed_by_images_lean_towards_the_head(per_class):
+    options = {"weigh": "images", "per_class_cosine": per_class}
+    batch, _ = batch_of(method := sfm(**options))
+    assert batch.real.mean is not None
+    wanted = flows(batch.real.mean, batch.real.mean[:, None])[:, 0]
+    means = batch.class_means(batch.features.detach())
+    found, shares = flows(means, means[:, None])[:, 0], torch.tensor(COUNTS, dtype=torch.float64) / (sum(COUNTS) / 3)
+    products, lengths = (wanted * found).sum(1), (wanted.norm(dim=1), found.norm(dim=1))
+    each = shares * products / (lengths[0] * lengths[1])
+    sides = [((shares * length) ** 2).sum().sqrt() for length in lengths]
+    whole = (shares**2 * products).sum() / (sides[0] * sides[1])
+    expected = each.mean() if per_class else whole
+    assert value(method.losses(batch, 0)) == pytest.approx(1 - float(expected), abs=1e-12)
+    assert abs(value(sfm(per_class_cosine=per_class).losses(batch, 0)) - (1 - float(expected))) > 1e-3
 
 
 def test_shrinkage_is_its_closed_form():
