@@ -22,6 +22,8 @@ from filelock import FileLock, Timeout
 
 import csdm_cli
 from csdm_cli.artifacts.run_record import machine, read_sidecar
+from csdm_cli.methods import load
+from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.settings.presets import overlaid
 from csdm_cli.settings.resolve import read_yaml
 from csdm_cli.settings.units import in_units
@@ -104,10 +106,12 @@ def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     """Distil and evaluate the arm's sets, and write their scores."""
     folder = work / content_key(arm.settings)
     own = {name: values for name, values in arm.settings.items() if name != "numerics"}
-    computing = arm.settings["numerics"]
+    computing = arm.settings["numerics"]  # of students, and of the networks that a matching method looks through
+    of_networks_seen = computing if issubclass(load(own["distill"]["method"]), MatchingMethod) else {}
     sets = []
     for seed in range(arm.seeds):
-        made = csdm_cli.distill(data, teachers=teachers, out=folder / str(seed), params=own, seed=seed, **computing)
+        out = folder / str(seed)
+        made = csdm_cli.distill(data, teachers=teachers, out=out, params=own, seed=seed, **of_networks_seen)
         evaluated = csdm_cli.evaluate(made, **own["evaluate"], controls=False, **computing).metrics()
         scores = {name: evaluated[name]["mean"] for name in SCORES}
         record = read_sidecar(made.path)

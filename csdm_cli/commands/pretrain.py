@@ -90,9 +90,9 @@ def _outcome(settings: sections.Pretrain, pool: TeacherPool, data: Path | None, 
     """Where the teachers are, and how distill is to find them."""
     method = f" --method {'lad' if pool.classifiers else 'mtt'}" if settings.experts else ""
     command = "csdm distill" + (f" {data}" if data else "") + method + " --ipc 10"
-    lines = [f"classifier experts: {pool.classifiers.paths[0].parent}"] if pool.classifiers else []
     if out:
-        return [*lines, f"wrote {out}", f"next: {command} --teachers {out}"]
+        return [f"wrote {out}", f"next: {command} --teachers {out}"]
+    lines = [f"classifier experts: {pool.classifiers.paths[0].parent}"] if pool.classifiers else []
     lines = [f"{'experts' if settings.experts else 'teachers'}: {pool.paths[0].parent}", *lines, f"next: {command}"]
     if settings != sections.Pretrain():
         lines[-1] += " with the same pretrain settings in --params, or with --teachers DIR after pretrain --out DIR"

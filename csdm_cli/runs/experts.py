@@ -80,7 +80,8 @@ def make_experts(
         device: where to train.
         runtime: how to run.
         tracker: is told of losses.
-        given: experts in place of those of ``settings``.
+        given: experts in place of those of ``settings``; classifier experts that come with them are taken if they are
+            what ``settings`` ask for.
 
     Raises:
         UsageError: if the network is not one for experts.
@@ -100,9 +101,18 @@ def make_experts(
     spec = given.spec if given else network_spec(settings, data)
     pool = given or trained(representation_plan(settings), "expert")
     if settings.classifier_snapshots is None:
+        return replace(pool, classifiers=None)
+    plan = classifier_plan(settings.classifier_snapshots, pool)
+    if pool.classifiers is not None and _are_of(pool.classifiers, plan):
         return pool
-    classifiers = trained(classifier_plan(settings.classifier_snapshots, pool), "classifier")
-    return replace(pool, classifiers=classifiers)
+    return replace(pool, classifiers=trained(plan, "classifier"))
+
+
+def _are_of(classifiers: TeacherPool, plan: TeacherPlan) -> bool:
+    """Whether these classifier experts, known to start from those of ``plan``, were trained as it says."""
+    told = classifiers.headers[0]
+    same = {name: told.get(name) for name in plan.duration.as_dict()} == plan.duration.as_dict()
+    return same and told["recipe"] == plan.recipe.as_dict() and told["seed"] == plan.seed
 
 
 def representation_plan(settings: sections.Pretrain) -> TeacherPlan:
@@ -171,15 +181,20 @@ def find_experts(
         CsdmError: if the experts are damaged, are teachers, or do not fit the long-tailed set.
     """
     own = params.pretrain
-    points = (own.classifier_snapshots or sections.CLASSIFIER_SNAPSHOTS) if follows.classifiers else None
-    open_choices = {"expert_optimizer": own.expert_optimizer or follows.optimizer, "classifier_snapshots": points}
-    wanted = own.model_copy(update=open_choices)
+
+    def wanted(points: int) -> sections.Pretrain:
+        points = own.classifier_snapshots or points
+        optimizer = own.expert_optimizer or follows.optimizer
+        choices = {"expert_optimizer": optimizer, "classifier_snapshots": points if follows.classifiers else None}
+        return own.model_copy(update=choices)
+
     if given is None:
-        return make_experts(wanted, train, device, runtime)
+        return make_experts(wanted(sections.CLASSIFIER_SNAPSHOTS), train, device, runtime)
     pool = given_pool(given, own.network, longtail)
     if pool.every is None:
         raise CsdmError(
             f"{pool.paths[0].parent} holds teachers, and {params.distill.method} follows experts: make them with csdm"
             " pretrain --experts, or leave --teachers out"
         )
-    return make_experts(wanted, train, device, runtime, given=pool)
+    points = pool.classifiers.epochs if pool.classifiers else sections.CLASSIFIER_SNAPSHOTS
+    return make_experts(wanted(points), train, device, runtime, given=pool)

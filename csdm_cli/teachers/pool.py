@@ -30,12 +30,16 @@ from csdm_cli.training.many import counted, groups_of, stands_together
 if TYPE_CHECKING:
     from csdm_cli.networks.numerics import Numerics
 
-INDEX = "pool.json"
-TEACHER_FILES = "teacher-*.safetensors"
-# All that a pool's folder holds.
+INDEX, CLASSIFIERS_INDEX = "pool.json", "classifiers.json"
+TEACHER, CLASSIFIER = "teacher", "classifier"
+# All that a pool's folder holds: its teachers, and the classifier experts that started from them.
 POOL_FILES = {
-    INDEX: kinds.containing('"teachers"', '"trajectory"', '"recipe"', '"files"'),
-    TEACHER_FILES: kinds.tensors('\\"kind\\": \\"teacher\\"'),
+    name: kind
+    for index, noun in ((INDEX, TEACHER), (CLASSIFIERS_INDEX, CLASSIFIER))
+    for name, kind in (
+        (index, kinds.containing('"teachers"', '"trajectory"', '"recipe"', '"files"')),
+        (f"{noun}-*.safetensors", kinds.tensors('\\"kind\\": \\"teacher\\"')),
+    )
 }
 
 # Which of a teacher's weights: the trained ones; (1-λ)·initial + λ·trained; those after epoch e (0: the initial), or,
@@ -145,13 +149,15 @@ class TeacherPool:
     def export(self, folder: Path) -> None:
         """Write ``folder`` anew: the teachers' files and an index with their hashes, which :meth:`open` reads.
 
+        Classifier experts that come with them lie beside them, with an index of their own.
+
         Raises:
             CsdmError: if it holds anything but an older pool.
         """
         with outputs.replaced_folder(folder, POOL_FILES) as place:
-            for number, path in enumerate(self.paths):
-                atomic.write_bytes(place / file_name(number), path.read_bytes())
-            atomic.write_json(place / INDEX, self._index())
+            self._write(place, INDEX, TEACHER)
+            if self.classifiers:
+                self.classifiers._write(place, CLASSIFIERS_INDEX, CLASSIFIER)
 
     @classmethod
     def open(cls, folder: Path) -> TeacherPool:
@@ -160,26 +166,36 @@ class TeacherPool:
         Raises:
             CsdmError: if the folder holds none, or a file is missing, damaged or not the one that was written.
         """
+        pool = cls._opened(folder, INDEX, TEACHER)
+        if not any(folder.glob(f"{CLASSIFIER}*")):
+            return pool
+        classifiers = cls._opened(folder, CLASSIFIERS_INDEX, CLASSIFIER)
+        if any(header.get("start") != pool.key for header in classifiers.headers) or len(classifiers) != len(pool):
+            raise CsdmError(f"{folder / CLASSIFIERS_INDEX} is of other experts than {INDEX}: run csdm pretrain again")
+        return replace(pool, classifiers=classifiers)
+
+    @classmethod
+    def _opened(cls, folder: Path, index_name: str, noun: str) -> TeacherPool:
         try:
-            index = parsed_json((folder / INDEX).read_bytes())
+            index = parsed_json((folder / index_name).read_bytes())
             wanted = dict(index["files"])
-            if not wanted or sorted(wanted) != [file_name(number) for number in range(len(wanted))]:
+            if not wanted or sorted(wanted) != [file_name(number, noun) for number in range(len(wanted))]:
                 raise ValueError("an empty pool, or other names")
         except (FileNotFoundError, NotADirectoryError):
-            raise CsdmError(f"{folder} holds no teacher pool (no {INDEX}): make one with csdm pretrain") from None
+            raise CsdmError(f"{folder} holds no teacher pool (no {index_name}): make one with csdm pretrain") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CsdmError(f"{folder / INDEX} is damaged: run csdm pretrain again") from error
-        if others := sorted({path.name for path in folder.glob(TEACHER_FILES)} - wanted.keys()):
-            raise CsdmError(f"{folder / INDEX} does not list {others[0]}: run csdm pretrain again")
+            raise CsdmError(f"{folder / index_name} is damaged: run csdm pretrain again") from error
+        if others := sorted({path.name for path in folder.glob(f"{noun}-*.safetensors")} - wanted.keys()):
+            raise CsdmError(f"{folder / index_name} does not list {others[0]}: run csdm pretrain again")
         try:
             pool = cls.of_files([folder / name for name in sorted(wanted)], sealed=False)  # by the index's hashes
         except CsdmError as error:
             raise CsdmError(f"{error}; run csdm pretrain again") from error
-        for name, digest in pool._hashes().items():
+        for name, digest in pool._hashes(noun).items():
             if wanted[name] != digest:
-                raise CsdmError(f"{folder / name} is not the file that {INDEX} names: run csdm pretrain again")
-        if not pool._fits(index):
-            raise CsdmError(f"{folder / INDEX} is damaged: run csdm pretrain again")
+                raise CsdmError(f"{folder / name} is not the file that {index_name} names: run csdm pretrain again")
+        if not pool._fits(index, noun):
+            raise CsdmError(f"{folder / index_name} is damaged: run csdm pretrain again")
         return pool
 
     @classmethod
@@ -195,21 +211,26 @@ class TeacherPool:
         """
         return cls(tuple(paths), tuple(tensorfile.read_header(path, sealed=sealed) for path in paths))
 
-    def _index(self) -> dict[str, Any]:
-        own = replace(self, classifiers=None)  # which are in files of their own
-        return own.description | {"files": self._hashes(), "data": self.data}
+    def _write(self, place: Path, index_name: str, noun: str) -> None:
+        for number, path in enumerate(self.paths):
+            atomic.write_bytes(place / file_name(number, noun), path.read_bytes())
+        atomic.write_json(place / index_name, self._index(noun))
 
-    def _fits(self, index: Any) -> bool:
+    def _index(self, noun: str) -> dict[str, Any]:
+        own = replace(self, classifiers=None)  # which are in files of their own
+        return own.description | {"files": self._hashes(noun), "data": self.data}
+
+    def _fits(self, index: Any, noun: str) -> bool:
         """Whether ``index`` is that of this pool, and the teachers say of themselves what teachers do."""
         try:
             whole = all(len(row) == self.spec.classes for row in self.train_accuracy) and self.epochs >= 0
-            return whole and seal.digest(index) == seal.digest(self._index())
+            return whole and seal.digest(index) == seal.digest(self._index(noun))
         except (KeyError, ValueError, TypeError, AttributeError, UsageError):
             return False
 
-    def _hashes(self) -> dict[str, str]:
+    def _hashes(self, noun: str) -> dict[str, str]:
         """Hashes of each file's header, which holds a hash of every tensor."""
-        return {file_name(number): content_key(header) for number, header in enumerate(self.headers)}
+        return {file_name(number, noun): content_key(header) for number, header in enumerate(self.headers)}
 
     def _read(self, teacher: int, prefix: str) -> dict[str, Tensor]:
         try:
@@ -292,9 +313,9 @@ def train_pool(
     return TeacherPool.of_files([teacher.path for teacher in teachers])
 
 
-def file_name(number: int) -> str:
-    """The file of a pool's teacher."""
-    return f"teacher-{number:02d}.safetensors"
+def file_name(number: int, noun: str = TEACHER) -> str:
+    """The file of a pool's teacher, or of the classifier expert that started from it."""
+    return f"{noun}-{number:02d}.safetensors"
 
 
 def _in_training(number: int, plan: TeacherPlan, folder: Path, fixed: dict[str, Any]) -> TeacherInTraining:

@@ -20,6 +20,7 @@ from run import RESULTS, SCORES, arms
 from csdm_cli.evaluation.scores import difference_half_width
 from csdm_cli.ledger.store import read_rows
 from csdm_cli.ledger.tables import gap_closed
+from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import Parameterization
 from csdm_cli.runs.choose import choose
 from csdm_cli.settings.sections import Params
@@ -41,15 +42,24 @@ def table(rng: np.random.Generator, rows: int, columns: int, deviation: float) -
     return {str(row): dict(enumerate(own)) for row, own in enumerate(scores)}
 
 
-@pytest.mark.parametrize("file", ["storage.yaml", "tuning.yaml"])
+@pytest.mark.parametrize("file", ["learning.yaml", "storage.yaml", "tuning.yaml"])
 def test_arms_of_other_files_can_be_run(file):
     """In names of their own, and with settings that nothing refuses."""
     found = list(arms(STUDY / file))
     assert found and len({arm.file for arm in found}) == len(found)
     for arm in found:
         own = Params.model_validate({name: value for name, value in arm.settings.items() if name != "numerics"})
-        choose(own)
-        assert own.evaluate.split == "dev" and own.distill.calibration is not None
+        method = choose(own).method
+        assert own.evaluate.split == "dev"
+        assert isinstance(method, LearningMethod) or own.distill.calibration is not None
+
+
+def test_every_method_that_learns_has_the_same_three_rates():
+    tried: dict[str, list[float]] = {}
+    for arm in arms(STUDY / "learning.yaml"):
+        tried.setdefault(arm.settings["distill"]["method"], []).append(arm.settings["distill"]["lr"])
+    names = ("dc", "dsa", "idc", "dream", "cafe", "mtt", "ftd", "datm", "lad")
+    assert tried == {name: [0.003, 0.01, 0.03] for name in names}
 
 
 def test_every_parameterisation_has_both_budgets():

@@ -78,13 +78,42 @@ def test_experts_from_a_folder_get_classifiers_of_their_own(longtail, tmp_path):
     opened = found(longtail, given=tmp_path / "experts", classifiers=True, classifier_snapshots=1, snapshot_every=7)
     assert opened.classifiers.every == 3  # as the experts themselves
     opened.export(tmp_path / "experts")
-    assert TeacherPool.open(tmp_path / "experts").key == pool.key
+    again = TeacherPool.open(tmp_path / "experts")
+    assert again.key == opened.key and {path.parent for path in again.classifiers.paths} == {tmp_path / "experts"}
     assert opened.key != pool.key and replace(opened, classifiers=None).key == pool.key
     assert opened.classifiers.headers[0]["start"] == pool.key
     small = sections.Pretrain(width=4, depth=2, teachers=1, steps=2, batch=8)
     teachers = train_teachers(small, longtail.train(), CPU, QUIET)
     with pytest.raises(CsdmError, match=r"holds teachers, and csdm follows experts.*--experts"):
         found(longtail, given=teachers)
+
+
+def test_classifiers_of_a_folder_are_taken_from_there(longtail, tmp_path, monkeypatch):
+    made = found(longtail, classifiers=True, classifier_snapshots=1)
+    made.export(tmp_path / "experts")
+    monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "empty"))
+    for snapshots in ({}, {"classifier_snapshots": 1}):
+        taken = found(longtail, given=tmp_path / "experts", classifiers=True, **snapshots)
+        assert taken.key == made.key and not list((tmp_path / "empty").rglob("*.safetensors"))
+    longer = found(longtail, given=tmp_path / "experts", classifiers=True, classifier_snapshots=2)
+    assert longer.classifiers.epochs == 2 and tmp_path / "empty" in longer.classifiers.paths[0].parents
+    assert found(longtail, given=tmp_path / "experts").key == replace(made, classifiers=None).key
+
+
+def test_classifiers_that_do_not_belong_to_a_folder_are_refused(longtail, tmp_path):
+    made, folder = found(longtail, classifiers=True, classifier_snapshots=1), tmp_path / "experts"
+    other = found(longtail, classifiers=True, classifier_snapshots=1, seed=1)
+    replace(made, classifiers=other.classifiers).export(folder)
+    with pytest.raises(CsdmError, match="is of other experts"):
+        TeacherPool.open(folder)
+    made.export(folder)
+    (folder / "classifier-01.safetensors").write_bytes((folder / "classifier-00.safetensors").read_bytes())
+    with pytest.raises(CsdmError, match=r"classifier-01.* is not the file that classifiers\.json names"):
+        TeacherPool.open(folder)
+    made.export(folder)
+    (folder / "classifiers.json").unlink()
+    with pytest.raises(CsdmError, match=r"no classifiers\.json"):
+        TeacherPool.open(folder)
 
 
 def test_a_pool_tells_the_settings_that_made_it(longtail):
