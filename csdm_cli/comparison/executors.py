@@ -17,7 +17,7 @@ from csdm_cli.names import ExecutorName
 from csdm_cli.runs.runtime import Runtime
 
 ResultT = TypeVar("ResultT")
-MadeT = TypeVar("MadeT", covariant=True)
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +37,10 @@ class Cell(Generic[ResultT]):
     key: Hashable = field(default=None)
 
 
-class Pending(Protocol[MadeT]):
+class Pending(Protocol[ResultT_co]):
     """A cell that was handed in."""
 
-    def result(self) -> MadeT:
+    def result(self) -> ResultT_co:
         """What the cell made, waited for; the error of its work is raised here."""
 
 

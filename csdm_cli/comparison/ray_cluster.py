@@ -23,6 +23,7 @@ from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.runtime import Device, Runtime
+from csdm_cli.safe_text import counted
 from csdm_cli.storage import places
 from csdm_cli.storage.keys import source_hash
 
@@ -87,7 +88,7 @@ class RayExecutor:
         self.runtime = site.runtime
         self.device = torch.device("cuda" if site.runtime.device is Device.cuda else "cpu")
         self._site, self._quiet = ray.put(site), quiet
-        self._task = ray.remote(_carried_out).options(max_retries=RETRIES, **resources)
+        self._task = ray.remote(max_retries=RETRIES, **resources)(_carried_out)
         self._titles: dict[Any, str] = {}  # of all tasks, by what stands for their results
         self._by_key: dict[Hashable, Any] = {}
         self._running: list[Any] = []
@@ -218,8 +219,8 @@ def _on_cluster(runtime: Runtime, resources: dict[str, float]) -> Runtime:
 def _tell(ray: Any, resources: dict[str, float], quiet: bool) -> None:
     """The cluster in a line, and a warning where none of its machines can take a task."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    each = f"{resources['num_cpus']:g} cores" + (" and a GPU" if resources["num_gpus"] else "")
-    note(f"Ray: {len(nodes)} machines, a task has {each}", quiet=quiet)
+    each = counted(int(resources["num_cpus"]), "core") + (" and a GPU" if resources["num_gpus"] else "")
+    note(f"Ray: {counted(len(nodes), 'machine')}, a task has {each}", quiet=quiet)
     wanted = {"CPU": resources["num_cpus"], "GPU": resources["num_gpus"]}
     if not any(all(node.get(name, 0) >= amount for name, amount in wanted.items()) for node in nodes):
         note(f"warning: none of them has {each}: tasks wait for one that has; --threads N asks for less", quiet=quiet)

@@ -13,7 +13,7 @@ from csdm_cli.comparison.entries import Entry
 from csdm_cli.data.holdout import sealed
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
-from csdm_cli.names import LabelKind
+from csdm_cli.names import LabelKind, TeacherSchedule
 from csdm_cli.runs.choose import Chosen, experts_of
 from csdm_cli.runs.distill import ARTIFACTS, carry_out, default_folder
 from csdm_cli.runs.measurement import Measurement
@@ -71,7 +71,8 @@ def teachers_of(entry: Entry, context: ComparisonContext) -> Hashable | None:
     if follows is None and not chosen.method.needs_teachers and chosen.settings.labels is not LabelKind.soft:
         return None
     pretrain = chosen.params.pretrain.model_dump_json()
-    return str(context.longtail.folder.resolve()), pretrain, chosen.settings.teacher_schedule, repr(follows)
+    by_epoch = chosen.settings.teacher_schedule is TeacherSchedule.trajectory
+    return str(context.longtail.folder.resolve()), pretrain, by_epoch, repr(follows)
 
 
 def make(entry: Entry, seed: int, context: ComparisonContext) -> None:
