@@ -279,6 +279,13 @@ class Preset(StrEnum):
     paper = "paper"
 
 
+class ExecutorName(StrEnum):
+    """Where the cells of a comparison are computed; ray needs the extra ``cluster``."""
+
+    serial = "serial"
+    ray = "ray"
+
+
 class Tracking(StrEnum):
     """Where runs are logged; csv needs nothing installed, tensorboard and wandb the extras of these names."""
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from csdm_cli.comparison import files, tables
 from csdm_cli.comparison.entries import CONTROLS, refuse_unread
+from csdm_cli.comparison.executors import open_executor
 from csdm_cli.comparison.finished import read_finished
 from csdm_cli.comparison.measure import measure
 from csdm_cli.comparison.tuning import chosen, grid, refuse_to_tune_on_test
@@ -46,32 +47,34 @@ def run(
     if data and (settings.imbalance or settings.dataset):
         raise UsageError("--data names a set as it is: leave --imbalance and --dataset out")
     named = read_finished(finished, settings.ipc)
-    device, folder = runtime.apply(), out or ARTIFACTS / "compare"
+    folder = out or ARTIFACTS / "compare"
     outputs.claim_files(folder, files.OUTPUTS)
     own = sections.Distill.names_decided_by_method()
     if pinned := [f"distill.{name}" for name in own if name in params.distill.model_fields_set]:
         note(f"the same for all methods, whatever their own choice: {', '.join(pinned)}", quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, CHECKPOINT_SECONDS, resume=True)
-    described = {"compare": settings.model_dump(mode="json")}
+    described = {"compare": files.described(settings)}
     ipcs = ",".join(map(str, settings.ipc))
     name = f"compare {','.join(settings.methods)} ipc{ipcs} {counted(settings.seeds, 'seed')}"
     with open_tracker(runtime.tracking, "compare", params=described, name=name, quiet=runtime.quiet) as tracker:
         try:
-            found = measure(
-                settings,
-                params,
-                runtime,
-                data=data,
-                teachers=teachers,
-                options=options,
-                points=points,
-                finished=named,
-                parent=tracker.run_id,
-            )
+            with open_executor(settings.executor, runtime) as executor:
+                found = measure(
+                    settings,
+                    params,
+                    runtime,
+                    executor,
+                    data=data,
+                    teachers=teachers,
+                    options=options,
+                    points=points,
+                    finished=named,
+                    parent=tracker.run_id,
+                )
         except (KeyboardInterrupt, SystemExit):
             note("what is finished is kept: the same command goes on from there", quiet=runtime.quiet)
             raise
-        result = files.result_of(found, settings, device)
+        result = files.result_of(found, settings, executor.device)
         if settings.tune:
             tuned = [method for method in settings.methods if method not in CONTROLS]  # which have nothing to tune
             result["tuning"] = {item.name: chosen(item, tuned, points) for item in found}

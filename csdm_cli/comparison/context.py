@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.comparison.entries import StudentProtocol, student_protocol_of
@@ -12,7 +16,7 @@ from csdm_cli.evaluation.students import Evaluator
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for
+from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for, images_of
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.runtime import Runtime
@@ -21,7 +25,7 @@ from csdm_cli.settings import sections
 
 @dataclass(frozen=True)
 class ComparisonContext:
-    """All that the tables of one long-tailed set share.
+    """All that the tables of one long-tailed set share; sent to another process, it is read there again.
 
     Attributes:
         settings: the comparison's own settings.
@@ -33,7 +37,7 @@ class ComparisonContext:
         known: finished sets by run key.
         parent: the comparison's own tracked run, if any.
         longtail: the set that every row is made of.
-        test: the images that students are tested on, on the device.
+        device: where networks compute, in whichever process.
     """
 
     settings: sections.Compare
@@ -45,7 +49,19 @@ class ComparisonContext:
     known: dict[str, Path]
     parent: str | None
     longtail: LongTail
-    test: ImageSet
+    device: torch.device
+
+    @cached_property
+    def test(self) -> ImageSet:
+        """The images that students are tested on, on the processor.
+
+        Raises:
+            CsdmError: if there is no development set, or the images cannot be read.
+        """
+        return images_of(self.longtail, self.split)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "test"}
 
     @property
     def split(self) -> EvaluationSplit:
@@ -55,7 +71,11 @@ class ComparisonContext:
     def evaluator(self, student_protocol: StudentProtocol) -> Evaluator:
         """The evaluator of sets on ``student_protocol``."""
         return evaluator_for(
-            self.test, student_protocol.spec, student_protocol.protocol, student_protocol.numerics, self.runtime
+            self.test.to(self.device),
+            student_protocol.spec,
+            student_protocol.protocol,
+            student_protocol.numerics,
+            self.runtime,
         )
 
     def student_protocol_of(self, params: sections.Params) -> StudentProtocol:

@@ -32,12 +32,17 @@ OUTPUTS = {
 }
 
 
+def described(settings: sections.Compare) -> dict[str, Any]:
+    """The settings that decide a comparison, as JSON values: where it is computed is none of them."""
+    return settings.model_dump(mode="json", exclude={"executor"})
+
+
 def result_of(found: Sequence[Table], settings: sections.Compare, device: torch.device) -> dict[str, Any]:
     """All tables as JSON values, with the settings, the code and the machine that made them now."""
-    record = record_run(0.0, device)
+    record = record_run(0.0, device if torch.cuda.is_available() else "cpu")  # a cluster's GPUs may not be here
     code = record.code
     return {
-        "settings": settings.model_dump(mode="json"),
+        "settings": described(settings),
         "commit": code.commit if code else None,
         "dirty": code.dirty if code else None,
         "source": source_hash(),

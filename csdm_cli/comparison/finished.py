@@ -10,9 +10,9 @@ from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import find_artifact, load_distilled
 from csdm_cli.comparison.context import ComparisonContext
 from csdm_cli.comparison.entries import StudentProtocol
-from csdm_cli.comparison.tables import TableRow
 from csdm_cli.errors import UsageError
 from csdm_cli.runs.evaluating import open_case
+from csdm_cli.runs.measurement import Measurement
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,11 @@ def read_finished(files: Sequence[Path], ipc: Sequence[int]) -> list[Finished]:
     return found
 
 
-def finished_row(one: Finished, context: ComparisonContext, student_protocol: StudentProtocol) -> TableRow:
+def evaluate_finished(one: Finished, context: ComparisonContext, student_protocol: StudentProtocol) -> Measurement:
     """Evaluate a set by the students of ``student_protocol``.
 
     Raises:
         CsdmError: if it was distilled from other data than the comparison's.
     """
     case = open_case(one.file, context.longtail.folder)
-    found = context.measured(one.name, one.file, case.distilled, one.distilled.default_labels, student_protocol)
-    augment = (found.config.get("distill") or {}).get("augment")
-    return TableRow(one.name, False, student_protocol, (found,), augment)
+    return context.measured(one.name, one.file, case.distilled, one.distilled.default_labels, student_protocol)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from csdm_cli.comparison.context import ComparisonContext, split_of
+from csdm_cli.comparison.context import ComparisonContext
 from csdm_cli.comparison.entries import CONTROLS, Entry, StudentProtocol, controls_for, enter, named_for
-from csdm_cli.comparison.finished import Finished, finished_row
+from csdm_cli.comparison.executors import Cell, Executor
+from csdm_cli.comparison.finished import Finished, evaluate_finished
 from csdm_cli.comparison.tables import Table, TableRow
-from csdm_cli.comparison.trials import known_sets, try_out
+from csdm_cli.comparison.trials import known_sets, make, teach, teachers_of, try_out
 from csdm_cli.comparison.tuning import Point
 from csdm_cli.data.store import LongTail
 from csdm_cli.display.console import note
@@ -20,7 +21,6 @@ from csdm_cli.errors import CsdmError, in_words
 from csdm_cli.evaluation.controls import ControlName, evaluate_full
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.methods.contract import OptimisedMethod
-from csdm_cli.runs.evaluating import images_of
 from csdm_cli.runs.long_tail import find_or_make, given_or_newest
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
@@ -36,6 +36,7 @@ def measure(
     settings: sections.Compare,
     params: sections.Params,
     runtime: Runtime,
+    executor: Executor,
     *,
     data: Path | None,
     teachers: Path | None,
@@ -49,7 +50,8 @@ def measure(
     Args:
         settings: the comparison's own settings.
         params: all other settings.
-        runtime: device, threads, tracking.
+        runtime: output of this process.
+        executor: where cells are computed, and how.
         data: folder of a long-tailed set, or of images to make one of; None makes those that ``settings`` describe, or
             takes the newest.
         teachers: folder of the pool; None takes it from the cache, or trains it.
@@ -62,15 +64,15 @@ def measure(
         UsageError: if the description of a set contradicts the other settings of make_lt.
         CsdmError: if data cannot be had; the failure of a method stands in its table instead.
     """
-    device = runtime.apply()
-    numerics, known = runtime.student_numerics(device), known_sets()
-    found = []
+    own = executor.runtime
+    numerics, known = own.student_numerics(executor.device), known_sets()
+    planned = []
     for longtail in _longtails(settings, params, data, runtime):
-        test = images_of(longtail, split_of(settings, params)).to(device)
-        shared = (settings, params, runtime, options, numerics, teachers, known, parent)
-        context = ComparisonContext(*shared, longtail, test)
-        found += [_table(ipc, context, points, finished) for ipc in settings.ipc]
-    return found
+        shared = (settings, params, own, options, numerics, teachers, known, parent)
+        context = ComparisonContext(*shared, longtail, executor.device)
+        _ = context.test  # before anything is made: without it nothing can be judged
+        planned += [_plan(ipc, context, points, finished, executor) for ipc in settings.ipc]
+    return [one.table() for one in planned]
 
 
 def _longtails(
@@ -85,7 +87,31 @@ def _longtails(
     return [find_or_make(make_lt, quiet=runtime.quiet) for make_lt in found]
 
 
-def _table(ipc: int, context: ComparisonContext, points: Sequence[Point], finished: Sequence[Finished]) -> Table:
+@dataclass(frozen=True)
+class _Planned:
+    """A table whose cells are handed in.
+
+    Attributes:
+        rows: each waits for cells, and gives the rows that are made of them.
+        failed: errors in words, by row name.
+    """
+
+    ipc: int
+    context: ComparisonContext
+    rows: tuple[Callable[[], list[TableRow]], ...]
+    failed: dict[str, str]
+
+    def table(self) -> Table:
+        """The rows, once all cells are done."""
+        rows = [row for waits in self.rows for row in waits()]
+        split = str(self.context.split)
+        return Table(self.context.longtail, self.ipc, split, tuple(_with_shares(rows)), self.failed)
+
+
+def _plan(
+    ipc: int, context: ComparisonContext, points: Sequence[Point], finished: Sequence[Finished], executor: Executor
+) -> _Planned:
+    """Hand in all cells of a table."""
     settings, params = context.settings, context.params
     failed: dict[str, str] = {}
     entries = []
@@ -94,24 +120,19 @@ def _table(ipc: int, context: ComparisonContext, points: Sequence[Point], finish
             for point in points:
                 entry = _guarded(point.named(method), failed, partial(_entry, method, point, ipc, context))
                 entries += [entry] if entry else []
-    rows, controls = [], []
-    for entry in entries:
-        rows += _rows(entry, context, failed)
+    rows = [_sets(entry, context, executor, failed) for entry in entries]
     student_protocols = list(dict.fromkeys(entry.student_protocol for entry in entries)) or [
         context.student_protocol_of(params)
     ]
-    for one in finished:
-        if max(one.distilled.ipc) == ipc:
-            row = _guarded(one.name, failed, partial(finished_row, one, context, student_protocols[0]))
-            rows += [row] if row else []
+    fitting = [one for one in finished if max(one.distilled.ipc) == ipc]
+    rows += [_finished(one, context, student_protocols[0], executor, failed) for one in fitting]
     for student_protocol in student_protocols:
         own = [entry for entry in entries if entry.student_protocol == student_protocol]
         beside = controls_for(own, ipc, settings, params, student_protocol)
         suffix = f", as {own[0].name}" if len(student_protocols) > 1 else ""
-        for entry in named_for(beside, suffix):
-            controls += _rows(entry, context, failed)
-        controls += _full_rows(ipc, context, student_protocol, suffix, failed)
-    return Table(context.longtail, ipc, str(context.split), tuple(_with_shares([*rows, *controls])), failed)
+        rows += [_sets(entry, context, executor, failed) for entry in named_for(beside, suffix)]
+        rows.append(_full(ipc, suffix, context, student_protocol, executor, failed))
+    return _Planned(ipc, context, tuple(rows), failed)
 
 
 def _entry(method: str, point: Point, ipc: int, context: ComparisonContext) -> Entry:
@@ -119,40 +140,87 @@ def _entry(method: str, point: Point, ipc: int, context: ComparisonContext) -> E
     return Entry(point.named(method), own, context.student_protocol_of(own.params), control=False)
 
 
-def _rows(entry: Entry, context: ComparisonContext, failed: dict[str, str]) -> list[TableRow]:
+def _sets(
+    entry: Entry, context: ComparisonContext, executor: Executor, failed: dict[str, str]
+) -> Callable[[], list[TableRow]]:
     """The entry's row, once all its sets are made and evaluated; none if one of them failed."""
     seeds = context.settings.seeds
-    measured: list[Measurement] = []
+    teachers = teachers_of(entry, context)
+    taught = () if teachers is None else (Cell("teachers", partial(teach, entry, context), key=teachers),)
+    evaluated = []
     for seed in range(seeds):
-        note(f"{entry.name}: set {seed + 1} of {seeds}", quiet=context.runtime.quiet)
-        one = _guarded(entry.name, failed, partial(try_out, entry, seed, context))
-        if one is None:
+        title = f"{entry.name}: set {seed + 1} of {seeds}"
+        made = Cell(f"{title}, distilled", partial(make, entry, seed, context), taught)
+        evaluated.append(executor.submit(Cell(title, partial(try_out, entry, seed, context), (made,))))
+
+    def rows() -> list[TableRow]:
+        measured: list[Measurement] = []
+        for pending in evaluated:
+            one = _guarded(entry.name, failed, pending.result)
+            if one is None:
+                return []
+            measured.append(one)
+        augment = entry.chosen.settings.augment if isinstance(entry.chosen.method, OptimisedMethod) else None
+        return [TableRow(entry.name, entry.control, entry.student_protocol, tuple(measured), augment)]
+
+    return rows
+
+
+def _finished(
+    one: Finished,
+    context: ComparisonContext,
+    student_protocol: StudentProtocol,
+    executor: Executor,
+    failed: dict[str, str],
+) -> Callable[[], list[TableRow]]:
+    """The row of a set that was named, once it is evaluated."""
+    evaluated = executor.submit(Cell(one.name, partial(evaluate_finished, one, context, student_protocol)))
+
+    def rows() -> list[TableRow]:
+        found = _guarded(one.name, failed, evaluated.result)
+        if found is None:
             return []
-        measured.append(one)
-    augment = entry.chosen.settings.augment if isinstance(entry.chosen.method, OptimisedMethod) else None
-    return [TableRow(entry.name, entry.control, entry.student_protocol, tuple(measured), augment)]
+        augment = (found.config.get("distill") or {}).get("augment")
+        return [TableRow(one.name, False, student_protocol, (found,), augment)]
+
+    return rows
 
 
-def _full_rows(
-    ipc: int, context: ComparisonContext, student_protocol: StudentProtocol, suffix: str, failed: dict[str, str]
-) -> list[TableRow]:
+def _full(
+    ipc: int,
+    suffix: str,
+    context: ComparisonContext,
+    student_protocol: StudentProtocol,
+    executor: Executor,
+    failed: dict[str, str],
+) -> Callable[[], list[TableRow]]:
     """The full long-tailed set, one row per answer to the long tail."""
-    train = context.longtail.train().to(context.test.images.device)
-    found = _guarded("full" + suffix, failed, partial(evaluate_full, train, context.evaluator(student_protocol)))
-    rows = []
-    for control, evaluation in (found or {}).items():
-        name = f"{control}{suffix}"
-        one = Measurement.of_all_images(
+    name = "full" + suffix
+    evaluated = executor.submit(Cell(name, partial(_evaluate_full, ipc, suffix, context, student_protocol)))
+
+    def rows() -> list[TableRow]:
+        found = _guarded(name, failed, evaluated.result) or []
+        return [TableRow(one.subject, True, student_protocol, (one,), None) for one in found]
+
+    return rows
+
+
+def _evaluate_full(
+    ipc: int, suffix: str, context: ComparisonContext, student_protocol: StudentProtocol
+) -> list[Measurement]:
+    train = context.longtail.train().to(context.device)
+    return [
+        Measurement.of_all_images(
             train,
             evaluation,
-            subject=name,
+            subject=f"{control}{suffix}",
             ipc=ipc,
             data=facts_of(context.longtail.manifest),
             split=context.split,
             protocol=student_protocol.described(),
         )
-        rows.append(TableRow(name, True, student_protocol, (one,), None))
-    return rows
+        for control, evaluation in evaluate_full(train, context.evaluator(student_protocol)).items()
+    ]
 
 
 def _with_shares(rows: Sequence[TableRow]) -> list[TableRow]:

@@ -168,6 +168,11 @@ class Compare(Section):
         description="a grid of distill's settings, tried with every method on --split dev, such as"
         " 'calibration=0x,0.3x,1x,3x;lr=0.003,0.01' (default: none)",
     )
+    executor: names.ExecutorName = Field(
+        names.ExecutorName.serial,
+        description="one cell after another here, or as tasks of a Ray cluster ($RAY_ADDRESS; none: one on this"
+        " machine), each with the cores of --threads or a GPU",
+    )
 
     @field_validator("methods", "ipc", "imbalance")
     @classmethod
