@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from csdm_cli import names
 from csdm_cli.errors import UsageError
 from csdm_cli.settings import sections
-from csdm_cli.settings.resolve import load_params, read_yaml, resolve, section_name
+from csdm_cli.settings.resolve import load_params, section_name
 
 ROOT = Path(__file__).parents[2]
 
@@ -129,16 +129,6 @@ def test_settings_that_agree_are_accepted(params):
     assert loaded.make_lt.counts == [30, 20]
 
 
-def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(UsageError, match=r"none\.yaml: No such file"):
-        load_params(tmp_path / "none.yaml")
-    with pytest.raises(UsageError, match="directory"):
-        load_params(tmp_path)
-    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="not YAML"):
-        read_yaml(tmp_path / "binary.yaml")
-
-
 def test_sections_cannot_be_changed():
     with pytest.raises(ValidationError):
         sections.Distill().ipc = 3
@@ -146,31 +136,6 @@ def test_sections_cannot_be_changed():
 
 def test_a_home_folder_is_expanded(params):
     assert load_params(params("make_lt: {data_dir: ~/images}")).make_lt.data_dir == Path.home() / "images"
-
-
-def test_precedence_and_its_origin(params):
-    path = params("distill: {ipc: 3, lr: 0.5}\nevaluate: {steps: 7}")
-    resolved = resolve(sections.Distill, path, {"ipc": "4", "kernel": names.KernelName.matern})
-    assert resolved.section == sections.Distill(ipc=4, lr=0.5, kernel="matern")
-    assert resolved.params == sections.Params(distill=resolved.section, evaluate=sections.Evaluate(steps=7))
-    assert resolved.given == {"ipc", "kernel"}
-    assert resolved.origin == f"settings: defaults < {path} < command line (ipc, kernel)"
-    assert resolve(sections.Distill, None, {}).origin == "settings: defaults"
-
-
-def test_wrong_overrides_are_named_as_options():
-    with pytest.raises(UsageError) as caught:
-        resolve(sections.MakeLt, None, {"n_max": "0", "counts": ["3", "x"]})
-    assert '--n-max: got "0", expected an integer >= 1 and <= 100000000\n' in str(caught.value)
-    assert '--counts (item 2): got "x", expected an integer >= 1' in str(caught.value)
-    with pytest.raises(UsageError, match="counts need profile explicit"):
-        resolve(sections.MakeLt, None, {"counts": ["3", "2"]})
-
-
-def test_the_command_line_can_complete_the_file(params):
-    path = params("make_lt: {imbalance: 7}")
-    section = resolve(sections.MakeLt, path, {"profile": names.ImbalanceProfile.explicit, "counts": ["3", "2"]}).section
-    assert section.counts == [3, 2] and section.imbalance == 7
 
 
 def test_operations_are_those_of_the_engine():

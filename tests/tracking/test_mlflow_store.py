@@ -216,12 +216,6 @@ def test_the_next_command_closes_runs_whose_process_died(client):
     assert found == {name: "KILLED" if name in killed else "RUNNING" for name in runs} | {"ended": "FAILED"}
 
 
-def test_a_process_is_told_by_its_tags():
-    here = Process.current()
-    assert Process.from_tags(here.tags) == here and not here.has_died()
-    assert Process.from_tags({}) is None and Process.from_tags({"csdm.host": "a", "csdm.pid": "7"}) is None
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("delay", [0.0, 0.4, 1.0, 2.0, 3.0])

@@ -88,7 +88,7 @@ def refuse_second_logits(method: MatchingMethod, extra: Sequence[WeightedTerm]) 
     """Raises: UsageError if the method and a term both read logits of the synthetic images."""
     reading = next((term for term in extra if _reads_logits(type(term.regulariser), Regulariser)), None)
     if reading and _reads_logits(type(method), MatchingMethod):
-        taken = f"--regularizer {reading.name}: this method's own loss already reads logits of the synthetic images"
+        taken = f"--regularizer {reading.name}: this method's own loss already reads a teacher's logits"
         raise UsageError(f"{taken} on the synthetic images; drop the regulariser")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from unittest.mock import Mock
 
 import pytest
@@ -12,18 +11,14 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods import load
 from csdm_cli.methods.regularisers import RegulariserChoice, parse, parse_all, regulariser_names
 from csdm_cli.methods.regularisers.centralization import Centralization
-from csdm_cli.methods.regularisers.covariance import Covariance
 from csdm_cli.methods.regularisers.weighted import PREFIX, bankable, weighted_terms
 from csdm_cli.methods.regularisers.weighted import load as load_regulariser
-from csdm_cli.methods.statistics import Request
 from csdm_cli.runs.choose import decided
 from csdm_cli.runs.method_options import make_method
 from csdm_cli.runs.task import run_key
 from csdm_cli.settings.resolve import resolve
 from csdm_cli.settings.sections import Distill
-from tests.methods.random_batches import CHANNELS, part, random_batch
 from tests.methods.tiny_world import assembled, check_chunking, finished, gradient, make_pool
-from tests.reference import iid as oracle
 
 ALL = ["centralization=0.3", "covariance=0.7", "constraint=0.2"]
 
@@ -56,25 +51,6 @@ def test_what_cannot_be_is_refused(texts, message):
         parse_all(texts)
     with pytest.raises(UsageError, match=f"--regularizer.*{message}"):
         resolve(Distill, None, {"regularizer": texts})
-
-
-def test_centralization_and_covariance_are_the_formulas():
-    batch, real = random_batch(Covariance().request())
-    parts = [own.tolist() for own in batch.features.split(4)]
-    expected = sum(oracle.centralization(own) for own in parts)
-    assert float(Centralization().term(batch).detach()) == pytest.approx(expected, rel=1e-9)
-    expected = sum(oracle.covariance(r.tolist(), own, CHANNELS) for r, own in zip(real, parts, strict=True))
-    assert float(Covariance().term(batch).detach()) == pytest.approx(expected, rel=1e-9)
-    for regulariser in (Centralization(), Covariance()):
-        pieces = sum(regulariser.term(part(batch, c, c + 1)) for c in range(3))
-        torch.testing.assert_close(regulariser.term(batch), pieces)
-
-
-@pytest.mark.parametrize("regulariser", [Centralization(), Covariance()], ids=["centralization", "covariance"])
-def test_gradients_equal_finite_differences(regulariser):
-    batch, _ = random_batch(Request(mean=True).joined(regulariser.request()), per_class=2)
-    own = batch.features
-    assert torch.autograd.gradcheck(lambda rows: regulariser.term(replace(batch, features=rows)), (own,))
 
 
 @pytest.mark.parametrize("method", ["csdm", "dm", "dsdm", "m3d", "wmdd"])

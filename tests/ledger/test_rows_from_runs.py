@@ -1,0 +1,49 @@
+"""Which sets make a row, and what its scale says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.ledger.rows_from_runs import build_row, by_row, rows_of, scale_text, students_of
+from tests.ledger.rows import full_row, row
+
+
+def found(subject="dm (hard labels)", ipc=10, train="a", seed=0, **told):
+    data = {"fingerprints": {"train": train}}
+    return SimpleNamespace(subject=subject, ipc=ipc, data=data, tested_on="test", seed=seed, **told)
+
+
+def test_sets_that_differ_by_their_seed_alone_are_of_one_row():
+    own = [found(seed=0), found(seed=1), found(seed=0), found(ipc=1), found("random"), found(train="b")]
+    groups = by_row(own)
+    assert [[one.seed for one in group] for group in groups] == [[0, 1], [0], [0], [0]]
+    assert groups[0] == [own[0], own[1]]
+
+
+def test_students_in_their_order():
+    runs = [SimpleNamespace(best_on_test=best) for best in (0.6, 0.8)]
+    scores = [SimpleNamespace(accuracy=value, per_class=(value, None)) for value in (0.5, 0.7)]
+    told = students_of(SimpleNamespace(students=runs, scores=scores))
+    assert [(one.accuracy, one.best_on_test, one.per_class[0]) for one in told] == [(0.5, 0.6, 0.5), (0.7, 0.8, 0.7)]
+
+
+def test_scale_in_words():
+    selected = row()
+    selected.config["distill"]["teacher_schedule"] = None
+    steps = selected.student_steps
+    assert scale_text(selected) == f"ConvNet-3 of width 128, students of {steps:,} steps; 2 sets × 2 students"
+    whole = full_row()
+    whole.config["distill"]["teacher_schedule"] = None
+    assert scale_text(whole).endswith(f"; {len(whole.sets[0].students)} students")
+
+
+def test_what_cannot_be_a_row_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"--table: got 'My table'"):
+        rows_of([tmp_path], "My table", None, controls=False)
+    with pytest.raises(CsdmError, match="nothing tells which machine"):
+        build_row([found(machine=None)], None, None)
+    with pytest.raises(CsdmError, match="measured by linear probes"):
+        build_row([found(machine="here", protocol={"probed": True})], None, None)

@@ -1,0 +1,57 @@
+"""Defaults, file and command line, one over the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from csdm_cli import names
+from csdm_cli.errors import UsageError
+from csdm_cli.settings import sections
+from csdm_cli.settings.resolve import load_params, read_yaml, resolve
+
+
+@pytest.fixture
+def params(tmp_path):
+    """Writes a params.yaml and gives its path."""
+
+    def write(text):
+        path = tmp_path / "params.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_precedence_and_its_origin(params):
+    path = params("distill: {ipc: 3, lr: 0.5}\nevaluate: {steps: 7}")
+    resolved = resolve(sections.Distill, path, {"ipc": "4", "kernel": names.KernelName.matern})
+    assert resolved.section == sections.Distill(ipc=4, lr=0.5, kernel="matern")
+    assert resolved.params == sections.Params(distill=resolved.section, evaluate=sections.Evaluate(steps=7))
+    assert resolved.given == {"ipc", "kernel"}
+    assert resolved.origin == f"settings: defaults < {path} < command line (ipc, kernel)"
+    assert resolve(sections.Distill, None, {}).origin == "settings: defaults"
+
+
+def test_wrong_overrides_are_named_as_options():
+    with pytest.raises(UsageError) as caught:
+        resolve(sections.MakeLt, None, {"n_max": "0", "counts": ["3", "x"]})
+    assert '--n-max: got "0", expected an integer >= 1 and <= 100000000\n' in str(caught.value)
+    assert '--counts (item 2): got "x", expected an integer >= 1' in str(caught.value)
+    with pytest.raises(UsageError, match="counts need profile explicit"):
+        resolve(sections.MakeLt, None, {"counts": ["3", "2"]})
+
+
+def test_the_command_line_can_complete_the_file(params):
+    path = params("make_lt: {imbalance: 7}")
+    section = resolve(sections.MakeLt, path, {"profile": names.ImbalanceProfile.explicit, "counts": ["3", "2"]}).section
+    assert section.counts == [3, 2] and section.imbalance == 7
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.yaml: No such file"):
+        load_params(tmp_path / "none.yaml")
+    with pytest.raises(UsageError, match="directory"):
+        load_params(tmp_path)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not YAML"):
+        read_yaml(tmp_path / "binary.yaml")
