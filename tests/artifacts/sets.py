@@ -52,6 +52,11 @@ def make_set(
     return Distilled(**known | changes)
 
 
+def cifar_set(**changes: Any) -> Distilled:
+    """A sound set of ten classes that is called CIFAR-10's."""
+    return make_set(classes=10, ipc=2, dataset=dataset_info(10, name="cifar10"), **changes)
+
+
 def coded_set(kind: str = "frequency", classes: int = 3, ipc: int = 2, size: int = 8, **changes: Any) -> Distilled:
     """A sound set whose images are computed from other numbers; ``soft=True`` adds soft labels."""
     shape = Shape(classes, 3, size)

@@ -12,11 +12,7 @@ from csdm_cli.artifacts.ddranking import KNOWN, model_name
 from csdm_cli.artifacts.export import export
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import ExportFormat, LabelKind
-from tests.artifacts.sets import coded_set, dataset_info, make_set
-
-
-def cifar_set(**changes):
-    return make_set(classes=10, ipc=2, dataset=dataset_info(10, name="cifar10"), **changes)
+from tests.artifacts.sets import cifar_set, coded_set, dataset_info, make_set
 
 
 def read_config(folder):

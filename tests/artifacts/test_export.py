@@ -10,7 +10,7 @@ from csdm_cli.artifacts.file import to_uint8
 from csdm_cli.errors import CsdmError, UsageError, in_words
 from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.names import ExportFormat
-from tests.artifacts.sets import dataset_info, make_set
+from tests.artifacts.sets import cifar_set, dataset_info, make_set
 
 
 def all_bytes(path):
