@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 
 from csdm_cli.cli.app import app
 from csdm_cli.cli.arguments import output_path
-from csdm_cli.profiling import roofline
 from tests.command_world import fails, run
 
 # What each option is tried with; OUT is below the folder that is filled with foreign files.
@@ -105,10 +104,6 @@ def place(world, tmp_path_factory):
         patch.chdir(place)
         patch.setenv("CSDM_CACHE", str(world.folder / "cache"))
         patch.setenv("CSDM_TRACKING", "none")
-        patch.setattr(roofline, "SIDES", {"cpu": (64,)})
-        patch.setattr(roofline, "IMAGES", {"cpu": 1})
-        patch.setattr(roofline, "ARRAY_BYTES", {"cpu": 2**20})
-        patch.setattr(roofline, "PATIENCE", 0.0)
         run("ledger", "add", "evaluation", "--table", "mine", "--results", "rows")
         run("export", "set", "--to", "csdm", "--classes", "0,1,2,3,4", "--out", "first")
         run("export", "set", "--to", "csdm", "--classes", "5,6,7,8,9", "--out", "second")
