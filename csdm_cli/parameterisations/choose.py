@@ -6,12 +6,14 @@ What a setting leaves open is decided so:
   coefficients for each as the bytes then allow; with the number of coefficients given, as many images as fit.
 * ``decomposition``: tensors of all channels and half the image's side, and :data:`KERNELS` sets of kernels. Where not
   one tensor per class fits beside them, fewer sets and then smaller tensors; a number that was given stays. As many
-  tensors as then fit.
+  tensors as then fit, and rows and columns of them, in turns, as far as the bytes go.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
 
 import torch
 from torch import Tensor
@@ -93,8 +95,23 @@ def _decomposition(shape: Shape, ipc: int, kernels: int | None, side: int | None
         for own_kernels in (kernels,) if kernels else range(KERNELS, 0, -1):
             sizes = (shape.channels, own_side, own_side)
             if tensors := tensors_of_numbers(numbers, shape, own_kernels, sizes):
-                return Decomposition(shape, tensors, own_kernels, sizes)
+                found = Decomposition(shape, tensors, own_kernels, sizes)
+                return found if side else _grown(found, numbers)
     raise UsageError(
         f"--parameterization {Decomposition.kind}: kernels and one tensor per class do not fit into the bytes of"
         f" IPC {ipc}; raise --ipc, or lower --shared-kernels or --tensor-side"
     )
+
+
+def _grown(found: Decomposition, numbers: int) -> Decomposition:
+    """``found`` with as many rows and columns more, in turns, as fit into so many numbers."""
+    for turn in count():
+        sizes = list(found.sizes)
+        sizes[1 + turn % 2] += 1
+        if sizes[1 + turn % 2] > found.shape.size:
+            break
+        larger = replace(found, sizes=(sizes[0], sizes[1], sizes[2]))
+        if larger.numbers() > numbers:
+            break
+        found = larger
+    return found

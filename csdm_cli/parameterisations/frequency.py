@@ -4,7 +4,8 @@ Shin et al. 2023, "Frequency Domain-based Dataset Distillation": images are lear
 cosine transform, of which each class keeps the k with the largest explained variance, the same for all its images
 and channels. Three departures: the transform is orthonormal here, so that rates and gradients are those of pixels;
 the variance is that of the whole real class instead of the few images that the set starts from, and a class of few
-images borrows from the others; equal variances go to the lower frequency.
+images borrows from the others; equal variances go to the lower frequency. And a departure by rule: the mean of an
+image is always kept, for a class that is always as bright as another varies little in it and is black without.
 
 Masked coefficients are not there at all: no rate or momentum can move them. Coefficients are never clamped, for that
 would not keep the decoded pixels within [0, 1]; the opened set is clamped.
@@ -112,7 +113,7 @@ def kept_of_bytes(budget: int, images: int, shape: Shape) -> int:
 
 
 def class_masks(classes: Sequence[Tensor], kept: int, prior_images: float = PRIOR_IMAGES) -> Tensor:
-    """The coefficients that each class keeps: (classes, size, size) bool, ``kept`` True in each.
+    """The coefficients that each class keeps: (classes, size, size) bool, ``kept`` True in each, (0, 0) among them.
 
     Args:
         classes: the real images of each class, (n_c, channels, size, size) floats.
@@ -127,6 +128,7 @@ def class_masks(classes: Sequence[Tensor], kept: int, prior_images: float = PRIO
     freedom = (counts - 1).clamp(min=0)
     common = (freedom * own).sum(0) / freedom.sum().clamp(min=1)
     shrunk = (freedom * own + prior_images * common) / (freedom + prior_images).clamp(min=1e-12)
+    shrunk[:, 0, 0] = torch.inf  # the mean of an image is always kept
     # Sorted stably from the lowest frequency up, equal variances keep that order.
     order = _low_first(size)
     best = order[shrunk.flatten(1)[:, order].argsort(dim=1, descending=True, stable=True)[:, :kept]]

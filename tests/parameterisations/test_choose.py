@@ -83,6 +83,17 @@ def test_a_decomposition_of_what_was_left_open() -> None:
     assert (small.sizes, small.kernels, small.tensors) == ((1, 2, 2), 1, 3)
 
 
+def test_a_decomposition_spends_what_its_shapes_allow() -> None:
+    """A tensor per class and four sets of 16x16 leave 3,548 of 15,360 numbers: rows and columns grow in turns."""
+    found = made("decomposition", CIFAR, 1)
+    assert isinstance(found, Decomposition)
+    # 10 tensors of 3·19·18, 4 sets of 3·3 + (19 + 18)·32; another column, 10·3·19 + 4·32 numbers, is too much
+    assert (found.sizes, found.kernels, found.tensors) == ((3, 19, 18), 4, 1)
+    assert found.numbers() == 10 * 1026 + 4 * 1193 == 15032 and 15032 + 698 > 15360
+    given = made("decomposition", CIFAR, 1, tensor_side=16)
+    assert isinstance(given, Decomposition) and given.sizes == (3, 16, 16)
+
+
 def test_every_setting_has_an_effect() -> None:
     plain = made("decomposition", CIFAR, 10)
     kernels, side = made("decomposition", CIFAR, 10, shared_kernels=2), made("decomposition", CIFAR, 10, tensor_side=8)

@@ -109,9 +109,25 @@ def test_images_that_differ_in_brightness_vary_in_one_coefficient() -> None:
 def test_mask_loses_the_least_variance_of_all() -> None:
     rng = torch.Generator().manual_seed(2)
     real = torch.randn(40, 1, 3, 3, generator=rng, dtype=torch.float64) * torch.rand(3, 3, generator=rng) * 2
-    for kept in (1, 2, 4, 8):
+    coefficients = dct(real).flatten(1)
+    for kept in (2, 3, 5, 9):
         (mask,) = class_masks([real], kept, prior_images=0)
-        assert set(mask.flatten().nonzero().flatten().tolist()) == reference.best_mask(dct(real).flatten(1), kept)
+        others = {1 + place for place in reference.best_mask(coefficients[:, 1:], kept - 1)}
+        assert set(mask.flatten().nonzero().flatten().tolist()) == {0} | others
+
+
+def test_the_mean_of_an_image_is_never_lost() -> None:
+    """Of a class that is always as bright, in which anything else varies more."""
+    rng = torch.Generator().manual_seed(5)
+    coefficients = torch.randn(40, 1, 4, 4, generator=rng, dtype=torch.float64)
+    coefficients[:, 0, 0, 0] = 2
+    real = inverse_dct(coefficients)
+    assert explained_variance(real)[0, 0] < 1e-12
+    for kept in (1, 3, 16):
+        (mask,) = class_masks([real], kept, prior_images=0)
+        assert mask[0, 0] and mask.sum() == kept
+    kept_images = inverse_dct(dct(real) * class_masks([real], 3)[0])
+    torch.testing.assert_close(kept_images.mean((1, 2, 3)), real.mean((1, 2, 3)))
 
 
 def test_a_class_of_few_images_borrows_from_the_others() -> None:
@@ -123,12 +139,12 @@ def test_a_class_of_few_images_borrows_from_the_others() -> None:
         return inverse_dct(coefficients)
 
     head, tail, single = varying(0, 1, 500), varying(3, 3, 9), varying(2, 2, 1)
-    alone = class_masks([head, tail, single], kept=1, prior_images=0)
-    assert alone[0, 0, 1] and alone[1, 3, 3] and alone[2, 0, 0]  # a single image tells nothing: lowest first
-    shrunk = class_masks([head, tail, single], kept=1)
+    alone = class_masks([head, tail, single], kept=2, prior_images=0)  # one beside the mean
+    assert alone[0, 0, 1] and alone[1, 3, 3] and alone[2, 0, 1]  # a single image tells nothing: lowest first
+    shrunk = class_masks([head, tail, single], kept=2)
     assert shrunk[0, 0, 1] and shrunk[1, 0, 1] and shrunk[2, 0, 1]
-    # Two kept: the tail's own comes next.
-    assert class_masks([head, tail, single], kept=2)[1, 3, 3]
+    # Another kept: the tail's own comes next.
+    assert class_masks([head, tail, single], kept=3)[1, 3, 3]
 
 
 def test_variances_are_pooled_by_their_degrees_of_freedom() -> None:
@@ -158,7 +174,7 @@ def test_variances_are_pooled_by_their_degrees_of_freedom() -> None:
     # The first class has 1 free image of 2: at a prior of 3.5 images its own variance loses, as it would not with 2.
     prior = 3.5
     assert kept_first(prior, (1, 8)) == [1, 1] and kept_first(prior, (2, 9)) == [0, 1]
-    masks = class_masks(sets, kept=1, prior_images=prior)
+    masks = class_masks(sets, kept=2, prior_images=prior)  # one beside the mean
     assert [bool(mask[2, 3]) for mask in masks] == [True, True]
 
 

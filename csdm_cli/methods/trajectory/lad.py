@@ -53,12 +53,14 @@ class Lad(Datm):
     cost = "as mtt, with a second set of experts and a second student"
     departures = (
         Datm.departures + "; class weights have mean 1 where the released code's sum to 1 (--option"
-        " class_weights=released); experts without weight decay unless --expert-weight-decay is given"
+        " class_weights=released); experts without weight decay unless --expert-weight-decay is given; preset paper is"
+        " that for CIFAR-10-LT at β = 100 whatever the set's imbalance, where the paper has λ₁/λ₂ of 1/0.2 at β = 10,"
+        " 1/0.5 and at IPC 20 0.5/1 at β = 50, 0.1/1 at β = 200"
     )
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
-        """The settings for CIFAR-10-LT at an imbalance of 100; the weights of the losses differ with it."""
+        """The settings for CIFAR-10-LT at an imbalance of 100: presets know no data, and the weights differ with it."""
         weights = (1.0, 0.5) if ipc > 20 else (0.5, 1.0)
         own: dict[str, Any] = {"representation": weights[0], "classifier": weights[1], "class_weights": "released"}
         own |= {"student_steps": 80, "classifier_steps": 60 if ipc > 20 else 80, "ahead": 2, "student_batch": 500}
