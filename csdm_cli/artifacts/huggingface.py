@@ -19,7 +19,7 @@ from csdm_cli.artifacts.stored_evaluation import StoredEvaluation
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
-from csdm_cli.safe_text import json_in_markdown, markdown, shown
+from csdm_cli.safe_text import counted, json_in_markdown, markdown, shown
 from csdm_cli.storage import atomic
 
 DATA = Path("data") / "train-00000-of-00001.parquet"
@@ -89,7 +89,8 @@ def card(distilled: Distilled, names: tuple[str, ...], evaluation: StoredEvaluat
     data, origin = distilled.dataset, distilled.provenance
     count = len(distilled.decoded_labels())
     size = next((text for most, text in SIZES if count < most), "1M<n<10M")
-    title = f"{shown(data.name)} distilled by {shown(origin.method)}, {distilled.ipc_text} images per class"
+    word = "image" if distilled.ipc_text == "1" else "images"
+    title = f"{shown(data.name)} distilled by {shown(origin.method)}, {distilled.ipc_text} {word} per class"
     head = [
         "---",
         "# A distilled set may fall under the licence of the images it was made from. Choose one and remove the #:",
@@ -106,7 +107,8 @@ def card(distilled: Distilled, names: tuple[str, ...], evaluation: StoredEvaluat
     classes = [(name, real, stored) for name, (real, stored) in zip(names, counts, strict=True)]
     body = [
         f"# {markdown(title)}",
-        f"{count} training images of {data.classes} classes, distilled from {sum(data.counts)} real images"
+        f"{counted(count, 'training image')} of {counted(data.classes, 'class', 'classes')}, distilled from"
+        f" {counted(sum(data.counts), 'real image')}"
         f" ({markdown(data.name)}) by the method {markdown(origin.method)}, seed {origin.seed}, with"
         f" [csdm](https://pypi.org/project/csdm-cli/) {__version__}.",
         "```python\nfrom datasets import load_dataset\n\n"
@@ -139,8 +141,9 @@ def _accuracy(evaluation: StoredEvaluation | None) -> list[str]:
     cells = [(name, *(_score(row.get(key)) for key in ROWS)) for name, row in rows]
     about = (
         f"In % on the {markdown(metrics.get('split', 'test'))} set, after the last step: mean ± standard deviation over"
-        f" {protocol.get('students')} students, {markdown(network.get('name'))} of width {network.get('width')},"
-        f" {protocol.get('steps')} steps of {markdown(recipe.get('optimizer'))}, lr {recipe.get('lr')},"
+        f" {counted(protocol.get('students', 0), 'student')},"
+        f" {markdown(network.get('name'))} of width {network.get('width')},"
+        f" {counted(protocol.get('steps', 0), 'step')} of {markdown(recipe.get('optimizer'))}, lr {recipe.get('lr')},"
         f" batch {recipe.get('batch')}, augmentation {markdown(recipe.get('augment'))}, cutmix {recipe.get('cutmix')};"
         f" {markdown(metrics.get('labels', 'hard'))} labels."
     )

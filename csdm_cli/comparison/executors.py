@@ -25,7 +25,7 @@ class Cell(Generic[ResultT]):
     """A piece of work that is done in one place.
 
     Attributes:
-        title: what is made, for whoever watches.
+        title: its name, for whoever watches.
         work: makes it, with all that it needs and that is not there; it can be sent to another machine.
         needs: cells that make a part of that by themselves, for executors that have other places to do so.
         key: cells of equal keys make the same and are done once; None for one of its own.
@@ -41,7 +41,7 @@ class Pending(Protocol[ResultT_co]):
     """A cell that was handed in."""
 
     def result(self) -> ResultT_co:
-        """What the cell made, waited for; the error of its work is raised here."""
+        """Wait for the product of the cell; the error of its work is raised here."""
 
 
 class Executor(Protocol):

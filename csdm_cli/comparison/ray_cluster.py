@@ -39,7 +39,7 @@ class Site:
 
     Attributes:
         folder: working directory.
-        variables: of the environment.
+        variables: those of the environment that csdm and its trackers read.
         marks: files that must be visible.
         source: hash of the code.
         runtime: how cells run.

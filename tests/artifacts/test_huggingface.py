@@ -12,7 +12,7 @@ from pyarrow import parquet
 from ruamel.yaml import YAML
 
 from csdm_cli.artifacts.export import export
-from csdm_cli.artifacts.huggingface import DATA, unique_names
+from csdm_cli.artifacts.huggingface import DATA, card, unique_names
 from csdm_cli.artifacts.stored_evaluation import StoredEvaluation
 from csdm_cli.errors import UsageError
 from csdm_cli.foreign.importing import import_foreign
@@ -115,3 +115,12 @@ def test_equal_names_are_told_apart():
 def test_other_numbers_of_channels_are_refused(tmp_path):
     with pytest.raises(UsageError, match="--to npz"):
         export(make_set(channels=2, dataset=dataset_info(3, 2)), TO, tmp_path / "hub")
+
+
+def test_one_image_is_no_images():
+    one = make_set(1, 1, factor=1, dataset=dataset_info(1, counts=(1,)))
+    judged = replace(JUDGED, details=JUDGED.details | {"protocol": JUDGED.details["protocol"] | {"students": 1}})
+    text = card(one, ("ant",), judged)
+    assert header_of(text)["pretty_name"] == "toy distilled by csdm, 1 image per class"
+    assert "1 training image of 1 class, distilled from 1 real image (toy)" in text
+    assert "over 1 student, convnet of width 16, 700 steps of" in text

@@ -128,3 +128,17 @@ def test_an_imported_set_is_a_row_of_a_comparison(real):
     assert list(rows)[:2] == ["herding", "DM, dm"] and "random" in rows and not rows["DM, dm"]["control"]
     assert rows["DM, dm"]["protocol"] == rows["herding"]["protocol"]
     assert rows["DM, dm"]["share_of_gap_closed"] is not None or rows["herding"]["share_of_gap_closed"] is None
+
+
+def test_a_set_of_unequal_counts_is_a_row_of_the_comparison_of_its_largest_class(real):
+    images, labels = real
+    keep = torch.tensor([0, 1, *range(2, 18, 2)])  # two of the first class, one of the others, none of the last
+    torch.save([images[keep], labels[keep]], "unequal.pt")
+    bring("unequal.pt", "--method", "DM", "--out", "few")
+    compare = ("compare", "--data", "data", "--methods", "herding", "--seeds", 1, "--set", "evaluate.students=2")
+    compare += ("--set", "evaluate.steps=4", "--set", "evaluate.test_points=2", "--with", "few", "--params")
+    told = json.loads(run(*compare, "params.yaml", "--ipc", 2, "--json").stdout)
+    (table,) = told["tables"].values()
+    rows = {row["name"]: row for row in table["rows"]}
+    assert rows["DM, few"]["stored_numbers"] == 10 * images[0].numel()
+    assert rows["random"]["stored_numbers"] == 20 * images[0].numel()

@@ -16,7 +16,7 @@ ray = pytest.importorskip("ray", reason="csdm-cli[cluster] is not installed")
 METHODS = ("dm", "herding")
 COMMAND = [
     *("compare", "--params", "params.yaml", "--methods", ",".join(METHODS), "--ipc", "2", "--seeds", "2"),
-    *("--threads", "1", "--device", "cpu", "--tracking", "none", "--set", "distill.iterations=400"),
+    *("--threads", "1", "--device", "cpu", "--tracking", "none", "--set", "distill.iterations=40"),
 ]
 
 

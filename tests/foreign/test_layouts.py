@@ -87,6 +87,35 @@ def test_labels_are_found_beside_images(tmp_path, pixels, names, as_folder):
     assert names[1] in notes(found) and found.provenance.config["labels"] == names[1]
 
 
+def test_a_folder_as_ftd_saves_it(tmp_path, pixels):
+    """Every evaluated step and the best one, plain tensors apart: whitened by ZCA or normalised, integer labels."""
+    for step in (0, 500):
+        saved(tmp_path / "logged" / f"images_{step}.pt", normalised(1 - pixels))
+        saved(tmp_path / "logged" / f"labels_{step}.pt", LABELS)
+    saved(tmp_path / "logged/images_best.pt", normalised(pixels))
+    saved(tmp_path / "logged/labels_best.pt", LABELS)
+    found = bring(tmp_path / "logged", method="FTD")
+    torch.testing.assert_close(found.images, pixels, atol=1e-5, rtol=0)
+    assert torch.equal(found.labels, LABELS) and found.soft_labels is None and found.provenance.method == "FTD"
+    assert "images_best.pt" in notes(found)
+
+
+def test_a_folder_as_datm_saves_it(tmp_path, pixels):
+    """Labels are learned logits that require gradients, class after class, and the step size lies beside them."""
+    logits = torch.full((len(LABELS), C), -2.0)
+    logits[torch.arange(len(LABELS)), LABELS] = 3.0
+    logits[1, 2] = 4.0  # strays from its class
+    for name in ("0", "best"):
+        saved(tmp_path / f"images_{name}.pt", normalised(pixels))
+        saved(tmp_path / f"labels_{name}.pt", logits.clone().requires_grad_() * 1)
+        saved(tmp_path / f"lr_{name}.pt", torch.tensor(0.0123))
+    found = bring(tmp_path)
+    assert torch.equal(found.labels, LABELS) and found.ipc == (IPC,) * C
+    torch.testing.assert_close(found.images, pixels, atol=1e-5, rtol=0)
+    assert found.soft_labels is not None
+    torch.testing.assert_close(found.soft_labels.probabilities, logits.softmax(1), atol=1e-3, rtol=1e-3)
+
+
 def test_the_best_of_several_steps_is_taken_from_a_folder(tmp_path, pixels):
     for name, images in (("0", 1 - pixels), ("best", pixels)):
         saved(tmp_path / f"images_{name}.pt", images)
