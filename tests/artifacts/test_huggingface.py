@@ -119,7 +119,9 @@ def test_other_numbers_of_channels_are_refused(tmp_path):
 
 def test_one_image_is_no_images():
     one = make_set(1, 1, factor=1, dataset=dataset_info(1, counts=(1,)))
-    evaluated = replace(EVALUATION, details=EVALUATION.details | {"protocol": EVALUATION.details["protocol"] | {"students": 1}})
+    evaluated = replace(
+        EVALUATION, details=EVALUATION.details | {"protocol": EVALUATION.details["protocol"] | {"students": 1}}
+    )
     text = card(one, ("ant",), evaluated)
     assert header_of(text)["pretty_name"] == "toy distilled by csdm, 1 image per class"
     assert "1 training image of 1 class, distilled from 1 real image (toy)" in text
