@@ -195,6 +195,11 @@ class Distilled:
         return str(most) if least == most else f"{least} to {most}"
 
     @property
+    def per_class_text(self) -> str:
+        """:attr:`ipc_text` with its noun: ``1 image per class``."""
+        return f"{self.ipc_text} image{'s' * (max(self.ipc) > 1)} per class"
+
+    @property
     def empty_classes(self) -> tuple[str, ...]:
         """Names of the classes without any image."""
         return tuple(name for name, count in zip(self.dataset.class_names, self.counts, strict=True) if not count)

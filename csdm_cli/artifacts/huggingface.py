@@ -89,8 +89,7 @@ def card(distilled: Distilled, names: tuple[str, ...], evaluation: StoredEvaluat
     data, origin = distilled.dataset, distilled.provenance
     count = len(distilled.decoded_labels())
     size = next((text for most, text in SIZES if count < most), "1M<n<10M")
-    word = "image" if distilled.ipc_text == "1" else "images"
-    title = f"{shown(data.name)} distilled by {shown(origin.method)}, {distilled.ipc_text} {word} per class"
+    title = f"{shown(data.name)} distilled by {shown(origin.method)}, {distilled.per_class_text}"
     head = [
         "---",
         "# A distilled set may fall under the licence of the images it was made from. Choose one and remove the #:",

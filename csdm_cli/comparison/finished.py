@@ -39,7 +39,7 @@ def read_finished(files: Sequence[Path], ipc: Sequence[int]) -> list[Finished]:
     for one in found:
         if (most := max(one.distilled.ipc)) not in ipc:
             raise UsageError(
-                f"--with {one.file}: it stores {one.distilled.ipc_text} images per class: add {most} to --ipc, so that"
+                f"--with {one.file}: it stores {one.distilled.per_class_text}: add {most} to --ipc, so that"
                 " it stands beside sets of its size"
             )
     return found

@@ -183,9 +183,9 @@ def stored(row: Row) -> str:
     """The training images of students: how many, of how many cells."""
     if row.is_full_data:
         return f"all {counted(sum(row.data.counts), 'image')}"
-    if row.coded_as:
-        return f"{row.coded_as} in the bytes of {row.ipc} images per class"
     assert row.ipc is not None
+    if row.coded_as:
+        return f"{row.coded_as} in the bytes of {counted(row.ipc, 'image')} per class"
     per_class = f"{counted(row.ipc, 'image')} per class"
     return per_class if row.factor == 1 else f"{per_class}, each of {row.factor}×{row.factor}"
 

@@ -150,11 +150,7 @@ def _loss(folder: Path) -> Curves | Picture | None:
 
 
 def _title(found: Found) -> str:
-    names = [
-        f"{one.dataset.name} by {one.provenance.method},"
-        f" {one.ipc_text} image{'' if one.ipc_text == '1' else 's'} per class"
-        for one in found.sets.values()
-    ]
+    names = [f"{one.dataset.name} by {one.provenance.method}, {one.per_class_text}" for one in found.sets.values()]
     return "; ".join(dict.fromkeys(names)) or "Results"
 
 
@@ -197,7 +193,7 @@ def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
         notes.append(f"Every stored image holds {distilled.decoding.per_image} training images.")
     if isinstance(distilled.decoding, Coded):
         made_of = distilled.decoding.made_of
-        notes.append(f"Decoded from {made_of} in the storage of {distilled.ipc_text} images per class.")
+        notes.append(f"Decoded from {made_of} in the storage of {distilled.per_class_text}.")
     if max(counts) > each:
         notes.append(f"The first {each} images of each class are shown.")
     if distilled.empty_classes:
