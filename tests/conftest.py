@@ -64,7 +64,7 @@ def narrow_students() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def small_roof() -> Iterator[None]:
-    """What csdm profile compares with is measured on small matrices and arrays: tests are not about how fast."""
+    """The roof that csdm profile compares with is measured on small matrices and arrays: no test is about speed."""
     with pytest.MonkeyPatch.context() as patch:
         for name, size in (("SIDES", (64,)), ("IMAGES", 1), ("ARRAY_BYTES", 2**20)):
             patch.setattr(f"csdm_cli.profiling.roofline.{name}", {"cpu": size})
@@ -74,7 +74,7 @@ def small_roof() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_the_disk() -> Iterator[None]:
-    """What tests write need not outlive a failure of the power."""
+    """Files of tests need not outlive a failure of the power."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda handle: None)
         yield

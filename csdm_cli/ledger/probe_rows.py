@@ -28,7 +28,7 @@ def heir(
         beside: the set.
         name: the row's.
         number: random images per class that the map was fitted to; None for those of the set.
-        evaluation: what it scores.
+        evaluation: the scores.
         told: ``inheritance`` in the ``details.json`` of evaluate.
     """
     bytes_beside = told["classifier_bytes"] + told["map_bytes"]
@@ -56,7 +56,7 @@ def heir(
 
 
 def probe_of(found: Measurement) -> Probe | None:
-    """What linear probes looked through; None of students."""
+    """The backbone that linear probes looked through; None of students."""
     told = found.protocol.get("probed")
     if not told:
         return None

@@ -110,8 +110,8 @@ class Inherited:
 
     Attributes:
         giver: how its backbone was made, as its pool tells.
-        classifier_bytes: of the classifier.
-        map_bytes: of the affine map to the giver's features; 0 where both backbones are the same.
+        classifier_bytes: bytes of the classifier.
+        map_bytes: bytes of the affine map to the giver's features; 0 where both backbones are the same.
     """
 
     giver: dict[str, Any]
@@ -172,7 +172,7 @@ class Row:
         numerics: how teachers computed in training, networks while images were distilled, and students; what is left
             out was plain.
         protocol: the protocol it was measured under (see ``protocol.py``); rows older than the field are of the first.
-        probe: what linear probes looked through; None of students trained from scratch.
+        probe: the backbone of linear probes; None of students trained from scratch.
     """
 
     table: Annotated[str, Field(pattern=TABLE_NAME)]

@@ -40,7 +40,7 @@ class Sheet:
     Attributes:
         title: the folder, and what was tested.
         rows: scores by the row's name.
-        footnote: what holds of this table alone.
+        footnote: remarks on this table alone.
     """
 
     title: str

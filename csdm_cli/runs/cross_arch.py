@@ -72,7 +72,7 @@ class OnArchitecture:
     """The students' results on one architecture.
 
     Attributes:
-        method: what made the set.
+        method: the method that made the set.
         own: students of the set.
         random: students of as many random real images; None where controls were not asked for.
         untested: names of the classes without test images, which no score speaks of.

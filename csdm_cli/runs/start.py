@@ -28,7 +28,7 @@ class ReadyRun:
 
     Attributes:
         parameterisation: how the images are made of the leaves.
-        leaves: what is learned.
+        leaves: the leaves that are learned.
         iterate: one step, by its number; gives every loss term by its name.
         share: whose classes the leaves are of, where several ranks share them; None for all.
     """

@@ -145,8 +145,8 @@ def given_pool(given: TeacherPool | Path, network: str, longtail: LongTail) -> T
 
     Args:
         given: a pool, or the folder of one.
-        network: what the user names: a module of their own may be the pool's.
-        longtail: what it was to be trained on.
+        network: the network that the user names: a module of their own may be the pool's.
+        longtail: the set that it was to be trained on.
 
     Raises:
         CsdmError: if the pool is damaged, or was made for other images or classes.

@@ -34,7 +34,7 @@ class DebiasedBatches:
     """Every step's mixed images and the weighed targets of both heads, as a function of the step.
 
     Args:
-        examples: of hard targets, each class having an image.
+        examples: images with hard targets, each class having an image.
         recipe: its batch is the number of mixed images, half of them by mixup and half by CutMix.
         steps: optimiser steps of the whole run.
         seed: random seed of draws, augmentation and mixing.

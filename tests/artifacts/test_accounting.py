@@ -44,8 +44,8 @@ def test_coefficients_and_their_masks():
 def test_tensors_and_kernels():
     distilled = coded_set("decomposition", soft=True)
     form = distilled.decoding.parameterisation
-    core, kernel = 3 * 4 * 4, 9 + 32 + 32
-    assert form["sizes"] == [3, 4, 4]
+    core, kernel = 3 * 5 * 4, 3 * 3 + 8 * 5 + 8 * 4
+    assert form["sizes"] == [3, 5, 4]
     own = 3 * form["tensors"] * core + form["kernels"] * kernel
     labels = 3 * form["tensors"] * form["kernels"] * 3
     found = storage_of(distilled)

@@ -57,6 +57,7 @@ def test_rows_are_made_of_finished_runs(place):
             "full-cross-entropy",
             "full-logit-adjustment",
             "full-balanced-softmax",
+            "full-debiased",
         )
     }
     rows = {row.subject: row for row in read_rows(Path("results"))}
@@ -78,18 +79,18 @@ def test_rows_are_printed(place):
     assert "not run: code ready, no data here" in shown
     assert "LAD" not in shown and "LAD" in run("ledger", "--all").stdout
     value = json.loads(run("ledger", "--json").stdout)
-    assert len(value["rows"]) == 6 and all(item["row"] is None for item in value["papers"])
+    assert len(value["rows"]) == 7 and all(item["row"] is None for item in value["papers"])
     assert "| csdm (hard labels) |" in run("ledger", "--markdown").stdout
     assert {row["protocol"] for row in value["rows"]} == {str(TODAY)}
     assert json.loads(run("ledger", "--protocol", Protocol.first, "--json").stdout)["rows"] == []
-    assert len(json.loads(run("ledger", "--protocol", TODAY, "--json").stdout)["rows"]) == 6
+    assert len(json.loads(run("ledger", "--protocol", TODAY, "--json").stdout)["rows"]) == 7
     fails(run("ledger", "--protocol", "2026", expect=None), 2, "--protocol", "2026-11", "2026-12")
     Path("PAGE.md").write_text(f"<!-- ledger: {TABLE} -->\n<!-- /ledger -->\n")
     run("ledger", "--into", "PAGE.md")
     assert "| full, cross-entropy |" in Path("PAGE.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["csdm-hard", "random", "tiled-random", "full-balanced-softmax"])
+@pytest.mark.parametrize("name", ["csdm-hard", "random", "tiled-random", "full-balanced-softmax", "full-debiased"])
 def test_a_row_is_measured_again_from_its_json_alone(place, name, tmp_path, monkeypatch):
     """In an empty folder with an empty cache: nothing is left of the runs that made it."""
     path = Path(add("--controls")[f"{TABLE}-{name}"]).resolve()
@@ -175,7 +176,7 @@ def test_every_table_of_a_comparison_has_its_rows(place):
     run("ledger", "add", "both", "--controls", "--results", "others")
     rows = read_rows(Path("others"))
     assert {row.table for row in rows} == {TABLE, TABLE.replace("ipc2", "ipc1")}
-    assert len(rows) == 2 * 6 and {len(row.sets) for row in rows} == {1}
+    assert len(rows) == 2 * 7 and {len(row.sets) for row in rows} == {1}
     fails(run("ledger", "add", "both", "--table", "one", "--results", "more", expect=None), 1, "differ in data or IPC")
     fails(run("ledger", "add", "both", "--table", "One", expect=None), 2, "--table: got 'One', expected lower case")
 

@@ -50,6 +50,7 @@ READERS = {  # of a folder of rows, and of a document that they change between m
     "ledger run --results": ["ledger", "run", "none", "--results", "OUT"],
 }
 INPUTS = {
+    "backbones",
     "data",
     "data_dir",
     "evaluation",

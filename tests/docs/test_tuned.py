@@ -14,7 +14,7 @@ def test_the_page_is_up_to_date():
 
 
 def test_the_preset_is_the_trial_that_won():
-    """Of every method that was tuned; dsdm's history is no weight, and has no trial."""
+    """It is so for every method that was tuned; dsdm's history is no weight, and has no trial."""
     won: dict[str, tuple[float, dict[str, object]]] = {}
     found = tuned.scores()
     for arm in arms(HERE / "tuning.yaml", tuned.RESULTS):

@@ -45,5 +45,3 @@ def test_what_cannot_be_a_row_is_refused(tmp_path):
         rows_of([tmp_path], "My table", None, controls=False)
     with pytest.raises(CsdmError, match="nothing tells which machine"):
         build_row([found(machine=None)], None, None)
-    with pytest.raises(CsdmError, match="measured by linear probes"):
-        build_row([found(machine="here", protocol={"probed": True})], None, None)

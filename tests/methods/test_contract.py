@@ -1,4 +1,4 @@
-"""What a method says of itself."""
+"""The words that a method has of itself."""
 
 from __future__ import annotations
 

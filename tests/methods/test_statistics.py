@@ -1,4 +1,4 @@
-"""What a loss is given: batches of classes and their statistics."""
+"""The view that a loss is given: batches of classes and their statistics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all networks have in common."""
+"""The interface of all networks."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_mask_loses_the_least_variance_of_all() -> None:
 
 
 def test_the_mean_of_an_image_is_never_lost() -> None:
-    """Of a class that is always as bright, in which anything else varies more."""
+    """It is so for a class that is always as bright, in which anything else varies more."""
     rng = torch.Generator().manual_seed(5)
     coefficients = torch.randn(40, 1, 4, 4, generator=rng, dtype=torch.float64)
     coefficients[:, 0, 0, 0] = 2

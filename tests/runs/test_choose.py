@@ -1,4 +1,4 @@
-"""What is chosen where a setting is open, and what is refused."""
+"""Choices where a setting is open, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What results tell of the long-tailed set they came from."""
+"""The account that results give of the long-tailed set they came from."""
 
 from __future__ import annotations
 

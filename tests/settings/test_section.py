@@ -1,4 +1,4 @@
-"""What every section refuses, whatever its fields."""
+"""Refusals of every section, whatever its fields."""
 
 from __future__ import annotations
 

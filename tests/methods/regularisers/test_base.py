@@ -1,4 +1,4 @@
-"""What a regulariser is unless it says otherwise."""
+"""A regulariser as it is unless it says otherwise."""
 
 from __future__ import annotations
 
