@@ -142,8 +142,8 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 
 
 def scale_of(rows: Sequence[Row]) -> str:
-    """At which scale rows of one table were measured, and whether on JPEG-coded images."""
-    scales = [f"{row.scale.capitalize()} scale: {row.scale_text}." for row in rows]
+    """At which scale rows of one table were measured, their sets apart, and whether on JPEG-coded images."""
+    scales = [f"{row.scale.capitalize()} scale: {row.scale_text.partition('; ')[0]}." for row in rows]
     jpeg = ["The images are JPEG-coded."] if rows[0].data.jpeg else []
     return " ".join((*dict.fromkeys(scales), *jpeg))
 
