@@ -38,7 +38,8 @@ def heir(
         stored, numbers, equivalent = beside.storage_bytes, beside.stored_numbers, beside.ipc_equivalent
         own = beside
     else:
-        stored, numbers, equivalent = (value for value in (number * classes * image, number * classes * image, number))
+        stored = numbers = number * classes * image  # a byte each
+        equivalent = number
         config = {"teachers": beside.config.get("teachers"), "distill": selection_section("random", number, 1)}
         own = replace(beside, method="random", config=config, ipc=number, factor=1, parameterization=None)
         own = replace(own, images_sha256=None, making=None)

@@ -22,6 +22,8 @@ try:
 except ImportError:  # not on Windows: there the remains of a killed run stay
     fcntl = None  # type: ignore[assignment]
 
+REMOVALS = 3  # of a folder that another process adds to meanwhile
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` to a temporary name beside ``path``, flush it to disk and move it into place.
@@ -114,7 +116,9 @@ def refuse_unwritable(folder: Path, option: str = "--out") -> None:
             raise CsdmError(f"cannot write {folder}: {place} is a file; choose another {option}")
         if not os.access(place, os.W_OK | os.X_OK):
             raise CsdmError(f"cannot write {folder}: no permission to write in {place}; choose another {option}")
-        Path(tempfile.mkdtemp(prefix=".csdm.", suffix=".tmp", dir=place)).rmdir()
+        tried = Path(tempfile.mkdtemp(prefix=".csdm.", suffix=".tmp", dir=place))
+        with suppress(FileNotFoundError):  # gone with a folder that another process has just replaced
+            tried.rmdir()
     except OSError as error:
         reason = error.strerror or error
         raise CsdmError(
@@ -133,8 +137,16 @@ def _put_in_place(temporary: Path, path: Path) -> None:
         except OSError:
             old.replace(path)
             raise
-        shutil.rmtree(old, ignore_errors=True)
+        _remove(old)
     _sync_folder(path.parent)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which another process, that knows it by its former name, may just be making something."""
+    for _ in range(REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
 
 
 def _tidy(path: Path) -> None:

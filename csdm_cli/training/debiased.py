@@ -61,14 +61,14 @@ class DebiasedBatches:
         others, their_targets = self._examples.batch(partners, self._classes)
         by_mixup = torch.lerp(self._view(others, rng), self._view(images, rng), lam)
         rows, columns = box(images.shape[-1], lam, *centre)
-        by_cutmix = self._view(images, rng)
+        by_cutmix = self._view(images, rng)  # may be `images`, which nothing reads hereafter
         by_cutmix[:, :, rows, columns] = self._view(others, rng)[:, :, rows, columns]
         both = self._of_both_heads(torch.lerp(their_targets, targets, lam), step)
         return torch.cat([by_mixup, by_cutmix]), both.repeat(2, 1)
 
     def _view(self, images: Tensor, rng: torch.Generator) -> Tensor:
-        """An augmented copy."""
-        return augment(images, draw(rng, len(images), self._strategy, self._recipe.augment_mode)).clone()
+        """The images, each augmented by a draw of its own."""
+        return augment(images, draw(rng, len(images), self._strategy, self._recipe.augment_mode))
 
     def _of_both_heads(self, targets: Tensor, step: int) -> Tensor:
         """a·y and (1 − a)·w∘y side by side: (n, C) -> (n, 2C)."""

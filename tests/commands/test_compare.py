@@ -253,8 +253,8 @@ def test_tuning_looks_at_the_development_set(workplace, monkeypatch):
 
 def test_tuned_settings_are_below_the_file(workplace):
     """Those that csdm comes with; params.yaml has draws, which no preset changes."""
-    words = [*TINY, "--methods", "dm,iid,wmdd", "--seeds", "1", "--set", "distill.option.none=1"]
-    fails(run(*words, expect=None), 2, "distill.option.none: none of dm, iid, wmdd")
+    words = [*TINY, "--methods", "dm,idm,wmdd", "--seeds", "1", "--set", "distill.option.none=1"]
+    fails(run(*words, expect=None), 2, "distill.option.none: none of dm, idm, wmdd")
     table = json.loads(run(*words[:-2], "--json").stdout)["tables"][TABLE]
     found = {row["name"]: row["sets"][0]["config"]["distill"] for row in table["rows"][:3]}
     for method, own in found.items():

@@ -10,18 +10,6 @@ from csdm_cli.settings import sections
 from csdm_cli.settings.resolve import load_params, read_yaml, resolve
 
 
-@pytest.fixture
-def params(tmp_path):
-    """Writes a params.yaml and gives its path."""
-
-    def write(text):
-        path = tmp_path / "params.yaml"
-        path.write_text(text)
-        return path
-
-    return write
-
-
 def test_precedence_and_its_origin(params):
     path = params("distill: {ipc: 3, lr: 0.5}\nevaluate: {steps: 7}")
     resolved = resolve(sections.Distill, path, {"ipc": "4", "kernel": names.KernelName.matern})

@@ -11,18 +11,6 @@ from csdm_cli.settings.resolve import load_params, section_name
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def params(tmp_path):
-    """Writes a params.yaml and gives its path."""
-
-    def write(text):
-        path = tmp_path / "params.yaml"
-        path.write_text(text)
-        return path
-
-    return write
-
-
 def test_every_field_has_a_default_and_a_description():
     for section in sections.Params.model_fields.values():
         for name, field in section.annotation.model_fields.items():

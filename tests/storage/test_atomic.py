@@ -159,6 +159,38 @@ def test_errors_of_the_block_are_its_own(tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_folder_is_tried_while_another_process_replaces_it(tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    make = atomic.tempfile.mkdtemp
+
+    def made_and_replaced(**where):
+        made = make(**where)
+        (tmp_path / "out").rename(tmp_path / "old")
+        (tmp_path / "out").mkdir()
+        return made
+
+    monkeypatch.setattr(atomic.tempfile, "mkdtemp", made_and_replaced)
+    atomic.refuse_unwritable(tmp_path / "out")
+    assert names(tmp_path) == ["old", "out"]
+
+
+def test_a_replaced_folder_goes_though_another_process_adds_to_it_meanwhile(tmp_path, monkeypatch):
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    remove, removed = atomic.shutil.rmtree, []
+
+    def late(folder, **options):
+        if not removed:  # after its contents were listed, before it is gone
+            removed.append(folder)
+            (folder / "late").mkdir()
+            return
+        remove(folder, **options)
+
+    monkeypatch.setattr(atomic.shutil, "rmtree", late)
+    with atomic.new_folder(tmp_path / "out") as place:
+        (place / "new").write_text("x")
+    assert removed and names(tmp_path) == ["out"] and names(tmp_path / "out") == ["new"]
+
+
 def test_an_unwritable_folder_is_refused_before_work(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CsdmError, match="is a file"):

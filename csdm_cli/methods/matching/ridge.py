@@ -65,7 +65,8 @@ class Ridge(MatchingMethod):
     cost = "one forward and backward of the synthetic images and a solve of their number per step (bank)"
     departures = (
         "features and labels are centred, which is a bias; real ones are of the bank's views, so many of a class;"
-        " temperature and strength are this project's; pixels in place of the pyramid unless it is asked for"
+        " temperature and strength are this project's, iterations and optimiser of the paper preset sfm's, as its own"
+        " are not known here; pixels in place of the pyramid unless it is asked for"
     )
     class_separable = False
     couples_classes = True
@@ -73,7 +74,7 @@ class Ridge(MatchingMethod):
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
-        """As sfm's and lgm's, with which it is compared."""
+        """Those of sfm and lgm, which it is compared with in its paper: its own are not known here."""
         return {"distill": {"iterations": 5000, "optimizer": "adam", "schedule": "constant", "factor": 1}}
 
     def prepare(self, context: Context) -> None:
