@@ -142,10 +142,15 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 
 
 def scale_of(rows: Sequence[Row]) -> str:
-    """At which scale rows of one table were measured, their sets apart, and whether on JPEG-coded images."""
-    scales = [f"{row.scale.capitalize()} scale: {row.scale_text.partition('; ')[0]}." for row in rows]
+    """At which scale rows of one table were measured, their sets apart, and whether on JPEG-coded images.
+
+    A selection is told by its students alone, which need no second telling beside those of optimised sets.
+    """
+    told = dict.fromkeys((row.scale, *row.scale_text.partition("; ")[0].split(", ")) for row in rows)
+    widest = [parts for parts in told if not any(set(parts) < set(other) for other in told)]
+    scales = [f"{scale.capitalize()} scale: {', '.join(parts)}." for scale, *parts in widest]
     jpeg = ["The images are JPEG-coded."] if rows[0].data.jpeg else []
-    return " ".join((*dict.fromkeys(scales), *jpeg))
+    return " ".join((*scales, *jpeg))
 
 
 def _best_steps(rows: Sequence[Row]) -> list[str]:

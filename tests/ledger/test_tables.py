@@ -10,7 +10,7 @@ import pytest
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.matching import compare, differences
 from csdm_cli.ledger.row import Row
-from csdm_cli.ledger.tables import STORAGE, Shown, own_sheets, paper_sheet, refreshed
+from csdm_cli.ledger.tables import STORAGE, Shown, own_sheets, paper_sheet, refreshed, scale_of
 from tests.ledger.rows import full_row, random_row, row
 
 
@@ -44,6 +44,14 @@ def test_controls_stand_below_and_the_gap_is_told():
 def test_jpeg_and_scale_are_told():
     (sheet,) = own_sheets([row(data=replace(row().data, jpeg=True))])
     assert "JPEG-coded" in sheet.footnote and "Reduced scale: small." in sheet.footnote
+
+
+def test_a_scale_that_another_tells_whole_is_not_told_twice():
+    told = row(scale_text="width 8, 2 teachers, 9 steps; 2 sets")
+    selected = row(subject="herding", scale_text="width 8, 9 steps; 1 set")
+    assert scale_of([told, selected]) == "Reduced scale: width 8, 2 teachers, 9 steps."
+    other = row(subject="dm", scale_text="width 8, 7 steps; 1 set")
+    assert scale_of([told, other]) == "Reduced scale: width 8, 2 teachers, 9 steps. Reduced scale: width 8, 7 steps."
 
 
 def test_the_best_step_stands_below_where_there_were_several():
