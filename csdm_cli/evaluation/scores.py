@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 import warnings
@@ -197,6 +198,39 @@ def together_half_widths(control: tuple[float, ...], others: tuple[tuple[float, 
         warnings.simplefilter("ignore", DeprecationWarning)  # of the name of the seed, which older versions know alone
         found = dunnett(*others, control=control, random_state=0).confidence_interval(CONFIDENCE)
     return [float(high - low) / 2 for low, high in zip(found.low, found.high, strict=True)]
+
+
+def pooled_deviation(samples: Iterable[Sequence[float]]) -> float | None:
+    """Standard deviation of single values around their own sample's mean; None where no sample has two values."""
+    several = [sample for sample in samples if len(sample) > 1]
+    if not several:
+        return None
+    squares = sum((len(sample) - 1) * statistics.variance(sample) for sample in several)
+    return math.sqrt(squares / sum(len(sample) - 1 for sample in several))
+
+
+def sets_to_tell(effect: float, comparisons: int = 1, power: float = 0.8) -> int:
+    """How many values of each of two samples a t-test takes to find a difference of their means.
+
+    Cohen 1988, "Statistical power analysis for the behavioral sciences", section 2.4: two-sided, of equal variances, by
+    the noncentral t; at one of several comparisons' share of the error (Bonferroni).
+
+    Args:
+        effect: the difference in standard deviations of single values, > 0.
+        comparisons: how many differences are tested.
+        power: how often it is to be found.
+    """
+    from scipy.stats import nct, norm
+
+    error = (1 - CONFIDENCE) / comparisons
+
+    def found(count: int) -> float:
+        freedom, shift = 2 * count - 2, effect * math.sqrt(count / 2)
+        bound = t_quantile(freedom, 1 - error)
+        return float(nct.sf(bound, freedom, shift) + nct.cdf(-bound, freedom, shift))
+
+    as_if_known = 2 * ((norm.isf(error / 2) + norm.ppf(power)) / effect) ** 2  # of a known deviation: never more
+    return next(count for count in itertools.count(max(2, math.floor(as_if_known))) if found(count) >= power)
 
 
 def t_quantile(freedom: float, confidence: float = CONFIDENCE) -> float:

@@ -9,6 +9,8 @@ from csdm_cli.evaluation.scores import (
     difference_half_width,
     half_width,
     paired_half_width,
+    pooled_deviation,
+    sets_to_tell,
     together_half_widths,
 )
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
@@ -48,7 +50,7 @@ def _headline(name: str, rows: Sequence[Row]) -> TextTable:
     notes = (
         f"{scale_of(made)} ± is the standard deviation over sets, or over students of all real images; intervals are"
         f' Student\'s t at 95 %. "{AHEAD}": difference of the means with its interval: {_kind(made)}beside random real'
-        f" images of sets of equal seeds in pairs, beside all real images Welch's. {SHARED}",
+        f" images of sets of equal seeds in pairs, beside all real images Welch's. {_power(made)}{SHARED}",
         footnote(row.protocol for row in shown),
     )
     cells = tuple(_line(row, rows) for row in shown)
@@ -110,6 +112,20 @@ def _kind(rows: Sequence[Row]) -> str:
     several = max(len(_rivals(rows, labels)) for labels in {row.labels for row in rows})
     together = f"Dunnett's of {several} methods beside csdm, which hold together and take all sets to vary alike"
     return {0: "", 1: "of sets of equal seeds in pairs beside the other method, "}.get(several, f"{together}; ")
+
+
+def _power(rows: Sequence[Row]) -> str:
+    """How many sets of each of two methods it takes here to find a difference of one point, in words."""
+    deviation = pooled_deviation([tuple(row.by_seed.values()) for row in rows])
+    rivals = max(len(_rivals(rows, labels)) for labels in {row.labels for row in rows})
+    if not deviation or rivals == 0:
+        return ""
+    alone, among = (sets_to_tell(0.01 / deviation, comparisons) for comparisons in (1, rivals))
+    corrected = f", as one of {rivals} comparisons with {among}" if rivals > 1 else ""
+    return (
+        f"Sets vary by {100 * deviation:.1f} points around their method: a difference of one point is found in four of"
+        f" five tries with {alone} sets of each{corrected}. "
+    )
 
 
 def _typed(rows: Sequence[Row], commands: Commands) -> str:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import random
+import statistics
+
 import pytest
+from scipy.stats import ttest_ind
 
 from csdm_cli.evaluation.scores import (
     ClassGroups,
@@ -8,6 +12,8 @@ from csdm_cli.evaluation.scores import (
     Scores,
     group_of_classes,
     means_by_group,
+    pooled_deviation,
+    sets_to_tell,
     share_of_gap_closed,
     summarise,
     summarise_sets,
@@ -92,3 +98,27 @@ def test_means_by_group():
         {"all classes": 2.85 / 7, "head": 2.2 / 3, "medium": 0.3, "tail": (0.1 + 0.05 + 0.2) / 3}
     )
     assert means_by_group((0.5,), (4,)) == {"all classes": 0.5, "head": 0.5}
+
+
+@pytest.mark.parametrize(("effect", "count"), [(0.2, 394), (0.5, 64), (0.8, 26), (1.0, 17)])
+def test_sets_needed_are_those_of_cohens_table(effect, count):
+    """Cohen 1988, table 2.4.1, two-sided at 0.05 with power 0.80."""
+    assert sets_to_tell(effect) == count
+
+
+def test_one_of_several_comparisons_needs_more_sets_and_finds_as_often():
+    """2,000 simulated pairs of samples at a tenth of the error; their share has a standard error of 0.009."""
+    alone, among = sets_to_tell(1.2), sets_to_tell(1.2, comparisons=10)
+    assert among > alone
+    draw = random.Random(0)
+    samples = [
+        [[draw.gauss(mean, 1) for _ in range(among)] for _ in range(2000)] for mean in (0, 1.2)
+    ]  # two of (pairs, values)
+    assert (ttest_ind(*samples, axis=1).pvalue < 0.005).mean() == pytest.approx(0.82, abs=0.04)
+
+
+def test_the_pooled_deviation_weighs_samples_by_their_degrees_of_freedom():
+    first, second = [1.0, 2.0, 6.0], [4.0, 5.0]
+    expected = ((2 * statistics.variance(first) + statistics.variance(second)) / 3) ** 0.5
+    assert pooled_deviation([first, second, [9.0]]) == pytest.approx(expected)
+    assert pooled_deviation([[9.0]]) is None
