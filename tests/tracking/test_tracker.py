@@ -57,7 +57,7 @@ def test_two_processes_may_touch_a_new_store_at_once(tmp_path):
 
     store = tmp_path / "mlflow.db"
     for process in [start(store), start(store)]:
-        errors = process.communicate(timeout=120)[1]
+        errors = process.communicate(timeout=600)[1]
         assert (process.returncode, errors) == (0, "")  # and MLflow's own messages are kept off the terminal
     client = MlflowClient(tracking_uri=f"sqlite:///{store}")
     experiment = client.get_experiment_by_name("csdm")
@@ -131,7 +131,7 @@ def test_a_terminated_process_leaves_a_killed_run(ready_store):
     process = start(ready_store.removeprefix("sqlite:///"), body)
     run_id = process.stdout.readline().strip()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode == 143
     run = MlflowClient(tracking_uri=ready_store).get_run(run_id)
     assert run.info.status == "KILLED" and run.data.metrics == {"loss": 1.0}
