@@ -247,7 +247,7 @@ def test_no_two_methods_give_the_same_images(usual):
 
 # A network that does not move meanwhile, and all real images, so that the losses of steps can be compared.
 STILL = {
-    name: {"real_batch": 100, "lr": 0.001, "iterations": 20, "option": {"outer": 20, "inner": 1, "network_lr": 1e-6}}
+    name: {"real_batch": 100, "lr": 0.001, "iterations": 20, "option": {"outer": 40, "inner": 1, "network_lr": 1e-6}}
     for name in ("dc", "dsa", "idc", "dream")
 }
 STILL["cafe"] = {"real_batch": 100, "lr": 0.001, "option": {"most_steps": 40, "most_epochs": 1, "network_lr": 1e-6}}
