@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,16 @@ def small_roof() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def one_command_line() -> Iterator[None]:
+    """Typer makes the commands of their signatures once, not for every call: most of what a refusal costs."""
+    import typer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", cache(typer.main.get_command))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_the_disk() -> Iterator[None]:
     """Files of tests need not outlive a failure of the power."""
     with pytest.MonkeyPatch.context() as patch:
@@ -117,6 +128,15 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = made_once(tmp_path_factory, "store", lambda folder: mlflow_store.prepare(folder / "mlflow.db"))
     return folder / "mlflow.db"
+
+
+@pytest.fixture
+def ready_store(made_store: Path, tmp_path: Path) -> str:
+    """The address of the store that commands of the test track in, whose tables are there already."""
+    place = tmp_path / "store" / "mlflow.db"
+    place.parent.mkdir()
+    shutil.copy(made_store, place)
+    return f"sqlite:///{place}"
 
 
 @pytest.fixture(scope="session")

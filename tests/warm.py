@@ -1,8 +1,8 @@
-"""``python -m MODULE`` in a process forked from one that has torch and others imported: a start costs milliseconds.
+"""Processes forked from one that has torch and others imported: a start costs milliseconds.
 
-``python tests/warm.py serve SOCKET MODULE…`` imports modules and forks a process for every call of
-``python -SI tests/warm.py SOCKET MODULE ARGUMENTS…``. That stands for the process: it hands over its arguments, working
-directory, environment, streams and signals, and ends as the process ended.
+:func:`start` calls a function in such a process. :func:`warm_commands` makes commands of modules: each calls
+``python -SI tests/warm.py SOCKET MODULE ARGUMENTS…``, which stands for a process of ``python -m MODULE ARGUMENTS…``.
+It hands over its arguments, working directory, environment, streams and signals, and ends as the process ended.
 """
 
 from __future__ import annotations
@@ -12,29 +12,45 @@ import gc
 import json
 import os
 import runpy
+import select
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-REPOSITORY = Path(__file__).parent.parent
-PRELOADED = (
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+PRELOADED = [
     *(f"csdm_cli.commands.{name}" for name in ("make_lt", "pretrain", "distill", "evaluate", "compare", "profile")),
     "csdm_cli.cli.app",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "sklearn.datasets",
+    "safetensors.torch",
+    "filelock",
     "torch._dynamo",
     "torch.distributed.elastic.agent.server.local_elastic_agent",
     "torch.distributed.launcher.api",
     "dvc.repo",
     "dvc.commands.repro",
-)
+]
+
+
+def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    """A process that calls ``target``."""
+    import multiprocessing
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
 
 
 @contextmanager
@@ -46,16 +62,17 @@ def warm_commands(**commands: str) -> Iterator[Path]:
             words = shlex.join([sys.executable, "-SI", __file__, str(door), module])
             (folder / command).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
             (folder / command).chmod(0o755)
-        own = os.environ | {"PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-        words = [sys.executable, __file__, "serve", str(door), *PRELOADED]
-        server = subprocess.Popen(words, env=own, stdout=subprocess.PIPE, start_new_session=True)
-        assert server.stdout is not None
+        with socket.socket(socket.AF_UNIX) as bell:
+            bell.bind(str(door))
+            bell.listen()
+            server = start(serve, bell)
         try:
-            assert server.stdout.readline() == b"ready\n"
             yield folder
         finally:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.communicate()
+            with suppress(ProcessLookupError):  # with all that it still runs
+                os.killpg(server.pid, signal.SIGKILL)
+            server.kill()
+            server.join()
 
 
 def call(door: str, words: list[str]) -> int:
@@ -72,21 +89,22 @@ def call(door: str, words: list[str]) -> int:
         return int(answers.readline())
 
 
-def serve(door: str, modules: list[str]) -> list[str]:
-    """Answer calls for ever; returns in the process of each call, with the words of it."""
-    for module in modules:
-        __import__(module)
+def serve(bell: socket.socket) -> None:
+    """Run what callers ask for, each in a process of its own, for as long as the process that started this lives."""
+    import multiprocessing
+
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     gc.freeze()
-    with socket.socket(socket.AF_UNIX) as bell:
-        bell.bind(door)
-        bell.listen()
-        os.write(1, b"ready\n")
-        while True:
-            line, _ = bell.accept()
-            if os.fork() == 0:
-                bell.close()
-                return _attend(line)
-            line.close()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    while parent.sentinel not in select.select([bell, parent.sentinel], [], [])[0]:
+        line, _ = bell.accept()
+        if os.fork() == 0:
+            bell.close()
+            _run(_attend(line))
+        line.close()
+        with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
 
@@ -114,26 +132,26 @@ def _attend(line: socket.socket) -> list[str]:
     return list(words)
 
 
+def _run(words: list[str]) -> None:
+    """``python -m`` of ``words``, and the end of this process."""
+    sys.argv = words
+    try:
+        runpy.run_module(words[0], run_name="__main__", alter_sys=True)
+        code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    os._exit(code)  # to take down what others imported would take seconds
+
+
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.path[0] = str(REPOSITORY)
-        sys.argv = serve(sys.argv[2], sys.argv[3:])
-        try:
-            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-            code = 0
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            code = 1
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        os._exit(code)  # to take down what others imported would take seconds
-    else:
-        ended = call(sys.argv[1], sys.argv[2:])
-        if ended < 0:
-            if -ended != signal.SIGKILL:
-                signal.signal(-ended, signal.SIG_DFL)
-            os.kill(os.getpid(), -ended)
-        sys.exit(ended)
+    ended = call(sys.argv[1], sys.argv[2:])
+    if ended < 0:
+        if -ended != signal.SIGKILL:
+            signal.signal(-ended, signal.SIG_DFL)
+        os.kill(os.getpid(), -ended)
+    sys.exit(ended)

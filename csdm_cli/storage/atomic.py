@@ -36,10 +36,8 @@ def write_bytes(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         _tidy(path)
         try:
-            handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-            temporary = Path(name)
+            handle, temporary = _own_file(path)
             with os.fdopen(handle, "wb") as file:
-                _claim(file.fileno())
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -83,11 +81,9 @@ def new_folder(path: Path) -> Iterator[Path]:
     with _told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _tidy(path)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    claim = None
+        claim, temporary = _own_folder(path)
     try:
         with _told(path):
-            claim = _open_folder(temporary)
             temporary.chmod(0o777 & ~_umask())
         yield temporary
         with _told(path):
@@ -155,38 +151,54 @@ def _tidy(path: Path) -> None:
     for place in [entry for entry in path.parent.iterdir() if remains.fullmatch(entry.name)]:
         if place.suffix == ".old" and not path.exists():
             place.replace(path)
-        elif _abandoned(place):
-            with suppress(FileNotFoundError):
+        else:
+            _clear_away(place)
+
+
+def _clear_away(place: Path) -> None:
+    """Remove ``place`` unless its writer lives: it is ours meanwhile, so that one who has just made it sees it gone."""
+    with suppress(OSError):
+        handle = os.open(place, os.O_RDONLY)
+        try:
+            if _claim(handle):
                 shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink()
+        finally:
+            os.close(handle)
 
 
-def _claim(handle: int) -> bool:
+def _claim(handle: int, *, wait: bool = False) -> bool:
     """Mark a temporary file or folder as ours while we live; False if it is another's, or nobody can tell."""
     if fcntl is None:
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return False
     return True
 
 
-def _open_folder(folder: Path) -> int | None:
-    if fcntl is None:
-        return None
-    handle = os.open(folder, os.O_RDONLY)
-    _claim(handle)
-    return handle
+def _own_file(path: Path) -> tuple[int, Path]:
+    """An open temporary file beside ``path``, claimed; made anew where another process took it for abandoned before."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        _claim(handle, wait=True)
+        if Path(name).exists():
+            return handle, Path(name)
+        os.close(handle)
 
 
-def _abandoned(place: Path) -> bool:
-    with suppress(OSError):
-        handle = os.open(place, os.O_RDONLY)
-        try:
-            return _claim(handle)
-        finally:
+def _own_folder(path: Path) -> tuple[int | None, Path]:
+    """:func:`_own_file` for a folder; no handle where folders cannot be claimed."""
+    while True:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        if fcntl is None:
+            return None, temporary
+        with suppress(FileNotFoundError):
+            handle = os.open(temporary, os.O_RDONLY)
+            _claim(handle, wait=True)
+            if temporary.exists():
+                return handle, temporary
             os.close(handle)
-    return False
 
 
 def _umask() -> int:

@@ -1,30 +1,15 @@
-"""``csdm`` in processes of its own, which a signal ends at a chosen moment.
-
-They are forked from a server that has torch loaded, so that a start costs milliseconds, not seconds.
-"""
+"""``csdm`` in processes of its own, which a signal ends at a chosen moment."""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import stat
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-COMMANDS = ["make_lt", "pretrain", "distill", "evaluate"]
-SLOW = [
-    "matplotlib.figure",
-    "matplotlib.backends.backend_agg",
-    "sklearn.datasets",
-    "safetensors.torch",
-    "filelock",
-    "torch._dynamo",
-]
-PRELOADED = ["csdm_cli.cli.app", *(f"csdm_cli.commands.{name}" for name in COMMANDS), *SLOW]
+from tests.warm import start
 
 PATIENCE = 600  # seconds, on however busy a machine
 
@@ -68,15 +53,6 @@ def csdm_until(
     text = log.read_text() if log.exists() else ""
     log.unlink(missing_ok=True)
     return Ended(process.exitcode, text)
-
-
-def start(target: Callable[..., None], *arguments: object) -> BaseProcess:
-    """A process that calls ``target``, forked from the server."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=target, args=arguments)
-    process.start()
-    return process
 
 
 def run_in_place(

@@ -115,14 +115,12 @@ def test_distill_right_after_make_lt_trains_the_teachers_it_needs(workplace):
     assert "to train first" not in run("distill", "--ipc", 4, "--kernel", "rbf", *small).stderr
 
 
-def test_runs_are_tracked_with_what_they_made(workplace, monkeypatch):
+def test_runs_are_tracked_with_what_they_made(workplace, ready_store):
     from mlflow import MlflowClient
-
-    from csdm_cli.storage import places
 
     run(*COMMANDS["distill"], "--tracking", "mlflow")
     fails(run("distill", "data", "--teachers", "nowhere", "--tracking", "mlflow", expect=None), 1, "nowhere")
-    client = MlflowClient(places.tracking_uri())
+    client = MlflowClient(ready_store)
     experiment = client.get_experiment_by_name("csdm").experiment_id
     runs = {run.info.status: run for run in client.search_runs([experiment])}
     assert set(runs) == {"FINISHED", "FAILED"}

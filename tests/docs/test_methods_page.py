@@ -6,12 +6,12 @@ import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 import csdm_cli
 from csdm_cli.artifacts.file import load_distilled
@@ -19,6 +19,7 @@ from csdm_cli.cli.app import app
 from csdm_cli.commands.methods import outline
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.regularisers import regulariser_names, weighted
+from tests.warm import start
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "methods.md"
@@ -66,25 +67,39 @@ def test_the_example_is_short():
 
 def test_the_example_is_all_it_takes(world, workplace, tmp_path):
     """In a copy of the package with this one file more: listed, with its option, and run by the engine from a bank."""
-    package = tmp_path / "package" / "csdm_cli"
-    shutil.copytree(Path(csdm_cli.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    package, log = tmp_path / "package" / "csdm_cli", tmp_path / "log"
+    shutil.copytree(Path(csdm_cli.__file__).parent, package)
     (package / "methods" / "matching" / "variance.py").write_text(example(), encoding="utf-8")
-    script = """
-from csdm_cli.cli.app import app
-from typer.testing import CliRunner
-common = ["distill", "data", "--params", "params.yaml", "--teachers", "teachers", "--method", "variance"]
-for words in (["methods", "variance"], [*common, "--out", "one"], [*common, "--option", "weight=0", "--out", "zero"],
-              [*common[:-1], "dm", "--out", "dm"]):
-    result = CliRunner().invoke(app, words)
-    assert result.exit_code == 0, result.output
-    print(result.output)
-"""
-    environment = os.environ | {"PYTHONPATH": str(package.parent)}
-    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "weight of the variances beside the means" in done.stdout and "real side: bank" in done.stdout
+    process = start(_use_example, package, log, dict(os.environ))
+    process.join(600)
+    shown = log.read_text()
+    assert process.exitcode == 0, shown
+    assert "weight of the variances beside the means" in shown and "real side: bank" in shown
     one, zero, dm = (load_distilled(workplace / name).images for name in ("one", "zero", "dm"))
     assert (one != zero).any() and (zero == dm).all()
+
+
+def _use_example(package: Path, log: Path, environment: dict[str, str]) -> None:
+    """Commands in a process that has imported much, but for the package: that one is the copy."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "csdm_cli"]:
+        del sys.modules[name]
+    sys.path.insert(0, str(package.parent))
+    os.environ |= environment
+    from csdm_cli.cli import app as copied
+
+    assert Path(copied.__file__).is_relative_to(package)
+    common = ["distill", "data", "--params", "params.yaml", "--teachers", "teachers", "--method", "variance"]
+    calls = (
+        ["methods", "variance"],
+        [*common, "--out", "one"],
+        [*common, "--option", "weight=0", "--out", "zero"],
+        [*common[:-1], "dm", "--out", "dm"],
+    )
+    for words in calls:
+        result = CliRunner().invoke(copied.app, words)
+        with log.open("a", encoding="utf-8") as told:
+            told.write(result.output)
+        assert result.exit_code == 0
 
 
 @pytest.mark.parametrize("page", ["methods.md", "parameterisations.md", "sweeps.md"])

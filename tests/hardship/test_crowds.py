@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from tests.command_world import litter
-from tests.commands.processes import PATIENCE, run_in_place, start
+from tests.commands.processes import PATIENCE, run_in_place
 from tests.hardship.campaign import seeds, turn
 from tests.hardship.commands import ALL, told_in_one_line
+from tests.warm import start
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked the Linux way")
 

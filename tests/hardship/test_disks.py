@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.command_world import break_writes, litter, run
-from tests.commands.processes import PATIENCE, start
+from tests.commands.processes import PATIENCE
 from tests.hardship.campaign import seeds, turn
 from tests.hardship.commands import ALL, told_in_one_line
+from tests.warm import start
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="disks are limited the Linux way")
 

@@ -1,7 +1,6 @@
 """Whatever has an accuracy has the settings that made it; what made it has the accuracy."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,12 @@ EVALUATE = ("--data", "data", "--students", 2, "--steps", 2, "--test-points", 1)
 
 
 @pytest.fixture
-def client(made_store, tmp_path, monkeypatch):
+def client(ready_store, monkeypatch):
     """A client of a store that is there already, in which everything of this test is tracked."""
     from mlflow import MlflowClient
 
-    (tmp_path / "store").mkdir()
-    shutil.copy(made_store, tmp_path / "store" / "mlflow.db")
     monkeypatch.setenv("CSDM_TRACKING", "mlflow")
-    return MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}")
+    return MlflowClient(tracking_uri=ready_store)
 
 
 def runs_of(client, command):

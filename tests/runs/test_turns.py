@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import sys
 import threading
@@ -14,7 +13,7 @@ from csdm_cli.runs import turns
 from csdm_cli.runs.turns import remember, told, turn
 from csdm_cli.storage import kinds
 from tests.command_world import contents, run, workplace, world  # noqa: F401  # the fixtures of the commands
-from tests.commands.processes import PRELOADED
+from tests.warm import start
 
 WORDS = ["distill", "data", "--teachers", "teachers", "--params", "params.yaml"]
 
@@ -64,15 +63,8 @@ def _distil(folder: Path, cache: Path, out: str, log: str) -> None:
 @pytest.mark.parametrize("second", ["one", "two"])
 def test_processes_that_want_the_same_set_make_it_once(world, workplace, tmp_path, second):  # noqa: F811
     """Into one folder or into two: the same bytes, and one of them does the iterations."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     outs = ["one", second]
-    started = [
-        context.Process(target=_distil, args=(workplace, tmp_path / "cache", out, f"{number}.log"))
-        for number, out in enumerate(outs)
-    ]
-    for process in started:
-        process.start()
+    started = [start(_distil, workplace, tmp_path / "cache", out, f"{number}.log") for number, out in enumerate(outs)]
     for process in started:
         process.join(120)
         assert process.exitcode == 0

@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,39 @@ def test_a_living_writer_is_left_alone(tmp_path):
             (second / "second").write_text("")
         assert names(tmp_path / "set") == ["second"]
     assert names(tmp_path / "set") == ["first"] and names(tmp_path) == ["set"]
+
+
+@pytest.mark.parametrize("name", ["mkstemp", "mkdtemp"])
+def test_what_another_process_clears_away_before_it_is_claimed_is_made_anew(tmp_path, monkeypatch, name):
+    """Two that write the same at once: each clears away what seems abandoned."""
+    make, made = getattr(atomic.tempfile, name), []
+
+    def made_and_cleared(**where):
+        made.append(make(**where))
+        if len(made) == 1:
+            atomic._tidy(tmp_path / "out")
+            assert names(tmp_path) == []
+        return made[-1]
+
+    monkeypatch.setattr(atomic.tempfile, name, made_and_cleared)
+    if name == "mkstemp":
+        atomic.write_text(tmp_path / "out", "new")
+    else:
+        with atomic.new_folder(tmp_path / "out"):
+            pass
+    assert len(made) == 2 and names(tmp_path) == ["out"]
+
+
+def test_who_is_about_to_clear_something_away_is_waited_for(tmp_path):
+    """It has claimed a file just made, and not removed it yet."""
+    (tmp_path / "made").touch()
+    with (tmp_path / "made").open() as other, (tmp_path / "made").open() as own, ThreadPoolExecutor() as pool:
+        assert atomic._claim(other.fileno()) and not atomic._claim(own.fileno())
+        claimed = pool.submit(atomic._claim, own.fileno(), wait=True)
+        (tmp_path / "made").unlink()
+        assert not claimed.done()
+        other.close()
+        assert claimed.result(timeout=60)
 
 
 @pytest.mark.parametrize("error", [SystemExit(143), OSError(errno.EIO, "Input/output error")])

@@ -1,5 +1,4 @@
 import math
-import shutil
 import signal
 import subprocess
 import sys
@@ -39,28 +38,13 @@ def start(store, body="pass"):
     )
 
 
-@pytest.fixture(scope="module")
-def first_use(tmp_path_factory):
-    """A store that two processes touched first at the same time, and how these ended."""
-    store = tmp_path_factory.mktemp("first") / "mlflow.db"
-    ended = []
-    for process in [start(store), start(store)]:
-        ended.append((process, process.communicate(timeout=120)[1]))
-    return store, [(process.returncode, errors) for process, errors in ended]
-
-
 @pytest.fixture
-def client(first_use, tmp_path, monkeypatch):
-    """An MLflow client on an empty store, which is the one csdm tracks in (its tables are there: they take seconds)."""
+def client(ready_store, monkeypatch):
+    """An MLflow client on an empty store, which is the one csdm tracks in."""
     from mlflow import MlflowClient
 
-    store, _ = first_use
-    (tmp_path / "store").mkdir()
-    shutil.copy(store, tmp_path / "store" / "mlflow.db")
-    uri = f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "own")
-    return MlflowClient(tracking_uri=uri)
+    return MlflowClient(tracking_uri=ready_store)
 
 
 def runs(client, query=""):
@@ -68,11 +52,13 @@ def runs(client, query=""):
     return client.search_runs([experiment.experiment_id], query) if experiment else []
 
 
-def test_two_processes_may_touch_a_new_store_at_once(first_use):
+def test_two_processes_may_touch_a_new_store_at_once(tmp_path):
     from mlflow import MlflowClient
 
-    store, ended = first_use
-    assert ended == [(0, ""), (0, "")]  # and MLflow's own messages are kept off the terminal
+    store = tmp_path / "mlflow.db"
+    for process in [start(store), start(store)]:
+        errors = process.communicate(timeout=600)[1]
+        assert (process.returncode, errors) == (0, "")  # and MLflow's own messages are kept off the terminal
     client = MlflowClient(tracking_uri=f"sqlite:///{store}")
     experiment = client.get_experiment_by_name("csdm")
     found = client.search_runs([experiment.experiment_id])
@@ -135,20 +121,19 @@ def test_how_a_run_ended_is_kept_with_its_last_numbers(client, error, status):
     assert run.info.status == status and run.data.metrics == {"loss": 0.5}
 
 
-def test_a_terminated_process_leaves_a_killed_run(first_use):
+def test_a_terminated_process_leaves_a_killed_run(ready_store):
     from mlflow import MlflowClient
 
-    store, _ = first_use
     body = (
         "from csdm_cli.cli.failures import end_cleanly_on_signals; import time;"
         "end_cleanly_on_signals(); print(tracker.run_id, flush=True); time.sleep(60)"
     )
-    process = start(store, body)
+    process = start(ready_store.removeprefix("sqlite:///"), body)
     run_id = process.stdout.readline().strip()
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=600)
     assert process.returncode == 143
-    run = MlflowClient(tracking_uri=f"sqlite:///{store}").get_run(run_id)
+    run = MlflowClient(tracking_uri=ready_store).get_run(run_id)
     assert run.info.status == "KILLED" and run.data.metrics == {"loss": 1.0}
 
 
