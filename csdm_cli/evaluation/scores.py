@@ -229,7 +229,7 @@ def sets_to_tell(effect: float, comparisons: int = 1, power: float = 0.8) -> int
         bound = t_quantile(freedom, 1 - error)
         return float(nct.sf(bound, freedom, shift) + nct.cdf(-bound, freedom, shift))
 
-    as_if_known = 2 * ((norm.isf(error / 2) + norm.ppf(power)) / effect) ** 2  # of a known deviation: never more
+    as_if_known = 2 * (float(norm.isf(error / 2) + norm.ppf(power)) / effect) ** 2  # of a known deviation: never more
     return next(count for count in itertools.count(max(2, math.floor(as_if_known))) if found(count) >= power)
 
 
