@@ -54,6 +54,22 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
+class Case:
+    """The combination that rows are of."""
+
+    method: str
+    width: int
+    ipc: int
+    classes: int
+
+    @property
+    def words(self) -> list[str]:
+        """As the program takes it."""
+        own = ["--methods", self.method, "--widths", str(self.width), "--ipcs", str(self.ipc)]
+        return [*own, "--classes", str(self.classes)]
+
+
+@dataclass(frozen=True)
 class Ours:
     """A method of this package on images that stay where they are."""
 
@@ -61,17 +77,18 @@ class Ours:
     scene: Scene
 
     @classmethod
-    def of(cls, name: str, width: int, ipc: int, precision: Precision) -> Ours:
+    def of(cls, case: Case, precision: Precision, width: int | None = None) -> Ours:
         """With the released distance, and few of the network's steps."""
         own = {"row_distance": "released", "inner": NETWORK_STEPS, "outer": 10**6}
-        method, data = make_method(Distill(method=name, ipc=ipc, factor=1, option=own)), random_set(HEAD, CPU)
+        method = make_method(Distill(method=case.method, ipc=case.ipc, factor=1, option=own))
         assert isinstance(method, GradientMatching)
-        spec = NetworkSpec("convnet", width=width)
+        data = random_set(HEAD, CPU, case.classes)
+        spec = NetworkSpec("convnet", width=width or case.width, classes=case.classes)
         numerics = Numerics(precision)
-        method.prepare(Context(data.counts, CPU, torch.float32, ipc, 0, None, data, spec, numerics))
+        method.prepare(Context(data.counts, CPU, torch.float32, case.ipc, 0, None, data, spec, numerics))
         rng = torch.Generator().manual_seed(0)
-        images = torch.rand(len(data.counts) * ipc, 3, 32, 32, generator=rng)
-        return cls(method, Scene(images.requires_grad_(True), ipc))
+        images = torch.rand(case.classes * case.ipc, 3, 32, 32, generator=rng)
+        return cls(method, Scene(images.requires_grad_(True), case.ipc))
 
     def match(self, step: int) -> Tensor:
         """The images' derivative."""
@@ -132,6 +149,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["dc", "dsa"])
     parser.add_argument("--widths", type=int, nargs="+", default=[128, 32])
     parser.add_argument("--ipcs", type=int, nargs="+", default=[1, 10, 50])
+    parser.add_argument("--classes", type=int, default=10, help="fewer are as long a tail, in less time")
     parser.add_argument("--precisions", nargs="+", type=Precision, default=list(Precision))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory-of", nargs="*", default=["ours", "textbook"], help="whose peak is measured")
@@ -139,18 +157,18 @@ def main() -> None:
     parser.add_argument("--child", choices=["times", "ours", "textbook"], help=argparse.SUPPRESS)
     words = parser.parse_args()
     torch.set_num_threads(1)
+    cases = [Case(*own, words.classes) for own in product(words.methods, words.widths, words.ipcs)]
     if words.child:
         keep_freed_memory()
-        combination = words.methods[0], words.widths[0], words.ipcs[0]
         if words.child == "times":
-            print(json.dumps(times(*combination, words.precisions, words.rounds)))
+            print(json.dumps(times(cases[0], words.precisions, words.rounds)))
         else:
-            print(json.dumps(memory(words.child, *combination, words.precisions[0])))
+            print(json.dumps(memory(words.child, cases[0], words.precisions[0])))
         return
     told = words.out and words.out.exists() and json.loads(words.out.read_text())
     rows: list[Row] = told["rows"] if told else []
-    for combination in product(words.methods, words.widths, words.ipcs):
-        found = measured(*combination, words.precisions, words.rounds, words.memory_of)
+    for case in cases:
+        found = measured(case, words.precisions, words.rounds, words.memory_of)
         rows = [row for row in rows if not any(same(row, new) for new in found)] + found
         if words.out:
             text = json.dumps({"machine": asdict(machine(CPU)), "threads": 1, "rows": rows}, indent=1)
@@ -162,19 +180,16 @@ def same(row: Row, other: Row) -> bool:
     return all(row[name] == other[name] for name in ("method", "width", "ipc", "precision"))
 
 
-def measured(
-    method: str, width: int, ipc: int, precisions: Sequence[Precision], rounds: int, memory_of: Sequence[str]
-) -> list[Row]:
+def measured(case: Case, precisions: Sequence[Precision], rounds: int, memory_of: Sequence[str]) -> list[Row]:
     """Times and peaks of one combination, a row for each precision of ours."""
-    own = ["--methods", method, "--widths", str(width), "--ipcs", str(ipc), "--rounds", str(rounds)]
-    of_textbook = child(["textbook", *own]) if "textbook" in memory_of else {}
+    of_textbook = child(["textbook", *case.words]) if "textbook" in memory_of else {}
     rows = []
-    for found in child(["times", *own, "--precisions", *precisions]):
-        row: Row = {"method": method, "width": width, "ipc": ipc, **found, **of_textbook}
+    for found in child(["times", *case.words, "--rounds", str(rounds), "--precisions", *precisions]):
+        row: Row = {**asdict(case), **found, **of_textbook}
         if "ours" in memory_of:
-            row |= child(["ours", *own, "--precisions", row["precision"]])
+            row |= child(["ours", *case.words, "--precisions", row["precision"]])
         gains = f"an iteration {row['ratio']:.2f} times the textbook's speed, its matching {row['matching_ratio']:.2f}"
-        print(f"{method:4} width {width:3} IPC {ipc:2} {row['precision']}: {gains}", flush=True)
+        print(f"{case.method:4} width {case.width:3} IPC {case.ipc:2} {row['precision']}: {gains}", flush=True)
         rows.append(row)
     return rows
 
@@ -188,11 +203,11 @@ def child(words: Sequence[str]) -> Any:
     return json.loads(done.stdout)
 
 
-def times(name: str, width: int, ipc: int, precisions: Sequence[Precision], rounds: int) -> list[Row]:
+def times(case: Case, precisions: Sequence[Precision], rounds: int) -> list[Row]:
     """Medians of every part, and the ratios of textbook to ours in each precision."""
-    ours = {precision: Ours.of(name, width, ipc, precision) for precision in precisions}
-    textbook = Textbook(Ours.of(name, width, ipc, Precision.fp32))
-    narrow = Ours.of(name, 4, 1, Precision.fp32)  # what torch does once only is no part of the times
+    ours = {precision: Ours.of(case, precision) for precision in precisions}
+    textbook = Textbook(Ours.of(case, Precision.fp32))
+    narrow = Ours.of(case, Precision.fp32, width=4)  # what torch does once only is no part of the times
     narrow.match(0), Textbook(narrow).match(0)
     seconds: dict[str, list[float]] = {}
 
@@ -213,7 +228,7 @@ def times(name: str, width: int, ipc: int, precisions: Sequence[Precision], roun
             timed(f"{precision} teach", own.teach, step)
         timed("textbook teach", textbook.teach, step)
     medians = {part: statistics.median(values) for part, values in seconds.items()}
-    lessons = lessons_of(next(iter(ours.values())), ipc)
+    lessons = lessons_of(next(iter(ours.values())), case.ipc)
     return [row_of(precision, medians, lessons, differences[precision], rounds) for precision in precisions]
 
 
@@ -243,11 +258,11 @@ def row_of(precision: Precision, medians: dict[str, float], lessons: float, diff
     }
 
 
-def memory(who: str, name: str, width: int, ipc: int, precision: Precision) -> Row:
+def memory(who: str, case: Case, precision: Precision) -> Row:
     """The peak of two iterations."""
     cross_entropy(torch.rand(1, 2, requires_grad=True), torch.zeros(1, dtype=torch.long)).backward()
     before = peak()
-    ours = Ours.of(name, width, ipc, precision)
+    ours = Ours.of(case, precision)
     run = ours if who == "ours" else Textbook(ours)
     for step in range(2):
         run.match(step)

@@ -58,7 +58,8 @@ class InstanceBlock(nn.Module):
             return pooled.permute(0, 3, 1, 2)
         moves = [torch.zeros_like(one.primal) if one.tangent is None else one.tangent for one in given]
         pooled, moved = _MovingBlock.apply(*values, _pixel_by_pixel(moves[0]), *moves[1:], self.eps)
-        return forward_ad.make_dual(pooled.permute(0, 3, 1, 2), moved.permute(0, 3, 1, 2))
+        moving: Tensor = forward_ad.make_dual(pooled.permute(0, 3, 1, 2), moved.permute(0, 3, 1, 2))
+        return moving
 
 
 def in_blocks(network: Network) -> Network:

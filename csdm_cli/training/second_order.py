@@ -166,7 +166,8 @@ def _slope(v: Weights, objective: Objective, at: Weights, images: Tensor, target
     with torch.enable_grad():
         losses = objective.loss(logits, targets).sum()
         (by_logits,) = torch.autograd.grad(losses, logits, create_graph=True)
-        return (by_logits * moves).sum()
+        slope: Tensor = (by_logits * moves).sum()
+        return slope
 
 
 def _slope_of_a_graph(v: Weights, objective: Objective, at: Weights, images: Tensor, targets: Tensor) -> Tensor:
