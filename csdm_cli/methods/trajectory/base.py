@@ -151,9 +151,8 @@ class TrajectoryMethod(LearningMethod):
     def weights(self, pool: TeacherPool, expert: int, point: int) -> Weights:
         """An expert's parameters at a point of its way."""
         state = pool.weights(expert, ("epoch", point))
-        own = {name for name, _ in self.network.named_parameters()}
-        device, dtype = self.context.device, self.context.dtype
-        return {name: value.to(device=device, dtype=dtype) for name, value in state.items() if name in own}
+        own = dict(self.network.named_parameters())  # of the run's device and type, in the network's order of memory
+        return {name: torch.empty_like(own[name]).copy_(value) for name, value in state.items() if name in own}
 
     def objective(self, loss: Loss, fixed: Weights | None = None) -> Objective:
         """The mean loss of the student's network; ``fixed`` weights are no student's."""
