@@ -1,7 +1,8 @@
 """Time of a step of mtt, by the way its gradient is found: `python benchmarks/trajectory.py`.
 
-All ways stand side by side in one process and take turns, on the same draws: `unrolled` is the released code's
-arithmetic, one graph of all the student's steps. Seconds are of the processor, which other programs do not change much,
+All ways stand side by side in one process and take turns, on the same draws: `textbook` is the released code's
+arithmetic, one graph of all the student's steps through torch's own layers, `unrolled` the same graph through ours.
+All keep freed memory as runs do. Seconds are of the processor, which other programs do not change much,
 and the least of all rounds; memory is what `second_order.py` measures, in processes of their own. Experts lie on a line
 between two random networks, and images are random: neither time depends on what they hold. With --out FILE the rows are
 written as JSON.
@@ -18,6 +19,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from csdm_cli.device import keep_freed_memory
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.learning import Scene
@@ -28,7 +30,7 @@ from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.training.unrolled import Unroll
 
-CLASSES = 10
+CLASSES, TEXTBOOK = 10, "textbook"
 
 
 class LineOfExperts:
@@ -60,23 +62,26 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     words = parser.parse_args()
     rows = []
-    print(f"{'way':10}{'ipc':>5}{'seconds':>10}{'of unrolled':>13}")
+    keep_freed_memory()
+    print(f"{'way':10}{'ipc':>5}{'seconds':>10}{'of textbook':>13}")
     for ipc in words.ipc:
         seconds = measured(words, ipc)
         for way, value in seconds.items():
-            share = value / seconds[Unroll.unrolled]
-            rows.append({"way": str(way), "ipc": ipc, "seconds": value, "of_unrolled": share})
+            share = value / seconds[TEXTBOOK]
+            rows.append({"way": way, "ipc": ipc, "seconds": value, "of_textbook": share})
             print(f"{way:10}{ipc:5d}{value:10.3f}{share:13.2f}")
     if words.out:
         told: dict[str, Any] = {name: getattr(words, name) for name in ("width", "steps", "batch")}
         words.out.write_text(json.dumps(told | {"torch": torch.__version__, "rows": rows}, indent=1) + "\n")
 
 
-def measured(words: argparse.Namespace, ipc: int) -> dict[Unroll, float]:
+def measured(words: argparse.Namespace, ipc: int) -> dict[str, float]:
     """The least processor seconds of a step, by way."""
-    methods = {way: prepared(way, words, ipc) for way in Unroll}
+    methods = {str(way): prepared(way, words, ipc) for way in Unroll}
+    methods[TEXTBOOK] = prepared(Unroll.unrolled, words, ipc)
+    methods[TEXTBOOK].network = build(spec_of(words), seed=0).requires_grad_(False)
     images = torch.rand(CLASSES * ipc, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    found = dict.fromkeys(Unroll, float("inf"))
+    found = dict.fromkeys(methods, float("inf"))
     for turn in range(words.rounds + 1):
         for way, method in methods.items():
             scene = Scene(images.clone().requires_grad_(True), ipc)
@@ -87,9 +92,14 @@ def measured(words: argparse.Namespace, ipc: int) -> dict[Unroll, float]:
     return found
 
 
+def spec_of(words: argparse.Namespace) -> NetworkSpec:
+    """The students' architecture."""
+    return NetworkSpec("convnet", words.width, 3, "instance", "avg", 3, 32, CLASSES)
+
+
 def prepared(way: Unroll, words: argparse.Namespace, ipc: int) -> Mtt:
     """A method that is ready for its first step."""
-    spec = NetworkSpec("convnet", words.width, 3, "instance", "avg", 3, 32, CLASSES)
+    spec = spec_of(words)
     shared = ("color_crop_cutout_flip_scale_rotate", AugmentMode.single)
     own = {"student_steps": words.steps, "student_batch": words.batch, "latest": 1, "unroll": way}
     method = Mtt(MttParameters(*shared, **cast(Any, own)))

@@ -25,12 +25,12 @@ TEACHERS = Pretrain().teachers
 VIEWS = TEACHERS * Distill().draws
 
 
-def random_set(n_max: int, device: torch.device) -> ImageSet:
+def random_set(n_max: int, device: torch.device, classes: int = CLASSES) -> ImageSet:
     """Noise with the class sizes of CIFAR-10-LT at β = 200, as far as ``n_max`` images in the head allow."""
-    counts = class_counts(ImbalanceProfile.exponential, CLASSES, n_max, IMBALANCE if n_max >= IMBALANCE else n_max / 2)
+    counts = class_counts(ImbalanceProfile.exponential, classes, n_max, IMBALANCE if n_max >= IMBALANCE else n_max / 2)
     rng = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (sum(counts), 3, SIZE, SIZE), generator=rng, dtype=torch.uint8)
-    names = tuple(str(label) for label in range(CLASSES))
+    names = tuple(str(label) for label in range(classes))
     return ImageSet(images.to(device), counts, names, (0.49, 0.48, 0.45), (0.25, 0.24, 0.26))
 
 

@@ -20,6 +20,7 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request
 from csdm_cli.names import LabelKind, TeacherSchedule
 from csdm_cli.networks import NetworkSpec
+from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.teachers.views import View
@@ -44,6 +45,7 @@ class Context:
         pool: the teachers; None in tests of a loss alone, and for a method without any.
         data: the real images, on the device; None for a method that runs from a bank.
         spec: the architecture of the run's networks, where its teachers do not tell.
+        numerics: how the networks of a learning method compute.
     """
 
     counts: tuple[int, ...]
@@ -54,6 +56,7 @@ class Context:
     pool: TeacherPool | None = None
     data: ImageSet | None = None
     spec: NetworkSpec | None = None
+    numerics: Numerics = PLAIN
 
 
 class Described:

@@ -88,9 +88,11 @@ class LearningMethod(OptimisedMethod, ABC):
 
     Attributes:
         experts: whose way it follows, if any.
+        takes_precision: whether its networks can compute in another precision.
     """
 
     experts: ClassVar[Experts | None] = None
+    takes_precision: ClassVar[bool] = False
     class_separable: bool = False
     needs_teachers: ClassVar[bool] = False
     default_real_batch: ClassVar[int] = 256

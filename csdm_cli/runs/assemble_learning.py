@@ -7,12 +7,14 @@ from functools import partial
 
 import torch
 
+from csdm_cli.device import keep_freed_memory
 from csdm_cli.distillation.decoded import learning_iteration
 from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.networks import NetworkSpec
+from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import SettledOptimised
 from csdm_cli.runs.start import ReadyRun, leaves_at_start, parameterisation_of
 from csdm_cli.teachers.pool import TeacherPool
@@ -33,6 +35,7 @@ def assemble_learning(
     pool: TeacherPool | None = None,
     *,
     dtype: torch.dtype = torch.float32,
+    numerics: Numerics = PLAIN,
 ) -> LearningAssembly:
     """Set up a run on the device of ``data``, of networks of the architecture ``spec``.
 
@@ -46,8 +49,9 @@ def assemble_learning(
         )
     parameterisation = parameterisation_of(settings, data)
     context = Context(
-        data.counts, data.images.device, dtype, parameterisation.per_class, settings.seed, pool, data, spec
+        data.counts, data.images.device, dtype, parameterisation.per_class, settings.seed, pool, data, spec, numerics
     )
+    keep_freed_memory()
     method.prepare(context)
     leaves = leaves_at_start(settings, method.starts_from(data), parameterisation, dtype, learned=method.learned)
     iterate = partial(learning_iteration, leaves, parameterisation, method)

@@ -191,11 +191,13 @@ def refuse_idle_softening(settings: Settled, given: frozenset[str]) -> None:
 
 
 def refuse_idle_numerics(chosen: Chosen, given: Sequence[str], memory_budget: int | None) -> None:
-    """Raises: UsageError if options of how the engine computes were ``given`` to a method that matches nothing."""
-    given = [*given, *(["--memory-budget"] if memory_budget else [])]
-    if given and not isinstance(chosen.method, MatchingMethod):
+    """Raises: UsageError if options of how networks compute were ``given`` to a method that does not take them."""
+    method = chosen.method
+    taken = ["--precision"] if isinstance(method, LearningMethod) and method.takes_precision else []
+    given = [name for name in (*given, *(["--memory-budget"] if memory_budget else [])) if name not in taken]
+    if given and not isinstance(method, MatchingMethod):
         raise UsageError(
-            f"{given[0]} has no effect on {chosen.settings.method}, which {instead_of_matching(type(chosen.method))}"
+            f"{given[0]} has no effect on {chosen.settings.method}, which {instead_of_matching(type(method))}"
         )
 
 

@@ -63,7 +63,7 @@ def _ready(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> Read
     if isinstance(method, LearningMethod):
         assert isinstance(settings, SettledOptimised)
         note(f"method: {method.summary}", quiet=runtime.quiet)
-        return assemble_learning(settings, method, data, task.spec, task.pool)
+        return assemble_learning(settings, method, data, task.spec, task.pool, numerics=task.numerics)
     assert task.pool is not None and isinstance(method, MatchingMethod) and isinstance(settings, SettledMatching)
     note(f"method: {method.summary}; {len(task.pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
     matching = assemble(

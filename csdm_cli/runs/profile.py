@@ -162,7 +162,7 @@ def prepare_profile(
         wanted = own.settings.model_copy(update={"ipc": ipc} | often)
         if isinstance(own.method, LearningMethod):
             assert isinstance(wanted, SettledOptimised)
-            return assemble_learning(wanted, own.method, train, own.spec, own.pool)
+            return assemble_learning(wanted, own.method, train, own.spec, own.pool, numerics=own.numerics)
         assert isinstance(own.method, MatchingMethod) and isinstance(wanted, SettledMatching) and own.pool is not None
         tuning = runtime.numerics(device)
         return assemble(wanted, own.method, train, own.pool, places.cache_dir(), quiet=runtime.quiet, numerics=tuning)

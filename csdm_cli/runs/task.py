@@ -12,6 +12,7 @@ from csdm_cli.data.store import LongTail
 from csdm_cli.errors import CsdmError
 from csdm_cli.methods import module_of
 from csdm_cli.methods.contract import MatchingMethod, Method
+from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import LabelKind
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
@@ -70,9 +71,17 @@ def prepare(
     elif method.needs_teachers or settings.labels is LabelKind.soft:
         train = longtail.train().to(device)  # not kept: whoever needs real images later reads them, and lets them go
         pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)
-    numerics = runtime.numerics(device) if isinstance(method, MatchingMethod) else PLAIN
+    numerics = _numerics_of(method, runtime.numerics(device))
     key = run_key(settings, method, longtail, pool, numerics)
     return Task(method, settings, chosen.params, longtail, pool, device, key, numerics)
+
+
+def _numerics_of(method: Method, asked: Numerics) -> Numerics:
+    """How the method's networks compute: as ``asked``, as far as it goes with the method."""
+    if isinstance(method, MatchingMethod):
+        return asked
+    takes = isinstance(method, LearningMethod) and method.takes_precision
+    return Numerics(precision=asked.precision) if takes else PLAIN
 
 
 def run_key(settings: Settled, method: Method, longtail: LongTail, pool: TeacherPool | None, numerics: Numerics) -> str:

@@ -182,7 +182,7 @@ def _seeded_backward(network: Network, images: Tensor, targets: Tensor, loss: Lo
         return backward(network, images, targets, loss)
 
 
-def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> Tensor:
+def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss, at_once: int | None = None) -> Tensor:
     """Leave the mean loss's gradient in the parameters; exact up to rounding in parts, where no layer couples samples.
 
     Parts that stay in the processor's cache take half the time (see :mod:`csdm_cli.training.inference`).
@@ -192,13 +192,14 @@ def backward(network: Network, images: Tensor, targets: Tensor, loss: Loss) -> T
         images: (n, channels, H, W), or (n, R·channels, H, W).
         targets: (n, C), or (n, R, C): probabilities of C classes.
         loss: one value per image, (n,) or (n, R).
+        at_once: images per part on a CPU; None is as many as the size of images suggests.
 
     Returns:
         the mean loss, () or (R,), detached.
     """
     network.zero_grad(set_to_none=True)
     whole = network.couples_samples or images.device.type != "cpu"
-    size = len(images) if whole else max(1, images_at_once(images) // targets[0, ..., 0].numel())
+    size = len(images) if whole else max(1, (at_once or images_at_once(images)) // targets[0, ..., 0].numel())
     total = torch.zeros(targets.shape[1:-1], device=images.device, dtype=images.dtype)
     for part, wanted in zip(torch.split(images, size), torch.split(targets, size), strict=True):
         value = loss(network(part), wanted).sum(0) / len(images)  # of logits (m, C) or (m, R, C): () or (R,)

@@ -9,11 +9,14 @@ memory does not grow with the number of images. (A network that couples the imag
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
@@ -41,8 +44,12 @@ class Objective:
 
     def part(self, weights: Weights, images: Tensor, targets: Tensor, total: int) -> Tensor:
         """The contribution of ``images``, of ``total`` in all, to the mean: a scalar."""
-        logits = functional_call(self.network, {**self.fixed, **weights}, (images,))
-        return self.loss(logits, targets).sum() / total
+        return self.loss(self.logits(weights, images), targets).sum() / total
+
+    def logits(self, weights: Weights, images: Tensor) -> Tensor:
+        """(N, …) -> (N, C)."""
+        logits: Tensor = functional_call(self.network, {**self.fixed, **weights}, (images,))
+        return logits
 
     def pieces(self, images: Tensor, targets: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Images (N, …) and targets (N, …), ``at_once`` at a time."""
@@ -112,7 +119,7 @@ def gradient(objective: Objective, weights: Weights, images: Tensor, targets: Te
 def pull(
     v: Weights, objective: Objective, weights: Weights, images: Tensor, targets: Tensor, *, through_weights: bool = True
 ) -> Pulled:
-    """The derivatives of ⟨v, ∇_θ loss⟩ in images, targets and weights, from one double backward per piece.
+    """The derivatives of ⟨v, ∇_θ loss⟩ in images, targets and weights, piece by piece.
 
     Args:
         v: one tensor per weight, of its shape; weights without one count as 0.
@@ -121,7 +128,7 @@ def pull(
         images, targets: as the objective's; integer targets have no derivative.
         through_weights: whether the derivative in θ (the Hessian times v) is wanted.
     """
-    leaves = _leaves(weights)
+    leaves = _leaves(weights) if through_weights else {name: value.detach() for name, value in weights.items()}
     inner = images.new_zeros(())
     hessian = {name: torch.zeros_like(value) for name, value in weights.items()} if through_weights else {}
     by_image, by_target = [], []
@@ -129,20 +136,57 @@ def pull(
     for piece, own in objective.pieces(images, targets):
         moving = [piece.detach().requires_grad_(True)]
         goal = own.detach().requires_grad_(soft_targets)
-        with torch.enable_grad():
-            part = objective.part(leaves, moving[0], goal, len(images))
-            found = torch.autograd.grad(part, [leaves[name] for name in v], create_graph=True, allow_unused=True)
-            pairs = [(v[name], value) for name, value in zip(v, found, strict=True) if value is not None]
-            value = torch.stack([(own_v.detach() * g).sum() for own_v, g in pairs]).sum()
         moving += [goal] if soft_targets else []
         moving += list(leaves.values()) if through_weights else []
-        derivatives = list(torch.autograd.grad(value, moving, materialize_grads=True))
-        inner = inner + value.detach()
+        slope = _slope(v, objective, leaves, moving[0], goal) / len(images)
+        derivatives = list(torch.autograd.grad(slope, moving, materialize_grads=True, allow_unused=True))
+        inner = inner + slope.detach()
         by_image.append(derivatives.pop(0))
         by_target += [derivatives.pop(0)] if soft_targets else []
         for name, derivative in zip(hessian, derivatives, strict=True):
             hessian[name] += derivative
     return Pulled(inner, torch.cat(by_image), torch.cat(by_target) if soft_targets else None, hessian)
+
+
+def _slope(v: Weights, objective: Objective, at: Weights, images: Tensor, targets: Tensor) -> Tensor:
+    """⟨v, ∇ of the losses' sum⟩ at some weights, a scalar to be differentiated.
+
+    It is ⟨∂ loss/∂ logits, how fast the logits move as the weights move by v⟩, and a network's forward mode tells the
+    latter. That takes a fifth fewer products than the graph of a gradient, and less memory.
+    """
+    _know_forward_mode()
+    try:
+        with torch.enable_grad(), forward_ad.dual_level():
+            moving = {name: forward_ad.make_dual(w, v[name].detach()) if name in v else w for name, w in at.items()}
+            logits, moves = forward_ad.unpack_dual(objective.logits(moving, images))
+            if moves is None:  # whatever moves is not used
+                moves = torch.zeros_like(logits)
+    except NotImplementedError:  # some operation, of a network of the user's own, has no forward mode
+        return _slope_of_a_graph(v, objective, at, images, targets)
+    with torch.enable_grad():
+        losses = objective.loss(logits, targets).sum()
+        (by_logits,) = torch.autograd.grad(losses, logits, create_graph=True)
+        slope: Tensor = (by_logits * moves).sum()
+        return slope
+
+
+def _slope_of_a_graph(v: Weights, objective: Objective, at: Weights, images: Tensor, targets: Tensor) -> Tensor:
+    """:func:`_slope` from the gradient and its graph."""
+    with torch.enable_grad():
+        leaves = {name: w if w.requires_grad else w.clone().requires_grad_(True) for name, w in at.items()}
+        losses = objective.loss(objective.logits(leaves, images), targets).sum()
+        own = [leaves[name] for name in v]
+        found = torch.autograd.grad(losses, own, create_graph=True, materialize_grads=True, allow_unused=True)
+        return torch.stack([(v[name].detach() * g).sum() for name, g in zip(v, found, strict=True)]).sum()
+
+
+@cache
+def _know_forward_mode() -> None:
+    """Let torch import what it does with the first dual number, without its warning about its own means."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        with forward_ad.dual_level():
+            forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
 
 
 def _leaves(weights: Weights) -> Weights:

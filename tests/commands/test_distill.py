@@ -192,6 +192,6 @@ def test_numerics_are_part_of_the_run_and_told_of_it(workplace):
     assert plain.images.shape == half.images.shape
     random = run("distill", "data", "--method", "random", "--precision", "bf16", expect=None)
     fails(random, 2, "--precision has no effect on random")
-    for option, value in (("--precision", "bf16"), ("--memory-budget", "64")):
-        learning = run("distill", "data", "--method", "dc", option, value, expect=None)
-        fails(learning, 2, f"{option} has no effect on dc, which compares what networks learn")
+    for method, *option in (("dc", "--memory-budget", "64"), ("dc", "--compile"), ("mtt", "--precision", "bf16")):
+        learning = run("distill", "data", "--method", method, *option, expect=None)
+        fails(learning, 2, f"{option[0]} has no effect on {method}, which compares what networks learn")

@@ -48,8 +48,8 @@ def test_ways_of_a_trajectory_s_gradient(tmp_path, bench_here):
     words = ["--width", "4", "--ipc", "1", "--steps", "2", "--batch", "5", "--rounds", "1", "--out"]
     shown = bench_here("trajectory.py", *words, str(tmp_path / "ways.json"))
     rows = json.loads((tmp_path / "ways.json").read_text())["rows"]
-    assert [row["way"] for row in rows] == ["adjoint", "tesla", "unrolled"] and rows[-1]["of_unrolled"] == 1
-    assert all(row["seconds"] > 0 for row in rows) and "of unrolled" in shown
+    assert [row["way"] for row in rows] == ["adjoint", "tesla", "unrolled", "textbook"] and rows[-1]["of_textbook"] == 1
+    assert all(row["seconds"] > 0 for row in rows) and "of textbook" in shown
 
 
 @pytest.mark.slow

@@ -20,10 +20,12 @@ from csdm_cli.methods.gradient.matched import match_gradients
 from csdm_cli.methods.gradient.pooling import pool_quickly
 from csdm_cli.methods.learning import LearningMethod, Scene, add_gradient
 from csdm_cli.networks import build
+from csdm_cli.networks.instance_block import in_blocks
 from csdm_cli.networks.network import Network
+from csdm_cli.networks.numerics import PLAIN, TunedNetwork
 from csdm_cli.seeds import derive_seed, generator
 from csdm_cli.training.batches import Batches, Examples
-from csdm_cli.training.inference import images_at_once
+from csdm_cli.training.inference import differentiated_at_once
 from csdm_cli.training.loop import TrainState, backward
 from csdm_cli.training.losses import cross_entropy
 from csdm_cli.training.recipe import Recipe
@@ -56,6 +58,7 @@ class GradientMatching(LearningMethod):
 
     class_separable = False  # the network learns from all classes
     needs_moved_images = True
+    takes_precision = True
     network_momentum: ClassVar[float] = 0.0
     network_weight_decay: ClassVar[float] = 0.0
     network_cutmix: ClassVar[float] = 0.0
@@ -100,7 +103,7 @@ class GradientMatching(LearningMethod):
         given = {name: value.detach() for name, value in self._network.named_parameters()}
         weights: Weights = {name: value for name, value in given.items() if value.ndim > 1}  # all that a distance reads
         fixed = {name: value for name, value in given.items() if name not in weights}
-        objective = Objective(self._network, hard, images_at_once(scene.images), fixed)
+        objective = Objective(self._network, hard, self._at_once, fixed)
         theta = self.augmentation(step, scene.classes)
         total = scene.images.new_zeros(())
         for label in range(scene.classes):
@@ -135,7 +138,7 @@ class GradientMatching(LearningMethod):
         batches = self.network_batches(scene, recipe, seed)
         for turn in range(steps):
             images, targets = batches.at(turn)
-            backward(self._network, images.to(self.context.dtype), targets, cross_entropy)
+            backward(self._network, images.to(self.context.dtype), targets, cross_entropy, self._at_once)
             self._optimizer.step()
 
     def _match(
@@ -162,9 +165,12 @@ class GradientMatching(LearningMethod):
     def _begin(self, number: int) -> None:
         """A new network, of round ``number``."""
         self._round = number
-        network = pool_quickly(build(self.spec, derive_seed(self.context.seed, "net", number)))
+        network = pool_quickly(in_blocks(build(self.spec, derive_seed(self.context.seed, "net", number))))
         network.eval()  # without dropout, which would differ from pass to pass
         self._network: Network = network.to(device=self.context.device, dtype=self.context.dtype)
+        self._at_once = differentiated_at_once(self._network, self.data.images)
+        if self.context.numerics != PLAIN:
+            self._network = TunedNetwork(self._network, self.context.numerics.features)
         self._optimizer = torch.optim.SGD(
             self._network.parameters(),
             lr=self.parameters.network_lr,

@@ -43,8 +43,6 @@ def match_gradients(
         weights: θ.
         images, targets: the synthetic batch, as the network sees it.
     """
-    if len(images) <= objective.at_once:
-        return _in_one_graph(distance, real, objective, weights, images, targets)
     synthetic = {
         name: value.requires_grad_(True) for name, value in gradient(objective, weights, images, targets).items()
     }
@@ -55,19 +53,3 @@ def match_gradients(
     v = {name: own for name, own in zip(synthetic, found, strict=True) if own is not None}
     pulled = pull(v, objective, weights, images, targets, through_weights=False)
     return Matched(value.detach(), pulled.images, pulled.targets)
-
-
-def _in_one_graph(
-    distance: Distance, real: Gradients, objective: Objective, weights: Weights, images: Tensor, targets: Tensor
-) -> Matched:
-    """:func:`match_gradients` through the graph of the synthetic gradient, of images that are one piece."""
-    moving = [images.detach().requires_grad_(True)]
-    goal = targets.detach().requires_grad_(targets.is_floating_point())
-    moving += [goal] if goal.requires_grad else []
-    leaves = {name: value.detach().requires_grad_(True) for name, value in weights.items()}
-    with torch.enable_grad():
-        part = objective.part(leaves, moving[0], goal, len(images))
-        found = torch.autograd.grad(part, list(leaves.values()), create_graph=True, materialize_grads=True)
-        value = distance(real, dict(zip(leaves, found, strict=True)))
-    derivatives = torch.autograd.grad(value, moving, materialize_grads=True)
-    return Matched(value.detach(), derivatives[0], derivatives[1] if goal.requires_grad else None)

@@ -7,7 +7,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
+from csdm_cli.networks.instance_block import halves
 from csdm_cli.networks.network import Network
 
 
@@ -18,21 +20,20 @@ class HalfPool(nn.Module):
         """(N, C, H, W) -> (N, C, H // 2, W // 2)."""
         even = images.shape[2] % 2 == images.shape[3] % 2 == 0
         quick = even and images.device.type == "cpu" and images.dtype in (torch.float32, torch.float64)
-        return _Halve.apply(images) if quick else F.avg_pool2d(images, 2)
+        if not quick:
+            return F.avg_pool2d(images, 2)
+        values, moves = forward_ad.unpack_dual(images)
+        halved: Tensor = _Halve.apply(values)
+        return halved if moves is None else forward_ad.make_dual(halved, _Halve.apply(moves))
 
 
 def pool_quickly(network: Network) -> Network:
     """``network`` itself, with a :class:`HalfPool` in place of every average pooling of 2x2."""
     for module in list(network.modules()):
         for name, child in module.named_children():
-            if isinstance(child, nn.AvgPool2d) and _halves(child):
+            if halves(child):
                 setattr(module, name, HalfPool())
     return network
-
-
-def _halves(pool: nn.AvgPool2d) -> bool:
-    sides = {pool.kernel_size, pool.stride}
-    return sides <= {2, (2, 2)} and pool.padding in (0, (0, 0)) and pool.divisor_override is None and not pool.ceil_mode
 
 
 class _Halve(torch.autograd.Function):

@@ -19,6 +19,7 @@ from csdm_cli.methods.trajectory.distance import ExpertSegment, Weights
 from csdm_cli.methods.trajectory.window import Window
 from csdm_cli.names import AugmentMode
 from csdm_cli.networks import build
+from csdm_cli.networks.instance_block import in_blocks
 from csdm_cli.seeds import generator
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.training.inference import differentiated_at_once
@@ -104,7 +105,7 @@ class TrajectoryMethod(LearningMethod):
             self.window.require(context.pool.epochs, self.parameters.ahead)
         except UsageError as error:
             raise UsageError(f"{error} (--option latest, csdm pretrain --expert-snapshots)") from error
-        network = build(context.pool.spec, seed=0).to(device=context.device, dtype=context.dtype)
+        network = in_blocks(build(context.pool.spec, seed=0)).to(device=context.device, dtype=context.dtype)
         self.network = network.eval().requires_grad_(False)
         self._at_once = differentiated_at_once(self.network, context.data.images)
         self._skipped = 0
@@ -150,9 +151,8 @@ class TrajectoryMethod(LearningMethod):
     def weights(self, pool: TeacherPool, expert: int, point: int) -> Weights:
         """An expert's parameters at a point of its way."""
         state = pool.weights(expert, ("epoch", point))
-        own = {name for name, _ in self.network.named_parameters()}
-        device, dtype = self.context.device, self.context.dtype
-        return {name: value.to(device=device, dtype=dtype) for name, value in state.items() if name in own}
+        own = dict(self.network.named_parameters())  # of the run's device and type, in the network's order of memory
+        return {name: torch.empty_like(own[name]).copy_(value) for name, value in state.items() if name in own}
 
     def objective(self, loss: Loss, fixed: Weights | None = None) -> Objective:
         """The mean loss of the student's network; ``fixed`` weights are no student's."""

@@ -11,7 +11,9 @@ from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.gradient.base import MATCHING, one_draw_per_class
 from csdm_cli.methods.gradient.distances import released_row_cosine, row_cosine
 from csdm_cli.methods.learning import Scene
+from csdm_cli.names import Precision
 from csdm_cli.networks import build
+from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.seeds import derive_seed
 from tests.methods.gradient.world import SPEC, data, moved, prepared, scene
 
@@ -42,11 +44,11 @@ def plainly(name: str, per_class: int, images: Tensor, operations: str, distance
     return total.detach(), derivative
 
 
-@pytest.mark.parametrize("per_class", [2, 20], ids=["one graph", "two passes"])
+@pytest.mark.parametrize("per_class", [2, 20], ids=["one piece", "pieces"])
 @pytest.mark.parametrize(("name", "operations"), [("dc", "none"), ("dsa", "none"), ("dsa", "color_crop_rotate")])
 @pytest.mark.parametrize(("rows", "distance"), [("cosine", row_cosine), ("released", released_row_cosine)])
 def test_a_step_is_the_released_loop_s_arithmetic(monkeypatch, name, operations, per_class, rows, distance) -> None:
-    monkeypatch.setattr("csdm_cli.methods.gradient.base.images_at_once", lambda images: 8)
+    monkeypatch.setattr("csdm_cli.methods.gradient.base.differentiated_at_once", lambda network, images: 8)
     augment = {"augment": operations} if name == "dsa" else {}
     method = prepared(name, per_class, option={"row_distance": rows}, **augment)
     images = scene(per_class).images
@@ -55,6 +57,19 @@ def test_a_step_is_the_released_loop_s_arithmetic(monkeypatch, name, operations,
     assert loss == pytest.approx(float(value), rel=1e-10)
     torch.testing.assert_close(found, derivative, rtol=1e-8, atol=1e-11)
     assert derivative.abs().max() > 1e-4
+
+
+def test_half_the_precision_gives_nearly_the_same_derivative() -> None:
+    found = []
+    for numerics in (PLAIN, Numerics(Precision.bf16)):
+        method = prepared("dc", dtype=torch.float32, numerics=numerics)
+        own = Scene(scene().images.detach().float().requires_grad_(True), 2)
+        method.step(own, 0)
+        method.after_move(own, 0)  # the network learns
+        found.append((own.images.grad.double().flatten(), method.state_dict()))
+    (plain, _), (half, state) = found
+    assert not torch.equal(plain, half) and float(torch.cosine_similarity(plain, half, 0)) > 0.95
+    assert all(value.dtype is torch.float32 for value in state.values() if value.is_floating_point())
 
 
 def test_permuting_a_class_permutes_its_gradient_and_leaves_the_others() -> None:

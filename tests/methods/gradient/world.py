@@ -9,6 +9,7 @@ import torch
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.learning import LearningMethod, Scene
+from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections
@@ -27,14 +28,22 @@ def data(counts: tuple[int, ...] = COUNTS) -> ImageSet:
     return ImageSet(images, counts, names, (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 
 
-def prepared(name: str, per_class: int = 2, real: ImageSet | None = None, **settings: Any) -> LearningMethod:
-    """A method in float64 that has seen no step yet; no augmentation unless it is asked for."""
+def prepared(
+    name: str,
+    per_class: int = 2,
+    real: ImageSet | None = None,
+    *,
+    dtype: torch.dtype = torch.float64,
+    numerics: Numerics = PLAIN,
+    **settings: Any,
+) -> LearningMethod:
+    """A method that has seen no step yet; no augmentation unless it is asked for."""
     chosen = sections.Distill.model_validate({"method": name, "augment": "none", "real_batch": 5} | settings)
     method, real = make_method(chosen), real or data()
     assert isinstance(method, LearningMethod)
     spec = NetworkSpec("convnet", 4, 2, "instance", "avg", 3, 8, real.classes)
     cpu = torch.device("cpu")
-    method.prepare(Context(real.counts, cpu, torch.float64, per_class, chosen.seed, None, real, spec))
+    method.prepare(Context(real.counts, cpu, dtype, per_class, chosen.seed, None, real, spec, numerics))
     return method
 
 

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+
+def cells(row: dict[str, Any]) -> str:
+    """A row of the table, of one of the benchmark's."""
+    known = [f"`{row['method']}`", row["width"], row["ipc"], row["precision"], row["classes"]]
+    return "| " + " | ".join(map(str, [*known, f"{row['ratio']:.1f} x", f"{row['matching_ratio']:.1f} x"])) + " |"
+
+
+def test_the_table_of_gradient_matching_is_what_was_measured() -> None:
+    page = (ROOT / "docs" / "engine.md").read_text()
+    measured = json.loads((ROOT / "results" / "gradient-matching-cpu.json").read_text())
+    shown = [line for line in page.splitlines() if line.startswith(("| `dc`", "| `dsa`"))]
+    assert shown == [cells(row) for row in measured["rows"]]
+
+
+def test_the_share_of_the_adjoint_is_what_was_measured() -> None:
+    page = (ROOT / "docs" / "engine.md").read_text()
+    rows = json.loads((ROOT / "results" / "second-order-cpu.json").read_text())["times"]["rows"]
+    shares = {row["way"]: row["of_textbook"] for row in rows}
+    assert f"adjoint takes {shares['adjoint']:.2f} of the time" in page
