@@ -95,8 +95,8 @@ def read_foreign(
         raise UsageError(f"{path} holds one set alone: leave out --experiment")
     if labels is not None:
         only = read_labels(labels)
-        own = {"labels": only.labels, "soft_labels": only.soft_labels, "class_names": only.class_names}
-        found = replace(found, **own, labels_files=(labels,))
+        found = replace(found, labels=only.labels, soft_labels=only.soft_labels, labels_files=(labels,))
+        found = replace(found, class_names=only.class_names or found.class_names)
     return _class_by_class(found)
 
 

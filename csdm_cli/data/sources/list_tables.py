@@ -43,7 +43,7 @@ class _Table:
     """Cells by row and column, with the place of each row.
 
     Attributes:
-        names: of the columns; their numbers from 1, where the table does not name them.
+        names: names of the columns; their numbers from 1, where the table does not name them.
         name: the file's, for messages.
     """
 
