@@ -23,6 +23,7 @@ PATH_COLUMNS = (
 )
 LABEL_COLUMNS = ("label", "labels", "classid", "class_id", "class", "category", "category_id", "target")
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "phase")
+MISSING = ("", "nan")  # the latter as Pandas has it
 TRAINING = ("train", "training")
 TESTS = (("test", "testing"), ("val", "valid", "validation", "dev", "eval"))  # the first that is there
 SPLITS = (*TRAINING, *(word for words in TESTS for word in words))
@@ -88,7 +89,7 @@ def _entries(table: _Table, image_column: str | None, label_column: str | None) 
     entries = []
     for row, (cells, label, place) in enumerate(zip(table.rows, labels, table.places, strict=True)):
         for what, cell in (("path", cells[path]), ("label", label)):
-            if not cell:
+            if cell.lower() in MISSING:
                 raise CsdmError(f"{table.name}, {place}: no {what}")
         entries.append(Entry(cells[path], label, place, split[row] if split else None))
     return entries
@@ -134,7 +135,8 @@ def _of_records(found: Iterator[tuple[Any, str]], name: str) -> _Table:
         names = names or tuple(record)
         if tuple(record) != names:
             raise CsdmError(f"{name}, {place}: other columns than the first record's, {shown(', '.join(names))}")
-        rows.append(tuple("" if value is None else str(value).strip() for value in record.values()))
+        plain = (value if isinstance(value, str | int | float) else "" for value in record.values())
+        rows.append(tuple(str(value).strip() for value in plain))
         places.append(place)
     return _Table(tuple(map(str, names)), tuple(rows), tuple(places), name)
 

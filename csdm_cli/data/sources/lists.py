@@ -179,7 +179,8 @@ def _inside(data_dir: Path, roots: Sequence[str], file: Path, path: str, where: 
         CsdmError: if it is nowhere there; ``roots`` are the data's folder as it may be written.
     """
     endings = ("",) if is_image_name(path) else UNWRITTEN
-    for written in dict.fromkeys((path, path.replace("\\", "/"))):  # as it stands, or as Windows writes it
+    plain = path.replace("\\", "/")  # as Windows writes it
+    for written in dict.fromkeys((path, plain, plain.lstrip("/"))):  # some begin at the data's folder with a slash
         for base in (data_dir, file.parent, file.parent / file.stem):
             for ending in endings:
                 place = Path(_absolute(base / f"{written}{ending}"))

@@ -26,7 +26,7 @@ def channels_last(images: NDArray[Any], what: str) -> NDArray[Any]:
     if images.ndim == 4 and images.shape[3] == 1:
         images = images[..., 0]
     if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in CHANNELS):
-        shape = " x ".join(map(str, images.shape))
+        shape = " x ".join(map(str, images.shape)) or "one number"
         wanted = "N x height x width, alone or with 1, 3 or 4 channels before or behind"
         raise CsdmError(f"{what} are {images.dtype} of {shape} (expected {wanted})")
     return images

@@ -101,6 +101,10 @@ def test_no_file_outside_the_data_is_opened(tmp_path):
         ("a.txt", "pic\x00ture 0\n", "is no image file"),
         ("a.csv", "path,label\npictures/00.png,0\npictures/01.png,\n", "line 3: no label"),
         ("a.csv", "path,label\n,0\n", "line 2: no path"),
+        ("a.csv", "path,label\npictures/00.png,0\npictures/01.png,nan\n", "line 3: no label"),
+        ("a.jsonl", '{"image": "pictures/00.png", "label": [1, 2]}\n', "line 1: no label"),
+        ("a.jsonl", '{"image": "pictures/00.png", "label": 1}\n[2]\n', "line 2: not a record"),
+        ("a.jsonl", "{\n", "line 1: not a record in json"),
         ("a.csv", "path,label\npictures/00.png,0\npictures/00.png,1\n", "line 3: pictures/00.png is 0 and 1"),
         ("a.csv", "path,label,split\npictures/00.png,0,test\n", "lists no training images"),
     ],
@@ -213,11 +217,12 @@ def rows(mark=",", paths="pictures/{:02}.png"):
         ("a.csv", ",which,what\n0,pictures/04.png,1\n1,pictures/01.png,0\n2,pictures/03.png,1\n"),
         ("a.csv", '\ufeff"path","label"\n"pictures/04.png","1.0"\n"pictures/01.png","0"\n"pictures/03.png","1"\n'),
         ("a.csv", "path,label\n" + rows(paths="pictures\\{:02}.png")),
+        ("a.csv", "path,label\n" + rows(paths="/pictures/{:02}.png")),
         ("a.csv", "image,0,1,2\n04,0,1.0,0\n01,1,0.0,0\n03,0,1,0\n"),
         ("a.jsonl", '{"file_name": "04.png", "label": 1}\n{"file_name": "01.png", "label": 0}\n'
                     '{"file_name": "03.png", "label": 1}\n'),
     ],
-    ids=["no names", "commas", "tabs", "other names", "ids", "an index", "quoted", "windows", "one-hot", "records"],
+    ids=["no names", "commas", "tabs", "other names", "ids", "an index", "quoted", "windows", "slash", "one-hot", "records"],
 )  # fmt: skip
 def test_lists_are_written_in_many_ways(tmp_path, name, text):
     root = flat(tmp_path)
