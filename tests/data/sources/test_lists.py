@@ -222,7 +222,7 @@ def rows(mark=",", paths="pictures/{:02}.png"):
         ("a.jsonl", '{"file_name": "04.png", "label": 1}\n{"file_name": "01.png", "label": 0}\n'
                     '{"file_name": "03.png", "label": 1}\n'),
     ],
-    ids=["bare", "commas", "tabs", "other names", "ids", "an index", "quoted", "windows", "slash", "one-hot", "records"],
+    ids=["bare", "commas", "tabs", "other names", "ids", "index", "quoted", "windows", "slash", "one-hot", "records"],
 )  # fmt: skip
 def test_lists_are_written_in_many_ways(tmp_path, name, text):
     root = flat(tmp_path)
