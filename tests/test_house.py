@@ -105,6 +105,8 @@ TESTED_THROUGH = {
     "commands/test_import_set.py": ("comparison/finished.py",),
     "commands/test_fairness.py": ("runs/fairness.py",),
     "commands/test_torchrun.py": ("parallel/seat.py",),
+    "data/sources/test_arrays.py": ("data/sources/pixel_arrays.py",),
+    "data/sources/test_lists.py": ("data/sources/list_tables.py",),
     "data/sources/test_parquet.py": (
         "data/sources/parquet_columns.py",
         "data/sources/parquet_files.py",

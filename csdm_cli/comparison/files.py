@@ -194,7 +194,7 @@ def _full(row: TableRow) -> dict[str, Any]:
 
 def _of_set(one: Measurement) -> dict[str, Any]:
     return one.told(("seed", "images_sha256", "config", "source")) | {
-        "file": str(one.file),
+        "file": str(one.file) if one.file else None,
         "run": str(one.config.get("run", "")),
         "record": asdict(one.making) if one.making else None,
     }

@@ -11,6 +11,7 @@ from csdm_cli.artifacts.file import find_artifact, load_distilled
 from csdm_cli.comparison.context import ComparisonContext
 from csdm_cli.comparison.entries import StudentProtocol
 from csdm_cli.errors import UsageError
+from csdm_cli.evaluation.controls import ControlName, evaluate_selections
 from csdm_cli.runs.evaluating import open_case
 from csdm_cli.runs.measurement import Measurement
 
@@ -26,6 +27,11 @@ class Finished:
     def name(self) -> str:
         """The name of its row: the method, and the folder it lies in."""
         return f"{self.distilled.provenance.method}, {self.file.parent.name or self.file.stem}"
+
+    @property
+    def unequal(self) -> bool:
+        """Whether classes differ in their numbers of images, so that the table's controls have other numbers."""
+        return len(set(self.distilled.ipc)) > 1
 
 
 def read_finished(files: Sequence[Path], ipc: Sequence[int]) -> list[Finished]:
@@ -53,3 +59,28 @@ def evaluate_finished(one: Finished, context: ComparisonContext, student_protoco
     """
     case = open_case(one.file, context.longtail.folder)
     return context.measured(one.name, one.file, case.distilled, one.distilled.default_labels, student_protocol)
+
+
+def evaluate_controls(
+    one: Finished, context: ComparisonContext, student_protocol: StudentProtocol
+) -> list[Measurement]:
+    """The controls of as many images of each class as the set has, as ``csdm evaluate`` has them.
+
+    Raises:
+        CsdmError: as :func:`evaluate_finished`.
+    """
+    case = open_case(one.file, context.longtail.folder)
+    train = context.longtail.train().to(context.device)
+    found = evaluate_selections(train, case.selection, context.evaluator(student_protocol))
+    tiled = [ControlName.tiled_random] if case.selection.factor > 1 else []
+    return [
+        Measurement.of_control(
+            case,
+            found[control],
+            subject=f"{control}, as {one.name}",
+            control=control,
+            split=context.split,
+            protocol=student_protocol.described(),
+        )
+        for control in (ControlName.random, *tiled)
+    ]

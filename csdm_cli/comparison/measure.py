@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from csdm_cli.comparison.context import ComparisonContext
 from csdm_cli.comparison.entries import CONTROLS, Entry, StudentProtocol, controls_for, enter, named_for
 from csdm_cli.comparison.executors import Cell, Executor
-from csdm_cli.comparison.finished import Finished, evaluate_finished
+from csdm_cli.comparison.finished import Finished, evaluate_controls, evaluate_finished
 from csdm_cli.comparison.tables import Table, TableRow
 from csdm_cli.comparison.trials import known_sets, make, teach, teachers_of, try_out
 from csdm_cli.comparison.tuning import Point
@@ -173,15 +173,23 @@ def _finished(
     executor: Executor,
     failed: dict[str, str],
 ) -> Callable[[], list[TableRow]]:
-    """The row of a set that was named, once it is evaluated."""
+    """The row of a set that was named, once it is evaluated; of unequal counts, with controls of its own."""
     evaluated = executor.submit(Cell(one.name, partial(evaluate_finished, one, context, student_protocol)))
+    controls = f"{one.name}: controls"
+    like_it = partial(evaluate_controls, one, context, student_protocol)
+    own = executor.submit(Cell(controls, like_it)) if one.unequal else None
+    beside = one.name if own else None
 
     def rows() -> list[TableRow]:
         found = _guarded(one.name, failed, evaluated.result)
         if found is None:
             return []
         augment = (found.config.get("distill") or {}).get("augment")
-        return [TableRow(one.name, False, student_protocol, (found,), augment)]
+        measured = (_guarded(controls, failed, own.result) or []) if own else []
+        return [
+            TableRow(one.name, False, student_protocol, (found,), augment, beside),
+            *(TableRow(each.subject, True, student_protocol, (each,), None, beside) for each in measured),
+        ]
 
     return rows
 
@@ -224,11 +232,15 @@ def _evaluate_full(
 
 
 def _with_shares(rows: Sequence[TableRow]) -> list[TableRow]:
-    """Every row with its share of the gap between the controls of its own protocol."""
+    """Every row with its share of the gap between random images, as many as it has, and the best of all of them.
+
+    All are of the row's own protocol.
+    """
     done = []
     for row in rows:
         beside = [other for other in rows if other.control and other.student_protocol == row.student_protocol]
-        random = [other.accuracy.students.mean for other in beside if other.method == ControlName.random]
+        as_many = [other for other in beside if other.beside == row.beside]
+        random = [other.accuracy.students.mean for other in as_many if other.method == ControlName.random]
         full = [other.accuracy.students.mean for other in beside if other.method is None]
         share = None
         if random and full:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import socket
 import tempfile
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,7 @@ from csdm_cli.storage.keys import source_hash
 ResultT = TypeVar("ResultT")
 RETRIES = 3  # of a task whose worker or machine is lost
 PATIENCE = 20.0  # seconds that cancelled tasks have to write their checkpoints
+REACH = 10.0  # seconds that the cluster's address has to answer in; Ray itself tries for minutes
 CARRIED = ("CSDM_", "MLFLOW_", "WANDB_")  # variables that a task has from whoever asked for it
 
 
@@ -194,6 +196,7 @@ def _connected() -> Any:
         import ray
     except ImportError:
         raise UsageError("--executor ray needs Ray: run pip install 'csdm-cli[cluster]'") from None
+    _refuse_silent(os.environ.get("RAY_ADDRESS", ""))
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False, namespace="csdm")
@@ -205,6 +208,18 @@ def _connected() -> Any:
         for number, handler in before.items():  # Ctrl-C and SIGTERM stay what they were to csdm
             signal.signal(number, handler)
     return ray
+
+
+def _refuse_silent(address: str) -> None:
+    """Raises: CsdmError if ``address`` names a host and a port where nobody answers."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # "auto" and the like, which Ray looks for on this machine
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACH).close()
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CsdmError(f"no Ray cluster at $RAY_ADDRESS ({address}): {reason}") from None
 
 
 def _on_cluster(runtime: Runtime, resources: dict[str, float]) -> Runtime:

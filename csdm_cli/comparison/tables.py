@@ -30,6 +30,7 @@ class TableRow:
         student_protocol: how students were taught.
         measured: the sets, or the one full set; they differ by their seeds alone.
         augment: the augmentation that the sets were distilled under, if any.
+        beside: the set of unequal counts that this row is, or has as many images of each class as; None for all others.
         share: closed share of the gap between random images and the best full-data control of the same protocol.
     """
 
@@ -38,6 +39,7 @@ class TableRow:
     student_protocol: StudentProtocol
     measured: tuple[Measurement, ...]
     augment: str | None
+    beside: str | None = None
     share: float | None = None
 
     @property

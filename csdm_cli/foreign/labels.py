@@ -147,6 +147,9 @@ def _by_name(classes: Tensor, own: Sequence[str], names: Sequence[str], path: Pa
     elif len(set(numbers)) == len(held) and min(numbers) >= 0 and max(numbers) < len(names):
         target = numbers
         notes = [f"classes were numbered by the names of their folders, {held[0]} to {held[-1]}"]
+    elif sorted(numbers) == list(range(1, len(names) + 1)):
+        target = [number - 1 for number in numbers]
+        notes = [f"classes were numbered by the names of their folders, from 1 to {len(names)}"]
     elif len(own) == len(names):
         target = list(range(len(held)))
         notes = [f"classes were numbered in the order of their names, {own[0]} to {own[-1]}"]

@@ -5,7 +5,8 @@ One file may hold
 - ``.pt``, ``.pth``: a tensor (MTT, FTD, LTDD, DATM: ``images_best.pt``, its labels in ``labels_best.pt`` beside it),
   a mapping of names to tensors, [images, labels] (NCFM, IDC), a mapping whose ``data`` lists one [images, labels] per
   experiment (DC, DSA, DM, CAFE, IDM, IID, FreD), a list of (images, labels, learning rate) per step
-  (Wang et al. 2018), or a tensor of images per class, in a list or by number,
+  (Wang et al. 2018), one (image, label) per image, or a tensor of images per class, in a list, by number, or along
+  the first of five axes; arrays by names that are not known are told apart by their shapes,
 - ``.parquet``: a column of coded images and one of labels.
 
 A folder may hold one such file or pair of files, shards of parquet, or a folder of pictures per class (RDED, SRe2L,
@@ -92,10 +93,23 @@ def read_foreign(
             labels = beside
     if experiment is not None and not any("experiment" in line for line in found.notes):
         raise UsageError(f"{path} holds one set alone: leave out --experiment")
-    if labels is None:
+    if labels is not None:
+        only = read_labels(labels)
+        found = replace(found, labels=only.labels, soft_labels=only.soft_labels, labels_files=(labels,))
+        found = replace(found, class_names=only.class_names or found.class_names)
+    return _class_by_class(found)
+
+
+def _class_by_class(found: ForeignSet) -> ForeignSet:
+    """(C, M, channels, h, h) images as (C · M, channels, h, h), with their classes if no labels are told."""
+    if found.images is None or found.images.ndim != 5:
         return found
-    only = read_labels(labels)
-    return replace(found, labels=only.labels, soft_labels=only.soft_labels, labels_files=(labels,))
+    classes, each = found.images.shape[:2]
+    flat = replace(found, images=found.images.flatten(0, 1))
+    if found.labels is not None or found.soft_labels is not None:
+        return flat
+    note = "every class had a place of its own along the first axis"
+    return replace(flat, labels=torch.arange(classes).repeat_interleave(each), notes=(*found.notes, note))
 
 
 def read_labels(path: Path) -> ForeignSet:
@@ -106,13 +120,14 @@ def read_labels(path: Path) -> ForeignSet:
     """
     content = _load(path)
     if isinstance(content, Mapping):
-        labels, soft = _named(content, LABELS, path), _named(content, SOFT_LABELS, path)
+        (labels, names), soft = _named_labels(content, path), _named(content, SOFT_LABELS, path)
         if labels is not None or soft is not None:
-            return ForeignSet(None, labels, soft)
+            return ForeignSet(None, labels, soft, names)
         if len(content) != 1:
             raise CsdmError(f"{path} holds {_names(content)} (expected labels or soft_labels, or one array)")
         content = next(iter(content.values()))
-    return ForeignSet(None, _tensor(content, path, "labels"))
+    labels, names = _labels(content, path, "labels")
+    return ForeignSet(None, labels, class_names=names)
 
 
 def _read_folder(folder: Path, channels: int, experiment: int | None, *, alone: bool) -> ForeignSet:
@@ -173,7 +188,8 @@ def _load_numpy(path: Path) -> Any:
         if path.suffix == ".npy":
             return torch.from_numpy(load_array(path))
         arrays = load_arrays(path)
-        return {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "biuf"}
+        texts = {name: array.tolist() for name, array in arrays.items() if array.dtype.kind == "U"}
+        return texts | {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "biuf"}
     except TypeError as error:  # of texts, or of more bits than torch has
         raise CsdmError(f"{path} holds values that are no numbers of up to 64 bits") from error
 
@@ -207,13 +223,36 @@ def _of_mapping(content: Mapping[Any, Any], path: Path, experiment: int | None) 
             return _images_in(value, path, experiment)
     if len(held) > 1 and all(name.isdecimal() for name in held):
         return _of_classes({int(name): value for name, value in held.items()}, path)
-    labels, soft = _named(held, LABELS, path), _named(held, SOFT_LABELS, path)
+    (labels, names), soft = _named_labels(held, path), _named(held, SOFT_LABELS, path)
     images = _named(held, IMAGES, path)
     if images is None and len(held) == 1:
         images = _tensor(next(iter(held.values())), path, "images")
-    if images is None:
+    found = ForeignSet(images, labels, soft, names)
+    if images is None or (labels is None and soft is None):
+        found = _by_shape(held, found)
+    if found.images is None:
         raise CsdmError(f"{path} holds {_names(content)} (expected images and labels, or one array)")
-    return ForeignSet(images, labels, soft)
+    return found
+
+
+def _by_shape(held: Mapping[str, Any], found: ForeignSet) -> ForeignSet:
+    """``found``, with the only tensors that can be images, and labels of them, where their names tell of none."""
+    tensors = {name: value for name, value in held.items() if isinstance(value, Tensor) and value.ndim}
+    notes = []
+    if found.images is None:
+        pictures = [name for name, value in tensors.items() if value.ndim in (3, 4, 5)]
+        if len(pictures) != 1:
+            return found
+        found = replace(found, images=tensors[pictures[0]].detach())
+        notes.append(f"{pictures[0]} was taken as the images")
+    assert found.images is not None
+    if found.labels is None and found.soft_labels is None:
+        count = len(found.images)
+        rows = [name for name, value in tensors.items() if value.ndim in (1, 2) and len(value) == count]
+        if len(rows) == 1:
+            found = replace(found, labels=tensors[rows[0]].detach())
+            notes.append(f"{rows[0]} was taken as the labels")
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def _of_list(content: Sequence[Any], path: Path, experiment: int | None) -> ForeignSet:
@@ -223,6 +262,8 @@ def _of_list(content: Sequence[Any], path: Path, experiment: int | None) -> Fore
         return _pair(content, path)
     if not all(isinstance(item, list | tuple) and item for item in content):
         raise CsdmError(f"{path} holds a list that is not [images, labels]")
+    if all(len(item) == 2 and getattr(item[0], "ndim", 0) == 3 and _is_number(item[1]) for item in content):
+        return _of_singles(content, path)
     sets = [_pair(item, path) for item in content]
     if experiment is None and all(len(item) == 3 for item in content):
         images, labels = (torch.cat([_tensor(item[place], path, "images") for item in content]) for place in (0, 1))
@@ -244,12 +285,39 @@ def _of_classes(content: Mapping[int, Any], path: Path) -> ForeignSet:
     return ForeignSet(torch.cat(list(parts.values())), labels, notes=("every class was a tensor of its own",))
 
 
+def _of_singles(content: Sequence[Any], path: Path) -> ForeignSet:
+    """One (image, label) for each image."""
+    images = [_tensor(item[0], path, "an image") for item in content]
+    if len({image.shape for image in images}) != 1:
+        raise CsdmError(f"{path} holds images that differ in shape")
+    return ForeignSet(torch.stack(images), torch.tensor([int(item[1]) for item in content]))
+
+
 def _pair(content: Sequence[Any], path: Path) -> ForeignSet:
     """[images, labels], perhaps with a learning rate behind them."""
-    numbers = all(isinstance(item, int | float) or getattr(item, "numel", int)() == 1 for item in content[2:])
-    if len(content) < 2 or not numbers:
+    if len(content) < 2 or not all(map(_is_number, content[2:])):
         raise CsdmError(f"{path} holds a list of {len(content)} that is not [images, labels]")
-    return ForeignSet(_tensor(content[0], path, "images"), _tensor(content[1], path, "labels"))
+    labels, names = _labels(content[1], path, "labels")
+    return ForeignSet(_tensor(content[0], path, "images"), labels, class_names=names)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) or getattr(value, "numel", int)() == 1
+
+
+def _named_labels(content: Mapping[Any, Any], path: Path) -> tuple[Tensor | None, tuple[str, ...] | None]:
+    """The labels under the first of their usual names that is there, and the classes' names if they are texts."""
+    held = {str(name).lower(): value for name, value in content.items()}
+    name = next((name for name in LABELS if name in held), None)
+    return (None, None) if name is None else _labels(held[name], path, name)
+
+
+def _labels(value: Any, path: Path, name: str) -> tuple[Tensor, tuple[str, ...] | None]:
+    """Labels as an array; texts as the numbers of their names in order, and these names."""
+    if isinstance(value, list | tuple) and value and all(isinstance(item, str) for item in value):
+        numbers = {text: number for number, text in enumerate(sorted(set(value)))}
+        return torch.tensor([numbers[text] for text in value]), tuple(numbers)
+    return _tensor(value, path, name), None
 
 
 def _named(content: Mapping[Any, Any], names: Sequence[str], path: Path) -> Tensor | None:

@@ -8,6 +8,7 @@ functions below, which take plain numbers alone: numpy's own unpickling is never
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,8 @@ def load_plain(path: Path) -> Any:
         CsdmError: if the file is damaged, or holds more than that.
     """
     try:
-        with torch.serialization.safe_globals(_STAND_INS):
+        with torch.serialization.safe_globals(_STAND_INS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's remarks on how it reads concern nobody here
             content = torch.load(path, map_location="cpu", weights_only=True)
         return _plain(content)
     except Exception as error:  # the unpickler raises almost anything on damaged bytes

@@ -75,7 +75,7 @@ def _recognised(pixels: Tensor, path: Path, dataset: DatasetInfo) -> tuple[Tenso
         return pixels, ()
     if low >= 0 and 2 < high <= 255:
         return pixels / 255, (f"{found} were divided by 255",)
-    if low >= -SLACK and high <= 1 + SLACK and middle >= SLACK / 2:
+    if low >= -SLACK and high <= 1 + SLACK and (middle >= SLACK / 2 or smooth):
         return pixels, (f"{found} were kept: 0 is black, 1 white",)
     if low >= -1 and high <= 1 and (deviation >= LEAST_SIGNED or smooth):
         return (pixels + 1) / 2, (f"{found} were taken as [-1, 1]",)

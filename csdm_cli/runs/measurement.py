@@ -15,9 +15,10 @@ from typing import Any
 from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import stored_sha256
 from csdm_cli.artifacts.run_record import Machine, RunRecord, read_sidecar
+from csdm_cli.evaluation.controls import ControlName
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.names import EvaluationSplit, LabelKind, Parameterization
 from csdm_cli.runs.evaluating import Case
 from csdm_cli.runs.provenance import facts_of
 from csdm_cli.storage.keys import Commit
@@ -119,6 +120,43 @@ class Measurement:
             versions=origin.versions,
             file=case.path,
             making=read_sidecar(case.path),
+        )
+
+    @classmethod
+    def of_control(
+        cls,
+        case: Case,
+        evaluation: Evaluation,
+        *,
+        subject: str,
+        control: ControlName,
+        split: EvaluationSplit,
+        protocol: Mapping[str, Any],
+    ) -> Measurement:
+        """Real images, stored as uint8 and labelled by class: as many of each class as the set of ``case`` stores."""
+        manifest, selection = case.longtail.manifest, case.selection
+        labels = selection.labels(manifest.classes)
+        pixels = len(labels) * manifest.channels * manifest.size**2
+        tiled = control is ControlName.tiled_random
+        return cls(
+            subject=subject,
+            method=str(control),
+            labels=str(LabelKind.hard),
+            ipc=selection.ipc,
+            factor=selection.factor if tiled else 1,
+            data=facts_of(manifest),
+            tested_on=str(split),
+            protocol=protocol,
+            config={},
+            seed=selection.seed,
+            evaluation=evaluation,
+            storage_bytes=pixels + labels.nbytes,
+            images_sha256=None,
+            source="",
+            versions={},
+            stored_numbers=pixels,
+            ipc_equivalent=len(labels) / manifest.classes,
+            parameterization=str(Parameterization.multi_formation if tiled else Parameterization.pixels),
         )
 
     @classmethod

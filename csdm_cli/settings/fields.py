@@ -196,6 +196,16 @@ def _each_once(texts: list[str]) -> list[str]:
 Regularizers = Annotated[list[Annotated[str, AfterValidator(_known_regulariser)]], AfterValidator(_each_once)]
 
 
+def _numbers_as_names(value: Any) -> Any:
+    """Names that YAML reads as numbers, as texts."""
+    if not isinstance(value, list):
+        return value
+    return [str(item) if isinstance(item, int) and not isinstance(item, bool) else item for item in value]
+
+
+ClassNames = Annotated[list[str], BeforeValidator(_numbers_as_names)]
+
+
 def _number_or_auto(value: Any) -> Any:
     try:
         refuse_loose_number(value)

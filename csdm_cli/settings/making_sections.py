@@ -10,6 +10,7 @@ from csdm_cli import names
 from csdm_cli.settings.fields import (
     SAYS_HOW_TO_READ,
     Channels,
+    ClassNames,
     Colour,
     Depth,
     Few,
@@ -82,7 +83,7 @@ class MakeLt(Section):
     size: Side | None = Field(
         None, description="height and width after resize and centre crop (default: the dataset's own)"
     )
-    classes: list[str] | None = Field(
+    classes: ClassNames | None = Field(
         None,
         min_length=2,
         description="names of the classes to keep, in label order (default: all)",

@@ -94,7 +94,7 @@ def _reason(detail: ErrorDetails) -> str:
 
 
 def _unknown(key: str, allowed: Mapping[str, Any], prefix: str = "") -> str:
-    close = get_close_matches(key, allowed, n=1)
+    close = get_close_matches(key.lower().replace("-", "_"), allowed, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
     return f"{prefix}{key}: unknown key; {hint}Allowed: {', '.join(allowed)}"
 

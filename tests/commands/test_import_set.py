@@ -12,6 +12,8 @@ from PIL import Image
 
 from csdm_cli.artifacts.file import load_distilled
 from csdm_cli.data.store import open_longtail
+from csdm_cli.evaluation.controls import Selection, random_images
+from csdm_cli.evaluation.scores import share_of_gap_closed
 from tests.command_world import break_writes, contents, fails, run
 
 
@@ -130,15 +132,27 @@ def test_an_imported_set_is_a_row_of_a_comparison(real):
     assert rows["DM, dm"]["share_of_gap_closed"] is not None or rows["herding"]["share_of_gap_closed"] is None
 
 
-def test_a_set_of_unequal_counts_is_a_row_of_the_comparison_of_its_largest_class(real):
-    images, labels = real
-    keep = torch.tensor([0, 1, *range(2, 18, 2)])  # two of the first class, one of the others, none of the last
-    torch.save([images[keep], labels[keep]], "unequal.pt")
+def test_a_set_of_unequal_counts_has_controls_of_its_own_in_a_comparison(real):
+    """Random images of the same seed, as many of each class: they score what its control scores."""
+    counts = (2, *(1,) * 8, 0)
+    train, chosen = open_longtail(Path("data")).train(), Selection.like(counts, 1, seed=0)
+    torch.save([random_images(train, chosen), chosen.labels(10)], "unequal.pt")
     bring("unequal.pt", "--method", "DM", "--out", "few")
     compare = ("compare", "--data", "data", "--methods", "herding", "--seeds", 1, "--set", "evaluate.students=2")
     compare += ("--set", "evaluate.steps=4", "--set", "evaluate.test_points=2", "--with", "few", "--params")
     told = json.loads(run(*compare, "params.yaml", "--ipc", 2, "--json").stdout)
     (table,) = told["tables"].values()
     rows = {row["name"]: row for row in table["rows"]}
-    assert rows["DM, few"]["stored_numbers"] == 10 * images[0].numel()
-    assert rows["random"]["stored_numbers"] == 20 * images[0].numel()
+    own, control, plain = rows["DM, few"], rows["random, as DM, few"], rows["random"]
+    assert own["scores"] == control["scores"] != plain["scores"]
+    assert own["stored_numbers"] == control["stored_numbers"] == 10 * train.images[0].numel()
+    assert plain["stored_numbers"] == 20 * train.images[0].numel()
+    assert control["control"] and control["sets"][0]["file"] is None
+
+    def accuracy(row):
+        return row["scores"]["accuracy"]["mean"]
+
+    full = max(accuracy(row) for row in table["rows"] if row["method"] is None)
+    for row, random in ((own, control), (rows["herding"], plain)):
+        expected = share_of_gap_closed(accuracy(row), accuracy(random), full)
+        assert row["share_of_gap_closed"] == pytest.approx(expected, abs=1e-3)

@@ -154,7 +154,9 @@ BAD_CONTENT = {
     "soft labels of other classes": (lambda p: [p, rows(6, 4)], CsdmError, r"\(6, 4\)"),
     "soft labels of decoded images": (lambda p: [p, rows(24, 3)], CsdmError, "at factor 1"),
     "infinite logits": (lambda p: [p, rows(6, 3) * float("inf")], CsdmError, "finite"),
-    "other names": (lambda p: {"theta": p, "phi": LABELS}, CsdmError, "holds theta, phi"),
+    "two that may be images": (lambda p: {"theta": p, "phi": p, "psi": LABELS}, CsdmError, "holds theta, phi, psi"),
+    "two that may be labels": (lambda p: {"x": p, "a": LABELS, "b": LABELS}, UsageError, "name their file with"),
+    "images that differ": (lambda p: [(p[0], 0), (p[1, :, :4], 1)], CsdmError, "differ in shape"),
     "three things": (lambda p: [p, LABELS, LABELS], CsdmError, "not \\[images, labels\\]"),
     "text for labels": (lambda p: [p, "labels"], CsdmError, "labels is a str"),
 }

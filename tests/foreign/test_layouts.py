@@ -140,6 +140,33 @@ def test_arrays_under_other_names(tmp_path, pixels, names):
         assert torch.equal(found.images, pixels) and torch.equal(found.labels, LABELS)
 
 
+NAMED = {
+    "unknown names": lambda p: {"syn_data": p, "syn_label": LABELS},
+    "one unknown name": lambda p: {"img": p, "lab": LABELS, "lr": torch.tensor(0.1)},
+    "a pair per image": lambda p: [(image, int(label)) for image, label in zip(p, LABELS, strict=True)],
+    "five axes": lambda p: p.reshape(C, IPC, 3, 8, 8),
+    "five axes and labels": lambda p: [p.reshape(C, IPC, 3, 8, 8), LABELS],
+    "texts": lambda p: {"images": p, "labels": [INFO.class_names[label] for label in LABELS]},
+    "a pair with texts": lambda p: [p, [INFO.class_names[label] for label in LABELS]],
+}
+
+
+@pytest.mark.parametrize("content", NAMED.values(), ids=NAMED.keys())
+def test_what_is_not_named_is_told_by_its_shape_or_kind(tmp_path, pixels, content):
+    found = bring(saved(tmp_path / "set.pt", content(pixels)))
+    assert torch.equal(found.images, pixels) and torch.equal(found.labels, LABELS)
+
+
+def test_arrays_without_names_and_labels_in_words(tmp_path, pixels):
+    kept = LABELS != 1  # a class without images does not move those behind it
+    words = np.array(INFO.class_names)[LABELS]
+    np.savez(tmp_path / "two.npz", pixels.numpy(), LABELS.numpy())
+    np.savez(tmp_path / "words.npz", images=pixels[kept].numpy(), labels=words[kept])
+    assert torch.equal(bring(tmp_path / "two.npz").labels, LABELS)
+    assert "arr_0 was taken as the images; arr_1 was taken as the labels" in notes(bring(tmp_path / "two.npz"))
+    assert torch.equal(bring(tmp_path / "words.npz").labels, LABELS[kept])
+
+
 def test_steps_of_images_labels_and_learning_rates_are_joined(tmp_path, pixels):
     steps = [(pixels[i::3], LABELS[i::3], torch.tensor(0.02)) for i in range(3)]
     found = bring(saved(tmp_path / "results.pth", steps))
@@ -192,6 +219,7 @@ SCALES = {
     "0 to 255": (lambda p: p * 255, "divided by 255"),
     "-1 to 1": (lambda p: p * 2 - 1, "taken as [-1, 1]"),
     "a little beyond": (lambda p: p * 1.1 - 0.05, "were kept"),
+    "a little beyond and dark": (lambda p: p * 0.4 - 0.1, "were kept"),
     "normalised": (normalised, "taken as normalised"),
 }
 
@@ -218,10 +246,10 @@ def test_whitened_pixels_are_refused_or_undone_with_the_training_set(tmp_path):
     assert found.provenance.config["whitened"] and "ZCA" in notes(found)
 
 
-def picture_folder(root, pixels, names):
+def picture_folder(root, pixels, names, labels=LABELS):
     from PIL import Image
 
-    for index, label in enumerate(LABELS.tolist()):
+    for index, label in enumerate(labels.tolist()):
         folder = root / names[label]
         folder.mkdir(parents=True, exist_ok=True)
         array = (pixels[index] * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
@@ -248,6 +276,19 @@ def test_class_folders_by_name_in_another_order_than_the_datasets(tmp_path, pixe
     folder = picture_folder(tmp_path / "set", pixels, ("ant", "bee", "cat", "dog"))
     found = import_foreign(folder, None, dataset=info, size=8)
     assert torch.equal(found.unit_images(), pixels.reshape(C, IPC, 3, 8, 8).flip(0).flatten(0, 1))
+
+
+def test_class_folders_numbered_from_one_go_by_number(tmp_path):
+    """As texts, 10 stands before 2."""
+    info = dataset_info(10, class_names=tuple("abcdefghij"))
+    images = torch.arange(10).reshape(10, 1, 1, 1).expand(10, 3, 8, 8) / 255
+    found = import_foreign(
+        picture_folder(tmp_path / "set", images, [str(n) for n in range(1, 11)], torch.arange(10)),
+        None,
+        dataset=info,
+        size=8,
+    )
+    assert (found.unit_images()[:, 0, 0, 0] * 255).round().tolist() == list(range(10)) == found.labels.tolist()
 
 
 def test_class_folders_that_lead_nowhere(tmp_path, pixels):

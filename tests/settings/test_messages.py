@@ -25,6 +25,9 @@ def test_places_in_a_file_are_dotted():
     assert found == "distill.ipc: got 0, expected an integer >= 1 and <= 1000000"
     (found,) = mistakes({"distil": {}})
     assert found.startswith("distil: unknown key; did you mean distill?")
+    for key in ("Distill", "DISTILL", "Make-LT"):
+        (found,) = mistakes({key: {}})
+        assert found.startswith(f"{key}: unknown key; did you mean {key.lower().replace('-', '_')}?")
     (found,) = mistakes({"distill": {"kernl": "rbf"}})
     assert found.startswith("distill.kernl: unknown key; did you mean kernel?")
     (found,) = mistakes({"distill": 3})

@@ -45,6 +45,10 @@ def test_yaml_1_2_values(params):
     assert loaded.pretrain.norm is names.Norm.none and loaded.distill.augment == "none"
 
 
+def test_names_of_classes_may_be_numbers(params):
+    assert load_params(params("make_lt: {classes: [3, 1, two]}")).make_lt.classes == ["3", "1", "two"]
+
+
 def test_a_whole_number_may_be_written_as_a_float(params):
     assert load_params(params("distill: {ipc: 10.0}")).distill.ipc == 10
 

@@ -47,12 +47,13 @@ def load(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> R
 
 
 def holds_images(place: Path) -> bool:
-    """Whether this may be a source of one's own, at a glance: an npz file, parquet, or folders that hold images."""
+    """Whether this may be a source of one's own, at a glance: arrays, parquet, or folders that hold images."""
     from csdm_cli.data.sources import arrays, found_files, parquet_files
 
     if place.is_file():
-        return place.suffix == arrays.SUFFIX
-    return place.is_dir() and (parquet_files.present(place) or found_files.any_image(place))
+        return bool(arrays.files_of(place))
+    kinds = (parquet_files.present, found_files.any_image, arrays.files_of)
+    return place.is_dir() and any(kind(place) for kind in kinds)
 
 
 def _open(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> RawDataset:
@@ -86,10 +87,10 @@ def _named(source: str, data_dir: Path, reading: Reading) -> RawDataset:
 
 
 def _of_ones_own(place: Path, reading: Reading) -> RawDataset:
-    """Images of one's own: an npz file, or a folder with lists, parquet or class folders."""
-    from csdm_cli.data.sources import arrays, folder, lists, parquet, parquet_files, tinyimagenet
+    """Images of one's own: an npz file, or a folder with lists, parquet, class folders or arrays."""
+    from csdm_cli.data.sources import arrays, folder, found_files, lists, parquet, parquet_files, tinyimagenet
 
-    if place.suffix == arrays.SUFFIX and place.is_file():
+    if place.is_file() and arrays.files_of(place):
         return arrays.load(place, reading)
     _refuse_no_folder(place)
     if reading.train_list or reading.test_list:
@@ -98,6 +99,8 @@ def _of_ones_own(place: Path, reading: Reading) -> RawDataset:
         return parquet.load(place, reading)
     if tinyimagenet.present(place):
         raise CsdmError(f"{shown(place)} is Tiny ImageNet: read it with csdm make-lt tinyimagenet --data-dir DIR")
+    if arrays.files_of(place) and not found_files.any_image(place):
+        return arrays.load(place, reading)
     return folder.load(place, reading)
 
 

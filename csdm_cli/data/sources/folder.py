@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli.data.sources import pixels
-from csdm_cli.data.sources.found_files import SUFFIXES, Found, class_folders, left_out, told
+from csdm_cli.data.sources.found_files import SUFFIXES, Found, class_folders, is_meant, left_out, told
 from csdm_cli.data.sources.labels import in_order
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
@@ -22,8 +22,10 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.names import whole_names
 from csdm_cli.safe_text import shown
 
-LISTS = (".csv", ".tsv", ".txt", ".json")  # what may name images and their labels
-TEST_FOLDERS = ("test", "val", "valid", "validation")
+LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl")  # what may name images and their labels
+TRAIN_FOLDERS = ("train", "training")
+TEST_FOLDERS = ("test", "testing", "val", "valid", "validation")
+DEEPEST = 3  # folders that each hold one alone, as archives unpack to
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ def load(data_dir: Path, reading: Reading, only: Sequence[str] | None = None) ->
     """Open an image folder; classes are the subfolders of ``train``, files are taken in the order of their names.
 
     Args:
-        data_dir: holds ``train`` and one of :data:`TEST_FOLDERS` (the first that has images in class folders). Without
-            the latter, or with class folders alone, there is no test set.
+        data_dir: holds one of :data:`TRAIN_FOLDERS` and one of :data:`TEST_FOLDERS` (the first that has images in class
+            folders), or a lone folder that does. Without the latter, or with class folders alone, there is no test set.
         reading: size and channels of the images.
         only: the class folders to use, in label order (None: all that have images; sorted, as numbers if all are).
 
@@ -51,6 +53,7 @@ def load(data_dir: Path, reading: Reading, only: Sequence[str] | None = None) ->
         CsdmError: if folders are missing, or the test set has classes that the training set has not.
         UsageError: if no size is asked for and the images differ in theirs.
     """
+    given, data_dir = data_dir, data_dir if only else _inmost(data_dir)
     test_dir, test = _test_folders(data_dir)
     train_dir, train = _train_folders(data_dir, test_dir)
     if only is None:
@@ -64,7 +67,8 @@ def load(data_dir: Path, reading: Reading, only: Sequence[str] | None = None) ->
     raw = from_files(
         data_dir, _listed(train, only), _listed(test, only) if test_dir else None, tuple(map(shown, only)), reading
     )
-    return replace(raw, remarks=raw.remarks + left_out((*train.values(), *test.values())))
+    inside = (f"the images are those in {shown(data_dir)}",) if data_dir != given else ()
+    return replace(raw, remarks=raw.remarks + inside + left_out((*train.values(), *test.values())))
 
 
 def training_files(data_dir: Path) -> tuple[LabelledFiles, tuple[str, ...]]:
@@ -124,8 +128,10 @@ def _without_images(data_dir: Path, train: Mapping[str, Found]) -> str:
 
 
 def _lists_there(data_dir: Path) -> str:
-    """How a list of images is named, with one that is there if there is any."""
-    there = sorted(entry.name for entry in data_dir.iterdir() if entry.suffix.lower() in LISTS and entry.is_file())
+    """How a list of images is named, with one that is there, or beside the training images, if there is any."""
+    places = dict.fromkeys((data_dir, *(_sub(data_dir, name) for name in TRAIN_FOLDERS)))
+    files = [entry for place in places if place.is_dir() for entry in sorted(place.iterdir())]
+    there = [file.relative_to(data_dir).as_posix() for file in files if file.suffix.lower() in LISTS and file.is_file()]
     first = next((name for name in there if "train" in name.lower()), there[0] if there else "")
     return f"a list of its images, such as --train-list {shown(first)}" if there else "lists (--train-list)"
 
@@ -142,7 +148,7 @@ def _named(found: Mapping[str, Found], classes: Sequence[str]) -> dict[str, Foun
 
 
 def _train_folders(data_dir: Path, test_dir: Path | None) -> tuple[Path, dict[str, Found]]:
-    train_dir = _sub(data_dir, "train")
+    train_dir = _train_dir(data_dir)
     if not (test_dir or train_dir.is_dir()):
         train_dir = data_dir
     train = class_folders(train_dir)
@@ -154,6 +160,27 @@ def _train_folders(data_dir: Path, test_dir: Path | None) -> tuple[Path, dict[st
             f"class, or {_lists_there(data_dir)}"
         )
     return train_dir, train
+
+
+def _train_dir(data_dir: Path) -> Path:
+    """The folder called ``train``, or one of class folders of another usual name; it may not be there."""
+    first, *others = (_sub(data_dir, name) for name in TRAIN_FOLDERS)
+    if first.is_dir():
+        return first
+    return next((place for place in others if any(own.images for own in class_folders(place).values())), first)
+
+
+def _inmost(data_dir: Path) -> Path:
+    """The folder itself, or the one inside it that holds the sets or the classes, as unpacked archives have it."""
+    place = data_dir
+    for _ in range(DEEPEST):
+        inside = [entry for entry in place.iterdir() if is_meant(entry.name) and entry.is_dir()]
+        if len(inside) != 1 or inside[0].name.lower() in (*TRAIN_FOLDERS, *TEST_FOLDERS):
+            break
+        place = inside[0]
+        if len([own for own in class_folders(place).values() if own.images]) > 1:
+            return place
+    return data_dir
 
 
 def _sub(data_dir: Path, name: str) -> Path:

@@ -71,6 +71,11 @@ def is_meant(name: str) -> bool:
     return not name.startswith(".") and name not in LEFT_BEHIND
 
 
+def is_image_name(name: str) -> bool:
+    """Whether a path, of whatever system, ends as images do."""
+    return Path(name).suffix.lower() in SUFFIXES
+
+
 def left_out(found: Iterable[Found]) -> tuple[str, ...]:
     """A remark on the files that are no images by their suffix; nothing if there are none."""
     others = sum((own.others for own in found), Counter[str]())

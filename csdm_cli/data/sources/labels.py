@@ -45,11 +45,13 @@ class Classes:
 
 
 def clean(value: Any, where: str) -> Label:
-    """A label as found in a table: a class number, also written as a whole float, or a name.
+    """A label as found in a table: a class number, also written as a whole float, or a name; or a list of one.
 
     Raises:
         CsdmError: naming ``where``, if it is anything else.
     """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
     if isinstance(value, str):
         return value
     if isinstance(value, int):

@@ -74,7 +74,9 @@ def image_cells(file: Path, schema: pyarrow.Schema, column: str) -> Cells:
     kind = schema.field(column).type
     found = cells_of(kind)
     if found is None:
-        raise CsdmError(f"{file}: column {shown(column)} holds {_told(kind)}, not image bytes")
+        told = _told(kind)
+        advice = ": paths are read from a list, with --train-list" if told == "texts" else ""
+        raise CsdmError(f"{file}: column {shown(column)} holds {told}, not image bytes{advice}")
     return found
 
 

@@ -6,10 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from csdm_cli.data.sources import found_files
 from csdm_cli.errors import CsdmError
 
 VALIDATION = ("val", "validation", "valid", "dev", "eval")
 SPLITS = ("train", "test", *VALIDATION)
+PARTIAL = "partial-"  # of the hub's own conversions of large sets
 DEEPEST = 3
 
 # train.parquet, train-00000-of-00005.parquet, train_0.parquet, ...
@@ -54,14 +56,20 @@ def find(data_dir: Path) -> ParquetFiles:
 
 
 def _by_set(data_dir: Path) -> dict[Path, dict[str, list[Path]]]:
-    """Folder of a set -> split -> files, sorted by name."""
+    """Folder of a set -> split -> files, sorted by name; files whose names tell no split are a training set."""
     sets: dict[Path, dict[str, list[Path]]] = {}
+    unnamed: dict[Path, dict[str, list[Path]]] = {}
     for depth in range(DEEPEST):
         for file in sorted(data_dir.glob("*/" * depth + "*.parquet")):
+            split = file.parent.name.removeprefix(PARTIAL)
             if match := _NAMED.match(file.name):
                 sets.setdefault(file.parent, {}).setdefault(match[1], []).append(file)
-            elif file.parent.name in SPLITS:
-                sets.setdefault(file.parent.parent, {}).setdefault(file.parent.name, []).append(file)
+            elif split in SPLITS:
+                sets.setdefault(file.parent.parent, {}).setdefault(split, []).append(file)
+            else:
+                unnamed.setdefault(file.parent, {}).setdefault("train", []).append(file)
+    if unnamed and not sets and not found_files.any_image(data_dir):  # beside pictures they tell of something else
+        return unnamed
     return sets
 
 

@@ -91,7 +91,7 @@ def check(raw: RawDataset, name: str, *, untested: bool = False) -> RawDataset:
     Raises:
         CsdmError: naming the first class that has none.
     """
-    _refuse_empty(raw, raw.train, f"{name}: class {{}} has no training images")
+    _refuse_empty(raw, raw.train, f"{name}: class {{}} has no training images: leave it out with --classes")
     if raw.test is None:
         return raw
     if not untested or not sum(raw.test.counts(raw.classes)):

@@ -217,3 +217,43 @@ def test_tiny_imagenet_given_as_a_folder_is_told_what_it_is(tmp_path):
     (tmp_path / "tiny-imagenet-200" / "val").mkdir(parents=True)
     (tmp_path / "tiny-imagenet-200" / "val" / "val_annotations.txt").write_text("")
     fails(lambda: sources.load("folder", tmp_path, Reading(), tmp_path), "csdm make-lt tinyimagenet --data-dir")
+
+
+@pytest.mark.parametrize(
+    ("train", "test"), [("training", "testing"), ("Training", "Testing"), ("TRAIN", "Validation"), ("train", "testing")]
+)
+def test_the_sets_may_have_longer_names_in_any_letters(tmp_path, train, test):
+    image_folder(tmp_path, {train: classes(), test: classes(start=100)})
+    raw = folder.load(tmp_path, Reading())
+    assert raw.class_names == ("a", "b") and np.array_equal(raw.train.read([0])[0], noise(0).transpose(2, 0, 1))
+    assert np.array_equal(raw.test.read([0])[0], noise(100).transpose(2, 0, 1))
+
+
+def test_a_class_may_be_called_training(tmp_path):
+    image_folder(
+        tmp_path.parent, {tmp_path.name: {"training": [noise(0)], "testing": [noise(1)], "resting": [noise(2)]}}
+    )
+    assert folder.load(tmp_path, Reading()).class_names == ("resting", "testing", "training")
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_a_lone_folder_around_the_images_is_entered(tmp_path, split):
+    """As EuroSAT unpacks to 2750/CLASS, and many to NAME/NAME/train/CLASS."""
+    inside = tmp_path / "data" / "2750"
+    if split:
+        image_folder(inside, {"train": classes(), "test": classes(start=100)})
+    else:
+        image_folder(inside.parent, {inside.name: classes()})
+    (tmp_path / "__MACOSX").mkdir()
+    raw, same = folder.load(tmp_path, Reading()), folder.load(inside, Reading())
+    assert raw.class_names == ("a", "b") and raw.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert (raw.test is not None) == split and raw.fingerprint == same.fingerprint
+    assert raw.remarks == (f"the images are those in {inside}",) and not same.remarks
+
+
+def test_a_list_beside_the_training_images_is_named(tmp_path):
+    """As the datasets library has them: train/metadata.csv."""
+    (tmp_path / "train").mkdir()
+    for file in ("00.png", "metadata.csv"):
+        (tmp_path / "train" / file).write_bytes(coded(noise(0)))
+    fails(lambda: folder.load(tmp_path, Reading()), "such as --train-list train/metadata.csv")

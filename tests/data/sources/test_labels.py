@@ -15,8 +15,8 @@ def row(number: int) -> str:
 
 
 def test_values_of_tables_are_numbers_or_names():
-    assert [clean(value, "here") for value in (3, 3.0, "cat", True)] == [3, 3, "cat", 1]
-    for value in (2.5, math.nan, math.inf, None, b"cat", [1]):
+    assert [clean(value, "here") for value in (3, 3.0, "cat", True, [2])] == [3, 3, "cat", 1, 2]
+    for value in (2.5, math.nan, math.inf, None, b"cat", [1, 2], [], [[]]):
         with pytest.raises(CsdmError, match="here: the label is"):
             clean(value, "here")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,8 +97,16 @@ def test_no_file_outside_the_data_is_opened(tmp_path):
         ("a.csv", "path,label\npictures/00.png,0,1\n", "line 2: 3 columns, not 2"),
         ("a.txt", "pictures/00.png 0\npictures/09.png 1\n", "line 2: pictures/09.png is no image file"),
         ("a.txt", "pictures/00.png 0\npictures/01.png 1000000000000\n", "line 2: the label is 1000000000000"),
-        ("a.txt", "pictures/00.png 0\npictures/01.png inf\npictures/01.png 3\n", None),
+        ("a.txt", "pictures/00.png 0\npictures/01.png inf\npictures/02.png 3\n", None),
         ("a.txt", "pic\x00ture 0\n", "is no image file"),
+        ("a.csv", "path,label\npictures/00.png,0\npictures/01.png,\n", "line 3: no label"),
+        ("a.csv", "path,label\n,0\n", "line 2: no path"),
+        ("a.csv", "path,label\npictures/00.png,0\npictures/01.png,nan\n", "line 3: no label"),
+        ("a.jsonl", '{"image": "pictures/00.png", "label": [1, 2]}\n', "line 1: no label"),
+        ("a.jsonl", '{"image": "pictures/00.png", "label": 1}\n[2]\n', "line 2: not a record"),
+        ("a.jsonl", "{\n", "line 1: not a record in json"),
+        ("a.csv", "path,label\npictures/00.png,0\npictures/00.png,1\n", "line 3: pictures/00.png is 0 and 1"),
+        ("a.csv", "path,label,split\npictures/00.png,0,test\n", "lists no training images"),
     ],
 )
 def test_what_is_wrong_in_a_list_is_told_with_its_line(tmp_path, name, text, says):
@@ -190,3 +199,66 @@ def test_the_columns_of_gtsrb_are_known(tmp_path):
     (root / "Train.csv").write_text(f"{header}\n8,8,1,1,7,7,1,pictures/04.png\n8,8,1,1,7,7,0,pictures/02.png\n")
     raw = load(root, train_list=root / "Train.csv")
     assert raw.train.labels.tolist() == [1, 0] and same(raw.train.read([0])[0], 4)
+
+
+def rows(mark=",", paths="pictures/{:02}.png"):
+    """Images 4, 1 and 3 of classes 1, 0 and 1."""
+    return "".join(mark.join((paths.format(image), label)) + "\n" for image, label in ((4, "1"), (1, "0"), (3, "1")))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", rows()),
+        ("a.txt", rows()),
+        ("a.txt", rows("\t")),
+        ("a.csv", "image_name,tags\n" + rows()),
+        ("a.csv", "id_code,diagnosis\n" + rows(paths="pictures/{:02}")),
+        ("a.csv", ",which,what\n0,pictures/04.png,1\n1,pictures/01.png,0\n2,pictures/03.png,1\n"),
+        ("a.csv", '\ufeff"path","label"\n"pictures/04.png","1.0"\n"pictures/01.png","0"\n"pictures/03.png","1"\n'),
+        ("a.csv", "path,label\n" + rows(paths="pictures\\{:02}.png")),
+        ("a.csv", "path,label\n" + rows(paths="/pictures/{:02}.png")),
+        ("a.csv", "image,0,1,2\n04,0,1.0,0\n01,1,0.0,0\n03,0,1,0\n"),
+        ("a.jsonl", '{"file_name": "04.png", "label": 1}\n{"file_name": "01.png", "label": 0}\n'
+                    '{"file_name": "03.png", "label": 1}\n'),
+    ],
+    ids=["bare", "commas", "tabs", "other names", "ids", "index", "quoted", "windows", "slash", "one-hot", "records"],
+)  # fmt: skip
+def test_lists_are_written_in_many_ways(tmp_path, name, text):
+    root = flat(tmp_path)
+    place = root / "pictures" if text.startswith(("image,0", "{")) else root
+    (place / name).write_text(text)
+    raw = load(root, train_list=place / name)
+    assert [raw.class_names[label] for label in raw.train.labels] == ["1", "0", "1"]
+    assert all(same(image, seed) for image, seed in zip(raw.train.read([0, 1, 2]), (4, 1, 3), strict=True))
+
+
+def test_a_list_of_unicode_text_and_one_of_whole_paths(tmp_path, monkeypatch):
+    root = flat(tmp_path)
+    (root / "wide.csv").write_text("path,label\n" + rows().replace(",1", ",鳥"), encoding="utf-16")
+    assert load(root, train_list=root / "wide.csv").class_names == ("0", "鳥")
+    (root / "whole.csv").write_text("path,label\n" + rows(paths=f"{root}/pictures/{{:02}}.png"))
+    (tmp_path / "link").symlink_to(root)
+    monkeypatch.chdir(tmp_path)
+    for place in (root, Path("own"), Path("link")):
+        assert same(load(place, train_list=root / "whole.csv").train.read([0])[0], 4)
+
+
+def test_a_table_tells_the_split_of_its_images(tmp_path):
+    root = flat(tmp_path)
+    parts = ("train", "val", "Train", "TEST", "train", "val")
+    lines = "".join(f"pictures/{image:02}.png,{image // 2 % 2},{part}\n" for image, part in enumerate(parts))
+    (root / "all.csv").write_text("path,label,split\n" + lines)
+    raw = load(root, train_list=root / "all.csv")
+    assert list(raw.train.names) == ["pictures/00.png", "pictures/02.png", "pictures/04.png"]
+    assert list(raw.test.names) == ["pictures/03.png"]
+
+
+def test_an_image_listed_again_is_taken_once(tmp_path):
+    root = flat(tmp_path)
+    (root / "a.csv").write_text("path,label\n" + rows() + rows())
+    (root / "b.csv").write_text("path,label\npictures/03.png,1\npictures/00.png,0\n")
+    raw = load(root, train_list=root / "a.csv", test_list=root / "b.csv")
+    assert raw.train.labels.tolist() == [1, 0, 1] and raw.test.labels.tolist() == [1, 0]
+    again, both = raw.remarks
+    assert again.startswith("3 lines") and "1 image of the training set in the test set" in both

@@ -12,7 +12,7 @@ from csdm_cli.data import sources
 from csdm_cli.data.sources import parquet, parquet_files, pixels
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.errors import CsdmError, UsageError
-from tests.data.pictures import coded, noise, parquet_file
+from tests.data.pictures import coded, image_folder, noise, parquet_file
 
 NAMES = ("ant", "bee")
 
@@ -362,3 +362,20 @@ def test_a_class_without_test_images_is_told_of_ones_own_set_and_refused_of_a_kn
     raw = sources.load("folder", tmp_path, Reading(), tmp_path)
     assert raw.test.counts(2) == (2, 0) and "untested: 'bee'" in raw.remarks[0]
     fails(lambda: sources.load("cifar10", tmp_path, Reading(), tmp_path), "class 'bee' has no test images")
+
+
+@pytest.mark.parametrize("layout", ["data.parquet", "data/0000.parquet", "partial-train/0000.parquet"])
+def test_files_that_tell_no_split_are_a_training_set(tmp_path, layout):
+    parquet_file(tmp_path / layout, images(4), [0, 1, 0, 1], NAMES)
+    raw = parquet.load(tmp_path, Reading())
+    assert raw.test is None and raw.train.labels.tolist() == [0, 1, 0, 1]
+    image_folder(tmp_path, {"train": {"a": [noise(0)], "b": [noise(1)]}})
+    if "train" not in layout:  # beside pictures they are no images
+        assert sources.load("folder", tmp_path, Reading(), tmp_path).origin == "image folder"
+
+
+def test_a_label_may_be_a_list_of_one(tmp_path):
+    parquet_file(tmp_path / "train.parquet", images(3), [[1], [0], [1]], NAMES)
+    assert parquet.load(tmp_path, Reading()).train.labels.tolist() == [1, 0, 1]
+    parquet_file(tmp_path / "train.parquet", images(3), [[1], [0], [1, 0]], NAMES)
+    fails(lambda: parquet.load(tmp_path, Reading()), "row 2: the label is [1, 0]")
