@@ -21,6 +21,7 @@ from csdm_cli.ledger.tables import (
     in_order,
     interval,
     is_control,
+    runs,
     scale_of,
     stored,
 )
@@ -81,7 +82,7 @@ def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
         "–" if share is None else marked(f"{share:.2f}", row.protocol),
         _ahead(row, rows),
-        f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
+        runs(row),
     )
 
 

@@ -173,8 +173,13 @@ def _own(row: Row, share: float | None) -> tuple[str, ...]:
         str(row.spread),
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
         "–" if share is None else marked(f"{share:.2f}", row.protocol),
-        f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
+        runs(row),
     )
+
+
+def runs(row: Row) -> str:
+    """Sets × students; a dash where there is no other set."""
+    return f"{'–' if row.is_full_data or row.is_one_set else len(row.sets)} × {len(row.sets[0].students)}"
 
 
 def interval(row: Row) -> str:
