@@ -1,8 +1,8 @@
 """A picture of what probe_tables.py distilled: `python benchmarks/study/probe_picture.py TABLE --out FILE`.
 
 One row per method and backbone, one column per class, the first image of each, as it is stored; above them random real
-images, and for each backbone those nearest to the classes' means. The tables are named as for probe_tables.py, and
-their sets must be there; those of seed 0 are shown. 256 colours, so that the file is small.
+images, and for each backbone those nearest to the classes' means. The tables are named as for probe_tables.py; of
+their sets those of seed 0 are shown, as far as they are there. 256 colours, so that the file is small.
 """
 
 from __future__ import annotations
@@ -53,11 +53,15 @@ def rows(tables: Sequence[Table], train: ImageSet) -> Iterator[Row]:
         selection = Selection(table.ipc, 1, SEED)
         if number == 0:
             yield str(ControlName.random), "real", random_images(train, selection)[:: table.ipc]
+        made = {arm: table.set_folder(arm, SEED) / FILE_NAME for arm in table.plan["arms"]}
+        made = {arm: file for arm, file in made.items() if file.exists()}
+        if not made:
+            continue
         pool = TeacherPool.open(table.pool_folder(table.backbone))
         probed = Probed(pool.network(0), pool.key, ProbeFeatures.cached, pool.description, places.cache_dir())
         yield str(ControlName.centroid), table.backbone, nearest_to_centroid(train, selection, probed)[:: table.ipc]
-        for arm in table.plan["arms"]:
-            images = load_distilled(table.set_folder(arm, SEED) / FILE_NAME).decoded()
+        for arm, file in made.items():
+            images = load_distilled(file).decoded()
             yield arm, table.backbone, to_uint8(images)[:: len(images) // train.classes]
 
 
