@@ -91,10 +91,17 @@ class Table:
     def _folder(self) -> Path:
         return self.places.work / _named(self.data, self.plan["make_lt"][self.data])
 
-    def _pool(self, name: str) -> Path:
+    @property
+    def data_folder(self) -> Path:
+        """The long-tailed set."""
+        return self._folder / "data"
+
+    def pool_folder(self, name: str) -> Path:
+        """The pool of the backbone called ``name``."""
         return self._folder / "backbones" / _named(name, self.plan["backbones"][name])
 
-    def _set(self, arm: str, seed: int) -> Path:
+    def set_folder(self, arm: str, seed: int) -> Path:
+        """The distilled set of a method and a seed."""
         own = self._distilling(arm) | {"pool": self.plan["backbones"][self.backbone]}
         return self._folder / self.backbone / f"ipc{self.ipc}" / _named(arm, own) / f"set-{seed}"
 
@@ -103,29 +110,29 @@ class Table:
         return own
 
     def _probed(self, arm: str, seed: int, name: str) -> Path:
-        return self._set(arm, seed) / ("on-" + _named(name, self.plan["backbones"][name] | self.plan["evaluate"]))
+        return self.set_folder(arm, seed) / ("on-" + _named(name, self.plan["backbones"][name] | self.plan["evaluate"]))
 
     def _make_lt(self) -> Step:
         own = dict(self.plan["make_lt"][self.data])
         source = str(own.pop("dataset"))
         if self.places.sources is not None:
             own["data_dir"] = self.places.sources / source
-        out = self._folder / "data"
+        out = self.data_folder
         return Step(("make-lt", source, *_flags(own), "--out", str(out)), out / "manifest.json")
 
     def _pretrain(self, name: str) -> Step:
-        words = ("pretrain", str(self._folder / "data"), *_flags(self.plan["backbones"][name]))
-        return Step((*words, "--out", str(self._pool(name))), self._pool(name) / "pool.json")
+        words = ("pretrain", str(self.data_folder), *_flags(self.plan["backbones"][name]))
+        return Step((*words, "--out", str(self.pool_folder(name))), self.pool_folder(name) / "pool.json")
 
     def _distill(self, arm: str, seed: int) -> Step:
-        out, pool = self._set(arm, seed), self._pool(self.backbone)
-        words = ("distill", str(self._folder / "data"), "--teachers", str(pool), *_flags(self._distilling(arm)))
+        out, pool = self.set_folder(arm, seed), self.pool_folder(self.backbone)
+        words = ("distill", str(self.data_folder), "--teachers", str(pool), *_flags(self._distilling(arm)))
         return Step((*words, "--seed", str(seed), "--out", str(out)), out / "distilled.safetensors")
 
     def _evaluate(self, arm: str, seed: int, name: str, *, controls: bool) -> Step:
-        made, out = self._set(arm, seed), self._probed(arm, seed, name)
-        words = ["evaluate", str(made), "--data", str(self._folder / "data"), "--protocol", "probe"]
-        words += ["--teachers", str(self._pool(name)), *_flags(self.plan["evaluate"]), "--out", str(out)]
+        made, out = self.set_folder(arm, seed), self._probed(arm, seed, name)
+        words = ["evaluate", str(made), "--data", str(self.data_folder), "--protocol", "probe"]
+        words += ["--teachers", str(self.pool_folder(name)), *_flags(self.plan["evaluate"]), "--out", str(out)]
         words += [] if name == self.backbone else ["--inherit"]
         return Step((*words, *([] if controls else ["--no-controls"])), out / "evaluate.run.json")
 
@@ -140,19 +147,31 @@ class Table:
 def main() -> None:
     """Run what is left of the tables asked for, or of all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("tables", nargs="*", help="parts of tables' names, such as cifar10-lt200-ipc1 [default: all]")
-    parser.add_argument("--plan", type=Path, default=HERE / "probes.yaml", help="what is measured")
+    add_plan(parser)
     parser.add_argument("--sources", type=Path, help="folder that holds the datasets by name [default: downloaded]")
-    parser.add_argument("--work", type=Path, default=Path("artifacts/probes"), help="folder of sets and probes")
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the ledger's rows")
     parser.add_argument("--dry-run", action="store_true", help="print the commands that are left")
     chosen = parser.parse_args()
-    for table in tables(read_yaml(chosen.plan), Places(chosen.work, chosen.results, chosen.sources), chosen.tables):
+    for table in chosen_tables(chosen, chosen.results, chosen.sources):
         for step in table.steps():
             if not chosen.dry_run:
                 step.run()
             elif not step.done.exists():
                 print(step)
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """The arguments that say which tables, and where their sets are."""
+    parser.add_argument("tables", nargs="*", help="parts of tables' names, such as cifar10-lt200-ipc1 [default: all]")
+    parser.add_argument("--plan", type=Path, default=HERE / "probes.yaml", help="what is measured")
+    parser.add_argument("--work", type=Path, default=Path("artifacts/probes"), help="folder of sets and probes")
+
+
+def chosen_tables(
+    words: argparse.Namespace, results: Path = Path("results"), sources: Path | None = None
+) -> list[Table]:
+    """The tables that arguments of :func:`add_plan` name."""
+    return list(tables(read_yaml(words.plan), Places(words.work, results, sources), words.tables))
 
 
 def tables(plan: Settings, places: Places, parts: list[str]) -> Iterator[Table]:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from csdm_cli.display.console import note
+from csdm_cli.errors import CsdmError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import ProbeFeatures
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
+from csdm_cli.storage import tensorfile
+from csdm_cli.storage.keys import content_key, source_hash
 from csdm_cli.storage.lru import LruCache
+from csdm_cli.storage.rooms import STUDENTS
 from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.inference import images_at_once
@@ -31,6 +37,9 @@ from csdm_cli.training.recipe import Recipe
 
 # Bytes of features kept: those of the test images and of all training images are read by several rows of a table.
 MEMORY = 2 * 2**30
+# Images whose features go to the cache: those of fewer are computed about as fast as they are read.
+MANY = 1000
+FEATURES = "features"
 
 
 @dataclass(frozen=True)
@@ -42,12 +51,14 @@ class Probed:
         key: hash of its weights.
         kind: whether images are augmented anew at every step.
         made: how it was made, as JSON values, from which it can be made again.
+        cache: root of the cache, where the features of many images are kept; None keeps them in memory alone.
     """
 
     network: Network
     key: str
     kind: ProbeFeatures
     made: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    cache: Path | None = field(default=None, compare=False)
     _kept: LruCache[Tensor] = field(default_factory=lambda: LruCache[Tensor](MEMORY), compare=False, repr=False)
 
     @property
@@ -64,8 +75,33 @@ class Probed:
                 parts = images.split(images_at_once(images))
                 return torch.cat([self.network.features(normalise(part, mean, std).to(dtype)) for part in parts])
 
-        key = (tensor_sha256(images), tuple(mean), tuple(std))
-        return self._kept.get(key, compute, lambda features: features.nbytes)
+        seen = {"images": tensor_sha256(images), "normalisation": [list(mean), list(std)]}
+        device = images.device
+
+        def found() -> Tensor:
+            if self.cache is None or len(images) < MANY:
+                return compute()
+            file = self.cache / FEATURES / f"{self._key(seen, device)}.safetensors"
+            return _read_or_made(file, compute).to(device)
+
+        return self._kept.get(content_key(seen), found, lambda features: features.nbytes)
+
+    def _key(self, seen: Mapping[str, Any], device: torch.device) -> str:
+        """Changes with anything that the features of the images ``seen`` depend on, and with the code."""
+        code = {"torch": str(torch.__version__), "source": source_hash(*STUDENTS)}
+        return content_key(dict(seen) | self.identity | {"spec": self.made.get("spec"), "device": device.type} | code)
+
+
+def _read_or_made(file: Path, make: Callable[[], Tensor]) -> Tensor:
+    """The features in ``file``, made and written if it is missing or damaged."""
+    try:
+        return tensorfile.load(file)[0][FEATURES]
+    except (CsdmError, KeyError) as error:
+        if file.exists():
+            note(f"warning: {error}; it is made again")
+    made = make()
+    tensorfile.save(file, {FEATURES: made}, {})
+    return made
 
 
 def probe_logits(

@@ -7,7 +7,6 @@ from typing import Any
 
 from csdm_cli.evaluation.scores import (
     difference_half_width,
-    half_width,
     paired_half_width,
     pooled_deviation,
     sets_to_tell,
@@ -15,14 +14,26 @@ from csdm_cli.evaluation.scores import (
 )
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
 from csdm_cli.ledger.row import Computing, Row, SectionName
-from csdm_cli.ledger.tables import GROUPS, OURS, TextTable, gap_closed, in_order, is_control, scale_of, stored
+from csdm_cli.ledger.tables import (
+    GROUPS,
+    INTERVAL,
+    OURS,
+    TextTable,
+    gap_closed,
+    in_order,
+    interval,
+    is_control,
+    runs,
+    scale_of,
+    stored,
+)
 from csdm_cli.networks.numerics import Numerics
 from csdm_cli.safe_text import shown as shown_text
 from csdm_cli.settings.units import modern_row
 
 OWN = "csdm"
 PREFIX, COMMANDS = "headline ", "commands "
-INTERVAL, AHEAD = "95 % interval of the mean", "csdm is ahead by"
+AHEAD = "csdm is ahead by"
 COLUMNS = (*OURS[:3], INTERVAL, *GROUPS, "gap closed", AHEAD, "sets × students")
 # Types out settings, for a kind of source, a number of sets and what was not computed plainly.
 Commands = Callable[[Mapping[SectionName, Mapping[str, Any]], str, int, Mapping[Computing, Numerics]], tuple[str, ...]]
@@ -64,17 +75,16 @@ def _commands(name: str, rows: Sequence[Row], commands: Commands) -> TextTable:
 
 
 def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
-    groups, share, reach = [row.of_group(group) for group in GROUPS], gap_closed(row, rows), half_width(row.independent)
-    mean = row.spread.mean
+    groups, share = [row.of_group(group) for group in GROUPS], gap_closed(row, rows)
     return (
         row.subject,
         stored(row),
         str(row.spread),
-        "–" if reach is None else f"{100 * max(0, mean - reach):.1f} to {100 * min(1, mean + reach):.1f}",
+        interval(row),
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
         "–" if share is None else marked(f"{share:.2f}", row.protocol),
         _ahead(row, rows),
-        f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
+        runs(row),
     )
 
 

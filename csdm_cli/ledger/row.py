@@ -11,7 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from csdm_cli.artifacts.run_record import Machine
 from csdm_cli.errors import CsdmError
-from csdm_cli.evaluation.scores import ClassGroups, MeanStd, OverSets, group_of_classes, summarise_sets
+from csdm_cli.evaluation.scores import ClassGroups, MeanStd, OverSets, group_of_classes, summarise, summarise_sets
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.names import LabelKind, Parameterization
 from csdm_cli.networks.numerics import Numerics
@@ -264,17 +264,28 @@ class Row:
         return self._over_sets(lambda student: statistics.fmean(student.per_class[label] or 0.0 for label in labels))
 
     @property
+    def is_one_set(self) -> bool:
+        """Whether all sets have the same images, which no seed chose: then each has the same several students."""
+        first = self.sets[0].students
+        return len(self.sets) > 1 and len(first) > 1 and all(one.students == first for one in self.sets)
+
+    @property
     def spread(self) -> MeanStd:
         """Mean, and the standard deviation that tells how far another run may lie: over sets if there are several."""
+        if self.is_one_set:
+            return self._over_students_of_one()
         found = self.accuracy
         return found.sets if found.sets.count > 1 else found.students
 
     @property
     def independent(self) -> MeanStd | None:
-        """The runs that tell how far another mean may lie: sets, or students of all real images; None of one set.
+        """The runs that tell how far another mean may lie: sets, or students where there is no other set; None of one.
 
-        Students of a single set differ by less than sets do, so no interval of its method can be made of them.
+        Students of a single set differ by less than sets do, so no interval of its method can be made of them. All
+        real images, and those that a rule chooses whatever the seed, have no other set.
         """
+        if self.is_one_set:
+            return self._over_students_of_one()
         found = self.accuracy
         if self.is_full_data:
             return found.students
@@ -310,6 +321,11 @@ class Row:
             raise CsdmError(
                 f"{where} is not a row of the ledger: {place + ': ' if place else ''}{first['msg']}"
             ) from error
+
+    def _over_students_of_one(self) -> MeanStd:
+        found = summarise(student.accuracy for student in self.sets[0].students)
+        assert found is not None
+        return found
 
     def _over_sets(self, score: Callable[[Student], float]) -> OverSets:
         return summarise_sets([[score(student) for student in found.students] for found in self.sets])

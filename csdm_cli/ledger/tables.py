@@ -11,9 +11,9 @@ from typing import Literal
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.controls import ControlName
-from csdm_cli.evaluation.scores import share_of_gap_closed
+from csdm_cli.evaluation.scores import half_width, share_of_gap_closed
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, MatchStatus
-from csdm_cli.ledger.protocol import SHARED, footnote, marked, named
+from csdm_cli.ledger.protocol import SHARED, Protocol, footnote, marked, named
 from csdm_cli.ledger.row import Row
 from csdm_cli.safe_text import counted
 
@@ -23,6 +23,7 @@ MARKED = re.compile(
 GROUPS: tuple[Literal["head", "medium", "tail"], ...] = ("head", "medium", "tail")
 OURS = ("students trained on", "what", "test accuracy, %", *GROUPS, "gap closed", "sets × students")
 CONTROLS = frozenset(map(str, ControlName))
+INTERVAL = "95 % interval of the mean"  # in tables of linear probes, and in the headline
 STORAGE = ("numbers", "bytes", "IPC-equiv.")
 PAPERS = ("dataset", "β", "IPC", "network", "method", "paper, %", "from")
 BESIDE = (*PAPERS, "ours, %", "difference", "protocol", "departures")
@@ -129,10 +130,14 @@ def _own_sheet(name: str, rows: Sequence[Row]) -> TextTable:
     spread = f"± is the standard deviation over sets, or students of one. {SHARED}"
     known = any(row.sets[0].ipc_equivalent is not None for row in ordered)
     columns = (*OURS, *STORAGE) if known else OURS
-    cells = tuple((*_own(row, gap_closed(row, rows)), *_storage(row))[: len(columns)] for row in ordered)
+    cells = [(*_own(row, gap_closed(row, rows)), *_storage(row))[: len(columns)] for row in ordered]
+    if all(row.protocol is Protocol.probe for row in rows):
+        columns = (*columns[:3], INTERVAL, *columns[3:])
+        cells = [(*cell[:3], interval(row), *cell[3:]) for row, cell in zip(ordered, cells, strict=True)]
+        spread += " Intervals are Student's t at 95 %."
     notes = (scale_of(told), spread, *([WEIGHED] if known else []), *_best_steps(told))
     return TextTable(
-        name, title, columns, cells, "\n\n".join((" ".join(notes), footnote(row.protocol for row in rows)))
+        name, title, columns, tuple(cells), "\n\n".join((" ".join(notes), footnote(row.protocol for row in rows)))
     )
 
 
@@ -173,8 +178,19 @@ def _own(row: Row, share: float | None) -> tuple[str, ...]:
         str(row.spread),
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
         "–" if share is None else marked(f"{share:.2f}", row.protocol),
-        f"{'–' if row.is_full_data else len(row.sets)} × {len(row.sets[0].students)}",
+        runs(row),
     )
+
+
+def runs(row: Row) -> str:
+    """Sets × students; a dash where there is no other set."""
+    return f"{'–' if row.is_full_data or row.is_one_set else len(row.sets)} × {len(row.sets[0].students)}"
+
+
+def interval(row: Row) -> str:
+    """The 95 % interval of a row's mean over its sets, or its students of all real images, in percent."""
+    reach, mean = half_width(row.independent), row.spread.mean
+    return "–" if reach is None else f"{100 * max(0, mean - reach):.1f} to {100 * min(1, mean + reach):.1f}"
 
 
 def _storage(row: Row) -> tuple[str, ...]:

@@ -99,7 +99,7 @@ def giver_of(case: Case, settings: sections.Evaluate, device: torch.device, runt
 
 def probed(pool: TeacherPool, settings: sections.Evaluate, device: torch.device) -> Probed:
     """The pool's first network, frozen, on ``device``."""
-    return Probed(pool.network(0).to(device), pool.key, settings.probe_features, pool.description)
+    return Probed(pool.network(0).to(device), pool.key, settings.probe_features, pool.description, places.cache_dir())
 
 
 def protocol_of_probes(settings: sections.Evaluate, images: int, real: int) -> Protocol:

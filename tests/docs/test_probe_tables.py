@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 
+import numpy as np
+import probe_picture
 import pytest
+import torch
 import yaml
+from PIL import Image
 from probe_tables import HERE, Places, main, tables
 
 from csdm_cli.ledger.protocol import Protocol
@@ -45,6 +50,20 @@ def test_the_plan_is_one_that_csdm_takes():
     ] * 2
 
 
+def test_the_picture_has_a_row_for_each_name_and_a_column_for_each_class():
+    side, gap, left = probe_picture.SIDE, probe_picture.GAP, probe_picture.LEFT
+    images = torch.zeros(3, 3, 8, 8, dtype=torch.uint8)
+    images[2, 0] = 200
+    grey = torch.full((3, 1, 8, 8), 77, dtype=torch.uint8)
+    png = probe_picture.drawn([("random", "real", images), ("sfm", "small", grey)], ("a", "b", "c"))
+    picture = Image.open(io.BytesIO(png))
+    assert picture.mode == "P"
+    pixels = np.asarray(picture.convert("RGB"))
+    last = left + 2 * (side + gap)
+    assert (pixels[24 : 24 + side, last : last + side] == [200, 0, 0]).all()
+    assert (pixels[24 + side + gap : 24 + 2 * side + gap, left : left + side] == 77).all()
+
+
 @pytest.mark.slow
 def test_tables_go_into_the_ledger_and_stay(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -65,3 +84,7 @@ def test_tables_go_into_the_ledger_and_stay(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*words, "--dry-run"])
     main()
     assert capsys.readouterr().out == ""
+    words = ["probe_picture.py", "--plan", "plan.yaml", "--work", "work", "ipc1-small", "--out", "sets.png"]
+    monkeypatch.setattr(sys, "argv", words)
+    probe_picture.main()
+    assert Image.open("sets.png").size[1] == 24 + 4 * (probe_picture.SIDE + probe_picture.GAP)

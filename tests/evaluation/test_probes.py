@@ -79,6 +79,28 @@ def test_the_network_is_never_changed_and_its_features_are_computed_once(data, m
     assert all(torch.equal(value, before[name]) for name, value in measured_by.probed.network.state_dict().items())
 
 
+def test_features_of_many_images_are_kept_by_all_they_depend_on(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(probes, "MANY", 27)
+    made = {"spec": SPEC.as_dict()}
+    keeping = replace(probed(), made=made, cache=tmp_path)
+    found = keeping.features(data.images, data.mean, data.std)
+    assert torch.equal(found, probed().features(data.images, data.mean, data.std))
+    keeping.features(data.images[:26], data.mean, data.std)  # too few
+    (file,) = (tmp_path / "features").iterdir()
+    with monkeypatch.context() as patched:
+        patched.setattr(probes, "normalise", None)  # nothing is computed again
+        assert torch.equal(
+            replace(probed(), made=made, cache=tmp_path).features(data.images, data.mean, data.std), found
+        )
+    for other in ({"made": {"spec": SPEC.as_dict() | {"size": 9}}}, {"key": "another"}):
+        replace(probed(), **{"made": made, "cache": tmp_path} | other).features(data.images, data.mean, data.std)
+    keeping.features(data.images, data.mean, (0.5, 0.5, 0.5))
+    keeping.features(data.images.flip(0), data.mean, data.std)
+    assert len(list((tmp_path / "features").iterdir())) == 5
+    file.write_bytes(file.read_bytes()[:-1] + b"?")
+    assert torch.equal(replace(probed(), made=made, cache=tmp_path).features(data.images, data.mean, data.std), found)
+
+
 def test_results_are_kept_by_network_and_kind_of_features(data, tmp_path, monkeypatch):
     found = evaluate_set(*learnt(data), data.counts, evaluator(data, tmp_path))
     monkeypatch.setattr(students, "probe_logits", None)  # nothing is trained again

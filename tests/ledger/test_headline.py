@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 import scipy.stats
 
-from csdm_cli.ledger.headline import AHEAD, INTERVAL, headline_sheets
-from csdm_cli.ledger.tables import refreshed
+from csdm_cli.ledger.headline import AHEAD, headline_sheets
+from csdm_cli.ledger.tables import INTERVAL, refreshed
 from tests.ledger.rows import full_row, random_row, row
 
 RANDOM = random_row(((0.29,), (0.31,), (0.33,)))

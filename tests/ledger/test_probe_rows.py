@@ -15,7 +15,7 @@ from csdm_cli.ledger.papers import paper_values
 from csdm_cli.ledger.probe_rows import heir, probe_of, probe_parts
 from csdm_cli.ledger.protocol import TODAY, Protocol
 from csdm_cli.ledger.row import Inherited, Probe, Row
-from csdm_cli.ledger.tables import gap_closed, is_control, own_sheets
+from csdm_cli.ledger.tables import INTERVAL, gap_closed, in_order, interval, is_control, own_sheets, runs
 from csdm_cli.runs.measurement import Measurement
 from tests.ledger.rows import full_row, random_row, row
 
@@ -69,8 +69,19 @@ def test_an_inherited_classifier_is_no_measure_of_the_images():
     assert len(sheet.cells) == 3
     assert "an inherited classifier" in probe_parts(heirs[0])
     (own_sheet,) = own_sheets(table)
-    assert "Protocol: probe" in own_sheet.footnote
+    assert "Protocol: probe" in own_sheet.footnote and "Intervals are" in own_sheet.footnote
+    assert own_sheet.columns[3] == INTERVAL and {len(line) for line in own_sheet.cells} == {len(own_sheet.columns)}
+    assert [line[3] for line in own_sheet.cells] == [interval(one) for one in in_order(table)]
+    (students,) = own_sheets([row()])
+    assert INTERVAL not in students.columns
     assert is_control(probe_row(replace(row(), method="nearest to centroid")))
+
+
+def test_the_same_images_under_every_seed_are_one_set():
+    same, other = row(((0.5, 0.6), (0.5, 0.6), (0.5, 0.6))), row(((0.5, 0.6), (0.5, 0.6), (0.5, 0.7)))
+    assert same.is_one_set and not other.is_one_set and not row(((0.5,), (0.5,))).is_one_set
+    assert same.spread == same.independent == row(((0.5, 0.6),)).accuracy.students
+    assert runs(same) == "– × 2" and runs(other) == "3 × 2"
 
 
 def measured() -> Measurement:
