@@ -195,7 +195,7 @@ def measured(case: Case, precisions: Sequence[Precision], rounds: int, memory_of
 
 
 def child(words: Sequence[str]) -> Any:
-    """What a process of its own measured."""
+    """Measurements of a process of its own."""
     command = [sys.executable, __file__, "--child", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from csdm_cli.cli.narrow import BOXES_FROM
 from tests.made_once import made_once
 from tests.warm import warm_commands
 
@@ -75,11 +76,20 @@ def small_roof() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def one_command_line() -> Iterator[None]:
-    """Typer makes the commands of their signatures once, not for every call: most of what a refusal costs."""
+    """Typer makes the commands of their signatures once, not for every call: most of what a refusal costs.
+
+    On a narrow terminal it makes them anew, for there the help of those that were made is changed.
+    """
     import typer
 
+    made_before = cache(typer.main.get_command)
+
+    def made(app: typer.Typer) -> object:
+        wide = shutil.get_terminal_size().columns >= BOXES_FROM
+        return made_before(app) if wide else typer.main.get_command(app)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("typer.testing._get_command", cache(typer.main.get_command))
+        patch.setattr("typer.testing._get_command", made)
         yield
 
 

@@ -24,6 +24,12 @@ def commands(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 ALL = dict(commands(get_command(app)))
 
 
+@pytest.fixture(autouse=True)
+def commands_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A narrow terminal changes the commands whose help it shows, so these are not those of other tests."""
+    monkeypatch.setattr("typer.testing._get_command", get_command)
+
+
 @pytest.mark.parametrize("width", [40, 60, 79, 80, 120])
 @pytest.mark.parametrize("words", ALL, ids=" ".join)
 def test_the_help_of_a_command_names_its_options_whole(words, width):

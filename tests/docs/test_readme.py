@@ -33,7 +33,7 @@ MARKED = {name: marks for name, text in TEXTS.items() if (marks := re.findall(r"
 COSTS = ROOT / "results" / "engine-cpu.json"
 PLACES_TO_BE = {
     *(".csdm/", "variance.py", "nets.py"),  # the cache, and what pages add
-    *("train/", "test/", "val/", "valid/", "validation/"),  # of people's own data
+    *("train/", "test/", "val/", "valid/", "validation/", "Training/", "Testing/"),  # of people's own data
 }
 
 
