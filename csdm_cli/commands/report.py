@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,13 +54,12 @@ def _where(folders: Sequence[Path], written: Places) -> list[str]:
         if (folder / FILE_NAME).exists():
             distilled = load_distilled(folder / FILE_NAME)
             count, method = len(distilled.labels), distilled.provenance.method
-            lines.append(
-                f"distilled set  {folder / FILE_NAME} ({counted(count, 'image')} by {method}; csdm show {folder})"
-            )
+            shown = f"csdm show {shlex.quote(str(folder))}"
+            lines.append(f"distilled set  {folder / FILE_NAME} ({counted(count, 'image')} by {method}; {shown})")
         lines += [f"picture        {picture}" for picture in sorted(folder.glob("*.png"))]
     if written.markdown:
         lines.append(f"this page      {written.markdown}")
     if written.html:
         lines.append(f"with pictures  {written.html}, for a browser")
-    lines.append(f"MLflow runs    mlflow ui --backend-store-uri {stores.tracking_uri()}")
+    lines.append(f"MLflow runs    mlflow ui --backend-store-uri {shlex.quote(stores.tracking_uri())}")
     return lines

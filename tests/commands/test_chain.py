@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -89,6 +92,17 @@ def test_every_command_says_what_comes_next(world, workplace, monkeypatch):
     assert "next: csdm distill data --ipc 10 --teachers out/teachers" in run(*COMMANDS["pretrain"]).stderr
     assert "next: csdm evaluate out/set --data data" not in run(*COMMANDS["distill"]).stderr
     assert "next: csdm report" in run(*COMMANDS["evaluate"]).stderr
+
+
+def test_commands_that_a_report_names_can_be_typed_where_paths_have_spaces(world, workplace, monkeypatch):
+    """A shell takes each place for one word."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///some place/mlflow.db")
+    shutil.copytree(world.folder / "out" / "set", "a set")
+    told = run("report", "a set", world.folder / "out" / "evaluation", "--out", "r.md").output
+    (shown,) = re.findall(r"; (csdm show .*)\)", told)
+    assert shlex.split(shown) == ["csdm", "show", "a set"]
+    (ui,) = re.findall(r"mlflow ui .*", told)
+    assert shlex.split(ui) == ["mlflow", "ui", "--backend-store-uri", "sqlite:///some place/mlflow.db"]
 
 
 def test_quiet_leaves_results_alone(workplace):
