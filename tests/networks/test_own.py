@@ -112,7 +112,8 @@ def test_an_object_without_a_name_goes_by_its_source():
     with pytest.raises(UsageError, match="which only that process has"):
         own.source_of("python:elsewhere")
     namespace: dict[str, object] = {}
-    exec("def unread(channels, size, classes): pass", namespace)
+    # of no file: "<string>", the usual name, is from Python 3.13 on that of what python -c was given
+    exec(compile("def unread(channels, size, classes): pass", "<nowhere>", "exec"), namespace)
     with pytest.raises(UsageError, match="cannot be read"):
         own.name_of(namespace["unread"])
 
