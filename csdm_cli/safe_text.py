@@ -1,4 +1,4 @@
-"""Text from a file, made fit for a screen, a picture, a file name, Markdown or rich's markup.
+"""Text from a file, made fit for a screen, a shell, a picture, a file name, Markdown or rich's markup.
 
 Names of classes, methods and data sets come from strangers' files. They may hold escape sequences, line breaks, NUL,
 halves of surrogate pairs, marks that turn the writing direction, or the syntax of whatever they are put into. What
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import unicodedata
 from typing import Any
 
@@ -32,6 +33,11 @@ def shown(text: object, most: int = MOST_SHOWN) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """``1 image``, ``2,000 images``; ``plural`` where it is not ``noun`` with an s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def typed(text: object) -> str:
+    """``text``, such as a path with spaces, as one word of a command that is to be typed into a shell."""
+    return shlex.quote(str(text))
 
 
 def shown_lines(text: object) -> str:

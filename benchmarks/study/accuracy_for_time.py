@@ -6,16 +6,13 @@ is docs/images/time.png, which carries a hash of its numbers. Both say what `res
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from pages import new_axes, save, with_part
 from run import HERE, arms
 
 from csdm_cli.display.markdown import markdown_table
@@ -25,7 +22,6 @@ from csdm_cli.storage.keys import content_key
 RESULTS = HERE.parents[1] / "results" / "time"
 PAGE = HERE.parents[1] / "docs" / "results.md"
 PICTURE = PAGE.parent / "images" / "time.png"
-MARKED = re.compile(r"(?P<start><!-- time -->)\n.*?(?P<end><!-- end -->)", re.DOTALL)
 COLUMNS = ("distilled by", "iterations", "seconds", "test accuracy, %", "seconds to the loop's last accuracy")
 NAMES = {
     "csdm": "csdm, this engine",
@@ -78,8 +74,7 @@ def with_table(page: str, found: Curves) -> str:
             told = f"{needed:.0f}" if needed is not None else "not reached"
             cells = (f"{point.iterations:,}", f"{point.seconds:.0f}", f"{point.accuracy:.1f}")
             lines.append([NAMES[factor], *cells, told if number == 0 else ""])
-    table = markdown_table(COLUMNS, lines, {COLUMNS[0]})
-    return MARKED.sub(lambda match: f"{match['start']}\n{table}\n{match['end']}", page)
+    return with_part(page, "time", markdown_table(COLUMNS, lines, {COLUMNS[0]}))
 
 
 def time_to(goal: float, points: Sequence[Point]) -> float | None:
@@ -103,9 +98,7 @@ def picture_key(found: Curves) -> str:
 
 def draw(found: Curves, path: Path) -> None:
     """A line per factor over logarithmic time."""
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = new_axes(6.4, 3.6)
     for number, (factor, points) in enumerate(found.items()):
         seconds, accuracy = [point.seconds for point in points], [point.accuracy for point in points]
         axes.plot(seconds, accuracy, "o-", markersize=4, color=f"C{number}", label=NAMES[factor])
@@ -116,10 +109,7 @@ def draw(found: Curves, path: Path) -> None:
     axes.grid(color="#eeeeee")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)
-    buffer = io.BytesIO()
-    described = {"Software": None, "Description": picture_key(found)}
-    figure.savefig(buffer, format="png", dpi=120, metadata=described)
-    atomic.write_bytes(path, buffer.getvalue())
+    save(axes, path, picture_key(found))
 
 
 if __name__ == "__main__":

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from pages import new_axes, save
 
 from csdm_cli.display.pictures import ACCENT, INK, MUTED
-from csdm_cli.storage import atomic
 from csdm_cli.storage.keys import content_key
 
 BETTER = "#1b7f5c"
@@ -36,9 +33,7 @@ def picture_key(groups: Mapping[str, Sequence[Mark]]) -> str:
 def draw(groups: Mapping[str, Sequence[Mark]], path: Path) -> None:
     """A forest plot, arms from above in the order given; those without a difference are pale."""
     rows = sum(len(marks) for marks in groups.values()) + len(groups)
-    figure = Figure(figsize=(7.2, 0.8 + 0.2 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    axes = new_axes(7.2, 0.8 + 0.2 * rows)
     names: list[str] = []
     headings = []
     for group, marks in groups.items():
@@ -58,7 +53,4 @@ def draw(groups: Mapping[str, Sequence[Mark]], path: Path) -> None:
     axes.set_axisbelow(True)
     axes.set(ylim=(len(names) - 0.3, -0.7), xlabel="accuracy against base, percentage points, with 95 % interval")
     axes.spines[["top", "right", "left"]].set_visible(False)
-    buffer = io.BytesIO()
-    described = {"Software": None, "Description": picture_key(groups)}
-    figure.savefig(buffer, format="png", dpi=120, metadata=described)
-    atomic.write_bytes(path, buffer.getvalue())
+    save(axes, path, picture_key(groups))

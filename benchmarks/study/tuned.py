@@ -7,9 +7,9 @@ scored on the development set (`results/tuning/2026-12`); the highest of a metho
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 
+from pages import with_part
 from run import HERE, arms
 
 from csdm_cli.display.markdown import markdown_table
@@ -17,7 +17,6 @@ from csdm_cli.storage import atomic
 
 RESULTS = HERE.parents[1] / "results" / "tuning" / "2026-12"
 PAGE = HERE.parents[1] / "docs" / "results.md"
-MARKED = re.compile(r"(?P<start><!-- tuning -->)\n.*?(?P<end><!-- end -->)", re.DOTALL)
 COMMON = ("calibration 0x", "calibration 0.3x", "calibration 1x", "calibration 3x", "lr 0.003", "lr 0.03")
 
 
@@ -39,7 +38,7 @@ def scores() -> dict[str, dict[str, float]]:
 def with_table(page: str, found: Mapping[str, Mapping[str, float]]) -> str:
     """``page`` with its table as the scores say."""
     table = markdown_table(("tuned", *COMMON, "own weight"), _lines(found), {"tuned", "own weight"})
-    return MARKED.sub(lambda match: f"{match['start']}\n{table}\n{match['end']}", page)
+    return with_part(page, "tuning", table)
 
 
 def _lines(found: Mapping[str, Mapping[str, float]]) -> list[list[str]]:

@@ -24,6 +24,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.parameterisations.parameterisation import Shape
 from csdm_cli.parameterisations.stored import parameterisation_of
+from csdm_cli.safe_text import typed
 from csdm_cli.storage import kinds, outputs, tensorfile
 
 __all__ = [
@@ -136,9 +137,9 @@ def load_distilled(path: Path) -> Distilled:
         distilled = read_distilled(path)
         problem = first_problem(distilled)
     except CsdmError as error:
-        raise CsdmError(f"{error}; `csdm verify {path}` checks it again") from error
+        raise CsdmError(f"{error}; `csdm verify {typed(path)}` checks it again") from error
     if problem:
-        raise CsdmError(f"{path} is not a sound set: it has {problem}; `csdm verify {path}` lists the checks")
+        raise CsdmError(f"{path} is not a sound set: it has {problem}; `csdm verify {typed(path)}` lists the checks")
     return distilled
 
 

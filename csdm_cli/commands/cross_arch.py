@@ -23,6 +23,7 @@ from csdm_cli.runs.evaluating import bars, score_table, tell_empty_classes
 from csdm_cli.runs.provenance import RECIPE
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, run_name
+from csdm_cli.safe_text import typed
 from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking.tracker import Tracker, open_tracker
@@ -90,7 +91,7 @@ def run(
     result = {name: one.metrics() for name, one in found.items()}
     untested = manifest.untested()
     emit(result, lambda: score_table(title, _rows(found), "network: set", untested), as_json=runtime.json)
-    note(f"wrote {folder}/\nnext: csdm report {folder}", quiet=runtime.quiet)
+    note(f"wrote {folder}/\nnext: csdm report {typed(folder)}", quiet=runtime.quiet)
 
 
 def _rows(found: Found) -> dict[str, Evaluation]:

@@ -19,7 +19,7 @@ from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import run_name
-from csdm_cli.safe_text import markup, shown
+from csdm_cli.safe_text import markup, shown, typed
 from csdm_cli.settings import sections
 from csdm_cli.storage import atomic, outputs
 from csdm_cli.tracking.tracker import open_tracker
@@ -116,5 +116,5 @@ def _tell(made: MadeSet, runtime: Runtime) -> None:
         result["prior_calibration"] = calibration
         lines.insert(1, describe_calibration(calibration))
     emit(result, lambda: lines, as_json=runtime.json)
-    data = "" if is_in(longtail.folder) else f" --data {longtail.folder}"
-    note(f"next: csdm evaluate {target.parent}{data}", quiet=runtime.quiet)
+    data = "" if is_in(longtail.folder) else f" --data {typed(longtail.folder)}"
+    note(f"next: csdm evaluate {typed(target.parent)}{data}", quiet=runtime.quiet)

@@ -16,7 +16,7 @@ from csdm_cli.runs.evaluate import evaluate as evaluate_set
 from csdm_cli.runs.evaluating import Case, Foreign, bars, score_table, tell_empty_classes
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, per_class, run_name, summary_of
-from csdm_cli.safe_text import counted
+from csdm_cli.safe_text import counted, typed
 from csdm_cli.settings import sections
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.tracking.tracker import Tracker, open_tracker
@@ -81,7 +81,9 @@ def run(
     lines = [*_gap_line(result), *_inheritance_line(result), f"Stored: {storage_of(case.distilled).text}."]
     table = score_table(title, found.rows(), untested=found.untested)
     emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
-    note(f"wrote {folder}/\nnext: csdm report {folder}, or csdm cross-arch {case.path.parent}", quiet=runtime.quiet)
+    note(f"wrote {folder}/", quiet=runtime.quiet)
+    reported, across = typed(folder), typed(case.path.parent)
+    note(f"next: csdm report {reported}, or csdm cross-arch {across}", quiet=runtime.quiet)
 
 
 def _inheritance_line(result: dict[str, Any]) -> list[str]:

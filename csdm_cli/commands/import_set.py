@@ -12,7 +12,7 @@ from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.evaluating import Foreign, bring_in, tell_empty_classes
 from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import counted, markup
+from csdm_cli.safe_text import counted, markup, typed
 from csdm_cli.storage import kinds, outputs
 
 
@@ -47,7 +47,8 @@ def run(runtime: Runtime, *, foreign: Foreign, data: Path | None, out: Path | No
     lines = [line, *(f"  {text}" for text in notes), f"picture: {grid_path(target)}"]
     tell_empty_classes(distilled, quiet=runtime.quiet)
     emit(result, lambda: [markup(text) for text in lines], as_json=runtime.json)
-    note(f"next: look at the picture, then csdm evaluate {target.parent} --data {longtail.folder}", quiet=runtime.quiet)
+    words = f"csdm evaluate {typed(target.parent)} --data {typed(longtail.folder)}"
+    note(f"next: look at the picture, then {words}", quiet=runtime.quiet)
 
 
 def default_folder(images: Path) -> Path:

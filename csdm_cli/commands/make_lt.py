@@ -17,7 +17,7 @@ from csdm_cli.display.console import emit, note
 from csdm_cli.names import ImbalanceProfile
 from csdm_cli.runs.long_tail import make, plan
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import counted
+from csdm_cli.safe_text import counted, typed
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
 from csdm_cli.tracking.tracker import open_tracker
@@ -77,7 +77,7 @@ def _chart(manifest: Manifest) -> RenderableType:
 def _outcome(longtail: LongTail) -> list[str]:
     manifest, folder = longtail.manifest, longtail.folder
     dev = f", {manifest.dev_per_class * manifest.classes:,} in the development set" if manifest.dev_per_class else ""
-    found = "" if is_in(folder, DATA_ROOT) else f" {folder}"
+    found = "" if is_in(folder, DATA_ROOT) else f" {typed(folder)}"
     train, test = counted(sum(manifest.counts), "training image"), counted(sum(manifest.test_counts), "test image")
     return [
         f"wrote {folder}: {train}{dev}, {test}",

@@ -13,7 +13,7 @@ from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.long_tail import given
 from csdm_cli.runs.provenance import dataset_info
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import counted, markup
+from csdm_cli.safe_text import counted, markup, typed
 from csdm_cli.storage import kinds, outputs
 
 
@@ -52,5 +52,5 @@ def run(runtime: Runtime, *, files: list[Path], data: Path | None, out: Path | N
         f"picture: {grid_path(target)}",
     ]
     emit(result, lambda: [markup(text) for text in lines], as_json=runtime.json)
-    known = f" --data {longtail.folder}" if longtail else " --data DIR, a long-tailed set of these classes"
-    note(f"next: csdm evaluate {target.parent}{known}", quiet=runtime.quiet)
+    known = f" --data {typed(longtail.folder)}" if longtail else " --data DIR, a long-tailed set of these classes"
+    note(f"next: csdm evaluate {typed(target.parent)}{known}", quiet=runtime.quiet)

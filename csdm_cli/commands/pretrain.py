@@ -17,7 +17,7 @@ from csdm_cli.runs.long_tail import given_or_newest
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import refuse_idle_shape
 from csdm_cli.runs.tracked import tell_of_data, tell_of_teachers
-from csdm_cli.safe_text import markup
+from csdm_cli.safe_text import markup, typed
 from csdm_cli.settings import sections
 from csdm_cli.storage import outputs
 from csdm_cli.teachers.pool import POOL_FILES, TeacherPool
@@ -89,9 +89,9 @@ def _table(pool: TeacherPool, rows: dict[str, float]) -> list[RenderableType]:
 def _outcome(settings: sections.Pretrain, pool: TeacherPool, data: Path | None, out: Path | None) -> list[str]:
     """Where the teachers are, and how distill is to find them."""
     method = f" --method {'lad' if pool.classifiers else 'mtt'}" if settings.experts else ""
-    command = "csdm distill" + (f" {data}" if data else "") + method + " --ipc 10"
+    command = "csdm distill" + (f" {typed(data)}" if data else "") + method + " --ipc 10"
     if out:
-        return [f"wrote {out}", f"next: {command} --teachers {out}"]
+        return [f"wrote {out}", f"next: {command} --teachers {typed(out)}"]
     lines = [f"classifier experts: {pool.classifiers.paths[0].parent}"] if pool.classifiers else []
     lines = [f"{'experts' if settings.experts else 'teachers'}: {pool.paths[0].parent}", *lines, f"next: {command}"]
     if settings != sections.Pretrain():

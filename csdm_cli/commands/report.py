@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from csdm_cli.display.tables import figures_table
 from csdm_cli.report.files import Places, claim_places, write_markdown, write_page
 from csdm_cli.report.sheets import FOOTNOTE, HEADER, Sheet, sheets_in
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import counted, markup
+from csdm_cli.safe_text import counted, markup, typed
 from csdm_cli.storage import places as stores
 
 
@@ -54,12 +53,12 @@ def _where(folders: Sequence[Path], written: Places) -> list[str]:
         if (folder / FILE_NAME).exists():
             distilled = load_distilled(folder / FILE_NAME)
             count, method = len(distilled.labels), distilled.provenance.method
-            shown = f"csdm show {shlex.quote(str(folder))}"
+            shown = f"csdm show {typed(folder)}"
             lines.append(f"distilled set  {folder / FILE_NAME} ({counted(count, 'image')} by {method}; {shown})")
         lines += [f"picture        {picture}" for picture in sorted(folder.glob("*.png"))]
     if written.markdown:
         lines.append(f"this page      {written.markdown}")
     if written.html:
         lines.append(f"with pictures  {written.html}, for a browser")
-    lines.append(f"MLflow runs    mlflow ui --backend-store-uri {shlex.quote(stores.tracking_uri())}")
+    lines.append(f"MLflow runs    mlflow ui --backend-store-uri {typed(stores.tracking_uri())}")
     return lines

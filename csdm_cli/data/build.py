@@ -21,7 +21,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import Statistics, statistics_for
 from csdm_cli.names import ClassOrder, ImbalanceProfile, Source, Split
-from csdm_cli.safe_text import shown
+from csdm_cli.safe_text import shown, typed
 from csdm_cli.settings.fields import colour
 from csdm_cli.storage import outputs
 
@@ -103,8 +103,9 @@ def open_source(settings: MakeLt, cache: Path) -> RawDataset:
             raise UsageError("the source has a test set of its own: leave --test-share and --test-per-class out")
         return raw
     if not asked:
+        place = shown(settings.data_dir)
         raise UsageError(
-            f"{shown(settings.data_dir)} has no test set: hold one out, with csdm make-lt {shown(settings.data_dir)} "
+            f"{place} has no test set: hold one out, with csdm make-lt {typed(place)} "
             "--test-share 0.2 or --test-per-class K, or name a list of its images with --test-list"
         )
     share = Share(settings.test_share, settings.test_per_class, settings.group_by, settings.seed)

@@ -121,9 +121,7 @@ def summarise_sets(values: Sequence[Sequence[float]]) -> OverSets:
     students = summarise(value for part in values for value in part)
     sets = summarise(statistics.fmean(part) for part in values)
     assert students is not None and sets is not None
-    freedom = sum(len(part) - 1 for part in values)
-    squares = sum((len(part) - 1) * statistics.variance(part) for part in values if len(part) > 1)
-    return OverSets(students, sets, math.sqrt(squares / freedom) if freedom else None)
+    return OverSets(students, sets, pooled_deviation(values))
 
 
 def means_by_group(per_class: Sequence[float], counts: Sequence[int]) -> dict[str, float]:

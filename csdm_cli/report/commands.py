@@ -17,6 +17,7 @@ from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section
 from csdm_cli.ledger.shell_commands import SEED, typed_commands
 from csdm_cli.networks.numerics import Numerics
+from csdm_cli.safe_text import typed
 from csdm_cli.settings.units import modern_row
 
 
@@ -31,7 +32,7 @@ def commands_of(sets: Mapping[Path, Distilled], evaluations: Mapping[Path, Store
         elif "images_sha256" in config:
             blocks.append((_imported(file, one),))
         elif config.get("sets"):
-            blocks.append((f"csdm merge FILES --out {shlex.quote(str(file.parent))}",))
+            blocks.append((f"csdm merge FILES --out {typed(file.parent)}",))
     return [block for block in dict.fromkeys(blocks) if block]
 
 

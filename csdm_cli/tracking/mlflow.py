@@ -6,7 +6,6 @@ import json
 import logging
 import os
 import re
-import shlex
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, SupportsFloat
 
 from csdm_cli import __version__
 from csdm_cli.errors import CsdmError
+from csdm_cli.safe_text import typed
 from csdm_cli.settings.resolve import read_yaml
 from csdm_cli.storage import places
 from csdm_cli.storage.keys import content_key, revision, revision_of, source_hash
@@ -231,7 +231,7 @@ def _cannot_open(error: Exception) -> str:
     if "mlflow db upgrade" in text:
         return (
             f"the tracking store {place} was made by an older MLflow: make a backup of it, then run"
-            f"  mlflow db upgrade {shlex.quote(place)}"
+            f"  mlflow db upgrade {typed(place)}"
         )
     if "Can't locate revision" in text:
         return f"the tracking store {place} was made by a newer MLflow: run pip install --upgrade mlflow"

@@ -94,6 +94,14 @@ def test_every_command_says_what_comes_next(world, workplace, monkeypatch):
     assert "next: csdm report" in run(*COMMANDS["evaluate"]).stderr
 
 
+def test_a_place_with_spaces_is_one_word_of_what_comes_next(workplace):
+    made = COMMANDS["make-lt"]
+    assert made[-2:] == ["--out", "out/data"]
+    assert "next: csdm distill 'some data' --ipc" in run(*made[:-1], "some data").stderr
+    taught = run("pretrain", "some data", "--out", "some teachers").stderr
+    assert "next: csdm distill 'some data' --ipc 10 --teachers 'some teachers'" in taught
+
+
 def test_commands_that_a_report_names_can_be_typed_where_paths_have_spaces(world, workplace, monkeypatch):
     """A shell takes each place for one word."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///some place/mlflow.db")
