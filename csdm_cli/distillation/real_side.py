@@ -187,7 +187,7 @@ def class_stretch(network: Network, data: ImageSet, request: Request, length: fl
 @torch.no_grad()
 def _unit_features(network: Network, images: Tensor, data: ImageSet, dtype: torch.dtype) -> Tensor:
     """Normalised features of real images without augmentation."""
-    parts = images.split(images_at_once(images))
+    parts = images.split(images_at_once(images, network))
     features = [network.features(normalise(_as_float(part, dtype), data.mean, data.std)) for part in parts]
     return normalize(torch.cat(features))
 
@@ -232,8 +232,8 @@ def class_statistics(
     summaries: dict[str, list[Tensor]] = {summary.name: [] for summary in request.summaries}  # (…) each
     for label, of_class in enumerate(images):
         parts = []
-        for block in of_class.split(max(BLOCK, images_at_once(of_class))):
-            pieces = block.split(images_at_once(block))  # (m, channels, H, W) each
+        for block in of_class.split(max(BLOCK, images_at_once(of_class, viewed.network))):
+            pieces = block.split(images_at_once(block, viewed.network))  # (m, channels, H, W) each
             theta = viewed.view.theta
             seen = [view_features(viewed.network, _as_float(piece, dtype), data, theta, label) for piece in pieces]
             features = torch.cat(seen)  # (b, D), of a block of b images

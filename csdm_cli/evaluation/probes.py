@@ -72,7 +72,7 @@ class Probed:
         def compute() -> Tensor:
             dtype = self.network.classifier.weight.dtype
             with torch.no_grad():
-                parts = images.split(images_at_once(images))
+                parts = images.split(images_at_once(images, self.network))
                 return torch.cat([self.network.features(normalise(part, mean, std).to(dtype)) for part in parts])
 
         seen = {"images": tensor_sha256(images), "normalisation": [list(mean), list(std)]}

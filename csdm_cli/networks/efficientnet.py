@@ -24,6 +24,8 @@ class _Pooled(nn.Module):
         self.model = model
 
     def forward(self, images: Tensor) -> Tensor:
+        # Pixel by pixel in memory, where its depthwise convolutions take half the time on a CPU.
+        images = images.contiguous(memory_format=torch.channels_last)
         maps: Tensor = self.model.extract_features(images)  # type: ignore[operator]
         return maps.mean((2, 3))
 

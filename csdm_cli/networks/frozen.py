@@ -55,6 +55,10 @@ class FrozenEncoder(nn.Module):
 class FrozenNetwork(EncoderNetwork):
     """A network in evaluation mode for good, whose weights ask for no gradient."""
 
+    # Their layers are many and small: so efficientnet-lite0 takes 0.5 to 0.7 of the time per image that it takes with 4
+    # at once, of 64 and 128 pixels; of 224 the same.
+    at_least_on_cpu = 16
+
     def __init__(self, encoder: FrozenEncoder, feature_dim: int, classes: int) -> None:
         super().__init__(encoder, feature_dim, classes)
         self.train(False)

@@ -20,8 +20,10 @@ class Network(nn.Module):
     Attributes:
         encoder: maps (N, channels, size, size) to (N, D) or to maps that flatten to it.
         classifier: linear map of features: (N, D) to (N, classes).
+        at_least_on_cpu: images to compute together on a CPU, however large they are.
     """
 
+    at_least_on_cpu: int = 4
     encoder: nn.Module
     classifier: nn.Linear
 

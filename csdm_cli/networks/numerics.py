@@ -144,6 +144,11 @@ class TunedNetwork(Network):
         """D, the length of a feature vector."""
         return self.network.feature_dim
 
+    @property
+    def at_least_on_cpu(self) -> int:  # type: ignore[override]
+        """As of the network itself."""
+        return self.network.at_least_on_cpu
+
 
 def features_by(numerics: Numerics) -> Callable[[Network, Tensor], Tensor]:
     """:meth:`Numerics.features`, compiled where they say so."""

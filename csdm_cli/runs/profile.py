@@ -187,7 +187,8 @@ def profile(task: ProfileTask) -> MeasuredCosts:
             distill[ipc] = (cost, None)
             continue
         cost = measure(parts.iterate, parts.leaves, parts.matching, parts.real, **often)
-        work = matching_work(spec, cost.images, images_at_once(_blank(spec, device)), distill_type)
+        together = images_at_once(_blank(spec, device), parts.matching.networks.final(0))
+        work = matching_work(spec, cost.images, together, distill_type)
         distill[ipc] = (cost, _point(distill_roof, work, cost))
     note(f"students: 2 x ({settings.warmup} + {settings.iterations}) steps", quiet=runtime.quiet)
     students = StudentTraining.on(max(settings.ipcs), task)

@@ -169,7 +169,7 @@ def _features(network: Network, data: ImageSet, quiet: bool) -> Tensor:
     """Features of all training images as they are: (N, D)."""
     parts, done = [], 0
     with progress("features of the training images", len(data.images), quiet=quiet) as task:
-        for part in data.images.split(images_at_once(data.images)):
+        for part in data.images.split(images_at_once(data.images, network)):
             parts.append(network.features(normalise(part, data.mean, data.std)))
             task.update(done := done + len(part))
     return torch.cat(parts)

@@ -15,20 +15,19 @@ from csdm_cli.networks.network import Network
 # On a CPU the activations of 16 images of 32x32 stay in its cache: measured twice as fast as 128 images at a time
 # (ConvNet-3 of width 64 and 128 on two cores, forward alone and with backward), and no slower than 8.
 CPU_PIXELS = 16 * 32 * 32
-CPU_AT_LEAST = 4  # images, however large
 CUDA_PIXELS = 1024 * 32 * 32
 # Of second derivatives: at 32x32, 8 to 16 images were fastest at width 128, and 34 to 50 at width 32 (ConvNet-3).
 CPU_OUTPUTS = 24 * 2**20
 
 
-def images_at_once(images: Tensor) -> int:
-    """The number of ``images`` (N, C, H, W) to compute together on their device.
+def images_at_once(images: Tensor, network: type[Network] | Network = Network) -> int:
+    """The number of ``images`` (N, C, H, W) for ``network`` to compute together on their device.
 
-    A function of the device's kind and the image size alone, so that equal runs round alike.
+    A function of the device's kind, the image size and the kind of network alone, so that equal runs round alike.
     """
     side = images.shape[2] * images.shape[3]
     if images.device.type == "cpu":
-        return max(CPU_AT_LEAST, CPU_PIXELS // side)
+        return max(network.at_least_on_cpu, CPU_PIXELS // side)
     return max(1, CUDA_PIXELS // side)
 
 
@@ -39,8 +38,8 @@ def differentiated_at_once(network: Network, images: Tensor) -> int:
     architecture, the image size and the device's kind alone, so that equal runs round alike.
     """
     if images.device.type != "cpu":
-        return images_at_once(images)
-    return max(CPU_AT_LEAST, CPU_OUTPUTS // output_bytes(network, (1, *images.shape[1:])))
+        return images_at_once(images, network)
+    return max(network.at_least_on_cpu, CPU_OUTPUTS // output_bytes(network, (1, *images.shape[1:])))
 
 
 def output_bytes(network: Network, shape: Sequence[int]) -> int:
@@ -58,7 +57,7 @@ def filled(features: Callable[[Network, Tensor], Tensor]) -> Callable[[Network, 
     """``features`` of images filled up to as many as are computed at once, without those of what was filled in."""
 
     def run(network: Network, images: Tensor) -> Tensor:
-        missing = images_at_once(images) - len(images)
+        missing = images_at_once(images, network) - len(images)
         assert missing >= 0, "images go through a network in pieces"
         return features(network, F.pad(images, (0, 0, 0, 0, 0, 0, 0, missing)))[: len(images)]
 
@@ -81,7 +80,7 @@ def predict(network: Network, images: Tensor, mean: Sequence[float], std: Sequen
     training = network.training
     network.eval()
     try:
-        parts = torch.split(images, images_at_once(images))
+        parts = torch.split(images, images_at_once(images, network))
         return torch.cat([network(normalise(part, mean, std).to(dtype)) for part in parts])
     finally:
         network.train(training)

@@ -93,7 +93,7 @@ def live_features(network: Network, examples: Examples, recipe: Recipe, seed: in
 @torch.no_grad()
 def features_of(network: Network, images: Tensor) -> Tensor:
     """Features (N, D) of normalised ``images`` (N, channels, size, size), a few at a time."""
-    return torch.cat([network.features(piece) for piece in images.split(images_at_once(images))])
+    return torch.cat([network.features(piece) for piece in images.split(images_at_once(images, network))])
 
 
 def probabilities(targets: Tensor, classes: int, dtype: torch.dtype) -> Tensor:

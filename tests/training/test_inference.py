@@ -6,9 +6,11 @@ import torch
 
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.networks import build
+from csdm_cli.networks.frozen import FrozenEncoder, FrozenNetwork
+from csdm_cli.networks.network import Network
+from csdm_cli.networks.numerics import PLAIN, TunedNetwork
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.training.inference import (
-    CPU_AT_LEAST,
     CPU_OUTPUTS,
     CPU_PIXELS,
     differentiated_at_once,
@@ -29,7 +31,11 @@ def images(count: int, side: int = 8) -> torch.Tensor:
 def test_the_number_of_images_at_once_follows_from_their_size():
     assert images_at_once(images(1)) == CPU_PIXELS // 64
     assert images_at_once(images(1, 32)) == 16
-    assert images_at_once(torch.empty(0, 3, 224, 224)) == CPU_AT_LEAST
+    large = torch.empty(0, 3, 224, 224)
+    assert images_at_once(large) == 4
+    assert images_at_once(large, FrozenNetwork) == 16
+    body = FrozenNetwork(FrozenEncoder(torch.nn.Flatten(), 3, 3, 8), 192, 5)
+    assert images_at_once(large, TunedNetwork(body, PLAIN.features)) == 16
 
 
 def test_logits_are_of_evaluation_mode_whatever_the_pieces():
@@ -51,7 +57,7 @@ def test_filled_up_images_leave_no_trace():
 
 
 def test_second_derivatives_are_of_as_many_images_as_have_outputs_of_so_many_bytes():
-    class Small(torch.nn.Module):
+    class Small(Network):
         def __init__(self) -> None:
             super().__init__()
             self.encoder = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten())

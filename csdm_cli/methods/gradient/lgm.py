@@ -92,7 +92,7 @@ class Lgm(LearningMethod):
     def _of_real_images(self, network: Network, weights: Tensor, step: int) -> Tensor:
         index = to_device(self._drawn(step), self._data.images.device)
         theta, parts = self._theta(len(index), step, "real"), []
-        for rows in _pieces(self._data.images[:1], len(index)):
+        for rows in _pieces(network, self._data.images[:1], len(index)):
             images = normalise(self._data.images[index[rows]].to(weights.dtype) / 255, self._data.mean, self._data.std)
             parts.append(network.features(augment(images, theta.rows(rows))))
         return classifier_gradient(torch.cat(parts), self._data.labels[index], weights)
@@ -105,7 +105,7 @@ class Lgm(LearningMethod):
             parts = [
                 network.features(self._see(scene.images[rows], theta, rows))
                 for theta in views
-                for rows in _pieces(scene.images, len(scene.images))
+                for rows in _pieces(network, scene.images, len(scene.images))
             ]
         features = torch.cat(parts).requires_grad_(True)
         with torch.enable_grad():
@@ -116,7 +116,7 @@ class Lgm(LearningMethod):
 
     def _to_pixels(self, network: Network, scene: Scene, theta: Theta, slopes: Tensor) -> None:
         """Take the derivative in one copy's features (C·per_class, D) to the images."""
-        for rows in _pieces(scene.images, len(scene.images)):
+        for rows in _pieces(network, scene.images, len(scene.images)):
             own = scene.images.detach()[rows].requires_grad_(True)
             with torch.enable_grad():
                 features = network.features(self._see(own, theta, rows))
@@ -149,7 +149,7 @@ def classifier_gradient(features: Tensor, labels: Tensor, weights: Tensor) -> Te
     return torch.cat([errors.T @ features, errors.sum(0)[:, None]], 1) / len(features)
 
 
-def _pieces(images: Tensor, count: int) -> Iterator[slice]:
-    """Rows of ``count`` images like ``images`` (N, channels, H, W), as many as are computed together."""
-    size = images_at_once(images)
+def _pieces(network: Network, images: Tensor, count: int) -> Iterator[slice]:
+    """Rows of ``count`` images like ``images`` (N, channels, H, W), as many as ``network`` computes together."""
+    size = images_at_once(images, network)
     return (slice(first, min(first + size, count)) for first in range(0, count, size))

@@ -85,7 +85,7 @@ def test_the_derivative_in_the_images_is_that_of_the_loss(options):
 def test_pieces_change_nothing(monkeypatch):
     method, scene = prepared(copies=2, augment="flip_scale")
     whole = method.step(scene, 1)["gradient"]
-    monkeypatch.setattr("csdm_cli.methods.gradient.lgm.images_at_once", lambda images: 2)
+    monkeypatch.setattr("csdm_cli.methods.gradient.lgm.images_at_once", lambda images, network: 2)
     other = Scene(scene.images.detach().clone().requires_grad_(True), 2)
     torch.testing.assert_close(method.step(other, 1)["gradient"], whole)
     torch.testing.assert_close(other.images.grad, scene.images.grad)

@@ -51,7 +51,7 @@ class Observers:
         """Per teacher the features (n, D) and logits (n, classes) of uint8 images, or of floats in [0, 1]."""
         found = []
         for network in self.networks:
-            parts = torch.split(images, images_at_once(images))
+            parts = torch.split(images, images_at_once(images, network))
             inputs = (normalise(part, self.mean, self.std).to(network.classifier.weight) for part in parts)
             features = torch.cat([network.features(part) for part in inputs])
             found.append((features, network.classifier(features)))
