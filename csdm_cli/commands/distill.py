@@ -21,6 +21,7 @@ from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import run_name
 from csdm_cli.safe_text import markup, shown, typed
 from csdm_cli.settings import sections
+from csdm_cli.settings.presets import tuned_options
 from csdm_cli.storage import atomic, outputs
 from csdm_cli.tracking.tracker import open_tracker
 
@@ -49,6 +50,8 @@ def run(
         atomic.refuse_unwritable(ARTIFACTS)
     longtail = given_or_newest(data, quiet=runtime.quiet)
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
+    if better := tuned_options(settings.method, settings.model_fields_set):
+        note(f"hint: {settings.method} did best on CIFAR-10-LT with {better}: see --preset common", quiet=runtime.quiet)
     if scarce := _scarce(longtail, chosen.settings.ipc):
         note(scarce, quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)

@@ -7,7 +7,7 @@ of trials on a development set, never on the test set. ``paper`` is what each me
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from csdm_cli.names import Preset
@@ -43,6 +43,16 @@ def preset_values(preset: Preset, method: str, ipc: int) -> Values:
     from csdm_cli.methods import load
 
     return load(method).paper(ipc)
+
+
+def tuned_options(method: str, chosen: Collection[str]) -> str:
+    """Options that ``common`` has for ``method``, but for those ``chosen``, as they are typed; may be empty."""
+    flags = []
+    for name, value in COMMON.get(method, {}).get("distill", {}).items():
+        if name not in chosen:
+            values = [f"{key}={part}" for key, part in value.items()] if isinstance(value, Mapping) else [value]
+            flags += [f"--{name.replace('_', '-')} {part}" for part in values]
+    return " ".join(flags)
 
 
 # Two ways to say one thing: a layer that says it in one of them replaces the other below.

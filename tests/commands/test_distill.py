@@ -195,3 +195,11 @@ def test_numerics_are_part_of_the_run_and_told_of_it(workplace):
     for method, *option in (("dc", "--memory-budget", "64"), ("dc", "--compile"), ("mtt", "--precision", "bf16")):
         learning = run("distill", "data", "--method", method, *option, expect=None)
         fails(learning, 2, f"{option[0]} has no effect on {method}, which compares what networks learn")
+
+
+def test_tuned_options_are_hinted_at_until_they_are_chosen(workplace):
+    words = ("distill", "data", "--teachers", "teachers", "--method", "m3d", "--out", "out")
+    hint = "hint: m3d did best on CIFAR-10-LT with --calibration 1x --lr 0.03: see --preset common"
+    assert hint in run(*words).stderr
+    assert "m3d did best on CIFAR-10-LT with --lr 0.03:" in run(*words, "--calibration", 0).stderr
+    assert "hint" not in run(*words, "--preset", "common").stderr

@@ -7,10 +7,13 @@ import pytest
 from csdm_cli.errors import UsageError
 from csdm_cli.names import Preset
 from csdm_cli.settings import presets, sections
-from csdm_cli.settings.presets import overlaid, preset_values
+from csdm_cli.settings.presets import overlaid, preset_values, tuned_options
 from csdm_cli.settings.resolve import resolve, with_preset, with_values
 
-TUNED = {"dm": {"distill": {"lr": 0.3, "iterations": 7, "draws": 3}, "evaluate": {"steps": 50}}}
+TUNED = {
+    "dm": {"distill": {"lr": 0.3, "iterations": 7, "draws": 3}, "evaluate": {"steps": 50}},
+    "idm": {"distill": {"weight_decay": 0.1, "option": {"ce_weight": 0.05}}},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -76,3 +79,9 @@ def test_overlaid_joins_mappings_and_replaces_the_rest():
     above = {"a": {"y": {"w": 3}}, "b": [3], "c": {"d": 4}}
     assert overlaid(below, above) == {"a": {"x": 1, "y": {"z": 2, "w": 3}}, "b": [3], "c": {"d": 4}}
     assert below == {"a": {"x": 1, "y": {"z": 2}}, "b": [1, 2]}
+
+
+def test_tuned_options_are_told_as_they_are_typed():
+    assert tuned_options("idm", ()) == "--weight-decay 0.1 --option ce_weight=0.05"
+    assert tuned_options("idm", {"option"}) == "--weight-decay 0.1"
+    assert tuned_options("herding", ()) == ""
