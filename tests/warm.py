@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PRELOADED = [
     *(f"csdm_cli.commands.{name}" for name in ("make_lt", "pretrain", "distill", "evaluate", "compare", "profile")),
     "csdm_cli.cli.app",
+    "tests.plain_pictures",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "sklearn.datasets",
