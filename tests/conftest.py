@@ -126,7 +126,7 @@ def numbers() -> Iterator[int]:
 
 @pytest.fixture
 def tmp_path(tmp_path_factory: pytest.TempPathFactory, numbers: Iterator[int]) -> Path:
-    """A new folder, by a number that is counted: pytest's own looks through all that there are, thousands at the end."""
+    """A new folder, numbered by a count: pytest's own looks through all that there are, thousands at the end."""
     return tmp_path_factory.mktemp(f"test-{next(numbers)}", numbered=False)
 
 
