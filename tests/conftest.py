@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 import signal
 from collections.abc import Callable, Generator, Iterator
 from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from csdm_cli.cli.narrow import BOXES_FROM
+from tests import plain_pictures  # noqa: F401
 from tests.made_once import made_once
 from tests.warm import warm_commands
 
-pytest_plugins = ["tests.tiny_pool", "tests.command_world"]
+if TYPE_CHECKING:
+    from csdm_cli.images.image_set import ImageSet
+    from tests.tiny_pool import UntrainedPool
+
+pytest_plugins = ["tests.command_world"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small: threads cost more than they bring
 
@@ -110,6 +117,33 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'store' / 'mlflow.db'}")
     monkeypatch.setenv("CSDM_TRACKING", "none")
     monkeypatch.setenv("COLUMNS", "200")  # messages are not wrapped in the middle of a phrase
+
+
+@pytest.fixture(scope="session")
+def numbers() -> Iterator[int]:
+    return itertools.count()
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory, numbers: Iterator[int]) -> Path:
+    """A new folder, numbered by a count: pytest's own looks through all that there are, thousands at the end."""
+    return tmp_path_factory.mktemp(f"test-{next(numbers)}", numbered=False)
+
+
+@pytest.fixture
+def data() -> ImageSet:
+    """Tiny images of three classes: nine, six and three."""
+    from tests.tiny_pool import tiny_images
+
+    return tiny_images()
+
+
+@pytest.fixture
+def pool(data: ImageSet) -> UntrainedPool:
+    """Two untrained teachers of :func:`data`."""
+    from tests.tiny_pool import untrained
+
+    return untrained(data)
 
 
 @pytest.fixture

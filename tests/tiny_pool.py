@@ -1,10 +1,9 @@
-"""A small real-looking world: ten tiny images a class, two untrained teachers, everything in float64."""
+"""A small real-looking world: tiny images of three classes, two untrained teachers, everything in float64."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
 import torch
 
 from csdm_cli.images.image_set import ImageSet
@@ -41,14 +40,12 @@ class UntrainedPool:
         return {name: (1 - share) * own[name] + share * other[name] for name in own}
 
 
-@pytest.fixture
-def data() -> ImageSet:
+def tiny_images() -> ImageSet:
     rng = torch.Generator().manual_seed(0)
     counts = (9, 6, 3)
     images = torch.randint(0, 256, (sum(counts), 3, 8, 8), generator=rng, dtype=torch.uint8)
     return ImageSet(images, counts, ("a", "b", "c"), (0.5, 0.4, 0.3), (0.25, 0.2, 0.3))
 
 
-@pytest.fixture
-def pool(data: ImageSet) -> UntrainedPool:
+def untrained(data: ImageSet) -> UntrainedPool:
     return UntrainedPool(NetworkSpec("convnet", 4, 2, "instance", "avg", 3, 8, data.classes))

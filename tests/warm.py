@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
 
 PRELOADED = [
-    *(f"csdm_cli.commands.{name}" for name in ("make_lt", "pretrain", "distill", "evaluate", "compare", "profile")),
+    *(f"csdm_cli.commands.{name}" for name in ("make_lt", "pretrain", "distill", "evaluate", "cross_arch")),
+    *(f"csdm_cli.commands.{name}" for name in ("compare", "profile", "report")),
     "csdm_cli.cli.app",
+    "tests.plain_pictures",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "sklearn.datasets",
@@ -39,6 +41,12 @@ PRELOADED = [
     "torch.distributed.launcher.api",
     "dvc.repo",
     "dvc.commands.repro",
+    "dvc.cli.parser",
+    "dvc.scm",
+    "dvc.rwlock",
+    "scmrepo.git",
+    "networkx",
+    "ruamel.yaml",
 ]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Coded, DatasetInfo, Decoding, Distilled, Provenance, SoftLabels
@@ -26,6 +26,7 @@ from csdm_cli.parameterisations.parameterisation import Shape
 from csdm_cli.parameterisations.stored import parameterisation_of
 from csdm_cli.safe_text import typed
 from csdm_cli.storage import kinds, outputs, tensorfile
+from csdm_cli.storage.bounded import adapter
 
 __all__ = [
     "FILE_NAME",
@@ -109,7 +110,7 @@ def save_distilled(path: Path, distilled: Distilled) -> None:
         soft_labels=kind,
         value_range=distilled.value_range,
     )
-    body: dict[str, Any] = TypeAdapter(_Header).dump_python(header, mode="json")
+    body: dict[str, Any] = adapter(_Header).dump_python(header, mode="json")
     told = {"kind": KIND, "schema": schema_of(distilled), "body": body, "body_sha256": _hash(body)}
     tensorfile.save(path, tensors, told)
 
@@ -161,7 +162,7 @@ def read_distilled(path: Path) -> Distilled:
         raise CsdmError(f"{path} is damaged: its header does not match its hash")
     tensors, _ = tensorfile.load(path, sealed=False)
     try:
-        fields = TypeAdapter(_Header).validate_python(header["body"])
+        fields = adapter(_Header).validate_python(header["body"])
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

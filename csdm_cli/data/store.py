@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.storage import atomic, kinds, outputs, seal, tensorfile
-from csdm_cli.storage.bounded import parsed_json
+from csdm_cli.storage.bounded import adapter, parsed_json
 
 if TYPE_CHECKING:
     from csdm_cli.images.image_set import ImageSet
@@ -101,7 +101,7 @@ class Manifest:
     @classmethod
     def from_json(cls, value: dict[str, Any], place: Path) -> Manifest:
         """Raises CsdmError, naming ``place``, if fields are missing, unknown, altered or contradict each other."""
-        from pydantic import TypeAdapter, ValidationError
+        from pydantic import ValidationError
 
         if value.get("schema") != SCHEMA:
             raise CsdmError(f"{place} is not a manifest of this csdm (schema {SCHEMA}): {AGAIN}")
@@ -112,7 +112,7 @@ class Manifest:
         if not seal.is_whole(value, SEAL):
             raise CsdmError(f"{place} was changed after make-lt wrote it (its hash is another): {AGAIN}")
         try:
-            manifest = TypeAdapter(cls).validate_json(json.dumps(own), strict=True)
+            manifest = adapter(cls).validate_json(json.dumps(own), strict=True)
         except ValidationError as error:
             field = next(iter(error.errors()[0]["loc"]), "text")
             raise CsdmError(f"{place} is damaged: its field {field!r} is of a wrong type; {AGAIN}") from error

@@ -42,6 +42,7 @@ def module_of(name: str) -> str:
     return f"methods/{_kinds()[name]}/{name.replace('-', '_')}.py"
 
 
+@cache
 def load(name: str) -> MethodClass:
     """The class of the method called ``name``: the one its file defines."""
     from csdm_cli.methods.contract import BuildingMethod, OptimisedMethod

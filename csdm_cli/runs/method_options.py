@@ -5,7 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any, get_type_hints
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from csdm_cli.errors import UsageError
@@ -14,6 +14,7 @@ from csdm_cli.methods.contract import MatchingMethod, Method, MethodClass, Optim
 from csdm_cli.methods.regularisers.weighted import refuse_second_logits, weighted_terms
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import Reader, is_number, reader_of, refuse_loose_number
+from csdm_cli.storage.bounded import adapter
 
 MOST_OF_OWN = 1e9  # the size of a method's own parameters
 
@@ -99,7 +100,7 @@ def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
     values = told | settings.option
     _refuse_loose_numbers(cls, settings)
     try:
-        parameters = TypeAdapter(cls.Parameters).validate_python(values)
+        parameters = adapter(cls.Parameters).validate_python(values)
     except ValidationError as error:
         wrong = error.errors()[0]
         name = str(wrong["loc"][0])

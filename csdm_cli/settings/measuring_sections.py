@@ -29,8 +29,7 @@ class Evaluate(Section):
 
     protocol: names.EvaluationProtocol | None = Field(
         None,
-        description="networks from scratch, or linear probes on a frozen backbone (default: probe if one made the set):"
-        " students, probe",
+        description="networks from scratch, or linear probes on a frozen backbone (default: probe if one made the set)",
         json_schema_extra=NOT_FOR_COMPARE,
     )
     probe_features: names.ProbeFeatures = Field(

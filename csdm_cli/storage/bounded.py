@@ -7,6 +7,7 @@ ValueError, as what is no JSON does, so that a reader has one kind of failure to
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,6 +62,17 @@ def read_json(path: Path, hint: str) -> Any:
         raise CsdmError(f"{path} is damaged, it is no JSON that csdm wrote: {hint}") from error
 
 
+def adapter(kind: type[KindT]) -> TypeAdapter[KindT]:
+    """The adapter of ``kind``, made once: that takes longer than most of what it is used for."""
+    made: TypeAdapter[KindT] = _adapter(kind)
+    return made
+
+
+@cache
+def _adapter(kind: Any) -> Any:
+    return TypeAdapter(kind)
+
+
 def typed(value: Any, kind: type[KindT], path: Path, hint: str) -> KindT:
     """``value``, which came from ``path``, as a ``kind``: a dataclass, or any type that pydantic knows.
 
@@ -68,7 +80,7 @@ def typed(value: Any, kind: type[KindT], path: Path, hint: str) -> KindT:
         CsdmError: in one line with the first place that is wrong, and ``hint``.
     """
     try:
-        found: KindT = TypeAdapter(kind).validate_python(value)
+        found = adapter(kind).validate_python(value)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
