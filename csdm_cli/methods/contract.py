@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -248,7 +247,6 @@ Method = OptimisedMethod | BuildingMethod
 MethodClass = type[OptimisedMethod] | type[BuildingMethod]
 
 
-@cache
 def parameter_names(cls: MethodClass) -> frozenset[str]:
     """The settings that belong to a method alone."""
     return frozenset(parameter.name for parameter in fields(cls.Parameters))

@@ -7,7 +7,6 @@ ValueError, as what is no JSON does, so that a reader has one kind of failure to
 from __future__ import annotations
 
 import json
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -62,15 +61,12 @@ def read_json(path: Path, hint: str) -> Any:
         raise CsdmError(f"{path} is damaged, it is no JSON that csdm wrote: {hint}") from error
 
 
+_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
+
+
 def adapter(kind: type[KindT]) -> TypeAdapter[KindT]:
     """The adapter of ``kind``, made once: that takes longer than most of what it is used for."""
-    made: TypeAdapter[KindT] = _adapter(kind)
-    return made
-
-
-@cache
-def _adapter(kind: Any) -> Any:
-    return TypeAdapter(kind)
+    return _ADAPTERS.get(kind) or _ADAPTERS.setdefault(kind, TypeAdapter(kind))
 
 
 def typed(value: Any, kind: type[KindT], path: Path, hint: str) -> KindT:
