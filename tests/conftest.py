@@ -72,13 +72,9 @@ def narrow_students() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def small_roof() -> Iterator[None]:
-    """The roof that csdm profile compares with is measured on small matrices and arrays: no test is about speed."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, size in (("SIDES", (64,)), ("IMAGES", 1), ("ARRAY_BYTES", 2**20)):
-            patch.setattr(f"csdm_cli.profiling.roofline.{name}", {"cpu": size})
-        patch.setattr("csdm_cli.profiling.roofline.PATIENCE", 0)
-        yield
+def small_roof() -> None:
+    """As processes that are forked have it (see ``warm.py``)."""
+    from tests import small_roof  # noqa: F401
 
 
 @pytest.fixture(scope="session", autouse=True)

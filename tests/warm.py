@@ -31,6 +31,7 @@ PRELOADED = [
     *(f"csdm_cli.commands.{name}" for name in ("compare", "profile", "report")),
     "csdm_cli.cli.app",
     "tests.plain_pictures",
+    "tests.small_roof",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
     "sklearn.datasets",

@@ -8,17 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from csdm_cli.profiling import roofline
 from tests.command_world import fails, litter, run
-
-
-@pytest.fixture(autouse=True)
-def small_peaks(monkeypatch):
-    """Measured in no time: they are no peaks, so nothing is known of how they compare with the iterations."""
-    monkeypatch.setattr(roofline, "SIDES", {"cpu": (64,)})
-    monkeypatch.setattr(roofline, "IMAGES", {"cpu": 1})
-    monkeypatch.setattr(roofline, "ARRAY_BYTES", {"cpu": 2**20})
-    monkeypatch.setattr(roofline, "PATIENCE", 0.0)
 
 
 def test_figures_pictures_and_a_trace(workplace):
@@ -81,7 +71,7 @@ def test_a_method_that_learns_through_training(workplace):
         assert list(figures["phases"]) == ["decoding", "method", "back to the leaves", "optimiser", "after the move"]
         assert figures["phases"]["method"] == max(figures["phases"].values())
     assert printed["evaluate"]["roofline"]["share"] > 0
-    shown = run(*words).stdout
+    shown = run("profile", "data", "--ipcs", 1).stdout
     for name in ("ms per iteration", "share of method", "share of after the move", "share reached"):
         assert name in shown
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import MISSING, fields, replace
 from enum import Enum
 from functools import cache
@@ -159,15 +160,28 @@ def run(data, pool_for, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def usual(data, pool_for, tmp_path_factory):
-    """Images and losses of a short run of a method with these options, which all tests share: each is run once."""
+def lived(data, pool_for, tmp_path_factory):
+    """Images, losses and the images after every step of a short run, which all tests share: each is run once."""
     folder = tmp_path_factory.mktemp("shared")
 
     @cache
-    def made(name: str, **option: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        return finish(tiny(name, option=option), data, pool_for(name), folder, resume=False)
+    def made(name: str, **option: Any) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
+        way: list[Tensor] = []
+        settings = tiny(name, option=option)
+        watch = lambda step, images: way.append(images.clone())  # noqa: E731
+        return *finish(settings, data, pool_for(name), folder, resume=False, watch=watch), way
 
     return made
+
+
+@pytest.fixture(scope="module")
+def usual(lived):
+    """Images and losses of a short run of a method with these options."""
+    return lambda name, **option: lived(name, **option)[:2]
+
+
+class DifferError(Exception):
+    """Two runs have other images after the same step."""
 
 
 def tiny(name: str, **settings: Any) -> sections.Distill:
@@ -176,7 +190,14 @@ def tiny(name: str, **settings: Any) -> sections.Distill:
     return sections.Distill(method=name, **TINY | settings, option=option)
 
 
-def finish(settings: sections.Distill, data: ImageSet, pool: TeacherPool, folder, stop: int | None = None, resume=True):
+Watch = Callable[[int, Tensor], None]
+
+
+def finish(
+    settings: sections.Distill, data: ImageSet, pool: TeacherPool, folder, stop: int | None = None, resume=True,
+    watch: Watch = lambda step, images: None,
+):  # fmt: skip
+    """Images and losses; ``watch`` is shown the images after every step."""
     settled, method = decided(settings)
     if isinstance(method, BuildingMethod):
         start = Building(data, settings.ipc, settings.factor, settings.seed, pool)
@@ -189,7 +210,9 @@ def finish(settings: sections.Distill, data: ImageSet, pool: TeacherPool, folder
     def iterate(step: int) -> dict[str, Tensor]:
         if step == stop:
             raise InterruptedError
-        return parts.iterate(step)
+        losses = parts.iterate(step)
+        watch(step, parts.leaves.images.detach())
+        return losses
 
     checkpoint = Checkpoint(folder, "run", 0 if stop else 1e9)
     result = optimise(parts.leaves, method, iterate, checkpoint, resume=resume, quiet=True)
@@ -227,16 +250,28 @@ def own_options() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "option"), own_options(), ids=str)
-def test_every_option_of_every_method_changes_the_images(run, usual, name, option):
+def test_every_option_of_every_method_changes_the_images(lived, data, pool_for, tmp_path, name, option):
+    """From some step on; or, where nothing is optimised, those that are built."""
     if (name, option) in ELSEWHERE:
         pytest.skip(ELSEWHERE[name, option])
     cls = load(name)
     default = parameter_defaults(cls)[option]
     beside = BESIDE.get((name, option), {})
     value = VALUES.get((name, option), flipped(default, get_type_hints(cls.Parameters, include_extras=True)[option]))
-    base, _ = usual(name, **beside)
-    changed, _ = run(name, option=beside | {option: value})
-    assert not torch.equal(base, changed), f"{option}={value} changed nothing"
+    settings = tiny(name, option=beside | {option: value})
+    base, _, way = lived(name, **beside)
+    if name in BUILDING:
+        changed, _ = finish(settings, data, pool_for(name), tmp_path)
+        assert not torch.equal(base, changed), f"{option}={value} changed nothing"
+        return
+
+    def compare(step: int, images: Tensor) -> None:
+        if not torch.equal(images, way[step]):
+            raise DifferError
+
+    with pytest.raises(DifferError):
+        finish(settings, data, pool_for(name), tmp_path, resume=False, watch=compare)
+        pytest.fail(f"{option}={value} changed nothing")
 
 
 def test_no_two_methods_give_the_same_images(usual):
