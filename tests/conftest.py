@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from csdm_cli.cli.narrow import BOXES_FROM
-from tests import plain_pictures  # noqa: F401
 from tests.made_once import made_once
 from tests.warm import warm_commands
 
@@ -116,14 +115,14 @@ def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def numbers() -> Iterator[int]:
+def folder_numbers() -> Iterator[int]:
     return itertools.count()
 
 
 @pytest.fixture
-def tmp_path(tmp_path_factory: pytest.TempPathFactory, numbers: Iterator[int]) -> Path:
+def tmp_path(tmp_path_factory: pytest.TempPathFactory, folder_numbers: Iterator[int]) -> Path:
     """A new folder, numbered by a count: pytest's own looks through all that there are, thousands at the end."""
-    return tmp_path_factory.mktemp(f"test-{next(numbers)}", numbered=False)
+    return tmp_path_factory.mktemp(f"test-{next(folder_numbers)}", numbered=False)
 
 
 @pytest.fixture

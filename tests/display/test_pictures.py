@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from csdm_cli.display import pictures
-from tests.plain_pictures import save_whole
 
 DRAWINGS = {
     "loss": lambda path, scale=1.0: pictures.loss_curve({"a": [scale, 0.5, 0.2], "b": [2.0, 1.0, 0.9]}, path),
@@ -23,11 +22,6 @@ DRAWINGS = {
         {"distill": (0.6 * scale, {"network": 0.6 * scale, "rest": 1 - 0.6 * scale})}, "10 GFLOP/s", path
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def as_users_see_them(monkeypatch):
-    monkeypatch.setattr(pictures, "_save", save_whole)
 
 
 @pytest.mark.parametrize("name", DRAWINGS)

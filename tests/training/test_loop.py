@@ -161,7 +161,7 @@ def test_predictions_do_not_depend_on_the_parts(monkeypatch: pytest.MonkeyPatch)
     network = build(replace(SPEC, norm="batch"), seed=1).double()
     images = examples(dtype=torch.float64).images
     whole = predict(network, images, MEAN, STD)
-    monkeypatch.setattr(inference, "images_at_once", lambda images: 5)
+    monkeypatch.setattr(inference, "images_at_once", lambda images, network: 5)
     torch.testing.assert_close(predict(network, images, MEAN, STD), whole, rtol=0, atol=1e-12)
     assert network.training  # as it was before
     inputs = (images - torch.tensor(MEAN).double().view(1, 3, 1, 1)) / torch.tensor(STD).double().view(1, 3, 1, 1)
