@@ -17,6 +17,7 @@ from csdm_cli.names import Preset, Source
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import shown
 from csdm_cli.settings import sections
+from csdm_cli.storage.places import from_home
 
 
 def list_sources(incomplete: str) -> list[str]:
@@ -32,7 +33,7 @@ def make_lt_source(text: str) -> dict[str, Any]:
     """
     if text in tuple(Source):
         return {"dataset": text}
-    place = Path(text).expanduser()
+    place = from_home(text)
     if place.is_dir() or (place.is_file() and place.suffix == ".npz"):
         return {"dataset": Source.folder, "data_dir": text}
     if "/" in text or text.startswith((".", "~")):

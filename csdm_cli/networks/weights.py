@@ -20,6 +20,7 @@ from csdm_cli.networks.network import NETWORKS
 from csdm_cli.networks.own import is_own
 from csdm_cli.networks.torchvision_models import PREFIX
 from csdm_cli.storage.keys import content_key
+from csdm_cli.storage.places import from_home
 from csdm_cli.storage.tensorfile import tensor_sha256
 
 DEFAULT = "default"  # in the place of a file: the weights that a network comes with
@@ -61,7 +62,7 @@ def weights_of(network: str, given: str) -> Weights:
         CsdmError: if they cannot be read or downloaded.
     """
     if given != DEFAULT:
-        path = Path(given).expanduser()
+        path = from_home(given)
         return Weights(read(path), f"the file {path.name}")
     if network == BackboneName.efficientnet_lite0:
         return Weights(efficientnet.packaged_weights(), efficientnet.ORIGIN)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from csdm_cli.errors import UsageError
+from csdm_cli.safe_text import shown
 
 
 def project_root() -> Path | None:
@@ -37,6 +38,18 @@ def cache_dir(*parts: str) -> Path:
     else:
         base = _expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "XDG_CACHE_HOME") / "csdm"
     return base.joinpath(*parts)
+
+
+def from_home(text: str) -> Path:
+    """The path ``text``, which may begin at a home folder, with ~.
+
+    Raises:
+        UsageError: if nobody has that home folder here.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{shown(text)} names a home folder that is not known here: write the whole path") from None
 
 
 def _expanded(text: str, variable: str) -> Path:

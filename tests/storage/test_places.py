@@ -72,3 +72,11 @@ def test_a_user_without_a_home_is_told_what_to_set(repository, monkeypatch, csdm
             places.cache_dir()
     asked = csdm("make-lt", "digits", "--data-dir", "~/images")
     assert (asked.exit_code, asked.stdout, asked.stderr.count("\n")) == (2, "", 1) and "~/images" in asked.stderr
+
+
+@pytest.mark.parametrize("words", [("make-lt",), ("pretrain", "data", "--weights")])
+def test_a_home_folder_of_nobody_is_refused_in_one_line(csdm, workplace, words):
+    asked = csdm(*words, "~nobody-at-all/x")
+    assert (asked.exit_code, asked.stdout) == (2, "")
+    assert "~nobody-at-all/x names a home folder that is not known here: write the whole path" in asked.stderr
+    assert places.from_home("~/x") == Path.home() / "x" and places.from_home("x") == Path("x")
