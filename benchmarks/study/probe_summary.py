@@ -79,9 +79,9 @@ def _own(found: Mapping[str, Mapping[str, Row]]) -> str:
 def _of_others(found: Mapping[str, Mapping[str, Row]]) -> str:
     heirs = [f"{name} + inheritance" for name in ("random", *METHODS, "random, 100 per class")]
     columns = ("set", "IPC", "made on", "probed on", "random", *METHODS, *heirs)
-    lines = []
+    lines, backbones = [], read_yaml(HERE / "probes.yaml")["backbones"]
     for data, ipc, backbone, _ in _tables(found):
-        for other in read_yaml(HERE / "probes.yaml")["backbones"]:
+        for other in backbones:
             if rows := found.get(f"{data}-ipc{ipc}-{backbone}-on-{other}"):
                 subjects = ("random", *(f"{method} (hard labels)" for method in METHODS), *heirs)
                 lines.append([data, str(ipc), backbone, other, *(shown(rows.get(subject)) for subject in subjects)])

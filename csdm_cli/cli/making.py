@@ -134,6 +134,7 @@ def distill(
         runtime,
         params=settings.params,
         given=settings.given,
+        preset=preset,
         data=data,
         teachers=teachers,
         out=out,

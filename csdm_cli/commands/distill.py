@@ -10,7 +10,7 @@ from csdm_cli.artifacts.distilled import Decoding
 from csdm_cli.artifacts.grid import grid_path
 from csdm_cli.data.store import LongTail, is_in
 from csdm_cli.display.console import emit, note
-from csdm_cli.names import LEARNED
+from csdm_cli.names import LEARNED, Preset
 from csdm_cli.parallel.ranks import joined
 from csdm_cli.runs.choose import choose, refuse_idle_numerics, refuse_to_couple
 from csdm_cli.runs.distill import ARTIFACTS, OUTPUTS, MadeSet, distil
@@ -32,6 +32,7 @@ def run(
     *,
     params: sections.Params,
     given: frozenset[str],
+    preset: Preset | None,
     data: Path | None,
     teachers: Path | None,
     out: Path | None,
@@ -50,7 +51,7 @@ def run(
         atomic.refuse_unwritable(ARTIFACTS)
     longtail = given_or_newest(data, quiet=runtime.quiet)
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
-    if better := tuned_options(settings.method, settings.model_fields_set):
+    if preset is None and (better := tuned_options(settings.method, settings.model_fields_set)):
         note(f"hint: {settings.method} did best on CIFAR-10-LT with {better}: see --preset common", quiet=runtime.quiet)
     if scarce := _scarce(longtail, chosen.settings.ipc):
         note(scarce, quiet=runtime.quiet)

@@ -60,7 +60,7 @@ def prepare(path: Path) -> None:
         _put_in_place(path)
         return
     _refuse_unusable(path)
-    if not _begun(path):
+    if not _begun(path) or (_came_to_its_end(path) and _opens_as_copy(path)):
         return
     _wait_for_rest(path)
     if not _opens_as_copy(path):
@@ -125,6 +125,14 @@ def _begun(path: Path) -> bool:
         if tables and not tables & OWN_TABLES:
             return False  # somebody else's
         return "runs" not in tables or connection.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is None
+
+
+def _came_to_its_end(path: Path) -> bool:
+    """Whether this, MLflow's, has an experiment: the default one is what MLflow makes last, after all tables."""
+    # There may be no such table yet.
+    with closing(_connect(path, "ro")) as connection, suppress(sqlite3.OperationalError):
+        return connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchone() is not None
+    return False
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

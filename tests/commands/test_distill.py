@@ -203,3 +203,4 @@ def test_tuned_options_are_hinted_at_until_they_are_chosen(workplace):
     assert hint in run(*words).stderr
     assert "m3d did best on CIFAR-10-LT with --lr 0.03:" in run(*words, "--calibration", 0).stderr
     assert "hint" not in run(*words, "--preset", "common").stderr
+    assert "hint" not in run(*words, "--preset", "paper", "--iterations", 2, "--real-batch", 4).stderr

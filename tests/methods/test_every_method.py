@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, fields, replace
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
@@ -167,9 +168,11 @@ def lived(data, pool_for, tmp_path_factory):
     @cache
     def made(name: str, **option: Any) -> tuple[Tensor, dict[str, Tensor], list[Tensor]]:
         way: list[Tensor] = []
-        settings = tiny(name, option=option)
-        watch = lambda step, images: way.append(images.clone())  # noqa: E731
-        return *finish(settings, data, pool_for(name), folder, resume=False, watch=watch), way
+
+        def keep(step: int, images: Tensor) -> None:
+            way.append(images.clone())
+
+        return *finish(tiny(name, option=option), data, pool_for(name), folder, resume=False, watch=keep), way
 
     return made
 
@@ -194,9 +197,14 @@ Watch = Callable[[int, Tensor], None]
 
 
 def finish(
-    settings: sections.Distill, data: ImageSet, pool: TeacherPool, folder, stop: int | None = None, resume=True,
+    settings: sections.Distill,
+    data: ImageSet,
+    pool: TeacherPool,
+    folder: Path,
+    stop: int | None = None,
+    resume: bool = True,
     watch: Watch = lambda step, images: None,
-):  # fmt: skip
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Images and losses; ``watch`` is shown the images after every step."""
     settled, method = decided(settings)
     if isinstance(method, BuildingMethod):

@@ -99,6 +99,19 @@ def test_a_store_that_another_program_left_half_made_is_made_anew(store, made_st
     assert "left unfinished and holds no run: made anew" in capsys.readouterr().err
 
 
+def test_only_a_store_that_may_be_in_the_making_is_waited_for(store, made_store, monkeypatch):
+    """A new one that is whole is used at once; one without its last part has a moment to come to rest."""
+    waited = []
+    monkeypatch.setattr(mlflow_store.time, "sleep", waited.append)
+    shutil.copyfile(made_store, store)
+    mlflow_store.prepare(store)
+    assert waited == []
+    with sqlite3.connect(store) as connection:
+        connection.execute("DELETE FROM experiments")
+    mlflow_store.prepare(store)
+    assert waited and all(0 < seconds <= mlflow_store.REST_SECONDS for seconds in waited)
+
+
 def test_a_store_with_a_run_is_never_made_anew(client, store, monkeypatch):
     track()
     older = store.with_name("older.db")  # MLflow looks at the tables of a name once in a process
