@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Else every process of every run of the tests would compile them anew, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: repro test hardship test-lowest test-newest slow lint install versions lock clean
+.PHONY: repro test test-gpu hardship test-lowest test-newest slow lint install versions lock clean
 
 repro: install
 	dvc repro
@@ -17,6 +17,10 @@ repro: install
 
 test: install
 	pytest -n auto --dist worksteal -m "not slow"
+
+# What only a GPU can show, and the other tests do not look for.
+test-gpu: install
+	CSDM_TEST_GPU=1 pytest tests/gpu
 
 slow: install
 	pytest -m slow --ignore tests/hardship

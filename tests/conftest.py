@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.command_world"]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small: threads cost more than they bring
+if os.environ.get("CSDM_TEST_GPU"):  # as --deterministic has it, before CUDA starts
+    os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
+else:  # many tests compare bytes, which a GPU gives under --deterministic only
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 # Tests may run under nohup, or behind a shell's &, which ignore these for all that they start.
 for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from csdm_cli.distillation.layout import Chunking, Formation
 from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import RealSide, Target
-from csdm_cli.images.augment import Augmentation, Theta
+from csdm_cli.images.augment import Augmentation, Theta, sampling_varies
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import MatchingMethod
@@ -100,8 +100,7 @@ class Matching:
         """The augmentation of the classes' rows of θ. A pool's views come again: theirs are worked out once."""
 
         def work_out() -> tuple[Theta, Augmentation]:
-            dense = images.device.type == "cuda" and torch.are_deterministic_algorithms_enabled()
-            return theta, Augmentation.of(theta.rows(slice(first, last)), images, dense=dense)
+            return theta, Augmentation.of(theta.rows(slice(first, last)), images, dense=sampling_varies(images))
 
         # Its id stands for θ: no other object has it as long as θ is kept.
         return self._augmentations.get((id(theta), first, last), work_out, lambda pair: 1)[1]

@@ -32,6 +32,7 @@ __all__ = [
     "draw",
     "draw_stratified",
     "parse_strategy",
+    "sampling_varies",
 ]
 
 COLOUR = ("brightness", "saturation", "contrast")
@@ -52,7 +53,12 @@ def augment(images: Tensor, theta: Theta) -> Tensor:
     Returns:
         (N, C, H, H); rows whose warp is the identity are not resampled.
     """
-    return Augmentation.of(theta, images)(images)
+    return Augmentation.of(theta, images, dense=images.requires_grad and sampling_varies(images))(images)
+
+
+def sampling_varies(images: Tensor) -> bool:
+    """Whether the gradient through resampled ``images`` would differ from run to run where equal bits are asked for."""
+    return images.device.type == "cuda" and torch.are_deterministic_algorithms_enabled()
 
 
 @dataclass(frozen=True)
