@@ -32,7 +32,8 @@ from csdm_cli.distillation.real_side import view_features
 from csdm_cli.images.augment import parse_strategy
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import MatchingMethod
-from csdm_cli.names import Engine, TeacherSchedule
+from csdm_cli.names import Engine, Precision, TeacherSchedule
+from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.assemble import Assembly
 from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings.sections import Distill
@@ -165,6 +166,23 @@ def absolute_rows(bench: Bench) -> list[Row]:
     ]
 
 
+def recorded_rows(bench: Bench) -> list[Row]:
+    """Milliseconds of an iteration of a long run, whose steps a GPU has recorded; nothing on a CPU."""
+    if bench.device.type != "cuda":
+        return []
+    runs = {}
+    for numerics in (PLAIN, Numerics(Precision.bf16, compiled=True)):
+        for ipc in (10, 50):
+            chosen = Distill(ipc=ipc, iterations=10_000)
+            assembly = set_up(chosen, bench.small, bench.width, bench.cache, numerics)
+            for step in range(2 * VIEWS):
+                assembly.iterate(step)
+            arithmetic = "bf16, compiled" if numerics.compiled else "float32"
+            runs[f"IPC {ipc}, {arithmetic}"] = stepping(assembly, first=2 * VIEWS)
+    times = bench.times(runs)
+    return [{"what": f"iteration of a long run, {name}, ms", "ratio": 1e3 * times[name]} for name in runs]
+
+
 def real_size_row(bench: Bench) -> Row:
     """The same iteration over a small and a large real set."""
     times = bench.times({name: stepping(bench.assembly(getattr(bench, name))) for name in ("small", "large")})
@@ -245,6 +263,7 @@ def cost_rows(bench: Bench) -> list[Row]:
         *iteration_rows(bench),
         two_networks_row(bench),
         *absolute_rows(bench),
+        *recorded_rows(bench),
         textbook_row(bench),
         real_size_row(bench),
         bank_row(bench),
@@ -274,6 +293,7 @@ def main() -> None:
     parser.add_argument("--frequency-runs", type=int, default=8, help="sets of frequencies per rule")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--recorded", action="store_true", help="only iterations of long runs, on a GPU")
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -282,13 +302,15 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         sets = (random_set(options.head // 10, device), random_set(options.head, device))
-        rows = cost_rows(Bench(*sets, options.width, options.rounds, Path(folder)))
-    rules = frequency_rows(options.width, (1024, 4096), options.frequency_runs, device)
+        bench = Bench(*sets, options.width, options.rounds, Path(folder))
+        rows = recorded_rows(bench) if options.recorded else cost_rows(bench)
+    rules = [] if options.recorded else frequency_rows(options.width, (1024, 4096), options.frequency_runs, device)
     where = asdict(machine(device)) | {"torch": torch.__version__, "width": options.width}
     place = f"{where['gpu'] or where['processor']}, {where['threads']} threads"
     console = Console(width=110)
     console.print(cost_table(rows, f"ConvNet-3 width {options.width}, CIFAR-10-LT sizes, IPC 10; {place}"))
-    console.print(frequency_table(rules))
+    if rules:
+        console.print(frequency_table(rules))
     if options.out:
         found = {"machine": where, "rows": rows, "frequency_rules": [asdict(rule) for rule in rules]}
         options.out.write_text(json.dumps(found, indent=2) + "\n")

@@ -81,6 +81,11 @@ class BankedRealSide:
         self._checksums: dict[int, int] = {}  # of the entries read so far
         self._drawn: set[int] = set()
 
+    @property
+    def views(self) -> int:
+        """How many there are, which come in turn."""
+        return len(self._views.views)
+
     def at(self, step: int) -> Target:
         """The view of ``step``, its statistics and its frequencies, drawn again from their seed."""
         view = self._views.at(step)

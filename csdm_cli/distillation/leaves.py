@@ -121,7 +121,7 @@ class Leaves:
         for name, leaf in self._all().items():
             prefix = f"optimizer.{name}."
             self._optimizer_of(name).state[leaf] = {
-                key.removeprefix(prefix): value.to(leaf.device) if value.ndim else value.cpu()
+                key.removeprefix(prefix): value.cpu() if key == prefix + "step" else value.to(leaf.device)
                 for key, value in tensors.items()
                 if key.startswith(prefix)
             }

@@ -8,7 +8,7 @@ are more than a chunk and the method's loss couples them. Both are exact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -24,6 +24,7 @@ from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import MatchingMethod
 from csdm_cli.methods.regularisers.weighted import WeightedTerm, loss_terms
 from csdm_cli.methods.statistics import Batch
+from csdm_cli.networks.network import Network
 from csdm_cli.storage.lru import LruCache
 from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
 from csdm_cli.training.inference import images_at_once
@@ -32,6 +33,9 @@ FEATURES: Literal["features"] = "features"
 
 # What a pass gives: features, or the logits under a stage's weights.
 Output = Literal["features"] | TeacherStage
+
+# Of images, a target and a step: adds the gradient to the images' ``grad``, and gives the loss terms.
+Backward = Callable[[Tensor, Target, int], dict[str, Tensor]]
 
 # Views' augmentations kept on the device, some kilobytes each.
 AUGMENTATIONS = 512
@@ -169,6 +173,11 @@ class Matching:
             view=target.view,
         )
 
+    def networks_of(self, target: Target) -> list[Network]:
+        """All networks that a step looks through."""
+        stages: list[TeacherStage] = [(target.view.teacher, target.view.stage), *self._logits_stages(target)]
+        return [self.networks.at(*stage) for stage in dict.fromkeys(stages)]
+
     def _logits_stages(self, target: Target) -> list[TeacherStage]:
         """Whose logits the step needs, each once: the calibrating teacher's, the method's choice and the terms'."""
         final: TeacherStage = (target.view.teacher, "final")
@@ -198,14 +207,18 @@ class Matching:
         return terms
 
 
-def batched_iteration(leaves: Leaves, matching: Matching, real: RealSide, step: int) -> dict[str, Tensor]:
+def batched_iteration(
+    leaves: Leaves, matching: Matching, real: RealSide, step: int, *, backward: Backward | None = None
+) -> dict[str, Tensor]:
     """One optimiser step for all classes at once, of ``leaves.images`` (C·ipc, channels, h, w).
+
+    ``backward`` may stand for ``matching.backward``.
 
     Returns:
         the named loss terms, scalars.
     """
     target = real.at(step)
-    terms = matching.backward(leaves.images, target, step)
+    terms = (backward or matching.backward)(leaves.images, target, step)
     leaves.step(step)
     if matching.method.needs_moved_images:
         matching.after_move(leaves.images, target, step)

@@ -142,6 +142,14 @@ class MatchingMethod(OptimisedMethod, ABC):
         """The real-side statistics that :meth:`losses` reads."""
 
     @property
+    def replayable(self) -> bool:
+        """Whether :meth:`losses` of a view are the same work at every step, none of which the host looks at.
+
+        Then a GPU may be given the step as a recording (see :mod:`csdm_cli.distillation.replay`).
+        """
+        return False
+
+    @property
     def bankable(self) -> bool:
         """Whether those statistics can be computed once and kept."""
         return not self.request().features

@@ -17,6 +17,7 @@ from csdm_cli.distillation.decoded import Decoded, decoded_iteration
 from csdm_cli.distillation.layout import Formation, activation_bytes, layout_of, share_for
 from csdm_cli.distillation.loop import Iteration
 from csdm_cli.distillation.real_side import FreshRealSide, RealSide
+from csdm_cli.distillation.replay import backward_of
 from csdm_cli.distillation.sharded import shared_iteration
 from csdm_cli.distillation.step import Matching, batched_iteration
 from csdm_cli.distillation.textbook import textbook_iteration
@@ -106,7 +107,7 @@ def assemble(
     iterate: Iteration
     if factor is not None:
         matching.calibration = _calibration(settings, matching, real, leaves.images, kept)
-        iterate = partial(batched_iteration, leaves, matching, real)
+        iterate = partial(batched_iteration, leaves, matching, real, backward=backward_of(matching, real, device))
     else:
         images = Decoded.of(leaves, parameterisation).images
         matching.calibration = _calibration(settings, matching, real, images, kept)

@@ -121,6 +121,10 @@ class Csdm(MatchingMethod):
             transform = borrowed(transform, self._counts, p.borrow)
         return replace(statistics, ecf=transform)
 
+    @property
+    def replayable(self) -> bool:
+        return self.bankable
+
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         p = self.parameters
         features = normalize(batch.features)  # (c·per_class, D)

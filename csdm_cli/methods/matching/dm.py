@@ -36,5 +36,9 @@ class Dm(MatchingMethod):
     def request(self) -> Request:
         return Request(mean=True)
 
+    @property
+    def replayable(self) -> bool:
+        return True
+
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         return {"mean": batch.distance_of_means()}  # of (c, D) means: a scalar

@@ -111,6 +111,10 @@ class Ncfm(MatchingMethod):
             dim = build(context.pool.spec, seed=0).feature_dim
             self._sampler = _Sampler(dim, self.parameters, context)
 
+    @property
+    def replayable(self) -> bool:
+        return self.parameters.sampler == "fixed"
+
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         if self._sampler is None:
             assert batch.real.ecf is not None and batch.frequencies is not None
