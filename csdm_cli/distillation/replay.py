@@ -58,13 +58,15 @@ class _Recorded:
 
     Attributes:
         again: fills ``gradient`` and ``terms``.
-        kept: what it reads, for as long as it may be called.
+        weights: the networks' tensors, where it reads them.
+        target: what else it reads, for as long as it may be called.
     """
 
     again: Callable[[], None]
     gradient: Tensor
     terms: Terms
-    kept: tuple[object, ...]
+    weights: list[Tensor]
+    target: Target
 
 
 class Replay:
@@ -81,12 +83,18 @@ class Replay:
         index = target.view.index
         if index in self._seen and index not in self._recorded and not self._refused:
             self._record(images, target, step)
-        if found := self._recorded.get(index):
+        found = self._recorded.get(index)
+        # Networks take on weights in turn: asking for them also has them hold those of the step.
+        if found is not None and _same(found.weights, self._weights(target)):
             found.again()
             images.grad = found.gradient
             return found.terms
         self._seen.add(index)
         return self._matching.backward(images, target, step)
+
+    def _weights(self, target: Target) -> list[Tensor]:
+        networks = self._matching.networks_of(target)
+        return [weight for network in networks for weight in network.parameters()]
 
     def _record(self, images: Tensor, target: Target, step: int) -> None:
         def work() -> Terms:
@@ -100,9 +108,12 @@ class Replay:
             note(f"steps are not recorded as CUDA graphs, which would be faster: {str(error).splitlines()[0]}")
         else:
             assert images.grad is not None
-            kept = (images, target, self._matching.networks_of(target))
-            self._recorded[target.view.index] = _Recorded(again, images.grad, terms, kept)
+            self._recorded[target.view.index] = _Recorded(again, images.grad, terms, self._weights(target), target)
         images.grad = None
+
+
+def _same(these: list[Tensor], those: list[Tensor]) -> bool:
+    return len(these) == len(those) and all(one is other for one, other in zip(these, those, strict=True))
 
 
 def backward_of(matching: Matching, real: RealSide, device: torch.device) -> Backward:

@@ -25,6 +25,9 @@ WEIGHTS = 256 * 2**20
 # Networks kept: a step looks through one stage, may read logits of another, and calibrates with the trained weights.
 KEPT = 3
 
+# Bytes of networks kept on a GPU, where a recorded step reads the weights from where they were (see ``replay``).
+GPU_NETWORKS = 2**30
+
 
 class TeacherNetworks(Protocol):
     """Networks of one architecture, by teacher and stage of its training.
@@ -52,7 +55,8 @@ class PoolNetworks(TeacherNetworks):
     """Frozen networks on the device that take on a teacher's weights by copying them in.
 
     The modules and their parameters stay the same objects from step to step, and none of them asks for a
-    gradient: a backward pass reaches the images only. The ``KEPT`` stages used last keep their weights.
+    gradient: a backward pass reaches the images only. The ``KEPT`` stages used last keep their weights; on a GPU as
+    many as ``GPU_NETWORKS`` has room for.
     """
 
     def __init__(
@@ -74,11 +78,20 @@ class PoolNetworks(TeacherNetworks):
         """The network with the weights of ``teacher`` at ``stage`` of its training."""
         key = (teacher, stage)
         if key not in self._networks:
-            network = self._module() if len(self._networks) < KEPT else self._networks.popitem(last=False)[1]
+            kept = len(self._networks)
+            network = self._module() if kept < self._most() else self._networks.popitem(last=False)[1]
             network.load_state_dict(self._weights(key))
             self._networks[key] = network
         self._networks.move_to_end(key)
         return self._networks[key]
+
+    def _most(self) -> int:
+        """How many networks there may be."""
+        if self._device.type != "cuda" or not self._networks:
+            return KEPT
+        example = next(iter(self._networks.values()))
+        own: int = sum(value.nbytes for value in example.state_dict().values())
+        return max(KEPT, GPU_NETWORKS // own)
 
     def _weights(self, key: TeacherStage) -> dict[str, Tensor]:
         def read() -> dict[str, Tensor]:

@@ -23,22 +23,38 @@ from csdm_cli.teachers.views import PooledViews, ViewPlan
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 VIEWS = 4  # two of each of two teachers
+EPOCHS = 3
 
 
 class Rerun:
-    """Stands for CUDA graphs: work that is done again puts its results where they were when it was recorded."""
+    """Stands for CUDA graphs: work that is done again puts its results where they were when it was recorded.
 
-    def __init__(self, images):
-        self.images, self.recorded, self.again = images, 0, 0
+    It reads the weights from where they were as well, so they have to be those of then.
+    """
+
+    def __init__(self, images, networks, monkeypatch):
+        self.images, self.recorded, self.again, self.read = images, 0, 0, []
+        at = networks.at
+
+        def spy(*stage):
+            network = at(*stage)
+            self.read.append(network)
+            return network
+
+        monkeypatch.setattr(networks, "at", spy)
 
     def __call__(self, work):
         self.recorded += 1
+        self.read.clear()
         terms, gradient = work(), self.images.grad
+        weights = [value for network in self.read for value in network.parameters()]
+        values = [value.clone() for value in weights]
         for tensor in (gradient, *terms.values()):
             tensor.fill_(torch.nan)  # nothing is done yet
 
         def run():
             self.again += 1
+            assert all(torch.equal(weight, value) for weight, value in zip(weights, values, strict=True))
             found = work()
             gradient.copy_(self.images.grad)
             for name, value in found.items():
@@ -51,15 +67,16 @@ class Rerun:
 def parts(data, pool, tmp_path):
     """Leaves, matching and real side of a run."""
 
-    def make(method="csdm", draws=2):
+    def make(method="csdm", draws=2, schedule=TeacherSchedule.final):
         own = make_method(Distill(method=method, frequencies=16))
         own.prepare(Context(data.counts, CPU, torch.float32))
         formation = Formation(data.classes, 2, 2, data.size, data.mean, data.std)
         networks = PoolNetworks(pool, CPU, torch.float32)
-        plan = ViewPlan(2, data.classes, ("crop",), AugmentMode.single, TeacherSchedule.final, 1, seed=1)
+        plan = ViewPlan(2, data.classes, ("crop",), AugmentMode.single, schedule, EPOCHS, seed=1)
         views = PooledViews(plan, draws=draws)
-        build_bank(tmp_path / method, data, views, VIEWS, own.request(), networks, torch.float32, quiet=True)
-        real = BankedRealSide(tmp_path / method, views, own.request(), networks, torch.float32)
+        folder = tmp_path / f"{method}-{schedule}"
+        build_bank(folder, data, views, VIEWS, own.request(), networks, torch.float32, quiet=True)
+        real = BankedRealSide(folder, views, own.request(), networks, torch.float32)
         leaves = Leaves(
             initial_images(data, 2, 2, Initial.mix, seed=0), PixelPlan(PixelOptimizer.adam, 0.02, Schedule.cosine, 20)
         )
@@ -68,24 +85,25 @@ def parts(data, pool, tmp_path):
     return make
 
 
+@pytest.mark.parametrize("schedule", [TeacherSchedule.final, TeacherSchedule.interpolate])
+@pytest.mark.parametrize("kept", [3, 10])
 @pytest.mark.parametrize("method", ["csdm", "dm", "ncfm"])
-def test_the_run_is_the_same(parts, method):
+def test_the_run_is_the_same(parts, monkeypatch, method, kept, schedule):
+    """Also where networks, of which a few are kept, take on the weights of others between a view's steps."""
+    monkeypatch.setattr("csdm_cli.teachers.networks.KEPT", kept)
     found = []
     for recorded in (False, True):
-        leaves, matching, real = parts(method)
-        recorder = Rerun(leaves.images)
+        leaves, matching, real = parts(method, schedule=schedule)
+        recorder = Rerun(leaves.images, matching.networks, monkeypatch)
         backward = Replay(matching, recorder).backward if recorded else None
-        history = [
-            {
-                name: float(value)
-                for name, value in batched_iteration(leaves, matching, real, step, backward=backward).items()
-            }
-            for step in range(3 * VIEWS + 1)
-        ]
+        run = partial(batched_iteration, leaves, matching, real, backward=backward)
+        history = [{name: float(value) for name, value in run(step).items()} for step in range(3 * VIEWS + 1)]
         found.append((leaves.images.detach(), history))
-        assert (recorder.recorded, recorder.again) == ((VIEWS, 2 * VIEWS + 1) if recorded else (0, 0))
     (plain, losses), (replayed, again) = found
     assert torch.equal(plain, replayed) and losses == again
+    assert recorder.recorded == VIEWS
+    if kept == 10 or schedule is TeacherSchedule.final:
+        assert recorder.again == 2 * VIEWS + 1
 
 
 @pytest.mark.usefixtures("aloud")
