@@ -59,7 +59,7 @@ class _Recorded:
     Attributes:
         again: fills ``gradient`` and ``terms``.
         weights: the networks' tensors, where it reads them.
-        target: what else it reads, for as long as it may be called.
+        target: the rest of its inputs, kept for as long as it may be called.
     """
 
     again: Callable[[], None]
