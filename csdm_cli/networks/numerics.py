@@ -75,8 +75,8 @@ PLAIN = Numerics()
 # thread of a busy machine) a step takes 0.77 of plain's 160 ms compiled, and 0.37 in bf16 too; a test takes 0.32
 # compiled. No cost in accuracy was found (docs/study.md). But programs take a C++ compiler, and longer to make than a
 # small run lasts, and on cores without bf16 arithmetic it is slower: a choice for long runs.
-# CUDA: on an H100 nothing of it is faster while a host launches the kernels (0.8 to 1.25 of plain's time); steps that are
-# recorded (see distillation/replay.py) take half in bf16 compiled.
+# CUDA: on an H100 nothing of it is faster while a host launches the kernels (0.8 to 1.25 of plain's time); steps that
+# are recorded (see distillation/replay.py) take half in bf16 compiled.
 AUTOMATIC = {"cpu": PLAIN, "cuda": PLAIN}
 
 
