@@ -39,7 +39,7 @@ def test_nothing_takes_more_than_its_images_would(kind: str, shape: Shape, ipc: 
     budget = ipc * shape.classes * shape.pixels
     assert 0 < found.numbers() <= budget and found.bytes() <= budget
     assert found.shape.ipc_equivalent(found.bytes()) <= ipc
-    if ipc > 3:
+    if ipc > 3 or (ipc > 1 and shape.classes > 10):
         return  # what follows is the same at any number of images, and slow at many
     start = found.initial(torch.full((shape.classes * found.per_class, shape.channels, shape.size, shape.size), 0.4))
     stored = found.stored(start)
