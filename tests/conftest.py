@@ -35,8 +35,8 @@ for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHU
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, usual)
 
-# Tests make and remove tens of thousands of files and folders, which takes a disk a while. They are kept in memory, half a
-# gigabyte and as much again of the run before, where there is room for several times that.
+# Tests make and remove tens of thousands of files and folders, which takes a disk a while. They are kept in memory,
+# half a gigabyte and as much again of the run before, where there is room for several times that.
 MEMORY = Path("/dev/shm")
 if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > 4 * 2**30:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
