@@ -34,8 +34,8 @@ class LgmParameters:
     augment_mode: AugmentMode
     copies: Annotated[int, Field(ge=1, le=1000)] = option(10, "augmented copies of every synthetic image per step")
     deviation: Annotated[float, Field(gt=0)] = option(0.01, "of the random classifier's weights, new in every step")
-    sampling: Literal["shuffle", "balanced"] = option(
-        "shuffle", "of the real images: from the set as it is, or as many of each class (drawn with replacement)"
+    sampling: Literal["balanced", "shuffle"] = option(
+        "balanced", "of the real images: as many of each class (drawn with replacement), or from the set as it is"
     )
 
 
