@@ -297,6 +297,8 @@ def main() -> None:
     parser.add_argument("--memory-of", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     device = torch.device(options.device)
+    if options.recorded and device.type != "cuda":
+        parser.error("--recorded: a CPU records nothing; leave it out, or use --device cuda")
     if options.memory_of:
         print_memory(options.memory_of, options.width, device)
         return

@@ -81,7 +81,11 @@ def measure(
     iterations: int,
     warmup: int,
 ) -> Cost:
-    """Time ``iterations`` whole iterations of a matching method, then as many with their phases apart."""
+    """Time ``iterations`` whole iterations of a matching method, then as many with their phases apart.
+
+    Before that a GPU meets all of them twice, which records them (see :mod:`csdm_cli.distillation.replay`), as in a
+    long run.
+    """
 
     def whole(step: int) -> None:
         iterate(step)
@@ -92,6 +96,9 @@ def measure(
         matching.method.after_step(step)
 
     device, images = leaves.images.device, matching.formation.decoded
+    if device.type == "cuda":
+        for step in [*range(iterations), *range(iterations)]:
+            whole(step)
     return measure_both(whole, apart, PHASES, images, device, iterations=iterations, warmup=warmup)
 
 
@@ -114,7 +121,7 @@ def measure_both(
         warmup: iterations before them.
     """
     clock = Clock(device)
-    for step in steps_before(device, iterations=iterations, warmup=warmup):
+    for step in range(warmup):
         whole(step)
     seconds = []
     with peak_memory(device) as peak:
@@ -130,12 +137,6 @@ def measure_both(
             runs[name].append(own.seconds[name])
     medians = {name: statistics.median(runs[name]) for name in phases}
     return Cost(tuple(seconds), medians, images, peak.bytes)
-
-
-def steps_before(device: torch.device, *, iterations: int, warmup: int) -> list[int]:
-    """The steps that come before those that are timed: as in a long run, a GPU has met and recorded them all."""
-    recorded = range(iterations) if device.type == "cuda" else range(0)
-    return [*range(warmup), *recorded, *recorded]
 
 
 def phased_iteration(leaves: Leaves, matching: Matching, real: RealSide, step: int, clock: Clock) -> None:

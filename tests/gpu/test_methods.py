@@ -42,11 +42,9 @@ def plain_arithmetic() -> Iterator[None]:
 
 
 @pytest.fixture
-def deterministic() -> Iterator[None]:
-    """As ``--deterministic`` has it."""
+def deterministic() -> None:
+    """As ``--deterministic`` has it, until the test ends."""
     torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
 
 
 @pytest.mark.usefixtures("plain_arithmetic")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from csdm_cli.distillation.layout import Chunking
-from csdm_cli.profiling.costs import PHASES, Clock, Cost, measure, phased_iteration, steps_before
+from csdm_cli.profiling.costs import PHASES, Clock, Cost, measure, phased_iteration
 from tests.methods.tiny_world import COUNTS, assembled
 
 CPU = torch.device("cpu")
@@ -43,12 +43,6 @@ def test_measuring_runs_warm_up_timed_and_phased_iterations(tmp_path):
     torch.testing.assert_close(measured.leaves.images, plain.leaves.images, atol=1e-9, rtol=0)
     assert len(cost.seconds) == 3 and cost.images == 2 * len(COUNTS) * 2**2
     assert cost.median == sorted(cost.seconds)[1] and tuple(cost.phases) == PHASES
-
-
-def test_a_gpu_meets_every_step_twice_before_it_is_timed():
-    """The second time it is recorded."""
-    assert steps_before(torch.device("cpu"), iterations=3, warmup=2) == [0, 1]
-    assert steps_before(torch.device("cuda"), iterations=3, warmup=2) == [0, 1, 0, 1, 2, 0, 1, 2]
 
 
 def test_spread_is_the_first_and_last_decile():
