@@ -220,9 +220,17 @@ class Engine(StrEnum):
     textbook = "textbook"
 
 
-class LabelKind(StrEnum):
+class StoredLabels(StrEnum):
     hard = "hard"
     soft = "soft"
+
+
+class LabelKind(StrEnum):
+    """hard, soft: those stored with a set; teacher: what its teachers say of every image as a student sees it."""
+
+    hard = "hard"
+    soft = "soft"
+    teacher = "teacher"
 
 
 class EvaluationSplit(StrEnum):

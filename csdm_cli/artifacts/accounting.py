@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Coded, Distilled
 
@@ -29,14 +32,15 @@ class Storage:
         return f"{self.numbers:,} numbers, {self.bytes:,} bytes, as many as {self.ipc_equivalent:.2f} images per class"
 
 
-def storage_of(distilled: Distilled) -> Storage:
-    """The storage of a set as it is written."""
+def storage_of(distilled: Distilled, beside: Sequence[Tensor] = ()) -> Storage:
+    """The storage of a set as it is written, and of what students need ``beside`` it: weights of labelling teachers."""
     soft = distilled.soft_labels.probabilities if distilled.soft_labels else None
     coded = isinstance(distilled.decoding, Coded)
     numbers = distilled.parameterisation().numbers() if coded else distilled.stored["images"].numel()
     weight = sum(tensor.nbytes for tensor in distilled.stored.values()) + (0 if soft is None else soft.nbytes)
+    weight += sum(tensor.nbytes for tensor in beside)
     return Storage(
-        numbers=numbers + (0 if soft is None else soft.numel()),
+        numbers=numbers + (0 if soft is None else soft.numel()) + sum(tensor.numel() for tensor in beside),
         bytes=weight + (0 if coded else distilled.labels.nbytes),
         ipc_equivalent=distilled.shape.ipc_equivalent(weight),
     )

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from csdm_cli.artifacts.distilled import Distilled
-from csdm_cli.names import LabelKind
+from csdm_cli.names import LabelKind, StoredLabels
 
 
 class DistilledDataset(Dataset[tuple[Tensor, Tensor]]):
@@ -22,8 +22,8 @@ class DistilledDataset(Dataset[tuple[Tensor, Tensor]]):
         CsdmError: if soft labels are asked for and the set has none.
     """
 
-    def __init__(self, distilled: Distilled, labels: LabelKind | None = None, *, normalised: bool = True) -> None:
-        kind = labels or distilled.default_labels
+    def __init__(self, distilled: Distilled, labels: StoredLabels | None = None, *, normalised: bool = True) -> None:
+        kind = LabelKind(labels or distilled.default_labels)
         info = distilled.dataset
         self.class_names = info.class_names
         self.images = distilled.decoded()

@@ -247,12 +247,12 @@ class Distilled:
         return self.labels.repeat_interleave(self.decoding.per_image)
 
     def targets(self, kind: LabelKind) -> Tensor:
-        """The students' targets: (N * factor², classes) float32, rows summing to 1.
+        """The students' targets: (N * factor², classes) float32, rows summing to 1; classes, where teachers label.
 
         Raises:
             CsdmError: if soft labels are asked for and the set has none.
         """
-        if kind is LabelKind.hard:
+        if kind is not LabelKind.soft:
             return F.one_hot(self.decoded_labels(), self.dataset.classes).float()
         if self.soft_labels is None:
             raise CsdmError("this set has no soft labels: use --labels hard, or distil it with --labels soft")

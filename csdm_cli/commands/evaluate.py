@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar, record_run
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
@@ -78,12 +77,17 @@ def run(
     shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
     title = f"{shown}: {_students(task)}, {counted(task.protocol.steps, 'step')}"
     below = found.fairness.table() if found.fairness is not None else []
-    lines = [*_gap_line(result), *_inheritance_line(result), f"Stored: {storage_of(case.distilled).text}."]
+    lines = [*_gap_line(result), *_inheritance_line(result), _stored_line(found)]
     table = score_table(title, found.rows(), untested=found.untested)
     emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
     note(f"wrote {folder}/", quiet=runtime.quiet)
     reported, across = typed(folder), typed(case.path.parent)
     note(f"next: csdm report {reported}, or csdm cross-arch {across}", quiet=runtime.quiet)
+
+
+def _stored_line(found: EvaluatedSet) -> str:
+    teachers = ", with the teachers that label" if found.task.labeller else ""
+    return f"Stored{teachers}: {found.storage.text}."
 
 
 def _inheritance_line(result: dict[str, Any]) -> list[str]:

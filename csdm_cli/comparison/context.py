@@ -17,6 +17,7 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks.numerics import Numerics
 from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for, images_of
+from csdm_cli.runs.labels import labeller_for
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.runtime import Runtime
@@ -91,9 +92,17 @@ class ComparisonContext:
     ) -> Measurement:
         """A set under the students of ``student_protocol``: trained and tested now, unless that was done before."""
         case = Case(file, distilled, self.longtail)
-        evaluation = evaluate_case(case, labels, self.evaluator(student_protocol))
+        named = (distilled, self.longtail, self.teachers, self.device)
+        labeller = labeller_for(labels, *named, quiet=self.runtime.quiet)
+        evaluation = evaluate_case(case, labels, self.evaluator(student_protocol), labeller)
         return Measurement.of_case(
-            case, evaluation, subject=name, labels=labels, split=self.split, protocol=student_protocol.described()
+            case,
+            evaluation,
+            subject=name,
+            labels=labels,
+            split=self.split,
+            protocol=student_protocol.described(),
+            labeller=labeller,
         )
 
 

@@ -86,9 +86,7 @@ def enter(method: str, ipc: int, chosen: sections.Compare, params: sections.Para
         full = full.model_copy(update={"evaluate": full.evaluate.model_copy(update={"split": chosen.split})})
     found = choose(full)
     if found.settings.prior_calibration == "auto":
-        refuse_images_of_choice(
-            full.evaluate.labels or found.settings.labels or LabelKind.hard, "dev", full.evaluate.split
-        )
+        refuse_images_of_choice(full.evaluate.labels or LabelKind(found.settings.labels), "dev", full.evaluate.split)
     return found
 
 

@@ -13,7 +13,7 @@ from csdm_cli.comparison.entries import Entry
 from csdm_cli.data.holdout import sealed
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
-from csdm_cli.names import LabelKind, TeacherSchedule
+from csdm_cli.names import StoredLabels, TeacherSchedule
 from csdm_cli.runs.choose import Chosen, experts_of
 from csdm_cli.runs.distill import ARTIFACTS, carry_out, default_folder
 from csdm_cli.runs.measurement import Measurement
@@ -68,7 +68,7 @@ def teachers_of(entry: Entry, context: ComparisonContext) -> Hashable | None:
     """Equal for entries of the same teachers; None if the entry's sets need none."""
     chosen = entry.chosen
     follows = experts_of(chosen.method)
-    if follows is None and not chosen.method.needs_teachers and chosen.settings.labels is not LabelKind.soft:
+    if follows is None and not chosen.method.needs_teachers and chosen.settings.labels is not StoredLabels.soft:
         return None
     pretrain = chosen.params.pretrain.model_dump_json()
     by_epoch = chosen.settings.teacher_schedule is TeacherSchedule.trajectory

@@ -17,6 +17,7 @@ from csdm_cli.images.initial import initial_images, to_uint8
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import Initial
 from csdm_cli.training.batches import Examples
+from csdm_cli.training.labeller import Labeller
 from csdm_cli.training.losses import log_prior
 
 
@@ -90,12 +91,17 @@ def tiled_images(data: ImageSet, selection: Selection) -> Tensor:
 
 
 def evaluate_selections(
-    data: ImageSet, selection: Selection, evaluator: Evaluator, start: Tensor | None = None
+    data: ImageSet,
+    selection: Selection,
+    evaluator: Evaluator,
+    start: Tensor | None = None,
+    labeller: Labeller | None = None,
 ) -> dict[ControlName, Evaluation]:
     """The rows ``random`` and ``tiled-random``, by the same protocol as the set; they are one row at factor 1.
 
     They take as many images of each class as the set, so that the total is the same. ``start`` are the images,
     as many of each class in turn, that a set of other numbers than images would begin with: a row in place of tiles.
+    ``labeller`` gives students other targets than the classes, if any.
     """
     labels = selection.labels(data.classes)
     images = {ControlName.random: (random_images(data, selection), labels)}
@@ -106,7 +112,7 @@ def evaluate_selections(
         own = labels.repeat_interleave(selection.factor**2)
         images[ControlName.tiled_random] = tiled_images(data, selection), own
     found = {
-        name: evaluate_set(chosen, targets, data.counts, evaluator, title=f"{name}, student")
+        name: evaluate_set(chosen, targets, data.counts, evaluator, labeller=labeller, title=f"{name}, student")
         for name, (chosen, targets) in images.items()
     }
     return found if start is not None else {ControlName.tiled_random: found[ControlName.random]} | found

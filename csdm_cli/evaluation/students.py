@@ -32,6 +32,7 @@ from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.debiased import HEADS, two_heads
 from csdm_cli.training.inference import predict
+from csdm_cli.training.labeller import Labeller
 from csdm_cli.training.losses import Loss, balanced_softmax, cross_entropy
 from csdm_cli.training.many import JointMoment, counted, groups_of, stands_together, train_together
 from csdm_cli.training.recipe import Recipe
@@ -123,7 +124,8 @@ class TrainAndTest:
             "torch": str(torch.__version__),
             "source": source_hash(*STUDENTS),
         }
-        return content_key(same | described | identity(numerics) | (probed.identity if probed else {}))
+        taught_by = {"labeller": self.examples.labeller.key} if self.examples.labeller else {}
+        return content_key(same | described | taught_by | identity(numerics) | (probed.identity if probed else {}))
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,13 @@ class Evaluator:
 
 
 def evaluate_set(
-    images: Tensor, targets: Tensor, counts: Sequence[int], evaluator: Evaluator, *, title: str = "student"
+    images: Tensor,
+    targets: Tensor,
+    counts: Sequence[int],
+    evaluator: Evaluator,
+    *,
+    labeller: Labeller | None = None,
+    title: str = "student",
 ) -> Evaluation:
     """Train students on a set and test them.
 
@@ -163,13 +171,14 @@ def evaluate_set(
         targets: (N,) int64 classes, or (N, classes) probabilities.
         counts: class sizes of the long-tailed training set, for head, medium and tail.
         evaluator: students, test images and protocol.
+        labeller: gives every batch other targets than ``targets``, if any.
         title: the progress bar's title.
 
     Raises:
         CsdmError: if training diverges, or the network cannot be compiled and is to be.
     """
     test, device = evaluator.test, evaluator.device
-    examples = Examples(images.to(device), targets.to(device), test.mean, test.std)
+    examples = Examples(images.to(device), targets.to(device), test.mean, test.std, labeller)
     return train_and_test(TrainAndTest(examples, test.to(device), evaluator.spec), counts, evaluator, title=title)[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from csdm_cli.names import ImbalanceProfile, LabelKind, ProbeFeatures
+from csdm_cli.names import ImbalanceProfile, ProbeFeatures, StoredLabels
 from csdm_cli.networks.spec import Pretext, default_depth
 from csdm_cli.runs.backbones import pretext_settings
 from csdm_cli.runs.evaluating import start_of
@@ -82,5 +82,5 @@ def start_section(distill: Mapping[str, Any]) -> dict[str, Any]:
 
 def selection_section(method: str, ipc: int, factor: int) -> dict[str, Any]:
     """``distill`` for a control that was measured beside another set: a selection, for all real images the cheapest."""
-    settings = sections.Distill(method=method, ipc=ipc, factor=factor, labels=LabelKind.hard)
+    settings = sections.Distill(method=method, ipc=ipc, factor=factor, labels=StoredLabels.hard)
     return in_units(settings.model_dump(mode="json"))

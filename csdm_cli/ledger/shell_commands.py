@@ -8,7 +8,7 @@ from typing import Any
 
 from csdm_cli.ledger.row import Computing, SectionName
 from csdm_cli.methods.contract import Method, OptimisedMethod
-from csdm_cli.names import EvaluationProtocol, LabelKind
+from csdm_cli.names import EvaluationProtocol, LabelKind, StoredLabels
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import choose, settled, without_effect
 from csdm_cli.runs.long_tail import default_folder
@@ -40,7 +40,9 @@ def typed_commands(
     make_lt = config.MakeLt.model_validate(dict(sections["make_lt"]) | own_data)
     pretrain = config.Pretrain.model_validate(dict(sections["pretrain"]))
     distill = config.Distill.model_validate(dict(sections["distill"]) | {"seed": 0})
-    evaluated = config.Evaluate.model_validate(dict(sections["evaluate"]) | {"labels": None, "controls": True})
+    taught = dict(sections["evaluate"])
+    labels = taught["labels"] if taught["labels"] == LabelKind.teacher else None  # others are the set's own
+    evaluated = config.Evaluate.model_validate(taught | {"labels": labels, "controls": True})
     data = str(default_folder(make_lt.model_copy(update={"data_dir": None})))
     first = ["csdm make-lt", str(make_lt.dataset), *_given(make_lt, {"dataset"}), f"--out {data}"]
     method = make_method(distill)
@@ -48,7 +50,7 @@ def typed_commands(
         backbone = config.Pretrain.model_validate(dict(sections["backbone"]))
         probing = _probing(data, method.needs_teachers, pretrain, backbone, distill, evaluated)
         return tuple(" ".join(line) for line in [first, *probing])
-    if distill.labels is not LabelKind.soft and not method.needs_teachers:
+    if distill.labels is not StoredLabels.soft and not method.needs_teachers:
         network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))
         chosen = [f"--set {name}" for name in (*_set("pretrain", network), *_set("evaluate", evaluated))]
         factor = [f"--set distill.factor={distill.factor}"] if distill.factor != config.Distill().factor else []

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request
-from csdm_cli.names import LabelKind, TeacherSchedule
+from csdm_cli.names import StoredLabels, TeacherSchedule
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.teachers.networks import TeacherNetworks, TeacherStage
@@ -74,7 +74,7 @@ class Described:
     source: ClassVar[str]
     cost: ClassVar[str]
     departures: ClassVar[str] = "none"
-    default_labels: ClassVar[LabelKind] = LabelKind.hard
+    default_labels: ClassVar[StoredLabels] = StoredLabels.hard
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:

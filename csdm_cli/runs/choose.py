@@ -10,7 +10,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import BuildingMethod, MatchingMethod, Method, OptimisedMethod
 from csdm_cli.methods.learning import Experts, LearningMethod
 from csdm_cli.methods.regularisers.weighted import bankable, weighted_terms
-from csdm_cli.names import Engine, LabelKind, Parameterization, RealMode, TeacherSchedule
+from csdm_cli.names import Engine, Parameterization, RealMode, StoredLabels, TeacherSchedule
 from csdm_cli.parallel import seat
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.runs.method_options import idle_beside, instead_of_matching, make_method, option_of, real_batch_of, unread
@@ -20,7 +20,7 @@ from csdm_cli.settings import sections
 class Settled(sections.Distill):
     """Settings of a distillation with nothing left open that its method reads."""
 
-    labels: LabelKind
+    labels: StoredLabels
 
 
 class SettledOptimised(Settled):
@@ -119,7 +119,7 @@ def without_effect(chosen: Chosen) -> frozenset[str]:
     """The settings of distill that change nothing: whoever asks for one of them is refused."""
     settings, method = chosen.settings, chosen.method
     found = {*unread(settings.method), *idle_beside(settings, method)} & set(sections.Distill.model_fields)
-    if settings.labels is not LabelKind.soft:
+    if settings.labels is not StoredLabels.soft:
         found.add("temperature")
     if isinstance(method, OptimisedMethod):
         found |= _idle_of_parameterization(settings)
@@ -176,7 +176,7 @@ def experts_of(method: Method) -> Experts | None:
 
 def refuse_idle_softening(settings: Settled, given: frozenset[str]) -> None:
     """Raises: UsageError if prior calibration is set, or a temperature ``given``, and the labels are hard."""
-    if settings.labels is LabelKind.soft:
+    if settings.labels is StoredLabels.soft:
         return
     if "temperature" in given:
         raise UsageError(

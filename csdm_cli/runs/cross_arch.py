@@ -25,10 +25,12 @@ from csdm_cli.runs.evaluating import (
     protocol_of,
     with_recipe_of,
 )
+from csdm_cli.runs.labels import labeller_for
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import run_key, scores_of, tell_of_set
 from csdm_cli.settings import sections
 from csdm_cli.tracking.tracker import NullTracker, Tracker
+from csdm_cli.training.labeller import Labeller
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class CrossArchTask:
         labels: the targets that students learn from.
         specs: the architectures by name, in the order asked for.
         controls: whether random real images are evaluated beside the set.
+        labeller: gives the labels ``teacher``; None where they are stored.
     """
 
     case: Case
@@ -50,6 +53,7 @@ class CrossArchTask:
     controls: bool
     device: torch.device
     numerics: Numerics
+    labeller: Labeller | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,7 +133,8 @@ def prepare_cross_arch(
     specs = {name: case.spec(name) for name in settings.networks}
     for spec in specs.values():
         build(spec, seed=0)  # a network that these images do not fit is an error now, not in an hour
-    return CrossArchTask(case, recipe, labels, specs, protocol, settings.controls, device, numerics)
+    labeller = labeller_for(labels, case.distilled, case.longtail, None, device, quiet=runtime.quiet)
+    return CrossArchTask(case, recipe, labels, specs, protocol, settings.controls, device, numerics, labeller)
 
 
 def cross_arch(
@@ -143,7 +148,7 @@ def cross_arch(
     train = case.longtail.train().to(task.device) if task.controls else None
     for name, spec in task.specs.items():
         evaluator = evaluator_for(test, spec, task.protocol, task.numerics, runtime)
-        own, random = evaluate_case(case, task.labels, evaluator), None
+        own, random = evaluate_case(case, task.labels, evaluator, task.labeller), None
         found = {f"{score}/{name}": value for score, value in scores_of(own).items()}
         tracker.headline(found, made_by=run_key(case.distilled))
         if train is not None:

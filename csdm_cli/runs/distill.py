@@ -25,7 +25,7 @@ from csdm_cli.display.console import note
 from csdm_cli.distillation.checkpoint import Checkpoint
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.methods.contract import Building, BuildingMethod, Outcome
-from csdm_cli.names import LEARNED, LabelKind
+from csdm_cli.names import LEARNED, StoredLabels
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.parameterisations.multi_formation import MultiFormation
 from csdm_cli.parameterisations.stored import described
@@ -187,7 +187,7 @@ def _package(task: Task, outcome: Outcome) -> Distilled:
     if outcome.label_logits is not None:
         learned = outcome.label_logits.detach().cpu().float().softmax(1)
         return replace(distilled, soft_labels=SoftLabels(learned, 1.0, LEARNED_WITH_THE_IMAGES))
-    if settings.labels is not LabelKind.soft:
+    if settings.labels is not StoredLabels.soft:
         return distilled
     assert pool is not None
     images = to_uint8(distilled.images) if isinstance(decoding, Coded) else stored["images"]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.accounting import Storage, storage_of
 from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.controls import (
@@ -42,7 +42,12 @@ from csdm_cli.runs.evaluating import (
     with_recipe_of,
 )
 from csdm_cli.runs.fairness import FairnessReport, measure_fairness
-from csdm_cli.runs.labels import measured_on, refuse_images_of_choice, refuse_unknown_teachers
+from csdm_cli.runs.labels import (
+    labeller_for,
+    measured_on,
+    refuse_images_of_choice,
+    refuse_unknown_teachers,
+)
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protocol_of_probes, refuse_idle
 from csdm_cli.runs.runtime import Runtime
@@ -50,6 +55,7 @@ from csdm_cli.runs.tracked import scores_of, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.tracking.tracker import NullTracker, Tracker
+from csdm_cli.training.labeller import Labeller
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class EvaluationTask:
         learned: the protocol of students at the set's learned step size, where they were asked for.
         probed: the frozen network whose linear probes they are; None for networks trained from scratch.
         inheritance: whose classifier that network is to use as well; None if it is not asked for.
+        labeller: gives the labels ``teacher``; None where they are stored.
     """
 
     case: Case
@@ -76,6 +83,7 @@ class EvaluationTask:
     learned: Protocol | None = None
     probed: Probed | None = None
     inheritance: Inheritance | None = None
+    labeller: Labeller | None = None
 
     @property
     def described(self) -> dict[str, Any]:
@@ -97,6 +105,7 @@ class EvaluatedSet:
         fairness: None where it was not asked for.
         learned: students at the set's learned step size; None where they were not asked for.
         inherited: scores of an inherited classifier, by row; none where they were not asked for.
+        alike: controls under the labels of the same teachers; none where labels are stored.
     """
 
     task: EvaluationTask = field(repr=False)
@@ -105,6 +114,7 @@ class EvaluatedSet:
     fairness: FairnessReport | None = None
     learned: Evaluation | None = None
     inherited: Mapping[str, Evaluation] = field(default_factory=dict)
+    alike: Mapping[ControlName, Evaluation] = field(default_factory=dict)
 
     @property
     def distilled(self) -> Distilled:
@@ -115,6 +125,11 @@ class EvaluatedSet:
     def accuracy(self) -> float:
         """Mean test accuracy of the students after their last step, as a fraction."""
         return self.own.accuracy.mean
+
+    @property
+    def storage(self) -> Storage:
+        """All that students need: the set, and the teachers where these label."""
+        return storage_of(self.distilled, self.task.labeller.stored if self.task.labeller else ())
 
     @property
     def untested(self) -> tuple[str, ...]:
@@ -136,7 +151,8 @@ class EvaluatedSet:
 
     def rows(self) -> dict[str, Evaluation]:
         """By name, in the order of the table: the set's students first."""
-        beside = {str(control): self.controls[control] for control in ControlName if control in self.controls}
+        beside = {f"{control} ({self.task.labels} labels)": found for control, found in self.alike.items()}
+        beside |= {str(control): self.controls[control] for control in ControlName if control in self.controls}
         coded = f", {self.distilled.kind}" if isinstance(self.distilled.decoding, Coded) else ""
         name = f"{self.distilled.provenance.method}{coded} ({self.task.labels} labels"
         learned = {f"{name}, {self._learned_text})": self.learned} if self.learned is not None else {}
@@ -153,12 +169,16 @@ class EvaluatedSet:
             found["controls"] = {str(name): metrics_of(evaluation) for name, evaluation in self.controls.items()}
             found["best_full_control"] = str(self.best_full_control)
             found["share_of_gap_closed"] = self.share_of_gap_closed
+        if self.alike:
+            found["controls_under_teacher_labels"] = {str(name): metrics_of(one) for name, one in self.alike.items()}
         if self.task.inheritance:
             rows = {name: metrics_of(evaluation) for name, evaluation in self.inherited.items()}
             found["inheritance"] = {"rows": rows, "stored": self.task.inheritance.stored_bytes}
         found |= {"method": self.distilled.provenance.method, "labels": str(self.task.labels)}
         found["split"] = str(self.task.settings.split)
-        found["storage"] = asdict(storage_of(self.distilled)) | {"parameterization": self.distilled.kind}
+        found["storage"] = asdict(self.storage) | {"parameterization": self.distilled.kind}
+        if self.task.labeller:
+            found["labelled_by"] = dict(self.task.labeller.made)
         if self.learned is not None:
             found["learned_rate"] = metrics_of(self.learned) | {"lr": self.distilled.learned_rate}
         if self.untested:
@@ -175,6 +195,7 @@ class EvaluatedSet:
             labels=self.task.labels,
             split=self.task.settings.split,
             protocol=self.task.described,
+            labeller=self.task.labeller,
         )
         return {
             "protocol": measured.protocol,
@@ -211,7 +232,7 @@ def prepare_evaluation(
 
     ``chosen`` are the fields of ``settings`` that the user set; the set's own recipe fills in the others. ``given`` are
     those on the command line. Linear probes are of the first network of ``teachers``, or of the set's own; where
-    ``settings`` name another, ``pretrain`` says what else it is.
+    ``settings`` name another, ``pretrain`` says what else it is. Labels ``teacher`` are by ``teachers``, or the set's.
 
     Raises:
         UsageError: if an option has no effect, the labels cannot be evaluated on this split, or the network cannot take
@@ -240,15 +261,20 @@ def prepare_evaluation(
         return EvaluationTask(
             *(case, settings, labels, pool.spec, protocol, device, PLAIN), probed=network, inheritance=inheritance
         )
-    if teachers is not None:
-        raise UsageError("--teachers names a backbone for --protocol probe: it has no effect on students")
+    if labels is not LabelKind.teacher and teachers is not None:
+        raise UsageError(
+            "--teachers names a backbone for --protocol probe, or who gives --labels teacher: no effect here"
+        )
+    if settings.fairness and labels is LabelKind.teacher:
+        raise UsageError("--fairness compares stored labels: give it --labels hard or soft")
     if settings.fairness and labels is LabelKind.soft:
         refuse_unknown_teachers(case.distilled)
     spec = case.spec(settings.network)
     build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
     protocol = protocol_of(settings)
     learned = learned_protocol(protocol, case.distilled) if at_learned_rate else None
-    return EvaluationTask(case, settings, labels, spec, protocol, device, numerics, learned)
+    labeller = labeller_for(labels, case.distilled, case.longtail, teachers, device, quiet=runtime.quiet)
+    return EvaluationTask(case, settings, labels, spec, protocol, device, numerics, learned, labeller=labeller)
 
 
 def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = None) -> EvaluatedSet:
@@ -258,18 +284,20 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     test = case.images_of(settings.split).to(task.device)
     tell_of_set(tracker, case.distilled, case.longtail, settings.split)
     evaluator = evaluator_for(test, task.spec, task.protocol, task.numerics, runtime, task.probed)
-    own = evaluate_case(case, task.labels, evaluator)
+    own = evaluate_case(case, task.labels, evaluator, task.labeller)
     tell_of_scores(tracker, own, case.distilled, settings.split)
-    learned = evaluate_case(case, task.labels, replace(evaluator, protocol=task.learned)) if task.learned else None
-    if learned is not None:
+    learned = None
+    if task.learned:
+        learned = evaluate_case(case, task.labels, replace(evaluator, protocol=task.learned), task.labeller)
         tracker.metrics({"learned_rate/accuracy": scores_of(learned)["accuracy"]})
     found = EvaluatedSet(task, own, learned=learned, inherited=_inherited(task, test))
     if not settings.controls:
         return found
     train = case.longtail.train().to(task.device)
     controls: dict[ControlName, Evaluation] = {}
+    selected = partial(evaluate_selections, train, case.selection, start=case.start(train))
     measures = [
-        partial(evaluate_selections, train, case.selection, start=case.start(train)),
+        selected,
         partial(evaluate_full, train),
     ]
     if task.probed:
@@ -278,6 +306,8 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
         measured = measure(evaluator)
         tracker.metrics({_of_control(name): scores_of(one)["accuracy"] for name, one in measured.items()})
         controls |= measured
+    if task.labeller:
+        found = replace(found, alike=selected(evaluator, labeller=task.labeller))
     if not settings.fairness:
         return replace(found, controls=controls)
     weight = settings.fairness_weight

@@ -26,7 +26,7 @@ from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
-from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, Initial, LabelKind, NetworkName
+from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, Initial, LabelKind, NetworkName, StoredLabels
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.networks.own import is_own, source_of
@@ -36,6 +36,7 @@ from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
+from csdm_cli.training.labeller import Labeller
 from csdm_cli.training.recipe import Recipe
 
 COLUMNS = {"accuracy": "accuracy", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
@@ -117,7 +118,7 @@ class Case:
 def start_of(distill: Mapping[str, Any]) -> sections.Distill:
     """Settings of the start of a set of coefficients or tensors: dm's, which all share, before its first step."""
     own = {name: distill[name] for name in ("ipc", "parameterization", *SIZES)}
-    fixed = {"method": "dm", "factor": 1, "iterations": 0, "initial": "real", "labels": LabelKind.hard}
+    fixed = {"method": "dm", "factor": 1, "iterations": 0, "initial": "real", "labels": StoredLabels.hard}
     return sections.Distill.model_validate(own | fixed)
 
 
@@ -282,13 +283,14 @@ def protocol_of(settings: sections.Evaluate) -> Protocol:
     return Protocol(recipe, settings.steps, settings.students, settings.seed, points, settings.full_steps)
 
 
-def evaluate_case(case: Case, labels: LabelKind, evaluator: Evaluator) -> Evaluation:
-    """Train and test students on the set of ``case``, as it is stored."""
+def evaluate_case(case: Case, labels: LabelKind, evaluator: Evaluator, labeller: Labeller | None = None) -> Evaluation:
+    """Train and test students on the set of ``case``, as it is stored; ``labeller`` gives the labels ``teacher``."""
     return evaluate_set(
         case.distilled.decoded(),
         case.distilled.targets(labels),
         case.longtail.manifest.counts,
         evaluator,
+        labeller=labeller,
         title=f"{case.distilled.provenance.method} on {evaluator.spec.name}, student",
     )
 

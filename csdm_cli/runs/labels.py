@@ -15,14 +15,17 @@ from csdm_cli.display.console import note
 from csdm_cli.distillation.soft_labels import PriorCalibration, measure_tau, soft_labels
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import EvaluationSplit, LabelKind, TeacherLoss
+from csdm_cli.names import EvaluationSplit, LabelKind, StoredLabels, TeacherLoss
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import Numerics
 from csdm_cli.runs.backbones import weights_again
+from csdm_cli.runs.teachers import check_pool
 from csdm_cli.settings import sections
+from csdm_cli.storage import places
 from csdm_cli.teachers.backbones import frozen_pool
 from csdm_cli.teachers.plan import TeacherPlan
 from csdm_cli.teachers.pool import TeacherPool, train_pool
+from csdm_cli.training.labeller import Labeller
 from csdm_cli.training.recipe import Duration, Recipe
 
 WHERE = {"dev": "the development set", "train": "the training images, for there is no development set"}
@@ -53,7 +56,7 @@ def prior_calibration(
 
 def chosen_on(settings: sections.Distill, longtail: LongTail) -> str | None:
     """Fingerprint of the images beyond the training set that decide the labels, if any do."""
-    by_dev = settings.labels is LabelKind.soft and settings.prior_calibration == "auto"
+    by_dev = settings.labels is StoredLabels.soft and settings.prior_calibration == "auto"
     return longtail.manifest.fingerprints.get("dev") if by_dev else None
 
 
@@ -107,6 +110,44 @@ def labels_like_the_sets(
     pool = teachers_again(origin["teachers"], train, cache, device, quiet=quiet)
     temperature, tau = distilled.soft_labels.temperature, PriorCalibration(float(origin["prior_calibration"]["tau"]))
     return soft_labels(images.to(device), 1, longtail.manifest, pool, temperature, tau).probabilities
+
+
+def labeller_for(
+    labels: LabelKind,
+    distilled: Distilled,
+    longtail: LongTail,
+    teachers: Path | TeacherPool | None,
+    device: torch.device,
+    *,
+    quiet: bool,
+) -> Labeller | None:
+    """The pool that labels what students see: the one named, else the set's own, found or made again.
+
+    Returns:
+        None if labels are stored.
+
+    Raises:
+        UsageError: if no pool is named, and the set tells of none.
+        CsdmError: if it cannot be had, or was trained on another set.
+    """
+    if labels is not LabelKind.teacher:
+        return None
+    pool = _labelling_pool(distilled, longtail, teachers, device, quiet=quiet)
+    networks = tuple(pool.network(number).to(device) for number in range(len(pool)))
+    return Labeller(networks, pool.key, pool.description)
+
+
+def _labelling_pool(
+    distilled: Distilled, longtail: LongTail, teachers: Path | TeacherPool | None, device: torch.device, *, quiet: bool
+) -> TeacherPool:
+    if teachers is not None:
+        pool = teachers if isinstance(teachers, TeacherPool) else TeacherPool.open(teachers)
+        check_pool(pool, longtail)
+        return pool
+    described = distilled.provenance.config.get("teachers")
+    if not described:
+        raise UsageError("--labels teacher: this set tells of no teachers: name them with --teachers")
+    return teachers_again(described, longtail.train(), places.cache_dir(), device, quiet=quiet)
 
 
 def teachers_again(

@@ -10,7 +10,7 @@ from torch import Tensor
 from csdm_cli.artifacts.dataset import DistilledDataset
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import find_artifact, load_distilled
-from csdm_cli.names import LabelKind
+from csdm_cli.names import StoredLabels
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +35,7 @@ class LoadedSet:
         Raises:
             CsdmError: if soft labels are asked for and the set has none.
         """
-        return DistilledDataset(self.distilled, LabelKind(labels) if labels else None, normalised=normalised)
+        return DistilledDataset(self.distilled, StoredLabels(labels) if labels else None, normalised=normalised)
 
     def tensors(self, labels: str | None = None, *, normalised: bool = True) -> tuple[Tensor, Tensor]:
         """Images (N·factor², channels, size, size) and targets, as in :meth:`dataset`."""

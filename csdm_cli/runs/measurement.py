@@ -22,6 +22,7 @@ from csdm_cli.names import EvaluationSplit, LabelKind, Parameterization
 from csdm_cli.runs.evaluating import Case
 from csdm_cli.runs.provenance import facts_of
 from csdm_cli.storage.keys import Commit
+from csdm_cli.training.labeller import Labeller
 
 SET = ("method", "labels", "seed", "ipc", "factor", "config", "source", "versions", "storage_bytes", "images_sha256")
 TOLD = ("data", "tested_on", *SET)
@@ -35,7 +36,7 @@ class Measurement:
     Attributes:
         subject: the row's name in a table.
         method: the name of what made the set; None for all real images.
-        labels: kind of the students' targets, hard or soft ones.
+        labels: kind of the students' targets: hard, soft, or those of teachers who label every batch.
         ipc: the most stored images of a class, or those that the budget of other numbers stands for.
         factor: cells per side of a stored image.
         data: facts of the long-tailed set's manifest.
@@ -44,11 +45,13 @@ class Measurement:
         config: the set's provenance: settings of distill, description of the teachers, key of the run.
         seed: the set's own; None for all real images.
         evaluation: the students' results.
-        storage_bytes: images and labels as stored, soft ones included; None of a control read from a file.
+        storage_bytes: images and labels as stored, soft ones and labelling teachers included; None of a control read
+            from a file.
         images_sha256: hash of the stored images or other numbers; None for all real images.
         source: hash of the code that made the set.
         versions: csdm and torch that made the set.
-        stored_numbers: numbers as the literature counts them, soft labels included; None where no file tells.
+        stored_numbers: numbers as the literature counts them, those of labels and teachers included; None where no
+            file tells.
         ipc_equivalent: 8-bit images per class that have as many bytes; None where no file tells.
         parameterization: the name of what is stored; None where no file tells, and for all real images.
         file: the artifact; None of a set that is not in one, or not known to be.
@@ -95,10 +98,11 @@ class Measurement:
         labels: LabelKind,
         split: EvaluationSplit,
         protocol: Mapping[str, Any],
+        labeller: Labeller | None = None,
     ) -> Measurement:
-        """The set of ``case``, whose students scored ``evaluation`` on ``split``."""
+        """The set of ``case``, whose students scored ``evaluation`` on ``split``; ``labeller`` taught them, if any."""
         distilled, origin = case.distilled, case.distilled.provenance
-        storage = storage_of(distilled)
+        storage = storage_of(distilled, labeller.stored if labeller else ())
         return cls(
             subject=subject,
             method=origin.method,

@@ -9,7 +9,7 @@ import torch
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.probes import Probed
 from csdm_cli.evaluation.students import Protocol
-from csdm_cli.names import EvaluationProtocol, ProbeFeatures
+from csdm_cli.names import EvaluationProtocol, LabelKind, ProbeFeatures
 from csdm_cli.runs.backbones import is_frozen
 from csdm_cli.runs.evaluating import Case
 from csdm_cli.runs.labels import teachers_again
@@ -46,6 +46,8 @@ def refuse_idle(settings: sections.Evaluate, given: frozenset[str], *, probe: bo
         if name in given:
             beside = " and cached features" if name in OF_LIVE else ""
             raise UsageError(f"--{name.replace('_', '-')} has no effect with --protocol {protocol}{beside}")
+    if probe and settings.labels is LabelKind.teacher:
+        raise UsageError("--labels teacher is of students: it has no effect with --protocol probe")
     if probe and settings.fairness:
         raise UsageError("--fairness is measured by students: it has no effect with --protocol probe")
     if probe and runtime.given_numerics:

@@ -13,7 +13,7 @@ from csdm_cli.errors import CsdmError
 from csdm_cli.methods import module_of
 from csdm_cli.methods.contract import MatchingMethod, Method
 from csdm_cli.methods.learning import LearningMethod
-from csdm_cli.names import LabelKind
+from csdm_cli.names import StoredLabels
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, Settled, experts_of
@@ -68,7 +68,7 @@ def prepare(
     if follows is not None:
         train = longtail.train().to(device)
         pool = find_experts(teachers, chosen.params, follows, longtail, train, device, runtime)
-    elif method.needs_teachers or settings.labels is LabelKind.soft:
+    elif method.needs_teachers or settings.labels is StoredLabels.soft:
         train = longtail.train().to(device)  # not kept: whoever needs real images later reads them, and lets them go
         pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)
     numerics = _numerics_of(method, runtime.numerics(device))

@@ -171,7 +171,7 @@ class Distill(Section):
         description="all classes at once, or the field's class-by-class loop (for benchmarks)",
         json_schema_extra=MATCHING,
     )
-    labels: names.LabelKind | None = Field(
+    labels: names.StoredLabels | None = Field(
         None,
         description="labels stored with the images (default: the method's, mostly hard)",
         json_schema_extra=DECIDED_BY_METHOD,

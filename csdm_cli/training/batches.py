@@ -13,6 +13,7 @@ from csdm_cli.device import to_device
 from csdm_cli.images.augment import Theta, augment, cutmix, draw, parse_strategy
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.seeds import generator
+from csdm_cli.training.labeller import Labeller
 from csdm_cli.training.recipe import Recipe
 from csdm_cli.training.sampling import ClassAware, Sampler, Shuffled
 
@@ -25,12 +26,14 @@ class Examples:
         images: (N, C, H, W) uint8, or floats in [0, 1], on the device where the network is trained.
         targets: (N,) int64 classes, or (N, classes) probabilities; on the same device.
         mean, std: the normalisation of the network's input.
+        labeller: gives every augmented and mixed batch other targets; None leaves those of ``targets``.
     """
 
     images: Tensor
     targets: Tensor
     mean: Sequence[float]
     std: Sequence[float]
+    labeller: Labeller | None = None
 
     def __post_init__(self) -> None:
         assert len(self.images) == len(self.targets) > 0 and self.targets.device == self.images.device
@@ -40,6 +43,10 @@ class Examples:
         index = to_device(index, self.images.device)
         images, targets = normalise(self.images[index], self.mean, self.std), self.targets[index]
         return images, (F.one_hot(targets, classes) if targets.ndim == 1 else targets).to(images.dtype)
+
+    def labelled(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """A batch as it is learned from: its images, and their ``targets`` or the labeller's."""
+        return images, targets if self.labeller is None else self.labeller(images)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class Batches:
         """Images (n, C, H, W) and target probabilities (n, classes) of a step."""
         drawn = self.drawn(step)
         images, targets = self._examples.batch(drawn.index, self._classes)
-        return cutmix(augment(images, drawn.theta), targets, self._recipe.cutmix, drawn.rng)
+        return self._examples.labelled(*cutmix(augment(images, drawn.theta), targets, self._recipe.cutmix, drawn.rng))
 
     def drawn(self, step: int) -> Drawn:
         """The random choices that decide a step's batch."""

@@ -160,7 +160,7 @@ class _JointBatches:
         operations = frozenset[str]().union(*(one.theta.operations for one in drawn))
         images = augment(images, Theta(torch.cat([one.theta.values for one in drawn]), operations))
         parts = zip(images.chunk(len(drawn)), targets.chunk(len(drawn)), drawn, strict=True)
-        mixed = [cutmix(part, wanted, self._cutmix, one.rng) for part, wanted, one in parts]
+        mixed = [self._examples.labelled(*cutmix(part, wanted, self._cutmix, one.rng)) for part, wanted, one in parts]
         return torch.cat([part for part, _ in mixed], 1), torch.stack([wanted for _, wanted in mixed], 1)
 
 

@@ -17,7 +17,7 @@ from csdm_cli.methods.contract import Building, BuildingMethod, Outcome, option
 from csdm_cli.methods.selection.base import Looking
 from csdm_cli.methods.selection.rules.crops import best_crops, cut, draw_boxes
 from csdm_cli.methods.selection.rules.observers import Observers
-from csdm_cli.names import LabelKind
+from csdm_cli.names import StoredLabels
 from csdm_cli.seeds import generator
 from csdm_cli.training.inference import images_at_once
 
@@ -54,7 +54,7 @@ class Rded(BuildingMethod):
         " temperature 1, under the common recipe (the paper: the teacher's of every cutmixed batch, at temperature"
         " 20, that divides the students' logits too; here it softens the labels alone)"
     )
-    default_labels = LabelKind.soft
+    default_labels = StoredLabels.soft
     needs_teachers = True
     reads_factor = True
 

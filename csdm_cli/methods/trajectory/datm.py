@@ -16,7 +16,7 @@ from csdm_cli.methods.trajectory.base import Stretch
 from csdm_cli.methods.trajectory.label_start import known_images, start_logits
 from csdm_cli.methods.trajectory.mtt import Mtt, MttParameters, flat_experts_of_the_paper, pixels_of_the_paper
 from csdm_cli.methods.trajectory.window import Window
-from csdm_cli.names import ExpertOptimizer, LabelKind
+from csdm_cli.names import ExpertOptimizer, StoredLabels
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.training.inference import predict
 from csdm_cli.training.second_order import of_label_logits, soft
@@ -45,7 +45,7 @@ class Datm(Mtt):
     Parameters: ClassVar[type[DatmParameters]] = DatmParameters
     parameters: DatmParameters
     experts = Experts(ExpertOptimizer.gsam)
-    default_labels = LabelKind.soft
+    default_labels = StoredLabels.soft
     summary = "mtt on a chosen part of the experts' way, with learned labels"
     source = "Guo et al., ICLR 2024, arXiv 2310.05773"
     departures = Mtt.departures + "; where no expert is right of an image its label starts at the mean of all"

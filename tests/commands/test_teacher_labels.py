@@ -1,0 +1,76 @@
+"""evaluate --labels teacher: students learn what the set's teachers say of every batch, whose bytes count."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from csdm_cli.teachers.pool import TeacherPool
+from tests.command_world import fails, run
+
+TAUGHT = ("--data", "data", "--labels", "teacher")
+
+
+def evaluated(*options: object) -> dict:
+    return json.loads(run("evaluate", *options, "--json", "--out", "out").stdout)
+
+
+def test_the_sets_own_teachers_label_and_are_counted(workplace):
+    found, hard = evaluated("set", *TAUGHT), evaluated("set", "--data", "data")
+    assert found["labels"] == "teacher" and found["accuracy"] != hard["accuracy"]
+    assert found["labelled_by"]["key"] == TeacherPool.open(Path("teachers")).key
+    pool = TeacherPool.open(Path("teachers"))
+    weights = [pool.network(number).state_dict() for number in range(2)]
+    size = sum(tensor.nbytes for one in weights for tensor in one.values())
+    assert found["storage"]["bytes"] == hard["storage"]["bytes"] + size
+    assert found["storage"]["numbers"] == hard["storage"]["numbers"] + size // 4
+    a_class = hard["storage"]["numbers"] / (2 * 10)  # pixels of one of two images of ten classes
+    assert found["storage"]["ipc_equivalent"] == pytest.approx(2 + size / 10 / a_class)
+
+
+def test_random_images_stand_under_the_same_labels_too(workplace):
+    result = run("evaluate", "set", *TAUGHT, "--out", "out")
+    for name in ("csdm (teacher labels)", "random (teacher labels)", "tiled-random (teacher labels)"):
+        assert name in result.stdout
+    assert "Stored, with the teachers that label: " in result.stdout
+    alike = json.loads(Path("out/metrics.json").read_text())["controls_under_teacher_labels"]
+    run("distill", "data", "--method", "random", "--out", "random")
+    fails(run("evaluate", "random", *TAUGHT, expect=None), 2, "tells of no teachers", "--teachers")
+    again = evaluated("random", *TAUGHT, "--teachers", "teachers", "--no-controls")
+    assert again["accuracy"] == alike["random"]["accuracy"]
+
+
+def test_the_pool_named_is_the_one_that_labels(workplace):
+    own = evaluated("set", *TAUGHT, "--no-controls")
+    named = evaluated("set", *TAUGHT, "--no-controls", "--teachers", "teachers")
+    assert named == own
+    run("pretrain", "data", "--seed", 5, "--out", "others")
+    other = evaluated("set", *TAUGHT, "--no-controls", "--teachers", "others")
+    assert other["labelled_by"]["seed"] == 5 and other["accuracy"] != own["accuracy"]
+
+
+def test_cross_arch_and_compare_take_them(workplace):
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("evaluate: {", "evaluate: {labels: teacher, "))
+    assert "teacher labels" in run("cross-arch", "set", "--data", "data", "--out", "across").stderr
+    table = run("compare", "--data", "data", "--methods", "dm", "--ipc", 2, "--seeds", 1, "--teachers", "teachers",
+                "--params", "params.yaml", "--json", "--out", "table")  # fmt: skip
+    rows = json.loads(table.stdout)["tables"]["data-ipc2"]["rows"]
+    labels, numbers = ({row["name"]: row[name] for row in rows} for name in ("labels", "stored_numbers"))
+    assert labels["dm"] == "teacher" and labels["random"] == "hard"
+    assert numbers["dm"] > numbers["random"] == 2 * 10 * 16 * 16
+
+
+def test_what_cannot_be_labelled_is_refused(workplace):
+    evaluate = ("evaluate", "set", "--data", "data")
+    fails(run(*evaluate, "--teachers", "teachers", expect=None), 2, "--labels teacher", "no effect here")
+    fails(run(*evaluate, "--labels", "teacher", "--fairness", expect=None), 2, "--fairness compares stored labels")
+    fails(run(*evaluate, "--labels", "teacher", "--protocol", "probe", expect=None), 2, "is of students")
+    fails(run("distill", "data", "--labels", "teacher", expect=None), 2, "--labels", "hard", "soft")
+    pool = TeacherPool.open(Path("teachers"))
+    run("make-lt", "--seed", 3, "--out", "elsewhere")
+    run("pretrain", "elsewhere", "--out", "strangers")
+    assert TeacherPool.open(Path("strangers")).data != pool.data
+    fails(run(*evaluate, "--labels", "teacher", "--teachers", "strangers", expect=None), 1, "trained on another set")
