@@ -107,12 +107,13 @@ def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     folder = work / content_key(arm.settings)
     own = {name: values for name, values in arm.settings.items() if name != "numerics"}
     computing = arm.settings["numerics"]  # of students, and of the networks that a matching method looks through
+    labelling = {"teachers": teachers} if own["evaluate"].get("labels") == "teacher" else {}
     of_networks_seen = computing if issubclass(load(own["distill"]["method"]), MatchingMethod) else {}
     sets = []
     for seed in range(arm.seeds):
         out = folder / str(seed)
         made = csdm_cli.distill(data, teachers=teachers, out=out, params=own, seed=seed, **of_networks_seen)
-        evaluated = csdm_cli.evaluate(made, **own["evaluate"], controls=False, **computing).metrics()
+        evaluated = csdm_cli.evaluate(made, **own["evaluate"], **labelling, controls=False, **computing).metrics()
         scores = {name: evaluated[name]["mean"] for name in SCORES}
         record = read_sidecar(made.path)
         assert record is not None
