@@ -8,14 +8,14 @@ from functools import partial
 import pytest
 import torch
 
-from csdm_cli.distillation.real_side import class_stretch
+from csdm_cli.distillation.real_side import ViewedNetwork, class_statistics, class_stretch, kernel_length
 from csdm_cli.methods.statistics import Request, Spectrum
 from csdm_cli.names import KernelName
 from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings.sections import Distill
 from csdm_cli.spectral.distance import class_distance
 from csdm_cli.teachers.networks import PoolNetworks
-from tests.methods.tiny_world import assembled, check_layouts, make_data, make_pool
+from tests.methods.tiny_world import assembled, check_layouts, check_resumption, make_data, make_pool
 from tests.reference.distillation import csdm_loss, stretches
 
 OPTIONS = [
@@ -23,7 +23,10 @@ OPTIONS = [
     {"borrow": 0.6},
     {"adaptive": True},
     {"debias": True, "borrow": 1.0, "adaptive": True, "mixture": 2},
+    {"raw": True},
+    {"raw": True, "debias": True, "borrow": 0.6, "adaptive": True, "mixture": 2},
 ]
+SEEN = [{"raw": True}]
 
 
 @pytest.mark.parametrize("real", ["bank", "fresh"])
@@ -46,9 +49,10 @@ def test_engine_equals_the_reference_in_any_chunking(tmp_path, monkeypatch, opti
             target.frequencies,
             parts.method.alpha,
             1.0,
-            stretch=stretches(network, data) if "adaptive" in option else None,
+            stretch=stretches(network, data, "raw" in option) if "adaptive" in option else None,
             debias="debias" in option,
             borrow=option.get("borrow", 0.0),
+            raw="raw" in option,
         )
         loss.backward()
         check_layouts(parts, step, float(loss.detach()), stored.grad, atol=1e-9)
@@ -58,9 +62,9 @@ def test_only_what_a_bank_holds_makes_another_bank(tmp_path):
     for option in ({}, {"debias": True}, {"borrow": 0.5}, {"debias": True, "borrow": 1.0}):
         assembled(tmp_path, "csdm", option=option)
     assert len(list((tmp_path / "bank").iterdir())) == 1
-    for option in ({"mixture": 2}, {"adaptive": True}, {"mixture": 2, "adaptive": True, "debias": True}):
+    for option in ({"mixture": 2}, {"adaptive": True}, {"mixture": 2, "adaptive": True, "debias": True}, {"raw": True}):
         assembled(tmp_path, "csdm", option=option)
-    assert len(list((tmp_path / "bank").iterdir())) == 4
+    assert len(list((tmp_path / "bank").iterdir())) == 5
 
 
 def test_the_bias_taken_away_is_that_of_the_minibatch(tmp_path):
@@ -88,3 +92,41 @@ def test_a_class_of_one_image_keeps_the_common_length():
     network = PoolNetworks(make_pool(), torch.device("cpu"), torch.float64).final(0)
     stretch = class_stretch(network, single, request, 1.0, torch.float64)
     assert stretch[2] == 1 and (stretch[:2] != 1).all()
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_the_length_counts_in_the_median_distance_of_what_is_seen(raw):
+    data = make_data()
+    network = PoolNetworks(make_pool(), torch.device("cpu"), torch.float64).final(0)
+    mean, std = (torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in (data.mean, data.std))
+    rows = network.features((data.images.double() / 255 - mean) / std)
+    rows = rows if raw else rows / rows.square().sum(1, keepdim=True).sqrt()
+    distances = sorted(float((x - y).square().sum().sqrt()) for i, x in enumerate(rows) for y in rows[:i])
+    request = Request(spectrum=Spectrum(KernelName.rbf, 1.5, 2.0, 4, raw=raw))
+    median = distances[(len(distances) - 1) // 2]
+    assert kernel_length(network, data, request, torch.float64) == pytest.approx(2 * median, rel=1e-12)
+
+
+@pytest.mark.parametrize("option", SEEN, ids="-".join)
+def test_the_loss_is_nothing_between_images_and_themselves(tmp_path, option):
+    parts = assembled(tmp_path, "csdm", option=option, initial="real", factor=1, calibration=0.0)
+    target, data = parts.real.at(0), make_data()
+    same = (parts.leaves.images.detach() * 255).round().to(torch.uint8).split(2)
+    network = parts.networks.at(target.view.teacher, target.view.stage)
+    viewed = ViewedNetwork(network, target.view, parts.networks.channels, target.frequencies)
+    statistics = class_statistics(viewed, data, same, parts.method.request(), torch.float64)
+    away = parts.matching.backward(parts.leaves.images, target, 0)["spectral"]
+    here = parts.matching.backward(parts.leaves.images, replace(target, statistics=statistics), 0)["spectral"]
+    assert away > 1e-3 and here < 1e-12 * away
+
+
+@pytest.mark.parametrize("option", SEEN, ids="-".join)
+def test_both_engines_have_the_same_loss(tmp_path, option):
+    settings = {"option": option, "real": "fresh", "teacher_schedule": "interpolate"}
+    batched, textbook = (assembled(tmp_path, "csdm", engine=engine, **settings) for engine in ("batched", "textbook"))
+    torch.testing.assert_close(batched.iterate(0)["spectral"], textbook.iterate(0)["spectral"], rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("option", SEEN, ids="-".join)
+def test_a_run_that_was_cut_goes_on_to_the_same_bytes(tmp_path, option):
+    check_resumption(tmp_path, 4, "csdm", option=option, teacher_schedule="interpolate")

@@ -50,6 +50,7 @@ class CsdmParameters:
         False,
         "scale every class's loss so that its phase weighs 1/2: α then says only how much amplitude stands beside",
     )
+    raw: bool = option(False, "match the features as they are, not normalised to unit length")
 
 
 class Csdm(MatchingMethod):
@@ -65,6 +66,8 @@ class Csdm(MatchingMethod):
     Near the start amplitude is a small part of the loss, so that α is foremost a class weight 1 - α, which decides
     what calibration means to the class. ``even_phase`` takes it out: Σ_c E_ω[α_c/(1 - α_c)·amplitude + phase]/2, which
     at α = ½ is the loss itself.
+
+    ``raw`` leaves the features and the median distance that the scale counts in as long as the networks make them.
     """
 
     Parameters = CsdmParameters
@@ -99,7 +102,7 @@ class Csdm(MatchingMethod):
         p = self.parameters
         if p.kernel in SHIFT_INVARIANT:
             measure = (p.kernel, self.shape, p.scale, p.frequencies, p.frequency_rule, p.resample)
-            return Request(spectrum=Spectrum(*measure, mixture=p.mixture, adaptive=p.adaptive))
+            return Request(spectrum=Spectrum(*measure, mixture=p.mixture, adaptive=p.adaptive, raw=p.raw))
         if p.kernel in MEANS_ONLY:
             return Request(unit_mean=True)
         return Request(features=True, length=True)
@@ -127,17 +130,19 @@ class Csdm(MatchingMethod):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         p = self.parameters
-        features = normalize(batch.features)  # (c·per_class, D)
-        if batch.real.ecf is not None:
-            assert batch.frequencies is not None
+        spectrum = self.request().spectrum
+        if spectrum is not None:
+            assert batch.real.ecf is not None and batch.frequencies is not None
             sizes = [batch.per_class] * batch.classes
-            synthetic = ecf(batch.at_own_length(features), batch.frequencies, sizes)  # (c, K)
+            seen = spectrum.seen(batch.features)  # (c·per_class, D)
+            synthetic = ecf(batch.at_own_length(seen), batch.frequencies, sizes)  # (c, K)
             alpha = self.alpha[batch.first : batch.last]  # (c,), as the next
             distance = class_distance(batch.real.ecf, synthetic, alpha, root=p.distance is Distance.root)
             if p.even_phase:
                 weight = 2 - 2 * alpha  # of the phase, beside ½
                 distance = distance / (weight.sqrt() if p.distance is Distance.root else weight)
             return {"spectral": distance.sum()}
+        features = normalize(batch.features)  # (c·per_class, D)
         if batch.real.unit_mean is not None:
             return {"mean": (batch.class_means(features) - batch.real.unit_mean).square().sum()}
         assert batch.real.features is not None
@@ -152,7 +157,7 @@ class Csdm(MatchingMethod):
         if p.kernel not in SHIFT_INVARIANT:
             idle |= {"frequencies", "frequency_rule", "resample", "distance"}
             idle |= {"alpha_schedule", "alpha_head", "alpha_tail"}
-            idle |= {"debias", "borrow", "mixture", "adaptive", "even_phase"}
+            idle |= {"debias", "borrow", "mixture", "adaptive", "even_phase", "raw"}
         if p.kernel in MEANS_ONLY:
             idle |= {"scale"}
         if p.kernel not in DEFAULT_SHAPE:
