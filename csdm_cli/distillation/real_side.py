@@ -118,7 +118,7 @@ def draw_frequencies(
     frequencies = sample_frequencies(
         spectrum.kernel,
         spectrum.count,
-        network.feature_dim,
+        spectrum.dim(network.feature_dim),
         length,
         spectrum.shape,
         rng,

@@ -31,6 +31,8 @@ class Spectrum:
         mixture: kernels whose mean is looked at, of lengths an octave apart, with the scale in their middle.
         adaptive: whether each class is seen at a length of its own, the scale times its own median distance.
         raw: whether features are seen as they are, not normalised to length 1.
+        block: block whose features are seen, which are the second half of those that the networks then give (see
+            ``networks.blocks``); 0 for the networks' own.
     """
 
     kernel: KernelName
@@ -43,10 +45,16 @@ class Spectrum:
     mixture: int = 1
     adaptive: bool = False
     raw: bool = False
+    block: int = 0
 
     def seen(self, features: Tensor) -> Tensor:
-        """Features of either side as the frequencies and the median distance see them: (N, D)."""
-        return features if self.raw else normalize(features)
+        """Features (N, D) of either side as the frequencies and the median distance see them: (N, ``dim(D)``)."""
+        own = features.chunk(2, dim=1)[1] if self.block else features
+        return own if self.raw else normalize(own)
+
+    def dim(self, feature_dim: int) -> int:
+        """Length of what is seen of features of length ``feature_dim``, and of the frequencies."""
+        return feature_dim // 2 if self.block else feature_dim
 
 
 class ClassSummary(ABC):

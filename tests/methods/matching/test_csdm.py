@@ -39,7 +39,7 @@ def make_batch(parameters: CsdmParameters, seed: int = 0) -> Batch:
     own = torch.randn(12, 6, generator=rng, dtype=torch.float64).requires_grad_(True)
     request = Csdm(parameters).request()
     rows = torch.cat(real)
-    unit = rows if parameters.raw and request.spectrum else normalize(rows)
+    unit = request.spectrum.seen(rows) if request.spectrum else normalize(rows)
     frequencies, transform, stretch = None, None, None
     parts = unit.split(COUNTS)
     if request.spectrum:
@@ -146,6 +146,7 @@ def test_every_parameter_changes_the_loss():
         "mixture": 2,
         "adaptive": True,
         "raw": True,
+        "block": 1,
     }
     # resample decides which views share frequencies, not what is made of them: see test_views
     assert set(other) == {field.name for field in fields(CsdmParameters)} - {"resample"}
@@ -159,7 +160,7 @@ def test_idle_options_are_the_ones_that_change_nothing():
     values = {"kernel_shape": 2.0, "scale": 2.0, "frequencies": 30, "distance": Distance.root, "alpha_tail": 0.1}
     values |= {"frequency_rule": FrequencyRule.sobol}
     values |= {"alpha_schedule": AlphaSchedule.reversed, "alpha_head": 0.9}
-    values |= {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True, "raw": True}
+    values |= {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True, "raw": True, "block": 1}
     for kernel in KernelName:
         base = replace(DEFAULT, kernel=kernel, kernel_shape=1.0)
         idle = Csdm(base).idle_options()
@@ -212,9 +213,9 @@ def test_a_shape_the_kernel_cannot_have_is_refused_at_once():
         Csdm(replace(DEFAULT, kernel=KernelName.polynomial, kernel_shape=1.5))
 
 
-@pytest.mark.parametrize("option", ["debias", "borrow", "mixture", "adaptive", "raw"])
+@pytest.mark.parametrize("option", ["debias", "borrow", "mixture", "adaptive", "raw", "block"])
 def test_what_needs_characteristic_functions_is_refused_without_them(option):
-    value = {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True, "raw": True}[option]
+    value = {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True, "raw": True, "block": 1}[option]
     with pytest.raises(UsageError, match=f"--option {option} has no effect"):
         make_method(Distill(kernel=KernelName.linear, option={option: value}))
 
