@@ -188,7 +188,7 @@ class Batch:
         return (self.class_means(self.features) - self.real.mean).square().sum()
 
     def at_own_length(self, seen: Tensor) -> Tensor:
-        """What a spectrum sees (c·per_class, D), as it meets ``frequencies``: each class at its own length, if any."""
+        """Seen features (c·per_class, D) as they meet ``frequencies``: each class at its own length, if any."""
         stretch = self.real.stretch
         return seen if stretch is None else seen * stretch.repeat_interleave(self.per_class)[:, None]
 

@@ -18,7 +18,7 @@ def convnet(**other):
 
 
 def maps_after(network, images, kind) -> list[torch.Tensor]:
-    """What the layers of a kind give, one after another."""
+    """Outputs of the layers of a kind, one after another."""
     found: list[torch.Tensor] = []
     handles = [
         layer.register_forward_hook(lambda _, __, maps: found.append(maps))
