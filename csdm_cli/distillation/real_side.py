@@ -118,7 +118,7 @@ def draw_frequencies(
     frequencies = sample_frequencies(
         spectrum.kernel,
         spectrum.count,
-        network.feature_dim,
+        spectrum.dim(network.feature_dim),
         length,
         spectrum.shape,
         rng,
@@ -151,10 +151,10 @@ def measure_length(network: Network, data: ImageSet, request: Request, dtype: to
 
 
 def kernel_length(network: Network, data: ImageSet, request: Request, dtype: torch.dtype) -> float:
-    """ℓ: the scale times the median distance between normalised features of unaugmented real images.
+    """ℓ: the scale times the median distance between features of unaugmented real images, as the spectrum sees them.
 
     Every class gives the same number of images, so that the head does not decide alone. Without a
-    spectrum the scale is left to the method, and the median alone is returned if it wants one.
+    spectrum the scale is left to the method, and the median of normalised ones alone is returned if it wants one.
     """
     if request.spectrum is not None and request.spectrum.absolute:
         return request.spectrum.scale
@@ -164,7 +164,7 @@ def kernel_length(network: Network, data: ImageSet, request: Request, dtype: tor
     images = torch.cat([data.of_class(label)[:share] for label in range(data.classes)])
     kernel = request.spectrum.kernel if request.spectrum else KernelName.rbf
     scale = request.spectrum.scale if request.spectrum else 1.0
-    return scale * median_distance(_unit_features(network, images, data, dtype), kernel)
+    return scale * median_distance(_seen_features(network, images, data, request, dtype), kernel)
 
 
 def class_stretch(network: Network, data: ImageSet, request: Request, length: float, dtype: torch.dtype) -> Tensor:
@@ -179,17 +179,19 @@ def class_stretch(network: Network, data: ImageSet, request: Request, length: fl
     for label in range(data.classes):
         images = data.of_class(label)[:share]
         if len(images) > 1:
-            own = median_distance(_unit_features(network, images, data, dtype), request.spectrum.kernel)
+            seen = _seen_features(network, images, data, request, dtype)
+            own = median_distance(seen, request.spectrum.kernel)
             stretch[label] = length / (request.spectrum.scale * own)
     return to_device(stretch, data.images.device)
 
 
 @torch.no_grad()
-def _unit_features(network: Network, images: Tensor, data: ImageSet, dtype: torch.dtype) -> Tensor:
-    """Normalised features of real images without augmentation."""
+def _seen_features(network: Network, images: Tensor, data: ImageSet, request: Request, dtype: torch.dtype) -> Tensor:
+    """Features of real images without augmentation, as the spectrum sees them; normalised without one."""
     parts = images.split(images_at_once(images, network))
     features = [network.features(normalise(_as_float(part, dtype), data.mean, data.std)) for part in parts]
-    return normalize(torch.cat(features))
+    whole = torch.cat(features)
+    return request.spectrum.seen(whole) if request.spectrum else normalize(whole)
 
 
 @dataclass(frozen=True)
@@ -200,7 +202,7 @@ class ViewedNetwork:
         network: with the view's weights.
         channels: number of channels of the maps its features are flattened from.
         frequencies: (K, D), or None.
-        stretch: factor of each class's normalised features before they meet the frequencies, if any.
+        stretch: factor of what the spectrum sees of each class before it meets the frequencies, if any.
     """
 
     network: Network
@@ -241,9 +243,9 @@ def class_statistics(
                 means[0, label] += features.sum(0, dtype=torch.float64)
             if request.unit_mean:
                 means[1, label] += normalize(features).sum(0, dtype=torch.float64)
-            if ecf_sum is not None:
-                unit = normalize(features)  # (b, D)
-                ecf_sum.add(unit if viewed.stretch is None else unit * viewed.stretch[label], label)
+            if ecf_sum is not None and request.spectrum is not None:
+                own = request.spectrum.seen(features)  # (b, D)
+                ecf_sum.add(own if viewed.stretch is None else own * viewed.stretch[label], label)
             if request.features or request.summaries:
                 parts.append(features)
         for summary in request.summaries:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from csdm_cli.names import FrequencyRule, KernelName
 from csdm_cli.spectral.characteristic import Ecf
@@ -29,6 +30,9 @@ class Spectrum:
         absolute: whether ``scale`` is the length itself.
         mixture: kernels whose mean is looked at, of lengths an octave apart, with the scale in their middle.
         adaptive: whether each class is seen at a length of its own, the scale times its own median distance.
+        raw: whether features are seen as they are, not normalised to length 1.
+        block: block whose features are seen, which are the second half of those that the networks then give (see
+            ``networks.blocks``); 0 for the networks' own.
     """
 
     kernel: KernelName
@@ -40,6 +44,17 @@ class Spectrum:
     absolute: bool = False
     mixture: int = 1
     adaptive: bool = False
+    raw: bool = False
+    block: int = 0
+
+    def seen(self, features: Tensor) -> Tensor:
+        """Features (N, D) of either side as the frequencies and the median distance see them: (N, ``dim(D)``)."""
+        own = features.chunk(2, dim=1)[1] if self.block else features
+        return own if self.raw else normalize(own)
+
+    def dim(self, feature_dim: int) -> int:
+        """Length of what is seen of features of length ``feature_dim``, and of the frequencies."""
+        return feature_dim // 2 if self.block else feature_dim
 
 
 class ClassSummary(ABC):
@@ -62,7 +77,7 @@ class Request:
     Attributes:
         mean: means of the features.
         unit_mean: means of the features normalised to length 1.
-        spectrum: characteristic functions of the normalised features.
+        spectrum: characteristic functions of the features, normalised unless it is raw.
         summaries: statistics of the features that the method defines itself.
         features: the features of the real minibatch themselves.
         length: the kernel length for a method that has no spectrum.
@@ -104,8 +119,8 @@ class ClassStatistics:
         features: one (n, D) tensor per class.
         length: the kernel length ℓ under this view's weights, for kernels that need it.
         counts: images that each class's statistics come from; None for whole classes.
-        stretch: factor of the normalised features before ``ecf``, (c,), for an adaptive spectrum: ℓ over
-            the class's own length.
+        stretch: factor of the features that the spectrum sees before ``ecf``, (c,), for an adaptive one: ℓ
+            over the class's own length.
     """
 
     mean: Tensor | None = None
@@ -172,10 +187,10 @@ class Batch:
         assert self.real.mean is not None, "the method did not ask for means"
         return (self.class_means(self.features) - self.real.mean).square().sum()
 
-    def at_own_length(self, unit: Tensor) -> Tensor:
-        """Normalised features (c·per_class, D) as ``frequencies`` see them: each class at its own length, if any."""
+    def at_own_length(self, seen: Tensor) -> Tensor:
+        """Seen features (c·per_class, D) as they meet ``frequencies``: each class at its own length, if any."""
         stretch = self.real.stretch
-        return unit if stretch is None else unit * stretch.repeat_interleave(self.per_class)[:, None]
+        return seen if stretch is None else seen * stretch.repeat_interleave(self.per_class)[:, None]
 
     @property
     def labels(self) -> Tensor:

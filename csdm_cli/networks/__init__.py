@@ -1,10 +1,11 @@
 """Networks by name. Every one offers ``features``, ``classifier`` and ``forward``.
 
 ``spec`` (every choice that fixes an architecture), ``network`` (the interface and the registry), ``layers``,
-``numerics`` (precision, order of memory, compilation), ``instance_block`` (norm, ReLU and pooling as one); then one
-file per architecture: ``convnet``, ``alexnet``, ``vgg``, ``resnet``, ``efficientnet``, ``torchvision_models``; and
-``own``, a network of the user's own. Networks that are never trained: ``frozen`` (how any network becomes one),
-``patch_kmeans`` (fitted to patches of the images), ``weights`` (of others, from a file or as they come).
+``numerics`` (precision, order of memory, compilation), ``instance_block`` (norm, ReLU and pooling as one), ``blocks``
+(an earlier block's features beside a network's own); then one file per architecture: ``convnet``, ``alexnet``, ``vgg``,
+``resnet``, ``efficientnet``, ``torchvision_models``; and ``own``, a network of the user's own. Networks that are never
+trained: ``frozen`` (how any network becomes one), ``patch_kmeans`` (fitted to patches of the images), ``weights`` (of
+others, from a file or as they come).
 """
 
 from __future__ import annotations

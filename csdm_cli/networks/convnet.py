@@ -32,4 +32,4 @@ def convnet(spec: NetworkSpec) -> Network:
             layers.append(POOLING[spec.pooling](2))
         channels = spec.width
     side = spec.size // 2**depth if pooled else spec.size
-    return EncoderNetwork(nn.Sequential(*layers), spec.width * side**2, spec.classes)
+    return EncoderNetwork(nn.Sequential(*layers), spec.width * side**2, spec.classes, blocks=depth)

@@ -1,8 +1,8 @@
-"""Layers that the architectures share: normalisation by name, and the check of the image size."""
+"""Layers that networks share: normalisation by name, the check of the image size, a classifier of wider features."""
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 
 from csdm_cli.errors import UsageError
 from csdm_cli.networks.spec import NetworkSpec
@@ -27,6 +27,19 @@ def norm_layers(norm: str, channels: int) -> list[nn.Module]:
     if channels % groups:
         raise UsageError(f"width {channels} does not divide into the {groups} groups of group norm: choose a multiple")
     return [nn.GroupNorm(groups, channels)]
+
+
+class LeadingLinear(nn.Linear):
+    """A linear layer, with the weights of another, on the leading columns of its input."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.weight, self.bias = linear.weight, linear.bias
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, at least ``in_features``) -> (N, ``out_features``)."""
+        return super().forward(features[:, : self.in_features])
 
 
 def require_size(spec: NetworkSpec, smallest: int, hint: str = "larger images or another network") -> None:

@@ -21,20 +21,17 @@ class Network(nn.Module):
         encoder: maps (N, channels, size, size) to (N, D) or to maps that flatten to it.
         classifier: linear map of features: (N, D) to (N, classes).
         at_least_on_cpu: images to compute together on a CPU, however large they are.
+        blocks: equally many layers each, that the encoder is a sequence of; 0 if it is none.
     """
 
     at_least_on_cpu: int = 4
+    blocks: int = 0
     encoder: nn.Module
     classifier: nn.Linear
 
     def features(self, images: Tensor) -> Tensor:
         """The classifier's input: (N, channels, size, size) -> (N, D)."""
-        maps: Tensor = self.encoder(images)
-        if torch.compiler.is_compiling():
-            # Tracing turns flatten into a view, by the order in memory it believes the maps to have. For a group norm
-            # of channels-last maps torch 2.14 believes a wrong one; a copy has the order that it is said to have.
-            maps = maps.clone(memory_format=torch.contiguous_format)
-        return maps.flatten(1)
+        return flattened(self.encoder(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits: (N, channels, size, size) -> (N, classes)."""
@@ -59,12 +56,22 @@ class EncoderNetwork(Network):
         encoder: maps (N, channels, size, size) to (N, D) or to maps that flatten to it.
         feature_dim: D.
         classes: logits.
+        blocks: equally many layers each, that the encoder is a sequence of; 0 if it is none.
     """
 
-    def __init__(self, encoder: nn.Module, feature_dim: int, classes: int) -> None:
+    def __init__(self, encoder: nn.Module, feature_dim: int, classes: int, blocks: int = 0) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.blocks = encoder, blocks
         self.classifier = nn.Linear(feature_dim, classes)
+
+
+def flattened(maps: Tensor) -> Tensor:
+    """One row per image, channel after channel: (N, …) -> (N, D)."""
+    if torch.compiler.is_compiling():
+        # Tracing turns flatten into a view, by the order in memory it believes the maps to have. For a group norm
+        # of channels-last maps torch 2.14 believes a wrong one; a copy has the order that it is said to have.
+        maps = maps.clone(memory_format=torch.contiguous_format)
+    return maps.flatten(1)
 
 
 Builder = Callable[[NetworkSpec], Network]

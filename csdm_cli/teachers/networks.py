@@ -111,6 +111,24 @@ def map_channels(network: Network, spec: NetworkSpec) -> int:
     return int(network.encoder(blank).shape[1])
 
 
+class WrappedTeacherNetworks(TeacherNetworks):
+    """Others' networks, each in another one that ``wrap`` makes of it once."""
+
+    def __init__(self, shared: TeacherNetworks, wrap: Callable[[Network], Network]) -> None:
+        self._shared, self.channels, self._wrap = shared, shared.channels, wrap
+        self._wrapped: dict[Network, Network] = {}
+
+    def __len__(self) -> int:
+        return len(self._shared)
+
+    def at(self, teacher: int, stage: Stage) -> Network:
+        """The network made of the one that the others give."""
+        network = self._shared.at(teacher, stage)
+        if network not in self._wrapped:
+            self._wrapped[network] = self._wrap(network)
+        return self._wrapped[network]
+
+
 class TunedTeacherNetworks(TeacherNetworks):
     """Others' networks, each as a :class:`TunedNetwork`."""
 

@@ -67,14 +67,14 @@ class Rerun:
 def parts(data, pool, tmp_path):
     """Leaves, matching and real side of a run."""
 
-    def make(method="csdm", draws=2, schedule=TeacherSchedule.final):
-        own = make_method(Distill(method=method, frequencies=16))
+    def make(method="csdm", draws=2, schedule=TeacherSchedule.final, option=None):
+        own = make_method(Distill(method=method, frequencies=16, option=option or {}))
         own.prepare(Context(data.counts, CPU, torch.float32))
         formation = Formation(data.classes, 2, 2, data.size, data.mean, data.std)
-        networks = PoolNetworks(pool, CPU, torch.float32)
+        networks = own.networks(PoolNetworks(pool, CPU, torch.float32))
         plan = ViewPlan(2, data.classes, ("crop",), AugmentMode.single, schedule, EPOCHS, seed=1)
         views = PooledViews(plan, draws=draws)
-        folder = tmp_path / f"{method}-{schedule}"
+        folder = tmp_path / f"{method}-{schedule}-{option}"
         build_bank(folder, data, views, VIEWS, own.request(), networks, torch.float32, quiet=True)
         real = BankedRealSide(folder, views, own.request(), networks, torch.float32)
         leaves = Leaves(
@@ -87,13 +87,15 @@ def parts(data, pool, tmp_path):
 
 @pytest.mark.parametrize("schedule", [TeacherSchedule.final, TeacherSchedule.interpolate])
 @pytest.mark.parametrize("kept", [3, 10])
-@pytest.mark.parametrize("method", ["csdm", "dm", "ncfm"])
-def test_the_run_is_the_same(parts, monkeypatch, method, kept, schedule):
+@pytest.mark.parametrize(
+    ("method", "option"), [("csdm", None), ("csdm", {"raw": True, "block": 1}), ("dm", None), ("ncfm", None)]
+)
+def test_the_run_is_the_same(parts, monkeypatch, method, option, kept, schedule):
     """Also where networks, of which a few are kept, take on the weights of others between a view's steps."""
     monkeypatch.setattr("csdm_cli.teachers.networks.KEPT", kept)
     found = []
     for recorded in (False, True):
-        leaves, matching, real = parts(method, schedule=schedule)
+        leaves, matching, real = parts(method, schedule=schedule, option=option)
         recorder = Rerun(leaves.images, matching.networks, monkeypatch)
         backward = Replay(matching, recorder).backward if recorded else None
         run = partial(batched_iteration, leaves, matching, real, backward=backward)

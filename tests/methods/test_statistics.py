@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from csdm_cli.methods.statistics import Batch, ClassStatistics, Request
+from csdm_cli.methods.statistics import Batch, ClassStatistics, Request, Spectrum
+from csdm_cli.names import KernelName
 from csdm_cli.spectral.characteristic import Ecf
 
 ROWS = torch.arange(12.0).view(6, 2)  # classes 1, 2 and 3 of two images each
@@ -31,6 +32,19 @@ def test_each_class_at_its_own_length():
     assert batch().at_own_length(ROWS) is ROWS
     found = batch(stretch=torch.tensor([1.0, 2.0, 0.0])).at_own_length(ROWS)
     assert torch.equal(found, ROWS * torch.tensor([1.0, 1, 2, 2, 0, 0])[:, None])
+
+
+def test_a_spectrum_sees_unit_length_or_what_there_is_of_the_half_that_is_a_block_s():
+    features = torch.tensor([[1.0, 2, 3, 4]])
+    seen = {
+        (raw, block): Spectrum(KernelName.rbf, 1.5, 1.0, 4, raw=raw, block=block).seen(features).tolist()
+        for raw in (False, True)
+        for block in (0, 2)
+    }
+    assert seen[True, 0] == [[1, 2, 3, 4]] and seen[True, 2] == [[3, 4]]
+    assert seen[False, 0] == [pytest.approx([each / 30**0.5 for each in (1, 2, 3, 4)])]
+    assert seen[False, 2] == [pytest.approx([0.6, 0.8])]
+    assert Spectrum(KernelName.rbf, 1.5, 1.0, 4, block=2).dim(4) == 2
 
 
 def test_a_part_of_the_classes_has_their_part_of_everything():

@@ -17,6 +17,7 @@ from csdm_cli.networks import numerics as numerics_module
 from csdm_cli.networks.numerics import PLAIN, Numerics, chosen
 from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.choose import decided
+from csdm_cli.runs.method_options import make_method
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.settings import sections
 from csdm_cli.teachers.networks import PoolNetworks, tuned
@@ -36,9 +37,10 @@ def traced(monkeypatch):
     monkeypatch.setattr(numerics_module, "BACKEND", "aot_eager")
 
 
-def looked_at(numerics: Numerics, dtype=torch.float32):
+def looked_at(numerics: Numerics, dtype=torch.float32, block: int = 0):
     """Features of some images, their gradient in these, and logits."""
-    networks = tuned(PoolNetworks(make_pool(), CPU, dtype, numerics.memory_format), numerics)
+    method = make_method(sections.Distill(method="csdm", option={"block": block}))
+    networks = tuned(method.networks(PoolNetworks(make_pool(), CPU, dtype, numerics.memory_format)), numerics)
     images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
     network = networks.at(0, "final")
     features, logits = network.features(images), network(images)
@@ -53,8 +55,9 @@ def iterating(folder, numerics: Numerics, dtype=torch.float32, **settings):
 
 
 @pytest.mark.parametrize("own", [BF16, LAST, Numerics(compiled=True), EVERY[-1]], ids=str)
-def test_features_gradients_and_logits_are_those_of_float32_up_to_rounding(traced, own):
-    for plain, found in zip(looked_at(PLAIN), looked_at(own), strict=True):
+@pytest.mark.parametrize("block", [0, 1])
+def test_features_gradients_and_logits_are_those_of_float32_up_to_rounding(traced, own, block):
+    for plain, found in zip(looked_at(PLAIN, block=block), looked_at(own, block=block), strict=True):
         assert found.dtype == torch.float32 and found.shape == plain.shape
         error = (found - plain).norm() / plain.norm()
         if own.precision is Precision.bf16:
@@ -109,13 +112,13 @@ def test_equal_runs_give_equal_bits(traced, tmp_path, own):
     assert torch.equal(*found)
 
 
-@pytest.mark.parametrize("schedule", ["final", "interpolate"])
-def test_nothing_is_compiled_again_once_every_shape_was_seen(traced, tmp_path, schedule):
+@pytest.mark.parametrize(("schedule", "block"), [("final", 0), ("interpolate", 0), ("interpolate", 1)])
+def test_nothing_is_compiled_again_once_every_shape_was_seen(traced, tmp_path, schedule, block):
     """Two chunks of different size; other teachers, and other weights of theirs, use the same
     two programs; the real side has one."""
     torch._dynamo.reset()
     counters.clear()
-    parts = iterating(tmp_path, Numerics(compiled=True), teacher_schedule=schedule)
+    parts = iterating(tmp_path, Numerics(compiled=True), teacher_schedule=schedule, option={"block": block})
     parts.matching.layout = Chunking(2, 2)
     parts.iterate(0)
     assert counters["stats"]["unique_graphs"] == 3  # and one of the real side

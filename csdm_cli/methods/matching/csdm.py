@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
@@ -15,12 +16,15 @@ from csdm_cli.methods import shared_options
 from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.statistics import Batch, ClassStatistics, Request, Spectrum
 from csdm_cli.names import AlphaSchedule, Distance, KernelName
+from csdm_cli.networks.blocks import BlockNetwork
 from csdm_cli.spectral.characteristic import ecf
 from csdm_cli.spectral.distance import class_distance
 from csdm_cli.spectral.estimates import borrowed, debiased
 from csdm_cli.spectral.kernels import SHIFT_INVARIANT, check_rule, check_shape
 from csdm_cli.spectral.mmd import biased_mmd2
 from csdm_cli.spectral.weights import alphas
+from csdm_cli.teachers.networks import TeacherNetworks, WrappedTeacherNetworks
+from csdm_cli.teachers.pool import TeacherPool
 
 MEANS_ONLY = frozenset({KernelName.linear, KernelName.cosine})
 DEFAULT_SHAPE = {KernelName.matern: 1.5, KernelName.rational_quadratic: 1.0, KernelName.polynomial: 2.0}
@@ -50,6 +54,10 @@ class CsdmParameters:
         False,
         "scale every class's loss so that its phase weighs 1/2: α then says only how much amplitude stands beside",
     )
+    raw: bool = option(False, "match the features as they are, not normalised to unit length")
+    block: Annotated[int, Field(ge=0)] = option(
+        0, "match the maps after this block of a convnet, averaged down to the size of the last; 0: the last block's"
+    )
 
 
 class Csdm(MatchingMethod):
@@ -65,6 +73,8 @@ class Csdm(MatchingMethod):
     Near the start amplitude is a small part of the loss, so that α is foremost a class weight 1 - α, which decides
     what calibration means to the class. ``even_phase`` takes it out: Σ_c E_ω[α_c/(1 - α_c)·amplitude + phase]/2, which
     at α = ½ is the loss itself.
+
+    ``raw`` leaves the features and the median distance that the scale counts in as long as the networks make them.
     """
 
     Parameters = CsdmParameters
@@ -99,17 +109,28 @@ class Csdm(MatchingMethod):
         p = self.parameters
         if p.kernel in SHIFT_INVARIANT:
             measure = (p.kernel, self.shape, p.scale, p.frequencies, p.frequency_rule, p.resample)
-            return Request(spectrum=Spectrum(*measure, mixture=p.mixture, adaptive=p.adaptive))
+            return Request(
+                spectrum=Spectrum(*measure, mixture=p.mixture, adaptive=p.adaptive, raw=p.raw, block=p.block)
+            )
         if p.kernel in MEANS_ONLY:
             return Request(unit_mean=True)
         return Request(features=True, length=True)
 
     def prepare(self, context: Context) -> None:
+        """Raises: UsageError if the teachers have no such block."""
         p = self.parameters
+        if context.pool and p.block:
+            _require_block(context.pool, p.block)
         self._counts = context.counts
         self.alpha = alphas(context.counts, p.alpha_schedule, p.alpha_head, p.alpha_tail).to(
             context.device, context.dtype
         )
+
+    def networks(self, shared: TeacherNetworks) -> TeacherNetworks:
+        spectrum = self.request().spectrum
+        if spectrum is None or spectrum.block == 0:
+            return shared
+        return WrappedTeacherNetworks(shared, partial(BlockNetwork, block=spectrum.block))
 
     def revise(self, statistics: ClassStatistics) -> ClassStatistics:
         p, transform = self.parameters, statistics.ecf
@@ -127,17 +148,19 @@ class Csdm(MatchingMethod):
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         p = self.parameters
-        features = normalize(batch.features)  # (c·per_class, D)
-        if batch.real.ecf is not None:
-            assert batch.frequencies is not None
+        spectrum = self.request().spectrum
+        if spectrum is not None:
+            assert batch.real.ecf is not None and batch.frequencies is not None
             sizes = [batch.per_class] * batch.classes
-            synthetic = ecf(batch.at_own_length(features), batch.frequencies, sizes)  # (c, K)
+            seen = spectrum.seen(batch.features)  # (c·per_class, D)
+            synthetic = ecf(batch.at_own_length(seen), batch.frequencies, sizes)  # (c, K)
             alpha = self.alpha[batch.first : batch.last]  # (c,), as the next
             distance = class_distance(batch.real.ecf, synthetic, alpha, root=p.distance is Distance.root)
             if p.even_phase:
                 weight = 2 - 2 * alpha  # of the phase, beside ½
                 distance = distance / (weight.sqrt() if p.distance is Distance.root else weight)
             return {"spectral": distance.sum()}
+        features = normalize(batch.features)  # (c·per_class, D)
         if batch.real.unit_mean is not None:
             return {"mean": (batch.class_means(features) - batch.real.unit_mean).square().sum()}
         assert batch.real.features is not None
@@ -152,7 +175,7 @@ class Csdm(MatchingMethod):
         if p.kernel not in SHIFT_INVARIANT:
             idle |= {"frequencies", "frequency_rule", "resample", "distance"}
             idle |= {"alpha_schedule", "alpha_head", "alpha_tail"}
-            idle |= {"debias", "borrow", "mixture", "adaptive", "even_phase"}
+            idle |= {"debias", "borrow", "mixture", "adaptive", "even_phase", "raw", "block"}
         if p.kernel in MEANS_ONLY:
             idle |= {"scale"}
         if p.kernel not in DEFAULT_SHAPE:
@@ -160,3 +183,12 @@ class Csdm(MatchingMethod):
         if p.alpha_schedule is AlphaSchedule.constant:
             idle |= {"alpha_tail"}
         return frozenset(idle)
+
+
+def _require_block(pool: TeacherPool, block: int) -> None:
+    """Raises: UsageError if the teachers have no such block."""
+    blocks = pool.network(0).blocks
+    if block > blocks:
+        has = f"a {pool.spec.name} of {blocks} blocks" if blocks else f"{pool.spec.name}, which has no blocks"
+        ask = f"ask for one up to {blocks}" if blocks else "look through a convnet"
+        raise UsageError(f"--option block={block}: the teachers are {has}; {ask}, or leave the option out")

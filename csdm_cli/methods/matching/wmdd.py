@@ -15,9 +15,9 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import Context, MatchingMethod, option
 from csdm_cli.methods.matching.transport.barycentre import barycentre
 from csdm_cli.methods.statistics import Batch, ClassSummary, Request
+from csdm_cli.networks.layers import LeadingLinear
 from csdm_cli.networks.network import Network
-from csdm_cli.teachers.networks import TeacherNetworks
-from csdm_cli.teachers.pool import Stage
+from csdm_cli.teachers.networks import TeacherNetworks, WrappedTeacherNetworks
 
 # Weight of the batch-norm statistics in the paper's runs on ImageNette.
 PAPER_BATCH_NORM = 10.0
@@ -115,7 +115,7 @@ class Wmdd(MatchingMethod):
         self._support = Support(context.per_class, network.feature_dim if network else None, context.seed)
 
     def networks(self, shared: TeacherNetworks) -> TeacherNetworks:
-        return WatchingTeacherNetworks(shared) if self._weight > 0 else shared
+        return WrappedTeacherNetworks(shared, WatchingNetwork) if self._weight > 0 else shared
 
     def losses(self, batch: Batch, step: int) -> dict[str, Tensor]:
         features = batch.by_class(batch.features)[:, :, : self._support.dim]  # (c, per_class, D), as the next
@@ -163,7 +163,7 @@ class WatchingNetwork(Network):
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.encoder = network.encoder
-        self.classifier = _LeadingLinear(network.classifier)
+        self.classifier = LeadingLinear(network.classifier)
         self._dim, self._norms = network.feature_dim, norm_layers(network)
         self.train(network.training)
 
@@ -189,32 +189,3 @@ class WatchingNetwork(Network):
     @property
     def feature_dim(self) -> int:
         return self._dim + 2 * sum(norm.num_features for norm in self._norms)
-
-
-class _LeadingLinear(nn.Linear):
-    """A linear layer, with the weights of another, on the leading columns of its input."""
-
-    def __init__(self, linear: nn.Linear) -> None:
-        nn.Module.__init__(self)
-        self.in_features, self.out_features = linear.in_features, linear.out_features
-        self.weight, self.bias = linear.weight, linear.bias
-
-    def forward(self, features: Tensor) -> Tensor:
-        return super().forward(features[:, : self.in_features])
-
-
-class WatchingTeacherNetworks(TeacherNetworks):
-    """Others' networks, each as a :class:`WatchingNetwork`."""
-
-    def __init__(self, shared: TeacherNetworks) -> None:
-        self._shared, self.channels = shared, shared.channels
-        self._watching: dict[Network, WatchingNetwork] = {}
-
-    def __len__(self) -> int:
-        return len(self._shared)
-
-    def at(self, teacher: int, stage: Stage) -> Network:
-        network = self._shared.at(teacher, stage)
-        if network not in self._watching:
-            self._watching[network] = WatchingNetwork(network)
-        return self._watching[network]

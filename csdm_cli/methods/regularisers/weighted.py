@@ -98,7 +98,7 @@ def refuse_other_features(extra: Sequence[WeightedTerm], own: TeacherNetworks, s
     if reading and own.final(0).feature_dim != shared.final(0).feature_dim:
         raise UsageError(
             f"--regularizer {reading[0]} reads the teachers' features alone, but the method as chosen adds "
-            "statistics of the normalisation layers to them: switch these off, or drop the regulariser"
+            "what it reads of earlier layers to them: switch that off, or drop the regulariser"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from types import SimpleNamespace
 
@@ -37,7 +38,8 @@ def make_batch(parameters: CsdmParameters, seed: int = 0) -> Batch:
     real = [torch.randn(n, 6, generator=rng, dtype=torch.float64) for n in COUNTS]
     own = torch.randn(12, 6, generator=rng, dtype=torch.float64).requires_grad_(True)
     request = Csdm(parameters).request()
-    unit = normalize(torch.cat(real))
+    rows = torch.cat(real)
+    unit = request.spectrum.seen(rows) if request.spectrum else normalize(rows)
     frequencies, transform, stretch = None, None, None
     parts = unit.split(COUNTS)
     if request.spectrum:
@@ -112,6 +114,21 @@ def test_with_its_phase_held_every_class_weighs_phase_by_one_half():
     assert float(loss(replace(half, even_phase=True), batch)) == pytest.approx(float(loss(half, batch)), rel=1e-12)
 
 
+def test_raw_features_keep_their_length():
+    """Every ω by itself, in sines and cosines of the features as they are."""
+    parameters = replace(DEFAULT, raw=True, alpha_schedule=AlphaSchedule.constant, alpha_head=0.5)
+    batch = make_batch(parameters)
+    expected = 0.0
+    for label in range(3):
+        own = batch.features[4 * label : 4 * label + 4].tolist()
+        for k, omega in enumerate(batch.frequencies.tolist()):
+            angles = [sum(w * x for w, x in zip(omega, row, strict=True)) for row in own]
+            re = sum(map(math.cos, angles)) / 4 - float(batch.real.ecf.re[label, k])
+            im = sum(map(math.sin, angles)) / 4 - float(batch.real.ecf.im[label, k])
+            expected += (re**2 + im**2) / 2 / len(batch.frequencies)
+    assert float(loss(parameters, batch)) == pytest.approx(expected, rel=1e-9)
+
+
 def test_every_parameter_changes_the_loss():
     other = {
         "kernel": KernelName.laplace,
@@ -128,6 +145,8 @@ def test_every_parameter_changes_the_loss():
         "borrow": 0.5,
         "mixture": 2,
         "adaptive": True,
+        "raw": True,
+        "block": 1,
     }
     # resample decides which views share frequencies, not what is made of them: see test_views
     assert set(other) == {field.name for field in fields(CsdmParameters)} - {"resample"}
@@ -141,7 +160,7 @@ def test_idle_options_are_the_ones_that_change_nothing():
     values = {"kernel_shape": 2.0, "scale": 2.0, "frequencies": 30, "distance": Distance.root, "alpha_tail": 0.1}
     values |= {"frequency_rule": FrequencyRule.sobol}
     values |= {"alpha_schedule": AlphaSchedule.reversed, "alpha_head": 0.9}
-    values |= {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True}
+    values |= {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True, "raw": True, "block": 1}
     for kernel in KernelName:
         base = replace(DEFAULT, kernel=kernel, kernel_shape=1.0)
         idle = Csdm(base).idle_options()
@@ -155,8 +174,9 @@ def test_idle_options_are_the_ones_that_change_nothing():
 
 @pytest.mark.parametrize("kernel", list(KernelName))
 @pytest.mark.parametrize("distance", list(Distance))
-def test_gradients_are_finite_and_equal_finite_differences(kernel, distance):
-    parameters = replace(DEFAULT, kernel=kernel, distance=distance, kernel_shape=1.0)
+@pytest.mark.parametrize("raw", [False, True])
+def test_gradients_are_finite_and_equal_finite_differences(kernel, distance, raw):
+    parameters = replace(DEFAULT, kernel=kernel, distance=distance, kernel_shape=1.0, raw=raw)
     batch = make_batch(parameters)
 
     def of(features: torch.Tensor) -> torch.Tensor:
@@ -193,9 +213,9 @@ def test_a_shape_the_kernel_cannot_have_is_refused_at_once():
         Csdm(replace(DEFAULT, kernel=KernelName.polynomial, kernel_shape=1.5))
 
 
-@pytest.mark.parametrize("option", ["debias", "borrow", "mixture", "adaptive"])
+@pytest.mark.parametrize("option", ["debias", "borrow", "mixture", "adaptive", "raw", "block"])
 def test_what_needs_characteristic_functions_is_refused_without_them(option):
-    value = {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True}[option]
+    value = {"debias": True, "borrow": 0.5, "mixture": 2, "adaptive": True, "raw": True, "block": 1}[option]
     with pytest.raises(UsageError, match=f"--option {option} has no effect"):
         make_method(Distill(kernel=KernelName.linear, option={option: value}))
 
