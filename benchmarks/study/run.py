@@ -21,9 +21,14 @@ import torch
 from filelock import FileLock, Timeout
 
 import csdm_cli
+from csdm_cli.artifacts.file import load_distilled, save_distilled
+from csdm_cli.artifacts.joining import merge, select_classes
 from csdm_cli.artifacts.run_record import machine, read_sidecar
+from csdm_cli.data.store import open_longtail
+from csdm_cli.evaluation.scores import group_of_classes
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import MatchingMethod
+from csdm_cli.runs.provenance import dataset_info
 from csdm_cli.settings.presets import overlaid
 from csdm_cli.settings.resolve import read_yaml
 from csdm_cli.settings.units import in_units
@@ -36,7 +41,10 @@ SCORES = ("accuracy", "head", "medium", "tail")
 
 @dataclass(frozen=True)
 class Arm:
-    """Settings by section of params.yaml (and ``numerics``: how the networks compute), and where their scores go."""
+    """Settings by section of params.yaml (and ``numerics``: how the networks compute), and where their scores go.
+
+    ``uneven``: stored images of each head, medium and tail class where they differ, in place of ``distill.ipc``.
+    """
 
     factor: str
     name: str
@@ -44,6 +52,12 @@ class Arm:
     settings: dict[str, dict[str, Any]]
     seeds: int
     results: Path = RESULTS
+    uneven: dict[str, int] | None = None
+
+    @property
+    def key(self) -> str:
+        """Of what decides the arm's sets, and how they are judged."""
+        return content_key(self.settings | ({"uneven": self.uneven} if self.uneven else {}))
 
     @property
     def file(self) -> Path:
@@ -64,7 +78,7 @@ def main() -> None:
     for arm in wanted(chosen.factors, chosen.arms, chosen.results):
         if not _is_done(arm):
             chosen.work.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(chosen.work / f"{content_key(arm.settings)}.lock", blocking=False)
+            lock = FileLock(chosen.work / f"{arm.key}.lock", blocking=False)
             with contextlib.suppress(Timeout), lock:  # another process has it
                 run(arm, chosen.data, chosen.work, chosen.teachers)
 
@@ -75,9 +89,9 @@ def arms(file: Path = HERE / "arms.yaml", results: Path = RESULTS) -> Iterator[A
     for factor, named in told["arms"].items():
         for name, change in named.items():
             own = dict(change)
-            seeds = own.pop("seeds", told["seeds"])
+            seeds, uneven = own.pop("seeds", told["seeds"]), own.pop("uneven", None)
             settings = overlaid(told["base"], _by_section(own))
-            yield Arm(factor, str(name), own, settings, seeds, results)
+            yield Arm(factor, str(name), own, settings, seeds, results, uneven)
 
 
 def wanted(factors: list[str], file: Path = HERE / "arms.yaml", results: Path = RESULTS) -> list[Arm]:
@@ -104,26 +118,25 @@ def _is_done(arm: Arm) -> bool:
 
 def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     """Distil and evaluate the arm's sets, and write their scores."""
-    folder = work / content_key(arm.settings)
+    folder = work / arm.key
     own = {name: values for name, values in arm.settings.items() if name != "numerics"}
     computing = arm.settings["numerics"]  # of students, and of the networks that a matching method looks through
     labelling = {"teachers": teachers} if own["evaluate"].get("labels") == "teacher" else {}
     of_networks_seen = computing if issubclass(load(own["distill"]["method"]), MatchingMethod) else {}
     sets = []
     for seed in range(arm.seeds):
-        out = folder / str(seed)
-        made = csdm_cli.distill(data, teachers=teachers, out=out, params=own, seed=seed, **of_networks_seen)
-        evaluated = csdm_cli.evaluate(made, **own["evaluate"], **labelling, controls=False, **computing).metrics()
+        making = {"teachers": teachers, "params": own, "seed": seed, **of_networks_seen}
+        made, seconds = make(data, folder / str(seed), making, arm.uneven)
+        judging = {**own["evaluate"], **labelling, **computing, "controls": False}
+        evaluated = csdm_cli.evaluate(made, data=data, **judging).metrics()
         scores = {name: evaluated[name]["mean"] for name in SCORES}
-        record = read_sidecar(made.path)
-        assert record is not None
-        sets.append({"seed": seed, **scores, "seconds": record.wall_seconds, "storage": evaluated["storage"]})
+        sets.append({"seed": seed, **scores, "seconds": seconds, "storage": evaluated["storage"]})
         print(f"{arm.factor}/{arm.name}, seed {seed}: {scores['accuracy']:.1f}", flush=True)
     code = revision()
     found = {
         "factor": arm.factor,
         "arm": arm.name,
-        "change": arm.change,
+        "change": arm.change | ({"uneven": arm.uneven} if arm.uneven else {}),
         "settings": arm.settings | {"distill": in_units(arm.settings["distill"])},
         "commit": code and code.commit,
         "machine": asdict(machine(torch.device("cpu"))),
@@ -131,6 +144,29 @@ def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     }
     arm.file.parent.mkdir(parents=True, exist_ok=True)
     arm.file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def make(data: Path, out: Path, making: dict[str, Any], uneven: dict[str, int] | None = None) -> tuple[Path, float]:
+    """The file of a set, and the seconds it took to distil.
+
+    The loss is a sum over classes, so a set with other numbers of images for head, medium and tail classes is put
+    together of the classes of even ones.
+    """
+    if uneven is None:
+        made = csdm_cli.distill(data, out=out, **making).path
+        record = read_sidecar(made)
+        assert record is not None
+        return made, record.wall_seconds
+    longtail = open_longtail(data)
+    names, groups = longtail.manifest.class_names, asdict(group_of_classes(longtail.manifest.counts))
+    parts, seconds = [], 0.0
+    for group, ipc in uneven.items():
+        made, taken = make(data, out / str(ipc), making | {"ipc": ipc})
+        parts.append(select_classes(load_distilled(made), [names[label] for label in groups[group]]))
+        seconds += taken
+    file = out / "distilled.safetensors"
+    save_distilled(file, merge(parts, dataset_info(longtail)).distilled)
+    return file, seconds
 
 
 if __name__ == "__main__":
