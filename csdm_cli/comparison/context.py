@@ -92,7 +92,7 @@ class ComparisonContext:
     ) -> Measurement:
         """A set under the students of ``student_protocol``: trained and tested now, unless that was done before."""
         case = Case(file, distilled, self.longtail)
-        named = (distilled, self.longtail, self.teachers, self.device)
+        named = (distilled, self.longtail, self.teachers, self.device, student_protocol.numerics)
         labeller = labeller_for(labels, *named, quiet=self.runtime.quiet)
         evaluation = evaluate_case(case, labels, self.evaluator(student_protocol), labeller)
         return Measurement.of_case(

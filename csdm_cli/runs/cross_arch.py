@@ -133,7 +133,7 @@ def prepare_cross_arch(
     specs = {name: case.spec(name) for name in settings.networks}
     for spec in specs.values():
         build(spec, seed=0)  # a network that these images do not fit is an error now, not in an hour
-    labeller = labeller_for(labels, case.distilled, case.longtail, None, device, quiet=runtime.quiet)
+    labeller = labeller_for(labels, case.distilled, case.longtail, None, device, numerics, quiet=runtime.quiet)
     return CrossArchTask(case, recipe, labels, specs, protocol, settings.controls, device, numerics, labeller)
 
 

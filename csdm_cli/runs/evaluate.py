@@ -273,7 +273,7 @@ def prepare_evaluation(
     build(spec, seed=0)  # a network that these images do not fit is an error before anything is done
     protocol = protocol_of(settings)
     learned = learned_protocol(protocol, case.distilled) if at_learned_rate else None
-    labeller = labeller_for(labels, case.distilled, case.longtail, teachers, device, quiet=runtime.quiet)
+    labeller = labeller_for(labels, case.distilled, case.longtail, teachers, device, numerics, quiet=runtime.quiet)
     return EvaluationTask(case, settings, labels, spec, protocol, device, numerics, learned, labeller=labeller)
 
 

@@ -27,6 +27,7 @@ from csdm_cli.teachers.plan import TeacherPlan
 from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.training.labeller import Labeller
 from csdm_cli.training.recipe import Duration, Recipe
+from csdm_cli.training.tuned import in_training
 
 WHERE = {"dev": "the development set", "train": "the training images, for there is no development set"}
 
@@ -118,10 +119,13 @@ def labeller_for(
     longtail: LongTail,
     teachers: Path | TeacherPool | None,
     device: torch.device,
+    numerics: Numerics,
     *,
     quiet: bool,
 ) -> Labeller | None:
     """The pool that labels what students see: the one named, else the set's own, found or made again.
+
+    It computes as the students do, by ``numerics``.
 
     Returns:
         None if labels are stored.
@@ -133,8 +137,8 @@ def labeller_for(
     if labels is not LabelKind.teacher:
         return None
     pool = _labelling_pool(distilled, longtail, teachers, device, quiet=quiet)
-    networks = tuple(pool.network(number).to(device) for number in range(len(pool)))
-    return Labeller(networks, pool.key, pool.description)
+    networks = (pool.network(number).to(device) for number in range(len(pool)))
+    return Labeller(tuple(in_training(one, pool.spec, numerics) for one in networks), pool.key, pool.description)
 
 
 def _labelling_pool(
