@@ -1,13 +1,15 @@
-"""Bring the table of tuning trials in docs/results.md up to date: `python benchmarks/study/tuned.py`.
+"""Bring the tables of tuning trials in docs/results.md up to date: `python benchmarks/study/tuned.py`.
 
-It stands between `<!-- tuning -->` and `<!-- end -->`, a line per factor of tuning.yaml, and tells what every trial
-scored on the development set (`results/tuning/2026-12`); the highest of a method is ticked.
+Each stands between `<!-- NAME -->` and `<!-- end -->`, and tells what every trial scored on the development set; the
+highest of a method is ticked. `tuning` has a line per factor of tuning.yaml (`results/tuning/2026-12`),
+`tuning-learning` one per factor of learning.yaml (`results/tuning/2026-12-learning`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 
 from pages import with_part
 from run import HERE, arms
@@ -17,18 +19,21 @@ from csdm_cli.storage import atomic
 
 RESULTS = HERE.parents[1] / "results" / "tuning" / "2026-12"
 PAGE = HERE.parents[1] / "docs" / "results.md"
+LEARNING = HERE.parents[1] / "results" / "tuning" / "2026-12-learning"
+RATES = ("lr 0.001", "lr 0.003", "lr 0.01")
 COMMON = ("calibration 0x", "calibration 0.3x", "calibration 1x", "calibration 3x", "lr 0.003", "lr 0.03")
 
 
 def main() -> None:
-    """Write the table into the page."""
-    atomic.write_text(PAGE, with_table(PAGE.read_text(encoding="utf-8"), scores()))
+    """Write the tables into the page."""
+    page = with_table(PAGE.read_text(encoding="utf-8"), scores())
+    atomic.write_text(PAGE, with_learning(page, scores(HERE / "learning.yaml", LEARNING)))
 
 
-def scores() -> dict[str, dict[str, float]]:
-    """Accuracy in percent by factor of tuning.yaml and trial, of those that were measured."""
+def scores(file: Path = HERE / "tuning.yaml", results: Path = RESULTS) -> dict[str, dict[str, float]]:
+    """Accuracy in percent by factor of ``file`` and trial, of those that were measured."""
     found: dict[str, dict[str, float]] = {}
-    for arm in arms(HERE / "tuning.yaml", RESULTS):
+    for arm in arms(file, results):
         if arm.file.is_file():
             (only,) = json.loads(arm.file.read_bytes())["sets"]
             found.setdefault(arm.factor, {})[arm.name] = only["accuracy"]
@@ -39,6 +44,17 @@ def with_table(page: str, found: Mapping[str, Mapping[str, float]]) -> str:
     """``page`` with its table as the scores say."""
     table = markdown_table(("tuned", *COMMON, "own weight"), _lines(found), {"tuned", "own weight"})
     return with_part(page, "tuning", table)
+
+
+def with_learning(page: str, found: Mapping[str, Mapping[str, float]]) -> str:
+    """``page`` with the table of the methods that learn through training: above them the start that they share."""
+    start = [f"{name}, where all start" for name in found["start"]]
+    lines = [[name, f"{value:.1f}", "", ""] for name, value in zip(start, found["start"].values(), strict=True)]
+    for method, own in found.items():
+        if method != "start":
+            shown = {name: f"{value:.1f}" + " ✓" * (value == max(own.values())) for name, value in own.items()}
+            lines.append([method, *(shown.get(name, "–") for name in RATES)])
+    return with_part(page, "tuning-learning", markdown_table(("tuned", *RATES), lines, {"tuned"}))
 
 
 def _lines(found: Mapping[str, Mapping[str, float]]) -> list[list[str]]:

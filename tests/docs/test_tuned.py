@@ -1,4 +1,4 @@
-"""The table of tuning trials says what results/tuning/2026-12 says, and the preset is what won there."""
+"""The tables of tuning trials say what results/tuning says, and the preset is what won there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from csdm_cli.settings.presets import COMMON
 def test_the_page_is_up_to_date():
     page = tuned.PAGE.read_text(encoding="utf-8")
     assert tuned.with_table(page, tuned.scores()) == page and "✓" in page
+    learning = tuned.scores(HERE / "learning.yaml", tuned.LEARNING)
+    assert tuned.with_learning(page, learning) == page and learning["start"]
 
 
 def test_the_preset_is_the_trial_that_won():
