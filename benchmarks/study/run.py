@@ -43,7 +43,7 @@ SCORES = ("accuracy", "head", "medium", "tail")
 class Arm:
     """Settings by section of params.yaml (and ``numerics``: how the networks compute), and where their scores go.
 
-    ``uneven``: stored images of each head, medium and tail class where they differ, in place of ``distill.ipc``.
+    ``uneven``: further changes for head, medium and tail classes, where these are made in different ways.
     """
 
     factor: str
@@ -52,7 +52,7 @@ class Arm:
     settings: dict[str, dict[str, Any]]
     seeds: int
     results: Path = RESULTS
-    uneven: dict[str, int] | None = None
+    uneven: dict[str, dict[str, Any]] | None = None
 
     @property
     def key(self) -> str:
@@ -146,11 +146,13 @@ def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     arm.file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
-def make(data: Path, out: Path, making: dict[str, Any], uneven: dict[str, int] | None = None) -> tuple[Path, float]:
+def make(
+    data: Path, out: Path, making: dict[str, Any], uneven: dict[str, dict[str, Any]] | None = None
+) -> tuple[Path, float]:
     """The file of a set, and the seconds it took to distil.
 
-    The loss is a sum over classes, so a set with other numbers of images for head, medium and tail classes is put
-    together of the classes of even ones.
+    The loss is a sum over classes, so a set whose head, medium and tail classes are made in different ways is put
+    together of the classes of even sets.
     """
     if uneven is None:
         made = csdm_cli.distill(data, out=out, **making).path
@@ -160,8 +162,9 @@ def make(data: Path, out: Path, making: dict[str, Any], uneven: dict[str, int] |
     longtail = open_longtail(data)
     names, groups = longtail.manifest.class_names, asdict(group_of_classes(longtail.manifest.counts))
     parts, seconds = [], 0.0
-    for group, ipc in uneven.items():
-        made, taken = make(data, out / str(ipc), making | {"ipc": ipc})
+    for group, change in uneven.items():
+        params = overlaid(making["params"], _by_section(change))
+        made, taken = make(data, out / content_key(change), making | {"params": params})
         parts.append(select_classes(load_distilled(made), [names[label] for label in groups[group]]))
         seconds += taken
     file = out / "distilled.safetensors"
