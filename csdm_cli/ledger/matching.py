@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from csdm_cli.ledger.departures import method_departures
+from csdm_cli.ledger.departures import is_optimised, method_departures
 from csdm_cli.ledger.papers import PaperValue, paper_values
 from csdm_cli.ledger.probe_rows import probe_differences
 from csdm_cli.ledger.row import Row
@@ -80,7 +80,7 @@ def scale_differences(row: Row) -> list[str]:
     if row.network["name"] == "convnet" and row.network["width"] < WIDTH:
         found.append(f"width {row.network['width']}, not {WIDTH}")
     iterations = row.config["distill"].get("iterations")
-    if row.sets[0].run is not None and iterations is not None and iterations < ITERATIONS and _is_optimised(row):
+    if row.sets[0].run is not None and iterations is not None and iterations < ITERATIONS and is_optimised(row):
         found.append(f"{iterations:,} iterations, not {ITERATIONS:,}")
     if (steps := row.student_steps) < STUDENT_STEPS:
         found.append(f"students of {steps:,} steps, not {STUDENT_STEPS:,} (this project's estimate)")
@@ -136,8 +136,3 @@ def _reason(paper: PaperValue, data_here: Container[str]) -> MatchStatus:
     if paper.imbalance is None:
         return MatchStatus.unstated
     return MatchStatus.not_run if paper.our_dataset in data_here else MatchStatus.no_data
-
-
-def _is_optimised(row: Row) -> bool:
-    """Whether the row's images were optimised; a selection's settings name iterations that nobody ran."""
-    return row.config["distill"].get("teacher_schedule") is not None

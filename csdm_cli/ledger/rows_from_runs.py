@@ -14,6 +14,7 @@ from csdm_cli.artifacts.run_record import RunRecord
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.students import steps_on_all
+from csdm_cli.ledger.departures import is_optimised
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.measurements import read_measurements
 from csdm_cli.ledger.probe_rows import probe_of, probe_parts
@@ -162,6 +163,10 @@ def _parts(row: Row) -> list[str]:
     if distill.get("teacher_schedule"):
         duration = Duration.told(pretrain)
         parts.append(f"{counted(pretrain['teachers'], 'teacher')} of {duration}")
+    if experts := pretrain.get("experts"):
+        steps = counted(pretrain["expert_snapshots"] * pretrain["snapshot_every"], "step")
+        parts.append(f"{counted(experts, 'expert')} of {steps}")
+    if is_optimised(row):
         parts.append(counted(distill["iterations"], "iteration"))
     return [*parts, f"students of {counted(row.student_steps, 'step')}"]
 

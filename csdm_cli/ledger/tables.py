@@ -149,11 +149,18 @@ def in_order(rows: Iterable[Row]) -> list[Row]:
 def scale_of(rows: Sequence[Row]) -> str:
     """At which scale rows of one table were measured, their sets apart, and whether on JPEG-coded images.
 
-    A selection is told by its students alone, which need no second telling beside those of optimised sets.
+    A selection is told by its students alone, which need no second telling beside those of optimised sets. Rows of
+    another scale than the first are named.
     """
-    told = dict.fromkeys((row.scale, *row.scale_text.partition("; ")[0].split(", ")) for row in rows)
+    told: dict[tuple[str, ...], list[str]] = {}
+    for row in rows:
+        parts = (row.scale, *row.scale_text.partition("; ")[0].split(", "))
+        told.setdefault(parts, []).append(row.method or row.subject)
     widest = [parts for parts in told if not any(set(parts) < set(other) for other in told)]
-    scales = [f"{scale.capitalize()} scale: {', '.join(parts)}." for scale, *parts in widest]
+    scales = [
+        f"{scale.capitalize()} scale{' of ' + ', '.join(told[scale, *parts]) if number else ''}: {', '.join(parts)}."
+        for number, (scale, *parts) in enumerate(widest)
+    ]
     jpeg = ["The images are JPEG-coded."] if rows[0].data.jpeg else []
     return " ".join((*scales, *jpeg))
 

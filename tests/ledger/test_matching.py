@@ -82,10 +82,12 @@ def test_what_was_published_as_jpeg_departs_by_its_size_alone():
     assert "50 images in the largest class, where the paper's is not known" in same
 
 
-def test_a_selection_has_no_iterations_to_miss():
+def test_only_what_is_optimised_has_iterations_to_miss():
+    """Also a method that looks through no teachers."""
     config = {name: dict(section) for name, section in row().config.items()}
     config["distill"]["teacher_schedule"] = None
-    assert scale_differences(row(config=config)) == [f"students of 2,000 steps, {ESTIMATE}"]
+    assert scale_differences(row(config=config, method="herding")) == [f"students of 2,000 steps, {ESTIMATE}"]
+    assert scale_differences(row(config=config, method="dc"))[0] == "1,000 iterations, not 10,000"
 
 
 def test_all_real_images_stand_once_however_many_tables_have_them():

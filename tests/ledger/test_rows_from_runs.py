@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -31,10 +32,14 @@ def test_students_in_their_order():
 
 
 def test_scale_in_words():
-    selected = row()
+    selected = row(method="herding")
     selected.config["distill"]["teacher_schedule"] = None
     steps = selected.student_steps
     assert scale_text(selected) == f"ConvNet-3 of width 128, students of {steps:,} steps; 2 sets × 2 students"
+    selected.config["pretrain"] |= {"experts": 3, "expert_snapshots": 20, "snapshot_every": 50}
+    assert scale_text(replace(selected, method="mtt")).startswith(
+        "ConvNet-3 of width 128, 3 experts of 1,000 steps, 1,000 iterations, students"
+    )
     whole = full_row()
     whole.config["distill"]["teacher_schedule"] = None
     assert scale_text(whole).endswith(f"; {len(whole.sets[0].students)} students")

@@ -50,8 +50,10 @@ def test_a_scale_that_another_tells_whole_is_not_told_twice():
     told = row(scale_text="width 8, 2 teachers, 9 steps; 2 sets")
     selected = row(subject="herding", scale_text="width 8, 9 steps; 1 set")
     assert scale_of([told, selected]) == "Reduced scale: width 8, 2 teachers, 9 steps."
-    other = row(subject="dm", scale_text="width 8, 7 steps; 1 set")
-    assert scale_of([told, other]) == "Reduced scale: width 8, 2 teachers, 9 steps. Reduced scale: width 8, 7 steps."
+    others = [row(subject=name, method=name, scale_text="width 8, 7 steps; 1 set") for name in ("dc", "dsa")]
+    assert scale_of([told, *others]) == (
+        "Reduced scale: width 8, 2 teachers, 9 steps. Reduced scale of dc, dsa: width 8, 7 steps."
+    )
 
 
 def test_the_best_step_stands_below_where_there_were_several():
