@@ -155,7 +155,7 @@ def scale_of(rows: Sequence[Row]) -> str:
     told: dict[tuple[str, ...], list[str]] = {}
     for row in rows:
         parts = (row.scale, *row.scale_text.partition("; ")[0].split(", "))
-        told.setdefault(parts, []).append(row.method or row.subject)
+        told.setdefault(parts, []).append(row.subject.removesuffix(" (hard labels)"))
     widest = [parts for parts in told if not any(set(parts) < set(other) for other in told)]
     scales = [
         f"{scale.capitalize()} scale{' of ' + ', '.join(told[scale, *parts]) if number else ''}: {', '.join(parts)}."
