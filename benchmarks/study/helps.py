@@ -69,8 +69,11 @@ def with_table(page: str, found: Measured) -> str:
         f" all arms together): ± is the 95 % interval that follows. {len(_changes(found))} changes stand here; at 5 %"
         " each, one of twenty differs by chance."
     )
+    planned = [f"{arm.factor}/{arm.name}" for arm in arms(HERE / "helps.yaml", RESULTS)]
+    missing = [name for name in planned if tuple(name.split("/", 1)) not in found.accuracy]
+    left = f"\n\nPlanned in helps.yaml and not measured: {'; '.join(missing)}." if missing else ""
     table = markdown_table(COLUMNS, _lines(found, noise), {"change"})
-    return with_part(page, "helps", f"{table}\n\n{below}")
+    return with_part(page, "helps", f"{table}\n\n{below}{left}")
 
 
 def _lines(found: Measured, noise: Noise) -> list[list[str]]:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from csdm_cli.ledger.row import Computing, SectionName
-from csdm_cli.methods.contract import Method, OptimisedMethod
+from csdm_cli.methods.contract import BuildingMethod, OptimisedMethod
 from csdm_cli.names import EvaluationProtocol, LabelKind, StoredLabels
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import choose, settled, without_effect
@@ -16,6 +16,7 @@ from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections as config
 
 SEED = "SEED"  # stands for each set's
+OF_COMPARE = frozenset({"distill.method", "distill.ipc", "distill.seed"})  # which have options of their own
 
 
 def typed_commands(
@@ -52,10 +53,10 @@ def typed_commands(
         return tuple(" ".join(line) for line in [first, *probing])
     if distill.labels is not StoredLabels.soft and not method.needs_teachers:
         network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))
-        chosen = [f"--set {name}" for name in (*_set("pretrain", network), *_set("evaluate", evaluated))]
-        factor = [f"--set distill.factor={distill.factor}"] if distill.factor != config.Distill().factor else []
+        made = distill if isinstance(method, OptimisedMethod) else _defaults_but_factor(distill, method)
+        settings = [*_set("pretrain", network), *_set("evaluate", evaluated), *_set("distill", _without_idle(made))]
         last = ["csdm compare", f"--data {data} --methods {distill.method} --ipc {distill.ipc} --seeds {sets}"]
-        return " ".join(first), " ".join([*last, *chosen, *(factor if _reads_factor(method) else []), *evaluating])
+        return " ".join(first), " ".join([*last, *(f"--set {one}" for one in settings), *evaluating])
     own = [*_given(_without_idle(distill)), "--teachers teachers", f"--seed {SEED} --out set-{SEED}"]
     lines = (
         first,
@@ -99,8 +100,14 @@ def _defaults(section: type[config.Section], kept: set[str]) -> dict[str, Any]:
 def _set(name: str, section: config.Section) -> list[str]:
     """The settings that make ``section`` from the defaults, as compare takes them."""
     defaults = type(section)()
-    changed = [field for field in type(section).model_fields if getattr(section, field) != getattr(defaults, field)]
-    return [f"{name}.{field}={getattr(section, field)}" for field in changed if getattr(section, field) is not None]
+    found = []
+    for field in type(section).model_fields:
+        value = getattr(section, field)
+        if value is None or value == getattr(defaults, field) or f"{name}.{field}" in OF_COMPARE:
+            continue
+        own = {f".{key}": item for key, item in value.items()} if isinstance(value, dict) else {"": value}
+        found += [f"{name}.{field}{key}={item}" for key, item in own.items()]
+    return found
 
 
 def _numerics_options(own: Numerics) -> list[str]:
@@ -110,8 +117,10 @@ def _numerics_options(own: Numerics) -> list[str]:
     return precision + [flag for flag, on in switches.items() if on]
 
 
-def _reads_factor(method: Method) -> bool:
-    return isinstance(method, OptimisedMethod) or method.reads_factor
+def _defaults_but_factor(settings: config.Distill, method: BuildingMethod) -> config.Distill:
+    """The settings of a selection, which reads no more than a factor, if that."""
+    own = {"method": settings.method} | ({"factor": settings.factor} if method.reads_factor else {})
+    return config.Distill.model_validate(own)
 
 
 def _given(section: config.Section, without: set[str] | None = None) -> list[str]:
