@@ -75,7 +75,7 @@ def as_if_trained_on(pool: TeacherPool, longtail: LongTail) -> TeacherPool:
 def scores(
     method: str, seed: int, longtail: LongTail, pool: TeacherPool, params: dict[str, Any], work: Path
 ) -> dict[str, float]:
-    """Of one set, in percent, on the test set."""
+    """The scores of one set, in percent, on the test set."""
     preset = {"preset": "common", "params": {"distill": params["distill"]}}
     made = csdm_cli.distill(
         longtail, teachers=pool, method=method, seed=seed, out=work / f"{method}-{seed}", **preset, **NUMERICS

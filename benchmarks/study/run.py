@@ -56,7 +56,7 @@ class Arm:
 
     @property
     def key(self) -> str:
-        """Of what decides the arm's sets, and how they are judged."""
+        """The key of what decides the arm's sets, and how they are judged."""
         return content_key(self.settings | ({"uneven": self.uneven} if self.uneven else {}))
 
     @property
