@@ -108,7 +108,8 @@ BackboneFolder = Annotated[
     typer.Option(
         "--teachers",
         metavar="DIR",
-        help="folder made by pretrain, whose first network is probed" + default_note("the set's own"),
+        help="folder made by pretrain, whose first network is probed, or whose networks give --labels teacher"
+        + default_note("the set's own"),
     ),
 ]
 

@@ -199,7 +199,8 @@ def evaluate(
         distilled: the result of :func:`distill`, or its file or folder.
         data: the long-tailed set or its folder; None is the one it was distilled from.
         network: the students', as in :func:`train_teachers`; None is the set's own.
-        teachers: with ``protocol="probe"``, the folder of a pool whose first network is probed; None is the set's own.
+        teachers: the folder of the pool that labels with ``labels="teacher"``, or whose first network is probed with
+            ``protocol="probe"``; None is the set's own.
         params: settings of the other sections: ``{"pretrain": {"centres": 100}}`` for a ``network`` to be probed.
         quiet: print nothing.
         progress: gets every note, and now and then a line of progress.

@@ -47,6 +47,8 @@ def test_the_pool_named_is_the_one_that_labels(workplace):
     named = evaluated("set", *TAUGHT, "--no-controls", "--teachers", "teachers")
     assert named == own
     run("pretrain", "data", "--seed", 5, "--out", "others")
+    half = evaluated("set", *TAUGHT, "--no-controls", "--precision", "bf16")  # the teachers compute as students do
+    assert half["labelled_by"] == own["labelled_by"] and half["storage"] == own["storage"]
     other = evaluated("set", *TAUGHT, "--no-controls", "--teachers", "others")
     assert other["labelled_by"]["seed"] == 5 and other["accuracy"] != own["accuracy"]
 
