@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
@@ -74,8 +75,7 @@ def main() -> None:
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_text(RESULT, json.dumps(told, indent=1) + "\n")
     for method, own in found.items():
-        leaking = {score: round(fmean(one[score] for one in own), 1) for score in ("accuracy", "tail")}
-        print(f"{method}: {leaking} with balanced teachers, {honest(method)} with honest ones")
+        print(f"{method}: {leaking(own)} with balanced teachers, {honest(method)} with honest ones")
 
 
 def scores(
@@ -89,6 +89,11 @@ def scores(
     judged = csdm_cli.evaluate(made, **params["evaluate"], **NUMERICS, controls=False).metrics()
     print(f"{method}, seed {seed}: {judged['accuracy']['mean']:.1f}", flush=True)
     return {"seed": seed} | {score: judged[score]["mean"] for score in SCORES}
+
+
+def leaking(sets: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The mean accuracies of sets: of all classes, and of the tail's."""
+    return {score: round(fmean(one[score] for one in sets), 1) for score in ("accuracy", "tail")}
 
 
 def honest(method: str) -> dict[str, float]:

@@ -124,7 +124,7 @@ def test_the_example_for_notebooks_runs(workplace):
     distilled = load_distilled(workplace / "set")
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (distilled.dataset.mean, distilled.dataset.std))
     assert torch.allclose(names["images"] * std + mean, distilled.decoded(), atol=1e-6)
-    assert names["targets"].shape[0] == sum(len(images) for images, _ in names["batches"]) == len(names["images"])
+    assert len(names["targets"]) == len(names["images"]) == len(names["found"].dataset())
 
 
 def test_the_readme_is_short():
