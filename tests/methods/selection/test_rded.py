@@ -11,7 +11,7 @@ from csdm_cli.images.multi_formation import decode, encode_mix
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.selection.rded import Rded, RdedParameters, framed
 from csdm_cli.methods.selection.rules.crops import cut, draw_boxes
-from csdm_cli.names import LabelKind
+from csdm_cli.names import StoredLabels
 from csdm_cli.seeds import generator
 from tests.methods.selection.worlds import building
 from tests.reference.rded import kept
@@ -72,7 +72,7 @@ def test_the_seed_decides_and_every_option_has_a_say():
     assert not torch.equal(plain, patch(building(factor=2, seed=1)).images)
     for option in ({"crops": 1}, {"smallest": 0.9}, {"seen": "padded"}, {"observers": 1}):
         assert not torch.equal(plain, patch(building(factor=2), **option).images), option
-    assert Rded.default_labels is LabelKind.soft
+    assert Rded.default_labels is StoredLabels.soft
 
 
 def test_a_frame_around_whole_images_is_refused():
