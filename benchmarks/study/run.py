@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("factors", nargs="*", help="factors of arms.yaml, or FACTOR/NAME [default: all]")
     parser.add_argument("--data", type=Path, required=True, help="set made with make-lt --dev 200 --n-max 4800")
     parser.add_argument("--work", type=Path, default=Path("artifacts/study"), help="folder of the distilled sets")
-    parser.add_argument("--teachers", type=Path, help="of all arms [default: trained if missing]")
+    parser.add_argument("--teachers", type=Path, help="of arms that do not change them [default: trained if missing]")
     parser.add_argument("--arms", type=Path, default=HERE / "arms.yaml", help="the arms")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of their scores")
     chosen = parser.parse_args()
@@ -119,6 +119,7 @@ def _is_done(arm: Arm) -> bool:
 def run(arm: Arm, data: Path, work: Path, teachers: Path | None = None) -> None:
     """Distil and evaluate the arm's sets, and write their scores."""
     folder = work / arm.key
+    teachers = None if any(name.startswith("pretrain.") for name in arm.change) else teachers
     own = {name: values for name, values in arm.settings.items() if name != "numerics"}
     computing = arm.settings["numerics"]  # of students, and of the networks that a matching method looks through
     labelling = {"teachers": teachers} if own["evaluate"].get("labels") == "teacher" else {}

@@ -193,11 +193,16 @@ def _full(row: TableRow) -> dict[str, Any]:
 
 
 def _of_set(one: Measurement) -> dict[str, Any]:
-    return one.told(("seed", "images_sha256", "config", "source")) | {
-        "file": str(one.file) if one.file else None,
-        "run": str(one.config.get("run", "")),
-        "record": asdict(one.making) if one.making else None,
-    }
+    labelled = {"labelled_by": one.labelled_by} if one.labelled_by else {}
+    return (
+        one.told(("seed", "images_sha256", "config", "source"))
+        | labelled
+        | {
+            "file": str(one.file) if one.file else None,
+            "run": str(one.config.get("run", "")),
+            "record": asdict(one.making) if one.making else None,
+        }
+    )
 
 
 def _rounded(value: float | None) -> float | None:

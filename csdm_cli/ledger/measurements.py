@@ -16,7 +16,7 @@ from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
 from csdm_cli.ledger.probe_rows import heir
 from csdm_cli.ledger.sections import selection_section, start_section
-from csdm_cli.runs.measurement import STORAGE, TOLD, Measurement
+from csdm_cli.runs.measurement import LATER, TOLD, Measurement
 from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import Commit
 
@@ -51,7 +51,7 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Me
     own = next(name for name in rows if name.startswith(named[0]) and name.endswith(named[1]))
     evaluated = TypeAdapter(RunRecord).validate_python(records["evaluate"])
     found = Measurement(
-        **{name: told[name] for name in TOLD} | {name: told.get(name) for name in STORAGE},
+        **{name: told[name] for name in TOLD} | {name: told.get(name) for name in LATER},
         protocol=value["protocol"],
         subject=own,
         evaluation=Evaluation.from_dict(rows[own], groups),
@@ -84,6 +84,7 @@ def _control(beside: Measurement, name: ControlName, evaluation: Evaluation) -> 
         stored_numbers=None,
         ipc_equivalent=None,
         parameterization=None,
+        labelled_by=None,
         images_sha256=None,
         making=None,
         evaluating=None,
@@ -119,7 +120,7 @@ def _of_compare(value: dict[str, Any], folder: Path, controls: bool) -> list[Mea
                     told["method"] = ControlName.start.value  # made by a method, in no step
                 own = Measurement(
                     **{name: told[name] for name in TOLD}
-                    | {name: told.get(name) for name in STORAGE}
+                    | {name: told.get(name) for name in LATER}
                     | {"source": told["source"] or ""},
                     protocol=told["protocol"],
                     subject=row["name"] if row["control"] else f"{row['name']} ({row['labels']} labels)",

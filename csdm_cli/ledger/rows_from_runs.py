@@ -75,10 +75,13 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
             raise CsdmError(f"the sets of seeds {first.seed} and {other.seed} differ in {', '.join(different)}")
     if first.method is not None and not first.config.get("distill"):
         raise CsdmError(f"{first.subject}: a set of another tool cannot be run again, so it cannot be a row")
-    network = (first.config.get("teachers") or {}).get("spec") or first.protocol["network"]
+    own = first.config.get("teachers") or {}
+    if first.labels == LabelKind.teacher and first.labelled_by != own.get("key"):
+        raise CsdmError(f"{first.subject}: other teachers labelled it than it tells of, so it cannot be run again")
+    network = own.get("spec") or first.protocol["network"]
     sections: dict[SectionName, dict[str, Any]] = {
         "make_lt": make_lt_section(first.data),
-        "pretrain": pretrain_section(first.config.get("teachers"), network),
+        "pretrain": pretrain_section(own or None, network),
         "distill": dict(first.config.get("distill") or selection_section("random", 1, 1)),
         "evaluate": evaluate_section(_protocol(first), network, first.tested_on, first.labels),
     }

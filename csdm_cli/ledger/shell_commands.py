@@ -7,7 +7,6 @@ from types import MappingProxyType
 from typing import Any
 
 from csdm_cli.ledger.row import Computing, SectionName
-from csdm_cli.methods.contract import BuildingMethod, OptimisedMethod
 from csdm_cli.names import EvaluationProtocol, LabelKind, StoredLabels
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import choose, settled, without_effect
@@ -53,8 +52,7 @@ def typed_commands(
         return tuple(" ".join(line) for line in [first, *probing])
     if distill.labels is not StoredLabels.soft and not method.needs_teachers:
         network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))
-        made = distill if isinstance(method, OptimisedMethod) else _defaults_but_factor(distill, method)
-        settings = [*_set("pretrain", network), *_set("evaluate", evaluated), *_set("distill", _without_idle(made))]
+        settings = [*_set("pretrain", network), *_set("evaluate", evaluated), *_set("distill", _without_idle(distill))]
         last = ["csdm compare", f"--data {data} --methods {distill.method} --ipc {distill.ipc} --seeds {sets}"]
         return " ".join(first), " ".join([*last, *(f"--set {one}" for one in settings), *evaluating])
     own = [*_given(_without_idle(distill)), "--teachers teachers", f"--seed {SEED} --out set-{SEED}"]
@@ -115,12 +113,6 @@ def _numerics_options(own: Numerics) -> list[str]:
     precision = [f"--precision {own.precision}"] if own.precision != PLAIN.precision else []
     switches = {"--channels-last": own.channels_last, "--compile": own.compiled}
     return precision + [flag for flag, on in switches.items() if on]
-
-
-def _defaults_but_factor(settings: config.Distill, method: BuildingMethod) -> config.Distill:
-    """The settings of a selection, which reads no more than a factor, if that."""
-    own = {"method": settings.method} | ({"factor": settings.factor} if method.reads_factor else {})
-    return config.Distill.model_validate(own)
 
 
 def _given(section: config.Section, without: set[str] | None = None) -> list[str]:

@@ -26,7 +26,8 @@ from csdm_cli.training.labeller import Labeller
 
 SET = ("method", "labels", "seed", "ipc", "factor", "config", "source", "versions", "storage_bytes", "images_sha256")
 TOLD = ("data", "tested_on", *SET)
-STORAGE = ("stored_numbers", "ipc_equivalent", "parameterization")  # of which files of earlier releases do not tell
+# Of which files of earlier releases do not tell.
+LATER = ("stored_numbers", "ipc_equivalent", "parameterization", "labelled_by")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Measurement:
             file tells.
         ipc_equivalent: 8-bit images per class that have as many bytes; None where no file tells.
         parameterization: the name of what is stored; None where no file tells, and for all real images.
+        labelled_by: key of the teachers who labelled every batch; None where labels are stored.
         file: the artifact; None of a set that is not in one, or not known to be.
         making: the run that made the set; None if its record is lost, or nothing was made.
         evaluating: the run that trained and tested the students; None if it was not timed by itself.
@@ -81,6 +83,7 @@ class Measurement:
     stored_numbers: int | None = None
     ipc_equivalent: float | None = None
     parameterization: str | None = None
+    labelled_by: str | None = None
     file: Path | None = None
     making: RunRecord | None = None
     evaluating: RunRecord | None = None
@@ -120,6 +123,7 @@ class Measurement:
             stored_numbers=storage.numbers,
             ipc_equivalent=storage.ipc_equivalent,
             parameterization=distilled.kind,
+            labelled_by=labeller.key if labeller else None,
             source=origin.source,
             versions=origin.versions,
             file=case.path,
@@ -204,6 +208,6 @@ class Measurement:
         done, settings = self.making.iterations, self.config["distill"]
         return self.making.wall_seconds if done in (None, 0, settings["iterations"]) else None
 
-    def told(self, names: Iterable[str] = (*TOLD, *STORAGE)) -> dict[str, Any]:
+    def told(self, names: Iterable[str] = (*TOLD, *LATER)) -> dict[str, Any]:
         """The attributes called ``names``, as JSON values."""
         return {name: getattr(self, name) for name in names}

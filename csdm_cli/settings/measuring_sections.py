@@ -73,8 +73,8 @@ class Evaluate(Section):
     cutmix: Fraction = Field(0.5, description="probability of cutmix per step")
     labels: names.LabelKind | None = Field(
         None,
-        description="labels to train on: those stored, or what the set's teachers say of every augmented batch, whose"
-        " bytes then count as the set's (default: the artifact's)",
+        description="labels to train on: those stored, or what the set's teachers, whose bytes then count as the set's,"
+        " say of every augmented batch (default: the artifact's)",
     )
     split: names.EvaluationSplit = Field(
         names.EvaluationSplit.test, description="images the students are tested on", json_schema_extra=NOT_FOR_COMPARE

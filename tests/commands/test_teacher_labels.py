@@ -53,6 +53,17 @@ def test_the_pool_named_is_the_one_that_labels(workplace):
     assert other["labelled_by"]["seed"] == 5 and other["accuracy"] != own["accuracy"]
 
 
+def test_the_ledger_takes_what_can_be_run_again(workplace):
+    """A set's own teachers are made again from what it tells; those that --teachers named are told by nothing."""
+    evaluated("set", *TAUGHT, "--no-controls")
+    run("ledger", "add", "out", "--table", "taught", "--results", "rows")
+    (row,) = [json.loads(file.read_text()) for file in Path("rows").glob("*.json")]
+    assert row["labels"] == "teacher" and row["commands"][-1].count("--labels teacher") == 1
+    run("pretrain", "data", "--seed", 5, "--out", "others")
+    evaluated("set", *TAUGHT, "--no-controls", "--teachers", "others")
+    fails(run("ledger", "add", "out", "--table", "other", "--results", "rows", expect=None), 1, "cannot be run again")
+
+
 def test_cross_arch_and_compare_take_them(workplace):
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("evaluate: {", "evaluate: {labels: teacher, "))

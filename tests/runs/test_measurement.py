@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from csdm_cli.names import EvaluationSplit
-from csdm_cli.runs.measurement import STORAGE, TOLD, Measurement
+from csdm_cli.runs.measurement import LATER, TOLD, Measurement
 from tests.methods.tiny_world import make_data
 
 ALL = Measurement.of_all_images(
@@ -23,7 +23,7 @@ def test_all_real_images_have_no_seed_and_their_own_size():
 
 
 def test_what_is_told_are_attributes_by_their_names():
-    assert list(ALL.told()) == [*TOLD, *STORAGE] and ALL.told(("ipc", "data")) == {"ipc": 10, "data": {"x": 1}}
+    assert list(ALL.told()) == [*TOLD, *LATER] and ALL.told(("ipc", "data")) == {"ipc": 10, "data": {"x": 1}}
 
 
 @pytest.mark.parametrize(("iterations", "seconds"), [(None, 9.0), (0, 9.0), (100, 9.0), (40, None)])
