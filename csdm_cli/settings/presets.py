@@ -31,6 +31,10 @@ COMMON: dict[str, Values] = {
     "ncfm": {"distill": {"calibration": "0.3x"}},
     "tgdd": {"distill": {"calibration": "1x"}},
     "wmdd": {"distill": {"calibration": "1x", "lr": 0.003}},
+    # Methods that learn through training weigh nothing: two or three learning rates of the pixels each, at a
+    # declared CPU scale (benchmarks/study/learning.yaml, results/tuning/2026-12-learning).
+    **{method: {"distill": {"lr": 0.003}} for method in ("dc", "dsa", "idc", "dream", "cafe")},
+    **{method: {"distill": {"lr": 0.001}} for method in ("mtt", "ftd", "datm", "lad")},
 }
 # Sections that a preset, or --set of compare, may set: nothing about the data.
 SECTIONS = ("pretrain", "distill", "evaluate")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import tuned
 from run import HERE, arms
 
+from csdm_cli.methods import load
+from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.settings.presets import COMMON
 
 
@@ -15,16 +20,31 @@ def test_the_page_is_up_to_date():
     assert tuned.with_learning(page, learning) == page and learning["start"]
 
 
-def test_the_preset_is_the_trial_that_won():
-    """It is so for every method that was tuned; dsdm's history is no weight, and has no trial."""
-    won: dict[str, tuple[float, dict[str, object]]] = {}
-    found = tuned.scores()
-    for arm in arms(HERE / "tuning.yaml", tuned.RESULTS):
-        method, score = arm.settings["distill"]["method"], found[arm.factor][arm.name]
+def best_trials(file: Path, results: Path) -> dict[str, dict[str, Any]]:
+    """Settings of distill of the trial that scored highest, by method."""
+    won: dict[str, tuple[float, dict[str, Any]]] = {}
+    found = tuned.scores(file, results)
+    for arm in arms(file, results):
+        method, score = arm.settings["distill"]["method"], found.get(arm.factor, {}).get(arm.name, 0.0)
         if score > won.get(method, (0.0, {}))[0]:
             won[method] = score, arm.settings["distill"]
-    assert won.keys() == COMMON.keys()
-    for method, (_, settings) in won.items():
+    return {method: settings for method, (_, settings) in won.items()}
+
+
+def test_the_rate_of_methods_that_learn_is_the_trial_that_won():
+    won = best_trials(HERE / "learning.yaml", tuned.LEARNING)
+    del won["tiled-random"]  # where they start
+    assert won.keys() == {method for method in COMMON if issubclass(load(method), LearningMethod)}
+    assert {method: {"distill": {"lr": settings["lr"]}} for method, settings in won.items()} == {
+        method: COMMON[method] for method in won
+    }
+
+
+def test_the_preset_is_the_trial_that_won():
+    """It is so for every method that was tuned; dsdm's history is no weight, and has no trial."""
+    won = best_trials(HERE / "tuning.yaml", tuned.RESULTS)
+    assert won.keys() == {method for method in COMMON if not issubclass(load(method), LearningMethod)}
+    for method, settings in won.items():
         preset = dict(COMMON[method]["distill"])
         option = {name: value for name, value in preset.pop("option", {}).items() if name != "history_start"}
         assert preset.get("calibration") == settings["calibration"] and option == settings.get("option", {})

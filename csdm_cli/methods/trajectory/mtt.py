@@ -50,7 +50,9 @@ class Mtt(TrajectoryMethod):
             "latest": latest,
             "student_batch": 0 if ipc == 1 else 256,
         }
-        own |= {"step_size": 0.01, "step_size_lr": 0.001 if ipc == 1 else 0.1}
+        # their rate of the step size, 1e-7 at one image and else 1e-5, is here one of its logarithm
+        step_size, rate = (0.01, 0.001) if ipc == 1 else (0.01, 0.1) if ipc <= 10 else (0.001, 10.0)
+        own |= {"step_size": step_size, "step_size_lr": rate}
         return {"pretrain": experts_of_the_paper(50), "distill": pixels_of_the_paper(1000, 5000) | {"option": own}}
 
     def stretches(self, step: int) -> list[Stretch]:
