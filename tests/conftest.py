@@ -12,6 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from csdm_cli.cli.narrow import BOXES_FROM
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from tests.tiny_pool import UntrainedPool
 
 pytest_plugins = ["tests.command_world"]
+
+hypothesis.settings.register_profile("csdm", deadline=None)  # no test asserts times: machines are busy at times
+hypothesis.settings.load_profile("csdm")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests are small: threads cost more than they bring
 if os.environ.get("CSDM_TEST_GPU"):  # as --deterministic has it, before CUDA starts
@@ -66,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def short_controls() -> Iterator[None]:
     """Controls on all images learn for as long as students do: tests are not about how well."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("csdm_cli.evaluation.students.FULL_EPOCHS", 0)
+        patch.setattr("csdm_cli.evaluation.protocol.FULL_EPOCHS", 0)
         yield
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from csdm_cli.data.store import LongTail
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.controls import ControlName
-from csdm_cli.evaluation.students import Protocol
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import OptimisedMethod, parameter_names
 from csdm_cli.names import LabelKind, Parameterization

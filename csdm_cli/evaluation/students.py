@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from csdm_cli.display.console import note, progress
+from csdm_cli.display.console import progress
+from csdm_cli.evaluation.kept import KeptRuns
 from csdm_cli.evaluation.probes import Probed, probe_logits
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation, StudentRun
 from csdm_cli.evaluation.scores import group_of_classes
 from csdm_cli.images.image_set import ImageSet
@@ -24,8 +26,6 @@ from csdm_cli.networks.network import Network
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.parallel.shared_work import do_unclaimed
 from csdm_cli.seeds import derive_seed
-from csdm_cli.storage import atomic, seal
-from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import content_key, source_hash
 from csdm_cli.storage.rooms import STUDENTS
 from csdm_cli.storage.tensorfile import tensor_sha256
@@ -37,46 +37,6 @@ from csdm_cli.training.losses import Loss, balanced_softmax, cross_entropy
 from csdm_cli.training.many import JointMoment, counted, groups_of, stands_together, train_together
 from csdm_cli.training.recipe import Recipe
 from csdm_cli.training.tuned import identity, in_test, in_training
-
-# Of a control on all real images: more change nothing that shows on the development sets of CIFAR-10-LT.
-FULL_EPOCHS = 90
-SEAL = "sha256"  # of a kept result, in its file
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """The training and testing of students, the same for every set of a table.
-
-    Attributes:
-        recipe: how students are trained.
-        steps: optimiser steps of each.
-        students: how many.
-        seed: random seed of the students; each has its own, derived from it.
-        test_points: tests at equal distances during training; the last, after the last step, is the result.
-        full_steps: optimiser steps of a control on all real images; None for :data:`FULL_EPOCHS` of them.
-    """
-
-    recipe: Recipe
-    steps: int
-    students: int
-    seed: int
-    test_points: int
-    full_steps: int | None = None
-
-    def on_all(self, images: int) -> Protocol:
-        """The protocol of a control on all ``images``: of as many steps as it needs to be done."""
-        return replace(self, steps=steps_on_all(self.full_steps, self.steps, self.recipe.batch, images))
-
-    @property
-    def tested_after(self) -> tuple[int, ...]:
-        """Steps after which a student is tested; the last is ``steps``."""
-        points = {round(self.steps * point / self.test_points) for point in range(1, self.test_points + 1)}
-        return tuple(sorted(points - {0})) or (0,)
-
-
-def steps_on_all(asked: int | None, steps: int, batch: int, images: int) -> int:
-    """Optimiser steps of a control on all ``images``: ``asked``, else :data:`FULL_EPOCHS`, at least ``steps``."""
-    return asked or max(steps, FULL_EPOCHS * -(-images // min(batch, images)))
 
 
 @dataclass(frozen=True)
@@ -189,12 +149,14 @@ def train_and_test(task: TrainAndTest, counts: Sequence[int], evaluator: Evaluat
     alone = evaluator.probed or numerics != PLAIN or protocol.recipe.sampling == "debiased"
     together = not alone and stands_together(evaluator.parallel, example, device)
     key = task.key(protocol, together=together, numerics=numerics, probed=evaluator.probed)
-    files = _Files(evaluator.cache / "evaluations" / key if evaluator.cache else None, task, protocol)
+    folder = evaluator.cache / "evaluations" / key if evaluator.cache else None
+    test = task.test
+    kept = KeptRuns(folder, len(task.shifts), test.classes, len(test.images), protocol.tested_after)
     students = range(protocol.students)
-    found = {number: runs for number in students if (runs := files.read(number)) is not None}
+    found = kept.read(students)
     missing = [number for number in students if number not in found]
     groups = groups_of(missing, example, task.examples, protocol.recipe.batch, together=together)
-    do_unclaimed(groups, files.locks, lambda group: found.update(_results(task, evaluator, group, files, title)))
+    do_unclaimed(groups, kept.locks, lambda group: found.update(_results(task, evaluator, group, kept, title)))
     by_class_size = group_of_classes(counts)
     readings = zip(*(found[number] for number in students), strict=True)
     return [Evaluation(key, runs, by_class_size) for runs in readings]
@@ -206,71 +168,16 @@ def confusion_matrix(labels: Tensor, predictions: Tensor, classes: int) -> Tenso
     return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
 
-@dataclass(frozen=True)
-class _Files:
-    """The students' kept results; with no folder nothing is kept."""
-
-    folder: Path | None
-    task: TrainAndTest
-    protocol: Protocol
-
-    def locks(self, numbers: Sequence[int]) -> list[Path]:
-        """They keep other processes from training the same students meanwhile."""
-        if self.folder is None:
-            return []
-        self.folder.mkdir(parents=True, exist_ok=True)
-        return [self.folder / f"student-{number}.lock" for number in numbers]
-
-    def read(self, number: int) -> list[StudentRun] | None:
-        """A kept result; None if there is none, or one that was damaged."""
-        if self.folder is None:
-            return None
-        try:
-            kept = parsed_json(self._file(number).read_bytes())
-            if not seal.is_whole(kept, SEAL):
-                raise ValueError("another hash")
-            runs = [StudentRun.from_dict(value) for value in kept["runs"]]
-            if len(runs) != len(self.task.shifts) or not all(self._fits(run, number) for run in runs):
-                raise ValueError("another student or task")
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            note(f"warning: {self._file(number)} is damaged; this student is trained again")
-            self._file(number).unlink(missing_ok=True)
-            return None
-        return runs
-
-    def write(self, number: int, runs: list[StudentRun]) -> None:
-        """Keep a result."""
-        if self.folder is not None:
-            atomic.write_json(self._file(number), seal.sealed({"runs": [asdict(run) for run in runs]}, SEAL))
-
-    def _fits(self, run: StudentRun, number: int) -> bool:
-        """Whether the run is one of student ``number`` in this task."""
-        classes, images = self.task.test.classes, len(self.task.test.images)
-        sizes = [len(run.confusion), *map(len, run.confusion)]
-        return (
-            run.number == number
-            and sizes == [classes] * (classes + 1)
-            and sum(map(sum, run.confusion)) == images
-            and tuple(step for step, _ in run.curve) == self.protocol.tested_after
-        )
-
-    def _file(self, number: int) -> Path:
-        assert self.folder is not None
-        return self.folder / f"student-{number}.json"
-
-
 def _results(
-    task: TrainAndTest, evaluator: Evaluator, numbers: Sequence[int], files: _Files, title: str
+    task: TrainAndTest, evaluator: Evaluator, numbers: Sequence[int], kept: KeptRuns, title: str
 ) -> dict[int, list[StudentRun]]:
     """The students called ``numbers``, trained together but for those that another process has finished first."""
-    found = {number: runs for number in numbers if (runs := files.read(number)) is not None}
+    found = kept.read(numbers)
     missing = [number for number in numbers if number not in found]
     if missing:
         made = _teach_and_test(task, evaluator, missing, title)
         for number, runs in made.items():
-            files.write(number, runs)
+            kept.write(number, runs)
         found |= made
     return found
 

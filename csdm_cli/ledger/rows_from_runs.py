@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 
 from csdm_cli.artifacts.run_record import RunRecord
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.evaluation.protocol import steps_on_all
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.evaluation.students import steps_on_all
 from csdm_cli.ledger.departures import is_optimised
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.measurements import read_measurements

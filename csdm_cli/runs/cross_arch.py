@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from csdm_cli.evaluation.controls import ControlName, evaluate_selections
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.evaluation.students import Protocol
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import Numerics

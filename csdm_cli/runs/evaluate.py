@@ -22,9 +22,9 @@ from csdm_cli.evaluation.controls import (
 )
 from csdm_cli.evaluation.inheritance import Inheritance, evaluate_inheritance, random_rows
 from csdm_cli.evaluation.probes import Probed
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import share_of_gap_closed
-from csdm_cli.evaluation.students import Protocol
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build

@@ -19,9 +19,10 @@ from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.evaluation.controls import Selection
 from csdm_cli.evaluation.probes import Probed
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import MeanStd
-from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, evaluate_set
 from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet

@@ -8,7 +8,7 @@ import torch
 
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.probes import Probed
-from csdm_cli.evaluation.students import Protocol
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.names import EvaluationProtocol, LabelKind, ProbeFeatures
 from csdm_cli.runs.backbones import is_frozen
 from csdm_cli.runs.evaluating import Case

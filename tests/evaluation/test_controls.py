@@ -17,9 +17,10 @@ from csdm_cli.evaluation.controls import (
     random_images,
     tiled_images,
 )
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import group_of_classes
-from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
 from csdm_cli.images.normalisation import normalise
@@ -114,13 +115,13 @@ def test_rows_of_the_full_set(data: ImageSet):
 
 
 def test_all_images_are_learnt_for_longer_than_a_small_set(data: ImageSet, monkeypatch):
-    monkeypatch.setattr(students, "FULL_EPOCHS", 90)
+    monkeypatch.setattr("csdm_cli.evaluation.protocol.FULL_EPOCHS", 90)
     protocol = replace(PROTOCOL, recipe=replace(RECIPE, batch=4))
     assert protocol.on_all(11).steps == 90 * 3 and protocol.on_all(3).steps == 90 and PROTOCOL.steps == 5
     assert replace(protocol, steps=1000).on_all(11).steps == 1000
     assert replace(protocol, full_steps=7).on_all(11) == replace(protocol, full_steps=7, steps=7)
     short, asked = Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True), replace(PROTOCOL, full_steps=7)
-    monkeypatch.setattr(students, "FULL_EPOCHS", 0)
+    monkeypatch.setattr("csdm_cli.evaluation.protocol.FULL_EPOCHS", 0)
     rows = evaluate_full(data, replace(short, protocol=asked))
     assert {row.students[0].curve[-1][0] for row in rows.values()} == {7}
     assert {row.students[0].curve[-1][0] for row in evaluate_full(data, short).values()} == {5}

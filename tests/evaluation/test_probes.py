@@ -16,7 +16,8 @@ from csdm_cli.evaluation.controls import (
     nearest_to_centroid,
 )
 from csdm_cli.evaluation.probes import Probed
-from csdm_cli.evaluation.students import Evaluator, Protocol, evaluate_set
+from csdm_cli.evaluation.protocol import Protocol
+from csdm_cli.evaluation.students import Evaluator, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import ProbeFeatures

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from csdm_cli.evaluation import students
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation, StudentRun
 from csdm_cli.evaluation.scores import ClassGroups
-from csdm_cli.evaluation.students import Evaluator, Protocol, confusion_matrix, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, confusion_matrix, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import Parallel

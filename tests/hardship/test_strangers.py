@@ -384,9 +384,7 @@ def test_any_text_as_a_name(there, record_property, seed):
     seen = []
 
     @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=15, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
-    )
+    @hypothesis.settings(max_examples=15, database=None, suppress_health_check=list(hypothesis.HealthCheck))
     @hypothesis.given(strategies.text(max_size=60), strategies.integers(0, 2**32))
     def shown(name: str, number: int) -> None:
         seen.append(name)

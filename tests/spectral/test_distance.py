@@ -255,7 +255,7 @@ def test_the_result_has_the_sides_dtype_whatever_alphas(sides):
 coordinate = st.floats(-1, 1, allow_subnormal=False)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     p=st.tuples(coordinate, coordinate),
     q=st.tuples(coordinate, coordinate),

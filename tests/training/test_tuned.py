@@ -12,8 +12,9 @@ from torch._dynamo.utils import counters
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation import students
+from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.evaluation.students import Evaluator, Protocol, TrainAndTest, evaluate_set
+from csdm_cli.evaluation.students import Evaluator, TrainAndTest, evaluate_set
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import Parallel, Precision
 from csdm_cli.networks import NetworkSpec, build

@@ -18,7 +18,7 @@ from tests.reference.rded import kept
     ),
     st.data(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_kept_crops_are_those_of_a_plain_search(losses, data):
     wanted = data.draw(st.integers(1, len(losses) * len(losses[0])))
     found = [tuple(pair) for pair in best_crops(torch.tensor(losses, dtype=torch.float64), wanted).tolist()]

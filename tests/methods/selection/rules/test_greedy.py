@@ -39,7 +39,7 @@ def check(picks, scores_given, sign, first=0):
 
 
 @given(matrices(), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_herding_picks_what_an_exhaustive_search_picks(features, data):
     count = data.draw(st.integers(1, len(features)))
     picks = herding(features, count)
@@ -48,7 +48,7 @@ def test_herding_picks_what_an_exhaustive_search_picks(features, data):
 
 
 @given(matrices(), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_k_center_picks_what_an_exhaustive_search_picks_and_covers_well(features, data):
     count = data.draw(st.integers(1, len(features)))
     first = data.draw(st.integers(0, len(features) - 1))
@@ -59,7 +59,7 @@ def test_k_center_picks_what_an_exhaustive_search_picks_and_covers_well(features
 
 
 @given(matrices(low=1), st.floats(0.1, 3), st.data())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_graph_cut_picks_what_an_exhaustive_search_picks(rows, weight, data):
     similarity = cosine_similarity(rows - 2.1)  # no row is zero
     count = data.draw(st.integers(1, len(rows)))

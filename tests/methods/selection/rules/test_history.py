@@ -35,7 +35,7 @@ def lesson(loss=TeacherLoss.cross_entropy, epochs=3) -> TeachingPlan:
     st.booleans(),
     st.randoms(use_true_random=False),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_the_order_is_that_of_a_plain_count(right, first, random):
     order = random.sample(range(len(right[0])), len(right[0]))
     found = by_forgetting(torch.tensor(right), first, torch.tensor(order))
