@@ -20,6 +20,12 @@ def test_the_page_is_up_to_date():
     assert tuned.with_learning(page, learning) == page and learning["start"]
 
 
+def test_the_further_trials_of_lad_are_told():
+    further = tuned.scores(HERE / "lad.yaml", tuned.LEARNING.parent / "2026-12-lad")["lad"]
+    told = tuned.PAGE.read_text(encoding="utf-8").split("lad is the rival")[1].split("\n\n")[0]
+    assert further and all(f"{value:.1f}" in told for value in further.values())
+
+
 def best_trials(file: Path, results: Path) -> dict[str, dict[str, Any]]:
     """Settings of distill of the trial that scored highest, by method."""
     won: dict[str, tuple[float, dict[str, Any]]] = {}

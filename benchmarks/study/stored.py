@@ -1,0 +1,72 @@
+"""Bring the table of one byte budget in docs/parameterisations.md up to date: `python benchmarks/study/stored.py`.
+
+It stands between `<!-- storage -->` and `<!-- end -->`: a line per parameterisation and budget of storage.yaml, with
+what it starts from, what every learning rate scored on the development set, and the bytes of a set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pages import with_part
+from run import HERE, arms
+
+from csdm_cli.display.markdown import markdown_table
+from csdm_cli.storage import atomic
+
+RESULTS = HERE.parents[1] / "results" / "storage" / "2026-12"
+PAGE = HERE.parents[1] / "docs" / "parameterisations.md"
+RATES = (0.003, 0.01, 0.03)  # pixels have their tuned one
+TUNED = 0.01
+COLUMNS = ("stored as", "IPC", "bytes", "start", *(f"lr {rate}" for rate in RATES))
+
+
+@dataclass
+class Budget:
+    """What was measured of one parameterisation at one budget: accuracies in percent, and the bytes of its sets."""
+
+    start: float | None = None
+    by_rate: dict[float, float] = field(default_factory=dict)
+    stored: int = 0
+
+
+def main() -> None:
+    """Write the table into the page."""
+    atomic.write_text(PAGE, with_table(PAGE.read_text(encoding="utf-8"), measured()))
+
+
+def measured(results: Path = RESULTS) -> dict[tuple[str, int], Budget]:
+    """The results by parameterisation and images per class, in the order of storage.yaml."""
+    found: dict[tuple[str, int], Budget] = {}
+    for arm in sorted(arms(HERE / "storage.yaml", results), key=lambda arm: arm.factor == "start"):
+        if arm.file.is_file():
+            (only,) = json.loads(arm.file.read_bytes())["sets"]
+            settings = arm.settings["distill"]
+            budget = found.setdefault((settings["parameterization"], settings["ipc"]), Budget())
+            budget.stored = only["storage"]["bytes"]
+            if arm.factor == "start":
+                budget.start = only["accuracy"]
+            else:
+                budget.by_rate[settings.get("lr", TUNED)] = only["accuracy"]
+    return found
+
+
+def with_table(page: str, found: Mapping[tuple[str, int], Budget]) -> str:
+    """``page`` with its table as the scores say."""
+    lines = []
+    for (kind, ipc), budget in found.items():
+        best = max(budget.by_rate.values(), default=None)
+        rates = [_shown(budget.by_rate.get(rate), best) for rate in RATES]
+        lines.append([f"`{kind}`", str(ipc), f"{budget.stored:,}", _shown(budget.start), *rates])
+    return with_part(page, "storage", markdown_table(COLUMNS, lines, {"stored as"}))
+
+
+def _shown(value: float | None, best: float | None = None) -> str:
+    return "–" if value is None else f"{value:.1f}" + " ✓" * (value == best)
+
+
+if __name__ == "__main__":
+    main()
