@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 LEARNED = "learned"  # the value of --lr that stands for a set's own step size
+AT_LEARNED_RATE = "SGD at learned lr"  # in the name of the row of students who follow it
 
 
 def whole_names(parts: Sequence[str], known: Sequence[str]) -> list[str]:

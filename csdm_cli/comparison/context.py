@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from csdm_cli.comparison.entries import StudentProtocol, student_protocol_of
 from csdm_cli.data.store import LongTail
 from csdm_cli.evaluation.students import Evaluator
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import EvaluationSplit, LabelKind
+from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for, images_of
+from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for, images_of, learned_protocol
 from csdm_cli.runs.labels import labeller_for
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
@@ -69,6 +69,12 @@ class ComparisonContext:
         """The origin of ``test``."""
         return split_of(self.settings, self.params)
 
+    def student_protocols(self, own: StudentProtocol, distilled: Distilled) -> tuple[StudentProtocol, ...]:
+        """The students of a set: ``own``, and at the step size that it was learned with if there is one to be shown."""
+        if self.params.evaluate.lr != LEARNED or distilled.learned_rate is None:
+            return (own,)
+        return own, replace(own, learned_rate=True)
+
     def evaluator(self, student_protocol: StudentProtocol) -> Evaluator:
         """The evaluator of sets on ``student_protocol``."""
         return evaluator_for(
@@ -94,11 +100,14 @@ class ComparisonContext:
         case = Case(file, distilled, self.longtail)
         named = (distilled, self.longtail, self.teachers, self.device, student_protocol.numerics)
         labeller = labeller_for(labels, *named, quiet=self.runtime.quiet)
-        evaluation = evaluate_case(case, labels, self.evaluator(student_protocol), labeller)
+        evaluator = self.evaluator(student_protocol)
+        if student_protocol.learned_rate:
+            evaluator = replace(evaluator, protocol=learned_protocol(evaluator.protocol, distilled))
+        evaluation = evaluate_case(case, labels, evaluator, labeller)
         return Measurement.of_case(
             case,
             evaluation,
-            subject=name,
+            subject=student_protocol.named(name),
             labels=labels,
             split=self.split,
             protocol=student_protocol.described(),

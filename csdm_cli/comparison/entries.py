@@ -13,11 +13,19 @@ from csdm_cli.evaluation.controls import ControlName
 from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import OptimisedMethod, parameter_names
-from csdm_cli.names import LabelKind, Parameterization
+from csdm_cli.names import AT_LEARNED_RATE, LabelKind, Parameterization
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, choose
-from csdm_cli.runs.evaluating import SIZES, described_protocol, protocol_of, start_of, students_like
+from csdm_cli.runs.evaluating import (
+    SIZES,
+    at_learned_rate,
+    described_protocol,
+    protocol_of,
+    start_of,
+    students_like,
+    with_common_rate,
+)
 from csdm_cli.runs.labels import refuse_images_of_choice
 from csdm_cli.runs.teachers import network_spec
 from csdm_cli.settings import sections
@@ -29,15 +37,25 @@ CONTROLS = (ControlName.random.value, ControlName.tiled_random.value)
 
 @dataclass(frozen=True)
 class StudentProtocol:
-    """The training and testing of students: rows that share it can be compared."""
+    """The training and testing of students: rows that share it can be compared.
+
+    Attributes:
+        learned_rate: whether each set's students follow the step size that it was learned with instead.
+    """
 
     protocol: Protocol
     spec: NetworkSpec
     numerics: Numerics = PLAIN
+    learned_rate: bool = False
 
     def described(self) -> dict[str, Any]:
         """JSON values, as every row shows them."""
-        return described_protocol(self.protocol, self.spec, self.numerics)
+        told = described_protocol(self.protocol, self.spec, self.numerics)
+        return at_learned_rate(told) if self.learned_rate else told
+
+    def named(self, row: str) -> str:
+        """The name of ``row`` under these students."""
+        return f"{row}, {AT_LEARNED_RATE}" if self.learned_rate else row
 
 
 @dataclass(frozen=True)
@@ -101,7 +119,8 @@ def student_protocol_of(
         CsdmError: if the teachers cannot be read.
     """
     own = TeacherPool.open(teachers).spec if teachers else network_spec(params.pretrain, longtail.manifest)
-    return StudentProtocol(protocol_of(params.evaluate), students_like(own, params.evaluate.network), numerics)
+    protocol = protocol_of(with_common_rate(params.evaluate))
+    return StudentProtocol(protocol, students_like(own, params.evaluate.network), numerics)
 
 
 def controls_for(

@@ -51,14 +51,18 @@ def read_finished(files: Sequence[Path], ipc: Sequence[int]) -> list[Finished]:
     return found
 
 
-def evaluate_finished(one: Finished, context: ComparisonContext, student_protocol: StudentProtocol) -> Measurement:
-    """Evaluate a set by the students of ``student_protocol``.
+def evaluate_finished(
+    one: Finished, context: ComparisonContext, student_protocol: StudentProtocol
+) -> list[Measurement]:
+    """Evaluate a set by the students of ``student_protocol``, and by those at its own step size as in other rows.
 
     Raises:
         CsdmError: if it was distilled from other data than the comparison's.
     """
     case = open_case(one.file, context.longtail.folder)
-    return context.measured(one.name, one.file, case.distilled, one.distilled.default_labels, student_protocol)
+    named, labels = (one.name, one.file, case.distilled), one.distilled.default_labels
+    protocols = context.student_protocols(student_protocol, case.distilled)
+    return [context.measured(*named, labels, own) for own in protocols]
 
 
 def evaluate_controls(

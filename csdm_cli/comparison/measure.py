@@ -154,14 +154,14 @@ def _sets(
         evaluated.append(executor.submit(Cell(title, partial(try_out, entry, seed, context), (made,))))
 
     def rows() -> list[TableRow]:
-        measured: list[Measurement] = []
+        measured: list[list[Measurement]] = []
         for pending in evaluated:
             one = _guarded(entry.name, failed, pending.result)
             if one is None:
                 return []
             measured.append(one)
         augment = entry.chosen.settings.augment if isinstance(entry.chosen.method, OptimisedMethod) else None
-        return [TableRow(entry.name, entry.control, entry.student_protocol, tuple(measured), augment)]
+        return _rows(measured, entry.student_protocol, augment, control=entry.control)
 
     return rows
 
@@ -184,14 +184,30 @@ def _finished(
         found = _guarded(one.name, failed, evaluated.result)
         if found is None:
             return []
-        augment = (found.config.get("distill") or {}).get("augment")
+        augment = (found[0].config.get("distill") or {}).get("augment")
         measured = (_guarded(controls, failed, own.result) or []) if own else []
         return [
-            TableRow(one.name, False, student_protocol, (found,), augment, beside),
+            *_rows([found], student_protocol, augment, beside),
             *(TableRow(each.subject, True, student_protocol, (each,), None, beside) for each in measured),
         ]
 
     return rows
+
+
+def _rows(
+    measured: Sequence[Sequence[Measurement]],
+    student_protocol: StudentProtocol,
+    augment: str | None,
+    beside: str | None = None,
+    *,
+    control: bool = False,
+) -> list[TableRow]:
+    """The row of sets under ``student_protocol``, and that of the step sizes they were learned with, if measured."""
+    protocols = (student_protocol, replace(student_protocol, learned_rate=True))
+    return [
+        TableRow(sets[0].subject, control, protocol, sets, augment, beside)
+        for protocol, sets in zip(protocols, zip(*measured, strict=True), strict=False)
+    ]
 
 
 def _full(

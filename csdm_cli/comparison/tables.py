@@ -9,6 +9,7 @@ from rich.console import RenderableType
 
 from csdm_cli.comparison.entries import StudentProtocol
 from csdm_cli.data.store import LongTail
+from csdm_cli.display.sizes import sized
 from csdm_cli.display.tables import figures_table
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import OverSets, summarise_sets
@@ -154,7 +155,7 @@ class Table:
 def table(item: Table) -> list[RenderableType]:
     """The rows' scores, and below them their costs."""
     scores = figures_table("trained on", ["accuracy", *SHOWN, "worst class", "gap", "n"])
-    costs = figures_table("trained on", ["time", "memory", "bytes", "IPC-equiv.", "labels", "stored as"])
+    costs = figures_table("trained on", ["time", "memory", "numbers", "bytes", "IPC-equiv.", "labels", "stored as"])
     for row in item.rows:
         found, style = row.scores, "dim" if row.control else None
         plain = [_percent(found[name].students.mean) if name in found else "–" for name in SHOWN]
@@ -162,8 +163,8 @@ def table(item: Table) -> list[RenderableType]:
         count = f"{row.distinct or '–'} × {len(row.evaluations[0].students)}"
         cells = [str(found["accuracy"].students), *plain, str(found["worst_class"].students), share, count]
         scores.add_row(row.name, *cells, style=style)
-        sizes = [_size(row.peak_memory), _size(row.storage), _equivalent(row.ipc_equivalent)]
-        cells = [_seconds(row.seconds), *sizes, row.labels, row.stored_as]
+        sizes = [_size(row.stored_numbers, ""), _size(row.storage), _equivalent(row.ipc_equivalent)]
+        cells = [_seconds(row.seconds), _size(row.peak_memory), *sizes, row.labels, row.stored_as]
         costs.add_row(row.name, *cells, style=style)
     failed = [f"[red]{markup(name)}: {markup(text)}[/]" for name, text in item.failed.items()]
     return [f"[bold]{markup(item.title)}[/]", scores, "", costs, f"[dim]{_caption(item)}[/]", *failed]
@@ -175,16 +176,17 @@ def _caption(item: Table) -> str:
         "gap: share closed of the gap between random images and the best full-data row.",
         "n: sets × students of each; equal sets count once.",
         "time: of distilling one set, without its teachers; memory: of the process then.",
-        "bytes: images and labels as stored. IPC-equiv.: plain images per class of as many bytes.",
+        "numbers, bytes: of images and labels as stored. IPC-equiv.: plain images per class of as many bytes.",
         "stored as: with a factor, so many² training images in each stored one.",
     ]
     for number, student_protocol in enumerate(dict.fromkeys(row.student_protocol for row in item.rows), 1):
         owner = "Students" if number == 1 else "Others"
         protocol, spec = student_protocol.protocol, student_protocol.spec
-        recipe = protocol.recipe
+        recipe, own = protocol.recipe, student_protocol.learned_rate
+        rate = "SGD at each set's learned lr" if own else f"{recipe.optimizer}, lr {recipe.lr:g}"
         lines.append(
-            f"{owner}: {spec.name} of width {spec.width}, {counted(protocol.steps, 'step')} of {recipe.optimizer},"
-            f" lr {recipe.lr:g},\n  cutmix {recipe.cutmix:g}, augmentation {recipe.augment} ({recipe.augment_mode})."
+            f"{owner}: {spec.name} of width {spec.width}, {counted(protocol.steps, 'step')} of {rate},\n"
+            f"  cutmix {recipe.cutmix:g}, augmentation {recipe.augment} ({recipe.augment_mode})."
         )
     augmentations = sorted({row.augment for row in item.rows if row.augment})
     if augmentations:
@@ -213,10 +215,5 @@ def _equivalent(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _size(value: int | None) -> str:
-    if value is None:
-        return "–"
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value} B"
+def _size(value: int | None, unit: str = "B") -> str:
+    return "–" if value is None else sized(value, unit)

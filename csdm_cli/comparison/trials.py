@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from csdm_cli.runs.choose import Chosen, experts_of
 from csdm_cli.runs.distill import ARTIFACTS, carry_out, default_folder
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.task import Task, is_done, prepare
-from csdm_cli.runs.tracked import run_name, tell_of_scores, tell_of_set
+from csdm_cli.runs.tracked import run_name, tell_of_learned_rate, tell_of_scores, tell_of_set
 from csdm_cli.runs.turns import turn
 from csdm_cli.storage import tensorfile
 from csdm_cli.tracking.tracker import Tracker, open_tracker
@@ -35,8 +35,11 @@ def known_sets(root: Path = ARTIFACTS) -> dict[str, Path]:
     return found
 
 
-def try_out(entry: Entry, seed: int, context: ComparisonContext) -> Measurement:
+def try_out(entry: Entry, seed: int, context: ComparisonContext) -> list[Measurement]:
     """Distil and evaluate the set of ``entry`` and ``seed``, as far as that was not done before.
+
+    Returns:
+        One measurement for each of the set's students (:meth:`ComparisonContext.student_protocols`).
 
     Raises:
         CsdmError: if the method refuses, or training fails.
@@ -49,7 +52,8 @@ def try_out(entry: Entry, seed: int, context: ComparisonContext) -> Measurement:
             task = _prepared(chosen, context)
             file, distilled = _obtain(task, context, tracker)
         labels = (None if entry.control else task.params.evaluate.labels) or distilled.default_labels
-        found = context.measured(entry.name, file, distilled, labels, entry.student_protocol)
+        protocols = context.student_protocols(entry.student_protocol, distilled)
+        found = [context.measured(entry.name, file, distilled, labels, one) for one in protocols]
         _log(tracker, task, distilled, found, context)
     return found
 
@@ -112,8 +116,13 @@ def _obtain(task: Task, context: ComparisonContext, tracker: Tracker) -> tuple[P
         return own, carry_out(task, own, context.options, context.runtime, tracker)
 
 
-def _log(tracker: Tracker, task: Task, distilled: Distilled, found: Measurement, context: ComparisonContext) -> None:
+def _log(
+    tracker: Tracker, task: Task, distilled: Distilled, found: Sequence[Measurement], context: ComparisonContext
+) -> None:
+    own, *learned = found
     tracker.params(task.params.model_dump(mode="json", include={"evaluate"}))
-    tracker.tags({"labels": found.labels, "split": context.split})
+    tracker.tags({"labels": own.labels, "split": context.split})
     tell_of_set(tracker, distilled, context.longtail, context.split)
-    tell_of_scores(tracker, found.evaluation, distilled, context.split)
+    tell_of_scores(tracker, own.evaluation, distilled, context.split)
+    for one in learned:
+        tell_of_learned_rate(tracker, one.evaluation)

@@ -1,4 +1,4 @@
 """All that a person sees: ``console`` (notes, progress), ``outlook`` (how long a loop takes), ``tables`` (on a
-terminal), ``markdown`` (tables on a page), ``streams`` (where it goes), ``pictures`` (PNG), ``class_chart`` (bars of
-class sizes), ``report_page`` (one HTML file).
+terminal), ``markdown`` (tables on a page), ``sizes`` (bytes in words), ``streams`` (where it goes), ``pictures`` (PNG),
+``class_chart`` (bars of class sizes), ``report_page`` (one HTML file).
 """

@@ -3,9 +3,9 @@
 ``results/`` holds one JSON file per row: ``row`` says what is in it, ``store`` reads and writes them, ``measurements``
 and ``rows_from_runs`` make them of finished runs, ``sections`` and ``shell_commands`` lead back to settings and
 commands, ``protocol`` says what a row was measured under. ``papers`` reads ``paper_results.csv``; ``matching`` sets the
-two side by side, never in one column, and ``departures`` what differs; ``tables`` and ``headline`` show them, and
-``overview`` all of it. ``repeat`` measures a row again. Rows of linear probes have their own in ``probe_rows`` and
-``repeat_probes``.
+two side by side, never in one column, and ``departures`` what differs; ``tables`` and ``headline`` show them beside
+their ``storage``, and ``overview`` all of it. ``repeat`` measures a row again. Rows of linear probes have their own in
+``probe_rows`` and ``repeat_probes``.
 
 ``paper_results.csv`` has facts alone: the paper that prints the value (``source``, an arXiv number) and where in it,
 dataset, imbalance, images per class, network, method, metric, value, its spread and its unit. Nearly all come from the

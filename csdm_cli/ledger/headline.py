@@ -14,6 +14,7 @@ from csdm_cli.evaluation.scores import (
 )
 from csdm_cli.ledger.protocol import SHARED, footnote, marked
 from csdm_cli.ledger.row import Computing, Row, SectionName
+from csdm_cli.ledger.storage import STORED, WEIGHED_SHORT, in_short
 from csdm_cli.ledger.tables import (
     GROUPS,
     INTERVAL,
@@ -34,7 +35,7 @@ from csdm_cli.settings.units import modern_row
 OWN = "csdm"
 PREFIX, COMMANDS = "headline ", "commands "
 AHEAD = "csdm is ahead by"
-COLUMNS = (*OURS[:3], INTERVAL, *GROUPS, "gap closed", AHEAD, "sets × students")
+COLUMNS = (*OURS[:2], STORED, OURS[2], INTERVAL, *GROUPS, "gap closed", AHEAD, "sets × students")
 # Types out settings, for a kind of source, a number of sets and what was not computed plainly.
 Commands = Callable[[Mapping[SectionName, Mapping[str, Any]], str, int, Mapping[Computing, Numerics]], tuple[str, ...]]
 
@@ -61,7 +62,8 @@ def _headline(name: str, rows: Sequence[Row]) -> TextTable:
     notes = (
         f"{scale_of(made)} ± is the standard deviation over sets, or over students of all real images; intervals are"
         f' Student\'s t at 95 %. "{AHEAD}": difference of the means with its interval: {_kind(made)}beside random real'
-        f" images of sets of equal seeds in pairs, beside all real images Welch's. {_power(made)}{SHARED}",
+        f" images of sets of equal seeds in pairs, beside all real images Welch's. {WEIGHED_SHORT}"
+        f" {_power(made)}{SHARED}",
         footnote(row.protocol for row in shown),
     )
     cells = tuple(_line(row, rows) for row in shown)
@@ -79,6 +81,7 @@ def _line(row: Row, rows: Sequence[Row]) -> tuple[str, ...]:
     return (
         row.subject,
         stored(row),
+        in_short(row),
         str(row.spread),
         interval(row),
         *("–" if found is None else f"{100 * found.sets.mean:.1f}" for found in groups),
@@ -95,7 +98,7 @@ def _ahead(row: Row, rows: Sequence[Row]) -> str:
     seeds begin alike, so they are compared pair by pair; what has other seeds, by Welch's interval.
     """
     own = [other for other in rows if (other.method, other.labels, other.protocol) == (OWN, row.labels, row.protocol)]
-    if row.method == OWN or not own:
+    if row.method == OWN or row.at_learned_rate or not own:
         return "–"
     best = max(own, key=lambda other: other.spread.mean)
     ours, theirs, rivals = best.by_seed, row.by_seed, _rivals(rows, row.labels)
@@ -114,7 +117,8 @@ def _ahead(row: Row, rows: Sequence[Row]) -> str:
 
 
 def _rivals(rows: Sequence[Row], labels: str) -> list[Row]:
-    return [row for row in rows if not is_control(row) and row.method != OWN and row.labels == labels]
+    like = [row for row in rows if row.labels == labels and not row.at_learned_rate]
+    return [row for row in like if not is_control(row) and row.method != OWN]
 
 
 def _kind(rows: Sequence[Row]) -> str:

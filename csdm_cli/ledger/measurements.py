@@ -16,6 +16,8 @@ from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
 from csdm_cli.ledger.probe_rows import heir
 from csdm_cli.ledger.sections import selection_section, start_section
+from csdm_cli.names import AT_LEARNED_RATE
+from csdm_cli.runs.evaluating import at_learned_rate
 from csdm_cli.runs.measurement import LATER, TOLD, Measurement
 from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import Commit
@@ -62,13 +64,25 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Me
     )
     names = [name for name in ControlName if controls and name in rows and name != own]
     beside = [_control(found, name, Evaluation.from_dict(rows[name], groups)) for name in names]
+    learned = [
+        _at_learned_rate(found, Evaluation.from_dict(rows[name], groups))
+        for name in rows
+        if name.startswith(f"{own.removesuffix(')')}, {AT_LEARNED_RATE} ")
+    ]
     told = value.get("inheritance", {"rows": {}})
     heirs = [
         heir(found, name, number, Evaluation.from_dict(rows[name], groups), told)
         for name, number in told["rows"].items()
         if controls or number is None
     ]
-    return [found, *beside, *heirs]
+    return [found, *learned, *beside, *heirs]
+
+
+def _at_learned_rate(beside: Measurement, evaluation: Evaluation) -> Measurement:
+    """The same set under students at the step size that it was learned with, called as in a table of compare."""
+    name, labels = beside.subject.rsplit(" (", 1)
+    subject, protocol = f"{name}, {AT_LEARNED_RATE} ({labels}", at_learned_rate(beside.protocol)
+    return replace(beside, subject=subject, protocol=protocol, evaluation=evaluation, evaluating=None)
 
 
 def _control(beside: Measurement, name: ControlName, evaluation: Evaluation) -> Measurement:

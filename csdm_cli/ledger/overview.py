@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from csdm_cli.ledger.headline import headline_sheets
 from csdm_cli.ledger.matching import Comparison, compare
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.shell_commands import typed_commands
+from csdm_cli.ledger.storage import storage_of_row
 from csdm_cli.ledger.tables import Shown, TextTable, counts_by_status, own_sheets, paper_sheet, refreshed
 from csdm_cli.names import Source
 from csdm_cli.storage import atomic, places
@@ -86,8 +87,8 @@ def datasets_here() -> set[str]:
 
 
 def summary_of(row: Row) -> dict[str, Any]:
-    """A row in JSON values: its name, its headline and how it was measured."""
-    spread, best = row.spread, row.best_on_test.students.mean
+    """A row in JSON values: its name, its headline, how it was measured and what a set of it stores."""
+    spread, best, storage = row.spread, row.best_on_test.students.mean, storage_of_row(row)
     return {
         "name": row.name,
         "table": row.table,
@@ -99,6 +100,7 @@ def summary_of(row: Row) -> dict[str, Any]:
         "scale_text": row.scale_text,
         "jpeg": row.data.jpeg,
         "protocol": str(row.protocol),
+        "storage": None if storage is None else asdict(storage),
     }
 
 

@@ -152,7 +152,8 @@ def _one_set(
         teachers=probes.pool if probes else None,
     )
     found = evaluate(task, evaluating)
-    own = found.inherited[row.subject] if row.inherits else found.own
+    own = found.inherited[row.subject] if row.inherits else found.learned if row.at_learned_rate else found.own
+    assert own is not None  # the settings ask for it
     return replace(row.sets[0], seed=seed, students=students_of(own))
 
 

@@ -13,7 +13,7 @@ from csdm_cli.artifacts.run_record import Machine
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import ClassGroups, MeanStd, OverSets, group_of_classes, summarise, summarise_sets
 from csdm_cli.ledger.protocol import Protocol
-from csdm_cli.names import LabelKind, Parameterization
+from csdm_cli.names import AT_LEARNED_RATE, LEARNED, LabelKind, Parameterization
 from csdm_cli.networks.numerics import Numerics
 
 SCHEMA: Literal["csdm ledger row 1"] = "csdm ledger row 1"
@@ -60,7 +60,7 @@ class Measured:
     Attributes:
         seed: random seed of the distilled set or the selection; None for all real images.
         students: in the order of their numbers.
-        storage_bytes: size of the stored images or other numbers, and soft labels.
+        storage_bytes: size of the stored images or other numbers, labels, and a learned step size.
         images_sha256: hash of the stored images or other numbers.
         run: the key of the distillation run.
         making, evaluating: cost of making the set, and of its students; files say ``judging``, as they always did.
@@ -226,6 +226,16 @@ class Row:
         """The parameterization, where a set's images are computed from other numbers than pixels."""
         kind = None if self.is_full_data else self.config["distill"].get("parameterization")
         return kind if kind in (Parameterization.frequency, Parameterization.decomposition) else None
+
+    @property
+    def at_learned_rate(self) -> bool:
+        """Whether each set's students followed the step size that it was learned with, not the table's recipe."""
+        return bool(self.config["evaluate"].get("lr") == LEARNED)
+
+    @property
+    def taught_by(self) -> str:
+        """The labels that students learnt from, and their recipe where it is not the table's."""
+        return f"{self.labels} labels" + (f", {AT_LEARNED_RATE}" if self.at_learned_rate else "")
 
     @property
     def student_steps(self) -> int:

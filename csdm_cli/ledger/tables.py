@@ -15,6 +15,7 @@ from csdm_cli.evaluation.scores import half_width, share_of_gap_closed
 from csdm_cli.ledger.matching import STUDENT_STEPS, Comparison, MatchStatus
 from csdm_cli.ledger.protocol import SHARED, Protocol, footnote, marked, named
 from csdm_cli.ledger.row import Row
+from csdm_cli.ledger.storage import STORAGE, STORED, WEIGHED, WEIGHED_SHORT, in_columns, in_short
 from csdm_cli.safe_text import counted
 
 MARKED = re.compile(
@@ -24,16 +25,14 @@ GROUPS: tuple[Literal["head", "medium", "tail"], ...] = ("head", "medium", "tail
 OURS = ("students trained on", "what", "test accuracy, %", *GROUPS, "gap closed", "sets × students")
 CONTROLS = frozenset(map(str, ControlName))
 INTERVAL = "95 % interval of the mean"  # in tables of linear probes, and in the headline
-STORAGE = ("numbers", "bytes", "IPC-equiv.")
 PAPERS = ("dataset", "β", "IPC", "network", "method", "paper, %", "from")
-BESIDE = (*PAPERS, "ours, %", "difference", "protocol", "departures")
+BESIDE = (*PAPERS, "ours, %", STORED, "difference", "protocol", "departures")
 TEXT_COLUMNS = {OURS[0], "what", "dataset", "network", "method", "from", "protocol", "departures"}
 ESTIMATED = (
     f"Students of {STUDENT_STEPS:,} steps are this project's estimate of a paper's, which prints none (NCFM's code"
     " would take 8,000 at IPC 10). Runs are sets × students; NCFM reports 10, how many stand behind the others is not"
     " printed. Full Dataset stands once for each way its students were trained."
 )
-WEIGHED = "Bytes are those of images or other numbers and of labels; IPC-equiv.: 8-bit images per class of as many."
 LEFT_OUT = {
     "that csdm could measure": (MatchStatus.not_run, MatchStatus.no_data),
     "of methods that csdm has not": (MatchStatus.no_method,),
@@ -86,7 +85,7 @@ def paper_sheet(found: Sequence[Comparison], shown_ones: Shown) -> TextTable:
     cells = tuple(_beside(item) for item in shown)
     left = _left_out([item for item in found if not is_shown(item)])
     rows = [item.row for item in shown if item.row]
-    notes = [named(row.protocol for row in rows), ESTIMATED] if rows else []
+    notes = [named(row.protocol for row in rows), ESTIMATED, WEIGHED_SHORT] if rows else []
     return TextTable("papers", "Beside the papers' values", BESIDE, cells, "\n\n".join([*notes, *left]))
 
 
@@ -128,14 +127,13 @@ def _own_sheet(name: str, rows: Sequence[Row]) -> TextTable:
     title = f"{some.data.dataset}, β {some.data.imbalance:g}{images}, {some.data.tested_on} set"
     told = [row for row in ordered if not is_control(row)] or ordered  # whose scale is the controls' as well
     spread = f"± is the standard deviation over sets, or students of one. {SHARED}"
-    known = any(row.sets[0].ipc_equivalent is not None for row in ordered)
-    columns = (*OURS, *STORAGE) if known else OURS
-    cells = [(*_own(row, gap_closed(row, rows)), *_storage(row))[: len(columns)] for row in ordered]
+    columns = (*OURS, *STORAGE)
+    cells = [(*_own(row, gap_closed(row, rows)), *in_columns(row)) for row in ordered]
     if all(row.protocol is Protocol.probe for row in rows):
         columns = (*columns[:3], INTERVAL, *columns[3:])
         cells = [(*cell[:3], interval(row), *cell[3:]) for row, cell in zip(ordered, cells, strict=True)]
         spread += " Intervals are Student's t at 95 %."
-    notes = (scale_of(told), spread, *([WEIGHED] if known else []), *_best_steps(told))
+    notes = (scale_of(told), spread, WEIGHED, *_best_steps(told))
     return TextTable(
         name, title, columns, tuple(cells), "\n\n".join((" ".join(notes), footnote(row.protocol for row in rows)))
     )
@@ -200,13 +198,6 @@ def interval(row: Row) -> str:
     return "–" if reach is None else f"{100 * max(0, mean - reach):.1f} to {100 * min(1, mean + reach):.1f}"
 
 
-def _storage(row: Row) -> tuple[str, ...]:
-    """Numbers, bytes and IPC-equivalent of a set, as far as they are known."""
-    one = row.sets[0]
-    whole = ["–" if value is None else f"{value:,}" for value in (one.stored_numbers, one.storage_bytes)]
-    return *whole, "–" if one.ipc_equivalent is None else f"{one.ipc_equivalent:.2f}"
-
-
 def stored(row: Row) -> str:
     """The training images of students: how many, of how many cells."""
     if row.is_full_data:
@@ -223,7 +214,7 @@ def gap_closed(row: Row, rows: Sequence[Row]) -> float | None:
     like = [other for other in rows if other.protocol is row.protocol and not other.inherits]
     random = [other for other in like if other.method == "random" and other.labels == "hard" and other.ipc == row.ipc]
     full = [other for other in like if other.is_full_data]
-    if row.is_full_data or row.inherits or not random or not full:
+    if row.is_full_data or row.inherits or row.at_learned_rate or not random or not full:
         return None
     best = max(other.spread.mean for other in full)
     return share_of_gap_closed(row.spread.mean, random[0].spread.mean, best)
@@ -239,7 +230,8 @@ def _beside(item: Comparison) -> tuple[str, ...]:
         paper.method,
         str(paper),
         f"{paper.source}, {paper.table}",
-        "–" if row is None else f"{row.spread} ({row.labels} labels)",
+        "–" if row is None else f"{row.spread} ({row.taught_by})",
+        "–" if row is None else in_short(row),
         "–" if difference is None else f"{difference:+.1f}",
         "–" if row is None else row.protocol,
         item.settings if row is None else f"{row.scale}: {item.settings}",

@@ -11,6 +11,7 @@ from typing import Any
 from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.run_record import read_sidecar
+from csdm_cli.display.sizes import sized
 from csdm_cli.safe_text import counted
 from csdm_cli.storage.bounded import parsed_json
 
@@ -22,9 +23,9 @@ def cost_of(file: Path, distilled: Distilled, evaluated_in: Sequence[Path]) -> R
     data = distilled.dataset
     real = sum(data.counts) * len(data.mean) * distilled.decoding.size**2
     storage = storage_of(distilled)
-    share = f", {100 * storage.bytes / real:.2g} % of the {_size(real)} of all real images" if real else ""
+    share = f", {100 * storage.bytes / real:.2g} % of the {sized(real)} of all real images" if real else ""
     rows = [
-        ("images and labels", f"{_size(storage.bytes)} as stored{share}"),
+        ("images and labels", f"{sized(storage.bytes)} as stored{share}"),
         ("stored as", f"{distilled.kind}, {storage.numbers:,} numbers"),
         ("IPC-equivalent", f"{storage.ipc_equivalent:.2f} images of 8 bits a pixel per class"),
     ]
@@ -32,7 +33,7 @@ def cost_of(file: Path, distilled: Distilled, evaluated_in: Sequence[Path]) -> R
         machine = record.machine.gpu or f"{record.machine.processor}, {counted(record.machine.threads, 'thread')}"
         steps = f" for {counted(record.iterations, 'step')}" if record.iterations else ""
         rows.append(("distilling", f"{record.wall_seconds:,.0f} s{steps}, without teachers"))
-        rows.append(("memory", f"{_size(record.peak_memory_bytes)} at the peak"))
+        rows.append(("memory", f"{sized(record.peak_memory_bytes)} at the peak"))
         rows.append(("machine", machine))
     for folder in evaluated_in:
         seconds = _evaluation_seconds(folder)
@@ -69,10 +70,3 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_text(item)}" for name, item in value.items() if item not in (None, {}, []))
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _size(count: int) -> str:
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count} B"

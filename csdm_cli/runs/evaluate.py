@@ -26,7 +26,7 @@ from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
+from csdm_cli.names import AT_LEARNED_RATE, LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.evaluating import (
@@ -39,6 +39,7 @@ from csdm_cli.runs.evaluating import (
     metrics_of,
     open_case,
     protocol_of,
+    with_common_rate,
     with_recipe_of,
 )
 from csdm_cli.runs.fairness import FairnessReport, measure_fairness
@@ -51,7 +52,7 @@ from csdm_cli.runs.labels import (
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protocol_of_probes, refuse_idle
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.tracked import scores_of, tell_of_scores, tell_of_set
+from csdm_cli.runs.tracked import scores_of, tell_of_learned_rate, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.tracking.tracker import NullTracker, Tracker
@@ -160,7 +161,7 @@ class EvaluatedSet:
 
     @property
     def _learned_text(self) -> str:
-        return f"SGD at learned lr {self.distilled.learned_rate:.3g}"
+        return f"{AT_LEARNED_RATE} {self.distilled.learned_rate:.3g}"
 
     def metrics(self) -> dict[str, Any]:
         """JSON values in percent: the set's scores at the top, the controls' below, and the share of the gap."""
@@ -244,8 +245,7 @@ def prepare_evaluation(
     case = open_case(file, data, foreign, quiet=runtime.quiet)
     at_learned_rate = settings.lr == LEARNED
     if at_learned_rate:  # in a row of its own: all others follow the set's recipe
-        settings = settings.model_copy(update={"lr": sections.Evaluate.model_fields["lr"].default})
-        chosen -= {"lr"}
+        settings, chosen = with_common_rate(settings), chosen - {"lr"}
     settings = with_recipe_of(settings, case.distilled, chosen)
     labels = settings.labels or case.distilled.default_labels
     refuse_images_of_choice(labels, measured_on(case.distilled), settings.split)
@@ -289,7 +289,7 @@ def evaluate(task: EvaluationTask, runtime: Runtime, tracker: Tracker | None = N
     learned = None
     if task.learned:
         learned = evaluate_case(case, task.labels, replace(evaluator, protocol=task.learned), task.labeller)
-        tracker.metrics({"learned_rate/accuracy": scores_of(learned)["accuracy"]})
+        tell_of_learned_rate(tracker, learned)
     found = EvaluatedSet(task, own, learned=learned, inherited=_inherited(task, test))
     if not settings.controls:
         return found

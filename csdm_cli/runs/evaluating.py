@@ -261,14 +261,25 @@ def learned_protocol(protocol: Protocol, distilled: Distilled) -> Protocol:
     return replace(protocol, recipe=own)
 
 
+def at_learned_rate(described: Mapping[str, Any]) -> dict[str, Any]:
+    """A described protocol with the word for :func:`learned_protocol` in place of its rate, which sets differ in."""
+    return dict(described) | {"recipe": dict(described["recipe"]) | {"lr": LEARNED}}
+
+
+def with_common_rate(settings: sections.Evaluate) -> sections.Evaluate:
+    """``settings`` of the rows beside that of the learned step size, if that was asked for: they share a recipe."""
+    common = sections.Evaluate.model_fields["lr"].default
+    return settings.model_copy(update={"lr": common}) if settings.lr == LEARNED else settings
+
+
 def protocol_of(settings: sections.Evaluate) -> Protocol:
     """The students' training and testing.
 
     Raises:
-        UsageError: if it is to be each set's own, which makes no table.
+        UsageError: if it is to be each set's own, which has a row of its own in other tables.
     """
     if isinstance(settings.lr, str):
-        raise UsageError(f"--lr {LEARNED} is of csdm evaluate alone: sets are compared under one recipe")
+        raise UsageError(f"--lr {LEARNED} is a row of csdm evaluate and compare; here all students share one recipe")
     recipe = Recipe(
         optimizer="adamw",
         lr=settings.lr,

@@ -112,6 +112,11 @@ def tell_of_scores(tracker: Tracker, evaluation: Evaluation, distilled: Distille
     tracker.table("per_class", per_class(evaluation, info.class_names, info.counts))
 
 
+def tell_of_learned_rate(tracker: Tracker, evaluation: Evaluation) -> None:
+    """Tell of the accuracy of students at the step size that their set was learned with."""
+    tracker.metrics({"learned_rate/accuracy": scores_of(evaluation)["accuracy"]})
+
+
 def scores_of(evaluation: Evaluation) -> dict[str, float]:
     """Means in percent, as tables print them, with their spread as ``NAME_std``."""
     found: dict[str, float] = {}

@@ -33,6 +33,12 @@ def test_soft_labels_weigh_what_they_are_stored_in(dtype, width):
     assert found.ipc_equivalent == pytest.approx(2 + 72 * width / (3 * PIXELS))
 
 
+def test_a_learned_step_size_is_one_more_number():
+    found, plain = storage_of(make_set(evaluation={"learned_rate": 0.02})), storage_of(make_set())
+    assert (found.numbers, found.bytes) == (plain.numbers + 1, plain.bytes + 8)
+    assert found.ipc_equivalent == pytest.approx(plain.ipc_equivalent + 8 / (3 * PIXELS))
+
+
 def test_coefficients_and_their_masks():
     distilled = coded_set("frequency")  # 384 bytes a class: less 8 of a mask, 376 / (8 images of 3 channels of 2 bytes)
     found = storage_of(distilled)

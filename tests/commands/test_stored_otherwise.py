@@ -92,6 +92,6 @@ def test_a_step_size_that_was_not_learned(workplace):
 
 
 def test_other_commands_have_one_recipe_for_all(workplace):
-    arguments = ["--methods", "random", "--ipc", "1", "--seeds", "1", "--params", "params.yaml"]
-    result = run("compare", "--data", "data", *arguments, "--set", "evaluate.lr=learned", expect=None)
-    fails(result, 2, "--lr learned is of csdm evaluate alone")
+    params = Path("params.yaml")
+    params.write_text(params.read_text().replace("evaluate: {", "evaluate: {lr: learned, "))
+    fails(run("cross-arch", "set", "--data", "data", expect=None), 2, "--lr learned is a row of csdm evaluate and")

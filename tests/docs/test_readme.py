@@ -19,11 +19,13 @@ from csdm_cli.data.longtail import class_counts
 from csdm_cli.ledger.headline import COMMANDS, PREFIX
 from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.overview import document_sheets
+from csdm_cli.ledger.papers import paper_values
 from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.repeat import settings_of
 from csdm_cli.ledger.rows_from_runs import scale_text
 from csdm_cli.ledger.store import read_rows
 from csdm_cli.ledger.tables import refreshed
+from csdm_cli.methods import method_names
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -109,6 +111,15 @@ def test_the_readme_has_one_table_of_the_ledger_and_says_what_was_corrected():
     assert name.startswith(PREFIX)
     before, _ = README.split(f"<!-- ledger: {name} -->")
     assert "](docs/corrections.md)" in before.split("## What it achieves")[1]
+
+
+def test_the_methods_without_a_papers_value_are_named():
+    """At the README's setting; those for frozen backbones and the tiled images apart, which no such value is for."""
+    (told,) = re.findall(r"no paper's value in `\S+` of (.*?) so they are absent", TEXTS["docs/results.md"], re.S)
+    cases = {(one.our_dataset, one.imbalance, one.ipc, one.our_method) for one in paper_values()}
+    expected = {name for name in method_names() if ("cifar10", 200, 10, name) not in cases}
+    named = {name for name in method_names() if re.search(rf"\b{name}\b", told)}
+    assert named == expected - {"sfm", "lgm", "ridge", "tiled-random"}
 
 
 def test_every_protocol_is_explained():

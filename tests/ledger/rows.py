@@ -36,7 +36,7 @@ def row(sets: Sequence[Sequence[float]] = ((0.5, 0.6), (0.4, 0.5)), **changes: o
             "distill": settings.model_dump(mode="json"),
             "evaluate": sections.Evaluate().model_dump(mode="json"),
         },
-        network={"name": "convnet", "width": 128, "depth": 3, "size": 32},
+        network={"name": "convnet", "width": 128, "depth": 3, "channels": 3, "size": 32},
         data=Data("cifar10", 200.0, COUNTS, "random", False, "torchvision", {"train": "a", "test": "b"}),
         code=Code("c0ffee", False, "feed", {"csdm": "0", "torch": "2"}),
         machine=Machine("some", 1, None, "Linux", "3.11"),
@@ -54,6 +54,13 @@ def full_row(accuracy: float = 0.7, **changes: object) -> Row:
     only = Measured(None, (student(accuracy), student(accuracy + 0.02)))
     changes = {"subject": "full, cross-entropy", "method": "full, cross-entropy", "ipc": None, "factor": 1} | changes
     return replace(row(), **(changes | {"sets": (only,)}))
+
+
+def learned_row(method: str = "mtt", sets: Sequence[Sequence[float]] = ((0.5,), (0.4,))) -> Row:
+    """Students of ``method`` at the step size that each set was learned with."""
+    config = row().config
+    own = config | {"evaluate": config["evaluate"] | {"lr": "learned"}}
+    return row(sets, subject=f"{method}, SGD at learned lr (hard labels)", method=method, config=own)
 
 
 def random_row(sets: Sequence[Sequence[float]]) -> Row:

@@ -10,8 +10,9 @@ import pytest
 import scipy.stats
 
 from csdm_cli.ledger.headline import AHEAD, headline_sheets
+from csdm_cli.ledger.storage import STORED, in_short
 from csdm_cli.ledger.tables import INTERVAL, refreshed
-from tests.ledger.rows import full_row, random_row, row
+from tests.ledger.rows import full_row, learned_row, random_row, row
 
 RANDOM = random_row(((0.29,), (0.31,), (0.33,)))
 
@@ -39,6 +40,17 @@ def test_every_method_of_a_table_stands_there():
     assert set(list(found)[:3]) == {"csdm (hard labels)", "dm (hard labels)", "idm (hard labels)"}
     assert list(found)[3:] == ["random", "full, cross-entropy"]
     assert headline_sheets([RANDOM, other("dm")], typed) == []
+
+
+def test_what_a_set_stores_is_told_of_every_row():
+    found = lines(full_row(), RANDOM, row())
+    assert [found[name][STORED] for name in found] == [in_short(row()), in_short(RANDOM), "–"]
+
+
+def test_students_at_a_learned_step_size_are_no_rivals():
+    found, without = (lines(row(), RANDOM, other("dm"), *more) for more in ([learned_row()], []))
+    assert found.pop("mtt, SGD at learned lr (hard labels)")[AHEAD] == "–"
+    assert found == without
 
 
 def test_intervals_are_over_sets_and_of_all_images_over_students():

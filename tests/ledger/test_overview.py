@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger import overview
 from csdm_cli.ledger.overview import datasets_here, document_sheets, overview_of, refresh_document
 from csdm_cli.ledger.papers import paper_values
+from csdm_cli.ledger.storage import storage_of_row
 from csdm_cli.ledger.tables import Shown
 from tests.ledger.rows import full_row, row
 
@@ -15,6 +18,7 @@ from tests.ledger.rows import full_row, row
 def test_json_has_every_row_and_every_value_of_the_papers():
     told = overview_of([row(), full_row()], Shown.own).as_dict()
     assert [one["name"] for one in told["rows"]] == [row().name, full_row().name]
+    assert [one["storage"] for one in told["rows"]] == [asdict(storage_of_row(row())), None]
     assert told["rows"][0]["accuracy"] == pytest.approx(0.5) and told["rows"][0]["scale"] == "reduced"
     assert {(one["source"], one["table"]) for one in told["papers"]} == {
         (paper.source, paper.table) for paper in paper_values()

@@ -10,23 +10,23 @@ import pytest
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.matching import compare, differences
 from csdm_cli.ledger.row import Row
-from csdm_cli.ledger.tables import STORAGE, Shown, own_sheets, paper_sheet, refreshed, scale_of
-from tests.ledger.rows import full_row, random_row, row
+from csdm_cli.ledger.storage import STORAGE, STORED, in_columns, in_short
+from csdm_cli.ledger.tables import Shown, gap_closed, own_sheets, paper_sheet, refreshed, scale_of
+from tests.ledger.rows import full_row, learned_row, random_row, row
 
 
-def test_what_a_set_takes_is_told_where_it_is_known():
-    """Rows of before the storage was told leave it out: the columns too, where none knows it."""
+def test_what_a_set_takes_is_told():
     old = row()
-    assert STORAGE[-1] not in own_sheets([old])[0].columns
     sets = tuple(replace(one, storage_bytes=1234, stored_numbers=560, ipc_equivalent=1.996) for one in old.sets)
     config = old.config | {"distill": old.config["distill"] | {"parameterization": "frequency"}}
     new = replace(old, subject="csdm, frequency (hard labels)", sets=sets, config=config)
-    (sheet,) = own_sheets([old, new])
+    (sheet,) = own_sheets([old, new, full_row()])
     cells = {line[0]: dict(zip(sheet.columns, line, strict=True)) for line in sheet.cells}
     told = cells["csdm, frequency (hard labels)"]
     assert [told[name] for name in STORAGE] == ["560", "1,234", "2.00"]
     assert told["what"] == "frequency in the bytes of 10 images per class"
-    assert [cells["csdm (hard labels)"][name] for name in STORAGE] == ["–", "–", "–"]
+    assert tuple(cells["csdm (hard labels)"][name] for name in STORAGE) == in_columns(old) != ("–", "–", "–")
+    assert [cells["full, cross-entropy"][name] for name in STORAGE] == ["–", "–", "–"]
     assert "stored as frequency, not as images" in differences(new)
     assert Row.from_dict(new.as_dict(), "x") == new
 
@@ -39,6 +39,14 @@ def test_controls_stand_below_and_the_gap_is_told():
     columns = dict(zip(sheet.columns, sheet.cells[0], strict=True))
     assert columns["test accuracy, %"] == "50.0 ± 7.1" and columns["gap closed"] == "0.50"
     assert columns["sets × students"] == "2 × 2" and "JPEG" not in sheet.footnote
+
+
+def test_students_at_a_learned_step_size_close_no_gap_and_say_what_they_are():
+    rows = [row(), random_row(((0.29,), (0.29,))), full_row(0.7), learned_row("lad")]
+    assert gap_closed(rows[-1], rows) is None and gap_closed(rows[0], rows) == pytest.approx(0.5)
+    sheet = paper_sheet(compare(rows, ()), Shown.measured)
+    told = [dict(zip(sheet.columns, line, strict=True))["ours, %"] for line in sheet.cells]
+    assert "45.0 ± 7.1 (hard labels, SGD at learned lr)" in told
 
 
 def test_jpeg_and_scale_are_told():
@@ -80,6 +88,7 @@ def test_papers_and_ours_have_columns_of_their_own():
     (cells,) = [dict(zip(sheet.columns, line, strict=True)) for line in sheet.cells]
     assert cells["paper, %"] == "65.3 ± 0.3" and cells["ours, %"].startswith("50.0 ± 7.1")
     assert cells["difference"] == "-15.3" and "1,000 iterations" in cells["departures"]
+    assert cells[STORED] == in_short(row())
     assert len(paper_sheet(found, Shown.all).cells) == len(found) > len(paper_sheet(found, Shown.own).cells) > 1
 
 
