@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from csdm_cli.ledger.row import Computing, SectionName
+from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import EvaluationProtocol, LabelKind, StoredLabels
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import choose, settled, without_effect
@@ -26,7 +27,8 @@ def typed_commands(
 ) -> tuple[str, ...]:
     """The commands that a person types for the settings of a row, with ``SEED`` in the place of each set's.
 
-    Sets that no teacher looked at are made and evaluated by compare, which alone can name their students' network.
+    Selections that no teacher looked at are made and evaluated by compare, which can name their students' network.
+    Methods that train networks of their own, which may compute in another precision than students, find it in a file.
 
     Args:
         sections: make_lt, pretrain, distill and evaluate, in the units of today.
@@ -50,15 +52,21 @@ def typed_commands(
         backbone = config.Pretrain.model_validate(dict(sections["backbone"]))
         probing = _probing(data, method.needs_teachers, pretrain, backbone, distill, evaluated)
         return tuple(" ".join(line) for line in [first, *probing])
-    if distill.labels is not StoredLabels.soft and not method.needs_teachers:
-        network = pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK)))
-        settings = [*_set("pretrain", network), *_set("evaluate", evaluated), *_set("distill", _without_idle(distill))]
+    network = _set("pretrain", pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK))))
+    if method.needs_teachers or distill.labels is StoredLabels.soft:
+        before = ["csdm pretrain", data, *_given(pretrain), "--out teachers", *teaching]
+        seen = "--teachers teachers"
+    elif isinstance(method, LearningMethod):
+        told = ", ".join(one.removeprefix("pretrain.").replace("=", ": ") for one in network)
+        before, seen = [f"echo 'pretrain: {{{told}}}' > network.yaml"], "--params network.yaml"
+    else:
+        settings = [*network, *_set("evaluate", evaluated), *_set("distill", _without_idle(distill))]
         last = ["csdm compare", f"--data {data} --methods {distill.method} --ipc {distill.ipc} --seeds {sets}"]
         return " ".join(first), " ".join([*last, *(f"--set {one}" for one in settings), *evaluating])
-    own = [*_given(_without_idle(distill)), "--teachers teachers", f"--seed {SEED} --out set-{SEED}"]
+    own = [*_given(_without_idle(distill)), seen, f"--seed {SEED} --out set-{SEED}"]
     lines = (
         first,
-        ["csdm pretrain", data, *_given(pretrain), "--out teachers", *teaching],
+        before,
         ["csdm distill", data, *own, *distilling],
         ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(evaluated), *evaluating],
     )

@@ -11,15 +11,12 @@ from typer.testing import CliRunner
 
 from csdm_cli import commands
 from csdm_cli.cli.app import app
-from csdm_cli.cli.options import values_by_section
-from csdm_cli.comparison.entries import enter
 from csdm_cli.ledger.shell_commands import typed_commands
 from csdm_cli.names import Precision
 from csdm_cli.networks.numerics import Numerics
 from csdm_cli.runs.choose import settled
 from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections as config
-from csdm_cli.settings.resolve import with_values
 
 MAKE_LT = config.MakeLt(imbalance=50, n_max=500, dev=5)
 PRETRAIN = config.Pretrain(width=16, teachers=2, loss="cross-entropy")
@@ -94,21 +91,15 @@ def test_sets_without_teachers_are_compared(understood):
     assert understood(compare).methods == ["tiled-random"]
 
 
-def test_training_without_teachers_is_told_with_all_its_settings():
-    """Carried out, the command makes the row's set: the settings of its sets are those asked for."""
+def test_training_without_teachers_is_told_with_all_its_settings(understood):
+    """Carried out, the commands make the row's sets in the precision they had, and judge them in that of students."""
     wanted = sections(method="dsa", iterations=3, lr=0.02, option={"outer": 2, "inner": 1}, augment_mode="compose")
-    *_, compare = typed_commands(wanted, "torchvision", 2)
-    words = (
-        "--set distill.iterations=3",
-        "--set distill.lr=0.02",
-        "--set distill.option.outer=2",
-        "--set distill.option.inner=1",
-        "--set distill.augment_mode=compose",
-    )
-    assert all(one in compare for one in words) and "distill.method" not in compare
-    values = [one.removeprefix("--set ") for one in words]
-    params = with_values(config.Params(), values_by_section(values, ("distill",)), "--set")
-    found = enter("dsa", 10, config.Compare(methods=["dsa"], ipc=[10], seeds=1), params).settings
-    told, asked = found.model_dump(mode="json"), config.Distill.model_validate(wanted["distill"])
+    own = {"evaluate": Numerics(Precision.bf16)}
+    _, network, distill, evaluate = typed_commands(wanted, "torchvision", 2, own)
+    assert network == "echo 'pretrain: {width: 16}' > network.yaml"
+    assert "--params network.yaml" in distill and "--precision" not in distill and "--precision bf16" in evaluate
+    found = understood(distill.replace("SEED", "0").replace("--params network.yaml", ""))
+    told = settled(found, make_method(found)).model_dump(mode="json")
     assert told | {"option": None} == wanted["distill"] | {"option": None}
-    assert make_method(found).parameters == make_method(asked).parameters
+    assert make_method(found).parameters == make_method(config.Distill.model_validate(wanted["distill"])).parameters
+    assert understood(evaluate.replace("SEED", "0")) == EVALUATE
