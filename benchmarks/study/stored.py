@@ -60,7 +60,7 @@ def with_table(page: str, found: Mapping[tuple[str, int], Budget]) -> str:
     for (kind, ipc), budget in found.items():
         best = max(budget.by_rate.values(), default=None)
         rates = [_shown(budget.by_rate.get(rate), best) for rate in RATES]
-        lines.append([f"`{kind}`", str(ipc), f"{budget.stored:,}", _shown(budget.start), *rates])
+        lines.append([kind, str(ipc), f"{budget.stored:,}", _shown(budget.start), *rates])
     return with_part(page, "storage", markdown_table(COLUMNS, lines, {"stored as"}))
 
 
