@@ -206,7 +206,7 @@ def test_a_run_that_is_cut_after_every_step_ends_with_the_same_numbers(tmp_path,
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("method", OPTIMISED)
 def test_every_method_moves_every_parameterisation_and_can_be_stored(tmp_path, method, kind):
-    """What is stored of two steps' result stands for the images that were learned, but for its rounding."""
+    """In two steps; the stored numbers stand for the images that were learned, but for their rounding."""
     parts = ready(tmp_path, method, kind, iterations=2)
     form = parts.parameterisation
     with torch.no_grad():
