@@ -27,6 +27,17 @@ evaluate: {students: 2, steps: 4, full_steps: 4, batch: 32, test_points: 2, augm
 cross_arch: {networks: [convnet, alexnet], students: 1, steps: 2}
 profile: {ipcs: [1, 2], iterations: 2, warmup: 1}
 """
+# In place of PARAMS for methods that follow experts, or whose networks learn meanwhile.
+LEARNING_PARAMS = """
+pretrain: {width: 4, depth: 2, experts: 2, expert_snapshots: 3, snapshot_every: 2, expert_batch: 16,
+  classifier_snapshots: 2, augment: crop_scale}
+distill: {ipc: 2, iterations: 4, real_batch: 4, augment: crop_scale}
+"""
+# Their options, by which their networks take few steps.
+FEW_STEPS = {
+    "dc": ["--option", "inner=2", "--option", "outer=2"],
+    "lad": ["--option", "student_steps=2", "--option", "classifier_steps=2", "--option", "latest=2"],
+}
 # What each command is called with in a folder of its own; all leave their results in out/.
 COMMANDS = {
     "make-lt": ["make-lt", "--out", "out/data"],

@@ -12,8 +12,6 @@ K_j³. Its code is not public and the paper leaves much open. What is chosen her
   of full rank the start is the images themselves.
 * The scale that a tensor can hand to a kernel without changing any image is fixed after every step: over the kernel
   sets, each row of an axis has a mean square norm of 1.
-* A kernel collects gradient from the images of all tensors, a tensor from those of N_K kernels: :meth:`reach` says from
-  how many, for learning rates that make up for it.
 * Stored in 16-bit floats.
 """
 
@@ -87,10 +85,6 @@ class Decomposition:
                 scale = torch.where(scale > 0, scale, torch.ones_like(scale))
                 leaves[name].div_(scale[:, None])
                 leaves["spectra"].mul_(scale.view([-1 if axis == other else 1 for other in range(len(AXES))]))
-
-    def reach(self) -> dict[str, int]:
-        """The number of images that each leaf's numbers collect gradient from."""
-        return {"spectra": self.kernels} | dict.fromkeys(AXES, self.shape.classes * self.tensors)
 
     def stored(self, leaves: Leaves) -> Leaves:
         return quantised(leaves, dict.fromkeys(leaves, torch.float16))

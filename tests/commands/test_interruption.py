@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from csdm_cli.data.store import MANIFEST_FILE
-from tests.command_world import COMMANDS, contents, litter, run
+from tests.command_world import COMMANDS, FEW_STEPS, LEARNING_PARAMS, contents, litter, run
 from tests.commands.processes import Moment, csdm_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked and watched the Linux way")
@@ -19,6 +19,11 @@ MOMENTS = {
     "pretrain": [Moment("step", 3), Moment("write", 0), Moment("step", 5), Moment("write", 1), Moment("write", 2)],
     "distill": [Moment("step", 2), Moment("write", 5), Moment("step", 5), Moment("write", 1), Moment("write", 3)],
     "evaluate": [Moment("step", 2), Moment("write", 1), Moment("step", 9), Moment("write", 4), Moment("write", 7)],
+}
+# While the images move, and among the outputs; of lad an expert and a classifier come first.
+LEARNING_MOMENTS = {
+    "dc": [Moment("step", 1), Moment("write", 1), Moment("write", 4)],
+    "lad": [Moment("step", 3), Moment("write", 2), Moment("write", 4), Moment("write", 3)],
 }
 RESULT = {"make-lt": "out/data", "pretrain": "out/teachers", "distill": "out/set", "evaluate": "out/evaluation"}
 
@@ -31,22 +36,51 @@ def words(command: str) -> list[str]:
 @pytest.mark.parametrize("command", MOMENTS)
 def test_killed_again_and_again_and_then_finished(world, workplace, tmp_path, command, number):
     cache = tmp_path / "cache"
-    kills = 0
-    for moment in MOMENTS[command]:
-        ended = csdm_until(words(command), workplace, cache, moment, number)
+    whole = contents(world.folder / RESULT[command])
+    assert kill_at(MOMENTS[command], words(command), workplace, cache, number, whole) >= 2
+    run(*COMMANDS[command])
+    assert contents(workplace / RESULT[command]) == whole
+    assert not litter(workplace) and not litter(cache)
+
+
+@pytest.mark.parametrize("method", FEW_STEPS)
+def test_killed_while_networks_learn_from_the_images(workplace, tmp_path, method):
+    """A network between two steps, experts, labels and a step size that are learned: all go on from where they were."""
+    (workplace / "learning.yaml").write_text(LEARNING_PARAMS)
+    own = ["distill", "data", "--method", method, *FEW_STEPS[method], "--checkpoint-every", "0"]
+    own += ["--out", "out/set", "--params", "learning.yaml"]
+    assert csdm_until(own, workplace, tmp_path / "other", None, signal.SIGKILL).code == 0
+    whole = contents(workplace / "out/set")
+    (workplace / "out").rename(workplace / "whole")
+    cache, moments = tmp_path / "cache", LEARNING_MOMENTS[method]
+    assert kill_at(moments, own, workplace, cache, signal.SIGKILL, whole) == len(moments)
+    assert csdm_until(own, workplace, cache, None, signal.SIGKILL).code == 0
+    assert contents(workplace / "out/set") == whole
+    assert not litter(workplace) and not litter(cache)
+
+
+def kill_at(
+    moments: list[Moment],
+    words: list[str],
+    workplace: Path,
+    cache: Path,
+    number: signal.Signals,
+    whole: dict[str, bytes],
+) -> int:
+    """Kill a command at each of these moments in turn, until it ends before one of them: how often it was killed.
+
+    Its finished outputs are those of the ``whole`` result all along.
+    """
+    for kills, moment in enumerate(moments):
+        ended = csdm_until(words, workplace, cache, moment, number)
         assert "Traceback" not in ended.stderr, ended.stderr
         if ended.code == 0:
-            break  # what was left of the work did not reach the moment
+            return kills  # what was left of the work did not reach the moment
         assert ended.code == (-9 if number is signal.SIGKILL else 143), ended.stderr
-        kills += 1
-        whole = contents(world.folder / RESULT[command])
         for name, data in contents(workplace / "out").items():
             if not name.endswith(".tmp") and ".tmp/" not in name:
                 assert whole[name.partition("/")[2]] == data, f"{name} is a partial output"
-    assert kills >= 2
-    run(*COMMANDS[command])
-    assert contents(workplace / RESULT[command]) == contents(world.folder / RESULT[command])
-    assert not litter(workplace) and not litter(cache)
+    return len(moments)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])

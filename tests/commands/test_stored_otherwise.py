@@ -16,7 +16,8 @@ from csdm_cli.artifacts.file import FILE_NAME, Coded, SoftLabels, load_distilled
 from csdm_cli.names import Parameterization
 from csdm_cli.parameterisations.choose import chosen
 from csdm_cli.parameterisations.stored import described
-from tests.command_world import fails, run
+from csdm_cli.runs import distill
+from tests.command_world import FEW_STEPS, LEARNING_PARAMS, fails, run
 
 RATE = 0.05
 
@@ -84,6 +85,33 @@ def test_students_learn_from_it_and_at_its_step_size_in_a_row_of_their_own(coded
     measured = details["measured"]
     assert measured["parameterization"] == "frequency" and measured["ipc"] == 2
     assert plain["storage"]["bytes"] == measured["storage_bytes"] == storage_of(load_distilled(coded)).bytes
+
+
+@pytest.mark.parametrize("kind", [Parameterization.frequency, Parameterization.decomposition])
+def test_distill_stores_all_that_lad_learned(workplace, monkeypatch, kind):
+    """Against the run's own numbers: the leaves quantised, the labels' probabilities, the step size."""
+    outcomes, optimised = [], distill.optimised
+
+    def noted(*given):
+        outcomes.append(optimised(*given))
+        return outcomes[-1]
+
+    monkeypatch.setattr(distill, "optimised", noted)
+    Path("learning.yaml").write_text(LEARNING_PARAMS)
+    words = ["--method", "lad", *FEW_STEPS["lad"], "--parameterization", kind, "--out", "learned"]
+    run("distill", "data", *words, "--params", "learning.yaml")
+    (outcome,), made = outcomes, load_distilled(Path("learned"))
+    form = outcome.parameterisation
+    stored = form.stored(dict(outcome.leaves))
+    assert made.kind == kind and made.stored.keys() == stored.keys()
+    assert all(torch.equal(made.stored[name], tensor) for name, tensor in stored.items())
+    assert torch.equal(made.decoded(), form.opened(stored))
+    probabilities = outcome.label_logits.detach().softmax(1)
+    assert len(probabilities) == len(made.decoded()) and probabilities.std(0).min() > 0
+    assert torch.equal(made.soft_labels.probabilities, probabilities)
+    assert made.learned_rate == outcome.learned_rate != 0.02  # where it started
+    save_distilled(Path("again.safetensors"), made)
+    assert Path("again.safetensors").read_bytes() == (Path("learned") / FILE_NAME).read_bytes()
 
 
 def test_a_step_size_that_was_not_learned(workplace):

@@ -20,8 +20,10 @@ from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.loop import Distillation, optimise
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import to_uint8
-from csdm_cli.methods import load
-from csdm_cli.methods.learning import LearningMethod
+from csdm_cli.methods import load, method_names
+from csdm_cli.methods.contract import OptimisedMethod, parameter_names
+from csdm_cli.methods.learning import LABEL_LOGITS, LOG_STEP, LearningMethod, Scene
+from csdm_cli.methods.trajectory.base import TrajectoryMethod
 from csdm_cli.names import Parameterization
 from csdm_cli.parameterisations.multi_formation import MultiFormation
 from csdm_cli.parameterisations.parameterisation import dequantised
@@ -34,10 +36,17 @@ from csdm_cli.runs.choose import decided
 from csdm_cli.settings import sections
 from tests.artifacts.sets import make_set
 from tests.methods.tiny_world import SETTINGS, make_data, make_pool
+from tests.methods.trajectory.followed import known_experts
 
 KINDS = list(Parameterization)
 MADE = [kind for kind in KINDS if kind not in (Parameterization.pixels, Parameterization.multi_formation)]
 METHODS = ["csdm", "dm", "dsdm", "ncfm", "dc", "dsa"]
+OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
+# One of each family: statistics are matched, gradients, an expert's way, and that with labels that are learned.
+FAMILIES = ["dm", "dc", "mtt", "lad"]
+# What networks learn meanwhile, cut short; no loss is too large to count.
+SHORT: dict[str, Any] = {"inner": 2, "outer": 2, "most_steps": 2, "most_epochs": 2, "window": 2}
+SHORT |= {"student_steps": 2, "classifier_steps": 2, "latest": 2, "step_size": 0.05, "threshold": 0.0}
 # All real images without augmentation and a constant rate, so that the losses of steps can be compared.
 STILL: dict[str, Any] = {"augment": "none", "schedule": "constant", "real_batch": 100, "average": 0.5, "lr": 0.005}
 
@@ -52,13 +61,20 @@ def ready(
 ) -> Assembly | LearningAssembly:
     """A run in the tiny world, which starts at its first step."""
     factor = 2 if kind is Parameterization.multi_formation else 1
-    short = {"option": {"inner": 2}} if issubclass(load(method), LearningMethod) else {}
-    told = SETTINGS | short | {"method": method, "parameterization": kind, "factor": factor} | settings
+    cls = load(method)
+    learns = issubclass(cls, LearningMethod)
+    short = {name: value for name, value in SHORT.items() if learns and name in parameter_names(cls)}
+    told = SETTINGS | {"option": short, "method": method, "parameterization": kind, "factor": factor} | settings
     settled, own = decided(sections.Distill.model_validate(told))
-    data, pool = data or make_data(), make_pool()
+    data, pool = data or make_data(), known_experts() if issubclass(cls, TrajectoryMethod) else make_pool()
     if isinstance(own, LearningMethod):
         return assemble_learning(settled, own, data, pool.spec, pool, dtype=dtype)
     return assemble(settled, own, data, pool, folder / "cache", quiet=True, dtype=dtype)
+
+
+def least(kind: Parameterization) -> int:
+    """The smallest budget in which there is room for a class."""
+    return 2 if kind is Parameterization.decomposition else 1
 
 
 def finished(parts: Assembly | LearningAssembly, folder: Path, stop: int | None = None) -> Distillation:
@@ -77,10 +93,10 @@ def total(result: Distillation) -> Tensor:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("method", ["dm", "dc"])
+@pytest.mark.parametrize("method", ["dm", "dc", "mtt", "datm"])
 def test_the_leaves_gradient_is_that_of_the_images_through_the_jacobian(tmp_path, monkeypatch, method, kind):
     """The Jacobian is of forward differentiation; the images' gradient is as the method left it, none beyond [0, 1]."""
-    parts = ready(tmp_path, method, kind, torch.float64, ipc=1 if kind is not Parameterization.decomposition else 2)
+    parts = ready(tmp_path, method, kind, torch.float64, ipc=least(kind))
     start = {name: leaf.detach().clone() for name, leaf in parts.leaves.values.items()}
     on_images, on_leaves = [], {}
     push_back, step = Decoded.push_back, parts.leaves.step
@@ -103,6 +119,31 @@ def test_the_leaves_gradient_is_that_of_the_images_through_the_jacobian(tmp_path
     for name, leaf in start.items():
         jacobian = jacobians[name].reshape(len(expected), leaf.numel())
         torch.testing.assert_close(on_leaves[name].flatten(), jacobian.T @ expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_and_step_size_are_learned_as_beside_the_decoded_images(tmp_path, monkeypatch, kind):
+    """datm's derivatives in what is no image, against those of a scene of the images that the leaves decode to."""
+    parts = ready(tmp_path, "datm", kind, torch.float64, ipc=least(kind))
+    form, learned, on_learned = parts.parameterisation, parts.leaves.learned, {}
+    with torch.no_grad():
+        images = form.decode(parts.leaves.values).clamp(0, 1)
+    beside = {name: own.start.clone().requires_grad_(True) for name, own in parts.method.learned(images).items()}
+    assert beside.keys() == learned.keys() == {LABEL_LOGITS, LOG_STEP}
+    assert all(torch.equal(leaf, learned[name]) for name, leaf in beside.items())
+    assert beside[LABEL_LOGITS].shape == (3 * form.per_class, 3)
+    parts.method.step(Scene(images.requires_grad_(True), form.per_class, beside), 0)
+    step = parts.leaves.step
+
+    def seen(number: int) -> None:
+        on_learned.update({name: leaf.grad.clone() for name, leaf in learned.items()})
+        step(number)
+
+    monkeypatch.setattr(parts.leaves, "step", seen)
+    parts.iterate(0)
+    for name, leaf in beside.items():
+        assert leaf.grad.abs().max() > 1e-6
+        torch.testing.assert_close(on_learned[name], leaf.grad, rtol=1e-12, atol=0)
 
 
 def _images_gradient(folder: Path, method: str, kind: Parameterization) -> Tensor:
@@ -148,13 +189,33 @@ def test_the_loss_falls_and_a_cut_run_ends_with_the_same_leaves(tmp_path, method
 
 
 @pytest.mark.parametrize("kind", MADE)
-def test_a_run_resumes_after_any_step(tmp_path, kind):
-    whole = finished(ready(tmp_path, "dm", kind), tmp_path / "whole")
-    for stop in range(1, SETTINGS["iterations"]):
+@pytest.mark.parametrize("method", FAMILIES)
+def test_a_run_that_is_cut_after_every_step_ends_with_the_same_numbers(tmp_path, method, kind):
+    """The second network of dc comes after two of the four steps."""
+    whole = finished(ready(tmp_path, method, kind, iterations=4), tmp_path / "whole")
+    for stop in (1, 2, 3):
         with pytest.raises(InterruptedError):
-            finished(ready(tmp_path, "dm", kind), tmp_path / str(stop), stop=stop)
-        again = finished(ready(tmp_path, "dm", kind), tmp_path / str(stop))
-        assert all(torch.equal(again.leaves[name], leaf) for name, leaf in whole.leaves.items())
+            finished(ready(tmp_path, method, kind, iterations=4), tmp_path / "cut", stop=stop)
+    again = finished(ready(tmp_path, method, kind, iterations=4), tmp_path / "cut")
+    assert again.iterations == 1 and (LABEL_LOGITS in whole.learned) == (method == "lad")
+    for part in ("leaves", "learned", "history"):
+        found, expected = getattr(again, part), getattr(whole, part)
+        assert found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("method", OPTIMISED)
+def test_every_method_moves_every_parameterisation_and_can_be_stored(tmp_path, method, kind):
+    """In two steps; the stored numbers stand for the images that were learned, but for their rounding."""
+    parts = ready(tmp_path, method, kind, iterations=2)
+    form = parts.parameterisation
+    with torch.no_grad():
+        start = form.decode(parts.leaves.values).clamp(0, 1)
+    found = finished(parts, tmp_path)
+    assert all(value.isfinite().all() for value in (*found.leaves.values(), *found.learned.values(), total(found)))
+    images = form.decode(found.leaves).clamp(0, 1)
+    assert (images - start).abs().max() > 0.01
+    torch.testing.assert_close(form.opened(form.stored(found.leaves)), images, rtol=0, atol=0.005)
 
 
 @pytest.mark.parametrize("initial", ["real", "mix", "noise"])

@@ -123,17 +123,6 @@ def test_numbers_of_the_example_for_cifar10_at_one_image_per_class() -> None:
     assert tensors_of_numbers(5_000, shape, 7, (3, 16, 16)) == 0
 
 
-def test_reach_counts_the_images_that_a_number_is_in() -> None:
-    some = Decomposition(SHAPE, tensors=2, kernels=3, sizes=(2, 4, 5))
-    leaves = {name: leaf.abs().requires_grad_(True) for name, leaf in random_leaves(some).items()}
-    decoded = some.decode(leaves)
-    first = {
-        name: torch.stack([torch.autograd.grad(x.sum(), [leaf], retain_graph=True)[0].flatten()[0] for x in decoded])
-        for name, leaf in leaves.items()
-    }
-    assert {name: int((own != 0).sum()) for name, own in first.items()} == some.reach()
-
-
 def test_real_images_fit_better_than_chance_directions() -> None:
     images = smooth_images(12, seed=3)
     some = Decomposition(SHAPE, tensors=4, kernels=1, sizes=(3, 4, 4))
