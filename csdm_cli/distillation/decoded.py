@@ -13,8 +13,10 @@ from torch import Tensor
 
 from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.real_side import RealSide
-from csdm_cli.distillation.step import Matching
+from csdm_cli.distillation.sharded import summed
+from csdm_cli.distillation.step import Backward, Matching
 from csdm_cli.methods.learning import LearningMethod, Scene
+from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parameterisations.parameterisation import Parameterisation
 
 # How far beyond its bounds rounding takes a decoded pixel that is on them.
@@ -48,15 +50,23 @@ class Decoded:
 
 
 def decoded_iteration(
-    leaves: Leaves, parameterisation: Parameterisation, matching: Matching, real: RealSide, step: int
+    leaves: Leaves,
+    parameterisation: Parameterisation,
+    matching: Matching,
+    real: RealSide,
+    step: int,
+    *,
+    backward: Backward | None = None,
 ) -> dict[str, Tensor]:
     """One step of a matching method on images that are not plain pixels.
 
+    ``backward`` may stand for ``matching.backward``.
+
     Returns:
-        the named loss terms, scalars.
+        the named loss terms, as ``backward`` gives them.
     """
     target, decoded = real.at(step), Decoded.of(leaves, parameterisation)
-    terms = matching.backward(decoded.images, target, step)
+    terms = (backward or matching.backward)(decoded.images, target, step)
     decoded.push_back()
     leaves.step(step)
     if matching.method.needs_moved_images:
@@ -65,26 +75,36 @@ def decoded_iteration(
 
 
 def learning_iteration(
-    leaves: Leaves, parameterisation: Parameterisation, method: LearningMethod, step: int
+    leaves: Leaves,
+    parameterisation: Parameterisation,
+    method: LearningMethod,
+    step: int,
+    *,
+    share: ClassShare | None = None,
 ) -> dict[str, Tensor]:
     """One step of a method that learns through training.
 
+    ``leaves`` and ``parameterisation`` are those of a ``share`` of the classes, if there is one.
+
     Returns:
-        the named loss terms, scalars.
+        the named loss terms: scalars, or of a share one value per class.
     """
+    first = 0 if share is None else share.first
     decoded = Decoded.of(leaves, parameterisation)
-    terms = method.step(Scene(decoded.images, parameterisation.per_class, leaves.learned), step)
+    terms = method.step(Scene(decoded.images, parameterisation.per_class, leaves.learned, first), step)
     decoded.push_back()
     leaves.step(step)
     if method.needs_moved_images:
-        method.after_move(moved_scene(leaves, parameterisation), step)
-    return terms
+        method.after_move(moved_scene(leaves, parameterisation, first), step)
+    if share is not None:
+        return terms
+    return {name: summed(value) if value.ndim else value for name, value in terms.items()}
 
 
-def moved_scene(leaves: Leaves, parameterisation: Parameterisation) -> Scene:
-    """The synthetic side as it is now, without a graph."""
+def moved_scene(leaves: Leaves, parameterisation: Parameterisation, first: int = 0) -> Scene:
+    """The synthetic side as it is now, from class ``first`` on, without a graph."""
     learned = {name: value.detach() for name, value in leaves.learned.items()}
-    return Scene(_now(leaves, parameterisation), parameterisation.per_class, learned)
+    return Scene(_now(leaves, parameterisation), parameterisation.per_class, learned, first)
 
 
 @torch.no_grad()

@@ -71,6 +71,17 @@ class Leaves:
         self._beside = torch.optim.SGD(groups) if groups else None
         self._average = {n: v.detach().clone() for n, v in self.values.items()} if plan.average else None
         self._averaged = 0  # steps
+        self._total = next(iter(self.values.values())).new_zeros(())  # of all derivatives so far
+
+    @property
+    def device(self) -> torch.device:
+        """Where they are."""
+        return self._total.device
+
+    @property
+    def finite(self) -> bool:
+        """Whether all derivatives of this process were finite, as their total then is; to ask holds up a GPU."""
+        return bool(self._total.isfinite())
 
     @property
     def images(self) -> Tensor:
@@ -86,6 +97,9 @@ class Leaves:
         """Move all along their gradients, put the leaves back where they may be, and clear the gradients."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.plan, step)
+        for leaf in self._all().values():
+            if leaf.grad is not None:
+                self._total = self._total + leaf.grad.sum()
         for optimizer in filter(None, (self.optimizer, self._beside)):
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)

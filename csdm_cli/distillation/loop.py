@@ -68,9 +68,11 @@ def optimise(
 
     Raises:
         KeyboardInterrupt, SystemExit: after Ctrl-C or SIGTERM, with the checkpoint kept.
-        CsdmError: if the checkpoint does not fit the run; it is dropped then.
+        CsdmError: if the checkpoint does not fit the run; it is dropped then. If a derivative was not finite: at once
+            on a CPU, else when the next checkpoint is due.
     """
     total = leaves.plan.iterations
+    at_hand = leaves.device.type == "cpu"  # whether to look at numbers costs nothing
     history: dict[str, Tensor] = {}
     done = _resume(leaves, method, checkpoint, history) if resume else 0
     with held_back() as interruption, progress("distil", total, start=done, quiet=quiet, advice=advice) as task:
@@ -85,7 +87,10 @@ def optimise(
             if watch is not None:
                 watch(step, history)
             task.update(step + 1, loss=torch.stack(list(terms.values())).sum())
-            if interruption or checkpoint.due() or step + 1 == total:
+            keeps = bool(interruption) or checkpoint.due() or step + 1 == total
+            if (keeps or at_hand) and not leaves.finite:
+                raise CsdmError(f"the derivatives are no longer finite at step {step + 1}: lower {method.to_lower}")
+            if keeps:
                 checkpoint.save(step + 1, _state(leaves, method, history))
             if interruption:
                 note(f"stopped after {step + 1} of {total} iterations: the same command goes on from there")
@@ -105,7 +110,7 @@ def _state(leaves: Leaves, method: OptimisedMethod, history: dict[str, Tensor]) 
 
 
 def _resume(leaves: Leaves, method: OptimisedMethod, checkpoint: Checkpoint, history: dict[str, Tensor]) -> int:
-    found = checkpoint.load(next(iter(leaves.values.values())).device)
+    found = checkpoint.load(leaves.device)
     if found is None:
         return 0
     done, tensors = found

@@ -212,10 +212,10 @@ def batched_iteration(
 ) -> dict[str, Tensor]:
     """One optimiser step for all classes at once, of ``leaves.images`` (C·ipc, channels, h, w).
 
-    ``backward`` may stand for ``matching.backward``.
+    ``backward`` may stand for ``matching.backward``; the images are those that it takes.
 
     Returns:
-        the named loss terms, scalars.
+        the named loss terms, as ``backward`` gives them.
     """
     target = real.at(step)
     terms = (backward or matching.backward)(leaves.images, target, step)

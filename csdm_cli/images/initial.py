@@ -61,8 +61,8 @@ def to_uint8(images: Tensor) -> Tensor:
     """Round float pixels in [0, 1] to the nearest of 256 levels; beyond the range they are clipped.
 
     Raises:
-        CsdmError: if a pixel is not a number.
+        CsdmError: if a pixel is not a finite number.
     """
-    if images.isnan().any():
-        raise CsdmError("the images hold pixels that are not numbers (NaN): the run diverged; lower its --lr")
+    if not images.isfinite().all():
+        raise CsdmError("the images hold pixels that are not finite numbers: the run diverged; lower its --lr")
     return (images.detach().clamp(0, 1) * 255).round().to(torch.uint8)

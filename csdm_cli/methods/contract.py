@@ -90,13 +90,16 @@ class OptimisedMethod(Described):
     """A method whose images are optimised, step by step.
 
     Attributes:
-        class_separable: whether its loss is a sum of functions of one class each (under its parameters).
+        coupled_by: the reason, in words, why classes cannot be optimised apart (under its parameters); empty where they
+            can: the loss is a sum of functions of one class each.
+        to_lower: the settings to lower when its derivatives are no longer finite.
         needs_teachers: whether it looks through networks trained on the long-tailed set.
         needs_moved_images: whether it sees the images again after they moved, in its ``after_move``.
         default_real_batch: real images per class and step, where it takes fresh ones and the user does not say.
     """
 
-    class_separable: bool = True
+    coupled_by: str = ""
+    to_lower: ClassVar[str] = "--lr"
     needs_teachers: ClassVar[bool] = True
     needs_moved_images: bool = False
     default_real_batch: ClassVar[int] = 1024
@@ -125,7 +128,7 @@ class MatchingMethod(OptimisedMethod, ABC):
     Attributes:
         default_calibration: weight of the teachers' cross-entropy unless the user sets one.
         default_schedule: which of the teachers' weights it looks through unless the user says.
-        couples_classes: whether :meth:`losses` must see all classes at once; then it is not ``class_separable``.
+        couples_classes: whether :meth:`losses` must see all classes at once; then ``coupled_by`` says why.
         pools_real: whether :meth:`revise` makes a class's real statistics from other classes' too.
         classification_terms: terms of its own that match nothing but let a network classify the images, as
             calibration does; ``--calibration 1x`` is relative to the gradient of the others.

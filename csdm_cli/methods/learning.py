@@ -61,12 +61,14 @@ class Scene:
         images: (C·per_class, channels, H, W) decoded, in [0, 1], class after class, neither normalised nor augmented.
             The method adds its loss's derivative to their ``grad``.
         per_class: decoded images per class.
+        first: the class of the first of them.
         learned: tensors learned beside them, by name; their derivatives go to their ``grad`` likewise.
     """
 
     images: Tensor
     per_class: int
     learned: Mapping[str, Tensor] = field(default_factory=dict)
+    first: int = 0
 
     @property
     def classes(self) -> int:
@@ -76,11 +78,18 @@ class Scene:
     @property
     def labels(self) -> Tensor:
         """The class of every image, (C·per_class,) int64."""
-        return torch.arange(self.classes, device=self.images.device).repeat_interleave(self.per_class)
+        own = torch.arange(self.first, self.first + self.classes, device=self.images.device)
+        return own.repeat_interleave(self.per_class)
+
+    @property
+    def own_classes(self) -> range:
+        """The classes of the images."""
+        return range(self.first, self.first + self.classes)
 
     def rows(self, label: int) -> slice:
         """Where the images of a class are."""
-        return slice(label * self.per_class, (label + 1) * self.per_class)
+        place = label - self.first
+        return slice(place * self.per_class, (place + 1) * self.per_class)
 
 
 class LearningMethod(OptimisedMethod, ABC):
@@ -93,7 +102,7 @@ class LearningMethod(OptimisedMethod, ABC):
 
     experts: ClassVar[Experts | None] = None
     takes_precision: ClassVar[bool] = False
-    class_separable: bool = False
+    coupled_by: str = "its network learns from the synthetic images of all of them"
     needs_teachers: ClassVar[bool] = False
     default_real_batch: ClassVar[int] = 256
 
@@ -114,7 +123,7 @@ class LearningMethod(OptimisedMethod, ABC):
         """Leave the step's derivatives in the scene's tensors.
 
         Returns:
-            the named loss terms, detached scalars.
+            the named loss terms, detached: scalars; of a method that nothing couples one value per class, (C,).
         """
 
     def after_move(self, scene: Scene, step: int) -> None:

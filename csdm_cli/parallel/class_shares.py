@@ -7,13 +7,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ClassShare:
-    """The classes ``first`` … ``last``-1, in chunks of ``chunk`` from ``first`` on: those of one rank of ``world``."""
+    """The classes ``first`` … ``last``-1, in chunks of ``chunk`` from ``first`` on: those of one rank of ``world``.
+
+    ``unit`` classes stay together, whatever their rank.
+    """
 
     rank: int
     world: int
     first: int
     last: int
     chunk: int
+    unit: int = 1
 
     def __len__(self) -> int:
         return self.last - self.first
@@ -45,7 +49,8 @@ def share_of(rank: int, world: int, classes: int, chunk: int, unit: int | None =
             make the chunks the same for every ``world``; with more ranks than units some shares are empty.
     """
     unit = unit or chunk
-    return ClassShare(rank, world, _start(rank, world, classes, unit), _start(rank + 1, world, classes, unit), chunk)
+    first, last = (_start(border, world, classes, unit) for border in (rank, rank + 1))
+    return ClassShare(rank, world, first, last, chunk, unit)
 
 
 def _start(rank: int, world: int, classes: int, unit: int) -> int:

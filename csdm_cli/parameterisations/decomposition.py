@@ -17,8 +17,8 @@ K_j³. Its code is not public and the paper leaves much open. What is chosen her
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -76,6 +76,9 @@ class Decomposition:
         last = self.shape.classes if last is None else last
         spectra = leaves["spectra"][first * self.tensors : last * self.tensors]
         return _product(spectra, [leaves[axis] for axis in AXES]).flatten(0, 1)
+
+    def part(self, first: int, last: int) -> Self:
+        return replace(self, shape=replace(self.shape, classes=last - first))
 
     def project(self, leaves: Leaves) -> None:
         """Fix the scale between tensors and kernels; the images stay as they are."""

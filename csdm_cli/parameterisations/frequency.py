@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -63,6 +63,9 @@ class Frequency:
         empty = own.new_zeros(*own.shape[:3], side**2)
         grid = empty.scatter(3, self._positions(own, first, last), own)
         return inverse_dct(grid.unflatten(3, (side, side)).flatten(0, 1))
+
+    def part(self, first: int, last: int) -> Self:
+        return replace(self, shape=replace(self.shape, classes=last - first), masks=self.masks[first:last])
 
     def project(self, leaves: Leaves) -> None:
         """Any coefficients will do."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -33,6 +33,9 @@ class MultiFormation:
     def decode(self, leaves: Leaves, first: int = 0, last: int | None = None) -> Tensor:
         last = self.shape.classes if last is None else last
         return decode(leaves["images"][first * self.ipc : last * self.ipc], self.factor, self.shape.size)
+
+    def part(self, first: int, last: int) -> Self:
+        return replace(self, shape=replace(self.shape, classes=last - first))
 
     def project(self, leaves: Leaves) -> None:
         with torch.no_grad():

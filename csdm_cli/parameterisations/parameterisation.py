@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -68,6 +68,10 @@ class Parameterisation(Protocol):
             ((last − first)·per_class, channels, size, size), class after class; in [0, 1] only where the
             parameterisation keeps them there.
         """
+        ...
+
+    def part(self, first: int, last: int) -> Self:
+        """That of the classes ``first`` … ``last``-1 alone, in the same form."""
         ...
 
     def project(self, leaves: Leaves) -> None:

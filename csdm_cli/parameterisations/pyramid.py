@@ -8,8 +8,8 @@ as its pixels, 8 bits each, and the levels are forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -54,6 +54,9 @@ class Pyramid:
         own = slice(first * self.per_class, last * self.per_class)
         levels = [self._enlarged(leaves[_name(side)][own]) for side in self.sides if _name(side) in leaves]
         return (GAIN * _recoloured(torch.stack(levels).sum(0))).sigmoid()
+
+    def part(self, first: int, last: int) -> Self:
+        return replace(self, shape=replace(self.shape, classes=last - first))
 
     def project(self, leaves: Leaves) -> None:
         """Any levels will do."""

@@ -18,8 +18,8 @@ from csdm_cli.distillation.layout import Formation, activation_bytes, layout_of,
 from csdm_cli.distillation.loop import Iteration
 from csdm_cli.distillation.real_side import FreshRealSide, RealSide
 from csdm_cli.distillation.replay import backward_of
-from csdm_cli.distillation.sharded import shared_iteration
-from csdm_cli.distillation.step import Matching, batched_iteration
+from csdm_cli.distillation.sharded import shared_backward
+from csdm_cli.distillation.step import Backward, Matching, batched_iteration
 from csdm_cli.distillation.textbook import textbook_iteration
 from csdm_cli.images.augment import parse_strategy
 from csdm_cli.images.image_set import ImageSet
@@ -31,7 +31,7 @@ from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.parallel.class_shares import ClassShare
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.choose import SettledMatching
-from csdm_cli.runs.start import ReadyRun, factor_of, leaves_at_start, parameterisation_of
+from csdm_cli.runs.start import ReadyRun, factor_of, leaves_at_start, parameterisation_of, part_of
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings.fields import ratio
 from csdm_cli.teachers.networks import PoolNetworks, TeacherNetworks, tuned, tuned_for_any_number
@@ -104,16 +104,19 @@ def assemble(
     real = _real_side(settings, method, request, data, pool, seeing, cache, dtype, numerics, quiet, share)
     matching = Matching(method, formation, networks, 0.0, layout, extra)
     leaves = leaves_at_start(settings, data, parameterisation, dtype, share=share)
+    backward: Backward = matching.backward
+    if share is not None:
+        backward = partial(shared_backward, matching, share)
+    elif factor is not None:
+        backward = backward_of(matching, real, device)
     iterate: Iteration
     if factor is not None:
-        matching.calibration = _calibration(settings, matching, real, leaves.images, kept)
-        iterate = partial(batched_iteration, leaves, matching, real, backward=backward_of(matching, real, device))
+        matching.calibration = _calibration(settings, matching, real, lambda: leaves.images, kept)
+        iterate = partial(batched_iteration, leaves, matching, real, backward=backward)
     else:
-        images = Decoded.of(leaves, parameterisation).images
-        matching.calibration = _calibration(settings, matching, real, images, kept)
-        iterate = partial(decoded_iteration, leaves, parameterisation, matching, real)
-    if share is not None:
-        iterate = partial(shared_iteration, leaves, share, matching, real)
+        own = part_of(parameterisation, share)
+        matching.calibration = _calibration(settings, matching, real, lambda: Decoded.of(leaves, own).images, kept)
+        iterate = partial(decoded_iteration, leaves, own, matching, real, backward=backward)
     if settings.engine is Engine.textbook:
         whole = (leaves, method, formation, networks, real, matching.calibration)
         iterate = partial(textbook_iteration, *whole, extra=extra)
@@ -124,14 +127,14 @@ def _calibration(
     settings: SettledMatching,
     matching: Matching,
     real: RealSide,
-    images: Tensor,
+    images: Callable[[], Tensor],
     kept: Callable[[Callable[[], float]], float],
 ) -> float:
     """The weight that was given, or that the ratio asked for comes to with these images."""
     asked = ratio(settings.calibration)
     if asked is None:
         return float(settings.calibration)
-    return kept(lambda: weight_of(asked, matching, real, images, settings.iterations))
+    return kept(lambda: weight_of(asked, matching, real, images(), settings.iterations))
 
 
 def _real_side(

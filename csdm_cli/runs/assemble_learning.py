@@ -15,8 +15,10 @@ from csdm_cli.methods.contract import Context
 from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
+from csdm_cli.parallel.class_shares import share_of
+from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.choose import SettledOptimised
-from csdm_cli.runs.start import ReadyRun, leaves_at_start, parameterisation_of
+from csdm_cli.runs.start import ReadyRun, leaves_at_start, parameterisation_of, part_of
 from csdm_cli.teachers.pool import TeacherPool
 
 
@@ -36,8 +38,11 @@ def assemble_learning(
     *,
     dtype: torch.dtype = torch.float32,
     numerics: Numerics = PLAIN,
+    ranks: Ranks = ALONE,
 ) -> LearningAssembly:
-    """Set up a run on the device of ``data``, of networks of the architecture ``spec``.
+    """Set up a run on the device of ``data``, of networks of the architecture ``spec``, or this rank's share of it.
+
+    A share is of any classes: a method that nothing couples computes each by itself, to the same bits everywhere.
 
     Raises:
         UsageError: if these are never trained, and the method trains them.
@@ -53,6 +58,9 @@ def assemble_learning(
     )
     keep_freed_memory()
     method.prepare(context)
-    leaves = leaves_at_start(settings, method.starts_from(data), parameterisation, dtype, learned=method.learned)
-    iterate = partial(learning_iteration, leaves, parameterisation, method)
-    return LearningAssembly(parameterisation, leaves, iterate, method)
+    share = None if ranks.world == 1 else share_of(ranks.rank, ranks.world, data.classes, chunk=1)
+    source, learned = method.starts_from(data), method.learned
+    leaves = leaves_at_start(settings, source, parameterisation, dtype, share=share, learned=learned)
+    own = part_of(parameterisation, share)
+    iterate = partial(learning_iteration, leaves, own, method, share=share)
+    return LearningAssembly(parameterisation, leaves, iterate, method, share=share)

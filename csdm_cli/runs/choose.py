@@ -208,8 +208,8 @@ def refuse_to_couple(settings: Settled, method: Method) -> None:
     reason = None
     if isinstance(method, BuildingMethod):
         reason = f"--method {settings.method} selects its images in one process"
-    elif not method.class_separable:
-        reason = f"--method {settings.method} couples the classes, so that ranks cannot share them"
+    elif method.coupled_by:
+        reason = f"--method {settings.method} couples the classes ({method.coupled_by})"
     elif isinstance(settings.calibration, str):
         reason = f"--calibration {settings.calibration} is measured on all classes, which one process has"
     elif settings.parameterization is Parameterization.decomposition:
@@ -223,7 +223,9 @@ def refuse_to_couple(settings: Settled, method: Method) -> None:
 def describe_share(share: ClassShare, classes: int) -> str:
     """How the classes are divided, in a line."""
     text = f"{classes} classes shared among {share.world} processes, {share.chunk} at a time"
-    borders = -(-classes // share.chunk)
-    if share.world > borders:
-        text += f"; {share.world - borders} have none, for a chunk is not divided: a smaller --memory-budget makes more"
+    units = -(-classes // share.unit)
+    if share.world > units:
+        text += f"; {share.world - units} have none"
+        if share.unit > 1:
+            text += ", for a chunk is not divided: a smaller --memory-budget makes more"
     return text

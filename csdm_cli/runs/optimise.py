@@ -43,6 +43,8 @@ PLAINLY = Options()
 def optimised(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks = ALONE) -> Outcome | None:
     """Distil, or do this rank's share of it: the outcome of all at rank 0, None at the others."""
     ready = _ready(task, runtime, options, ranks)
+    if ready.share is not None:
+        note(describe_share(ready.share, ready.parameterisation.shape.classes), quiet=runtime.quiet)
     start, losses = time.monotonic(), LossLog(tracker, live=ready.share is None)
     result = _iterate(task, ready, runtime, options, losses)
     seconds = time.monotonic() - start
@@ -63,10 +65,10 @@ def _ready(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> Read
     if isinstance(method, LearningMethod):
         assert isinstance(settings, SettledOptimised)
         note(f"method: {method.summary}", quiet=runtime.quiet)
-        return assemble_learning(settings, method, data, task.spec, task.pool, numerics=task.numerics)
+        return assemble_learning(settings, method, data, task.spec, task.pool, numerics=task.numerics, ranks=ranks)
     assert task.pool is not None and isinstance(method, MatchingMethod) and isinstance(settings, SettledMatching)
     note(f"method: {method.summary}; {len(task.pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
-    matching = assemble(
+    return assemble(
         settings,
         method,
         data,
@@ -78,9 +80,6 @@ def _ready(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> Read
         ranks=ranks,
         kept=partial(kept_number, places.cache_dir("checkpoints"), task.key, resume=options.resume),
     )
-    if matching.share is not None:
-        note(describe_share(matching.share, matching.formation.classes), quiet=runtime.quiet)
-    return matching
 
 
 def _iterate(task: Task, ready: ReadyRun, runtime: Runtime, options: Options, losses: LossLog) -> Distillation:

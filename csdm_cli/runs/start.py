@@ -65,6 +65,11 @@ def factor_of(parameterisation: Parameterisation) -> int | None:
     return 1 if isinstance(parameterisation, Pixels) else None
 
 
+def part_of(parameterisation: Parameterisation, share: ClassShare | None) -> Parameterisation:
+    """That of a share's classes; the whole without one."""
+    return parameterisation if share is None else parameterisation.part(share.first, share.last)
+
+
 def leaves_at_start(
     settings: SettledOptimised,
     data: ImageSet,
@@ -79,7 +84,7 @@ def leaves_at_start(
     Args:
         settings: settings of the run.
         data: the real images that they start from.
-        parameterisation: the parameterisation to start.
+        parameterisation: that of all classes.
         dtype: type of the leaves.
         share: whose classes they are of; None for all.
         learned: gives what is learned beside them, from the decoded images of all classes.
@@ -88,16 +93,18 @@ def leaves_at_start(
         *(settings.optimizer, settings.lr, settings.schedule, settings.iterations),
         *(settings.average, settings.weight_decay),
     )
-    device = data.images.device
-    factor = factor_of(parameterisation)
+    factor, device = factor_of(parameterisation), data.images.device
     if factor is not None:
-        start = initial_images(data, settings.ipc, factor, settings.initial, settings.seed, dtype)
-        if share is not None:
-            return Leaves(start[share.first * settings.ipc : share.last * settings.ipc].to(device), plan)
-        return Leaves(start.to(device), plan, learned=_beside(learned, parameterisation, {IMAGES: start.to(device)}))
-    kind = Initial.real if settings.initial is Initial.mix else settings.initial
-    images = initial_images(data, parameterisation.per_class, 1, kind, settings.seed, dtype)
-    leaves = parameterisation.initial(images.to(device))
+        whole = {IMAGES: initial_images(data, settings.ipc, factor, settings.initial, settings.seed, dtype)}
+    else:
+        kind = Initial.real if settings.initial is Initial.mix else settings.initial
+        images = initial_images(data, parameterisation.per_class, 1, kind, settings.seed, dtype)
+        whole = parameterisation.initial(images.to(device))
+    if share is not None:
+        by_class = {name: leaf.unflatten(0, (data.classes, -1)) for name, leaf in whole.items()}
+        own = {name: leaf[share.first : share.last].flatten(0, 1).to(device) for name, leaf in by_class.items()}
+        return Leaves(own, plan, parameterisation.project)
+    leaves = {name: leaf.to(device) for name, leaf in whole.items()}
     return Leaves(leaves, plan, parameterisation.project, _beside(learned, parameterisation, leaves))
 
 

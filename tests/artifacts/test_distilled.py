@@ -20,9 +20,10 @@ def test_rounding_is_to_the_nearest_level_and_clips():
     assert to_uint8(pixels).tolist() == [0, 0, 0, 1, 255, 255]
 
 
-def test_rounding_refuses_pixels_that_are_not_numbers():
-    with pytest.raises(CsdmError, match="NaN"):
-        to_uint8(torch.tensor([0.5, float("nan")]))
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_rounding_refuses_pixels_that_are_not_finite(value):
+    with pytest.raises(CsdmError, match="not finite numbers: the run diverged; lower its --lr"):
+        to_uint8(torch.tensor([0.5, value]))
 
 
 def test_decoded_images_are_those_of_the_stored_bytes():

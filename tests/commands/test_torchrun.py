@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from csdm_cli.methods.matching.csdm import Csdm
 from tests.command_world import COMMANDS, contents, fails, litter, run
 
 DISTILL = ["distill", "data", "--ipc", "1", "--checkpoint-every", "0"]  # ten classes in four chunks: 3, 3, 3, 1
 TEACHERS = ["--teachers", "teachers"]
+SHORT = ["--option", "outer=3", "--option", "inner=2"]  # a second network at the last of four steps
+IDC, DREAM = (["--method", name, *SHORT, "--real-batch", "4"] for name in ("idc", "dream"))
 
 
 @pytest.fixture
@@ -33,13 +34,15 @@ def csdm_lines(text: str) -> list[str]:
     return [line for line in said if line and line[0] not in "*WE" and not line.startswith("Setting OMP_NUM_THREADS")]
 
 
-@pytest.mark.parametrize(("processes", "teachers"), [(2, []), (3, TEACHERS)], ids=["2 ranks", "3 ranks"])
-def test_the_same_bytes_for_any_number_of_ranks(workplace, tmp_path, monkeypatch, torchrun, processes, teachers):
-    """With 2 ranks they train the teachers too; with 3, shares are of 3, 3 and 4 classes."""
+@pytest.mark.parametrize(
+    ("processes", "more"), [(2, []), (3, TEACHERS), (3, IDC)], ids=["2 ranks", "3 ranks", "3 ranks of idc"]
+)
+def test_the_same_bytes_for_any_number_of_ranks(workplace, tmp_path, monkeypatch, torchrun, processes, more):
+    """With 2 ranks they train the teachers too; with 3, shares are of 3, 3 and 4 classes, of idc 3, 4 and 3."""
     monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "alone"))
-    alone = run(*DISTILL, *teachers, "--out", "out/alone")
+    alone = run(*DISTILL, *more, "--out", "out/alone")
     monkeypatch.setenv("CSDM_CACHE", str(tmp_path / "shared"))
-    job = torchrun(processes, *DISTILL, *teachers, "--out", "out/shared")
+    job = torchrun(processes, *DISTILL, *more, "--out", "out/shared")
     assert job.returncode == 0, job.stderr
     assert contents(Path("out/shared")) == contents(Path("out/alone"))  # the curve of the loss, too
     assert job.stdout.replace("shared", "alone") == alone.stdout
@@ -48,8 +51,11 @@ def test_the_same_bytes_for_any_number_of_ranks(workplace, tmp_path, monkeypatch
     assert not litter(Path.cwd()) and not litter(tmp_path / "shared")
 
 
-def test_a_rank_that_is_killed_ends_the_job_in_one_line_and_the_next_run_goes_on(workplace, tmp_path, torchrun):
-    shared = [*DISTILL, *TEACHERS, "--out", "out/shared"]
+@pytest.mark.parametrize(("more", "chunk"), [(TEACHERS, 3), (DREAM, 1)], ids=["csdm", "dream"])
+def test_a_rank_that_is_killed_ends_the_job_in_one_line_and_the_next_run_goes_on(
+    workplace, tmp_path, torchrun, more, chunk
+):
+    shared = [*DISTILL, *more, "--out", "out/shared"]
     job = torchrun(2, "1", "2", *shared, program="dying")
     assert job.returncode == 1 and job.stdout == ""
     errors = [line for line in job.stderr.splitlines() if line.startswith("error: ")]
@@ -57,10 +63,10 @@ def test_a_rank_that_is_killed_ends_the_job_in_one_line_and_the_next_run_goes_on
     assert job.stderr.count("Traceback") == 1, job.stderr  # torchrun's own report
     assert not Path("out").exists()
     checkpoints = tmp_path / "cache" / "checkpoints"
-    assert len(list(checkpoints.glob("*.rank-1-of-2-by-3.safetensors"))) == 1  # rank 0 may have been behind
+    assert len(list(checkpoints.glob(f"*.rank-1-of-2-by-{chunk}.safetensors"))) == 1  # rank 0 may have been behind
     again = torchrun(2, "1", "1", *shared, program="dying")
     assert again.returncode == 0, "rank 1 began anew, with the step at which it dies\n" + again.stderr
-    run(*DISTILL, *TEACHERS, "--out", "out/alone")
+    run(*DISTILL, *more, "--out", "out/alone")
     assert contents(Path("out/shared")) == contents(Path("out/alone"))
     assert not list(checkpoints.iterdir())
 
@@ -94,12 +100,11 @@ def seated(monkeypatch):
         ([*DISTILL, "--engine", "textbook"], "--engine textbook"),
         ([*DISTILL, "--method", "random"], "--method random"),
         ([*DISTILL, "--calibration", "1x"], "--calibration 1x is measured on all classes"),
+        (
+            [*DISTILL, "--method", "dc"],
+            "--method dc couples the classes (its network learns from the synthetic images of all of them): run it",
+        ),
     ],
 )
 def test_what_cannot_be_shared_is_refused(workplace, seated, arguments, why):
     fails(run(*arguments, expect=None), 2, why, "without torchrun")
-
-
-def test_a_method_that_couples_classes_is_refused(workplace, seated, monkeypatch):
-    monkeypatch.setattr(Csdm, "class_separable", False)
-    fails(run(*DISTILL, expect=None), 2, "--method csdm", "couples the classes", "without torchrun")

@@ -18,6 +18,7 @@ from csdm_cli.distillation.decoded import Decoded
 from csdm_cli.distillation.layout import Chunking
 from csdm_cli.distillation.leaves import Leaves
 from csdm_cli.distillation.loop import Distillation, optimise
+from csdm_cli.errors import CsdmError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.methods import load, method_names
@@ -216,6 +217,26 @@ def test_every_method_moves_every_parameterisation_and_can_be_stored(tmp_path, m
     images = form.decode(found.leaves).clamp(0, 1)
     assert (images - start).abs().max() > 0.01
     torch.testing.assert_close(form.opened(form.stored(found.leaves)), images, rtol=0, atol=0.005)
+
+
+@pytest.mark.parametrize("kind", [Parameterization.multi_formation, Parameterization.frequency])
+@pytest.mark.parametrize("method", ["dc", "dsa", "idc", "dream", "cafe"])
+def test_a_derivative_that_is_not_finite_stops_a_method_whose_loss_is(tmp_path, monkeypatch, method, kind):
+    """At the last step, after which no loss tells of it."""
+    option = {} if method == "cafe" else {"inner": 1}
+    parts = ready(tmp_path, method, kind, option=option)
+    push_back, pushed = Decoded.push_back, []
+
+    def broken(own: Decoded) -> None:
+        pushed.append(own)
+        if len(pushed) == SETTINGS["iterations"]:
+            own.images.grad[0, 0, 4, 4] = torch.nan
+        push_back(own)
+
+    monkeypatch.setattr(Decoded, "push_back", broken)
+    with pytest.raises(CsdmError, match=r"no longer finite at step 6: lower --lr, or --option network_lr$"):
+        finished(parts, tmp_path)
+    assert len(pushed) == 6 and not list(tmp_path.glob("*.safetensors"))
 
 
 @pytest.mark.parametrize("initial", ["real", "mix", "noise"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from csdm_cli.distillation.leaves import IMAGES, Leaves, PixelPlan
 from csdm_cli.errors import UsageError
+from csdm_cli.methods.learning import Learned
 from csdm_cli.names import PixelOptimizer, Schedule
 from csdm_cli.runs.choose import choose
 from csdm_cli.settings import sections
@@ -58,6 +61,21 @@ def test_the_images_move_as_without_it():
     for step in range(8):
         assert torch.equal(push(averaged, step), push(plain, step))
     assert plain.state_dict().keys() == averaged.state_dict().keys() - {"average.images", "averaged"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_they_know_of_a_derivative_that_was_not_finite(value):
+    """A derivative of the images, or of a tensor that is learned beside them; from then on."""
+    for broken in ("images", "learned"):
+        leaves = Leaves(torch.rand(2, 1, 2, 2), moving(0.0).plan, learned={"more": Learned(torch.zeros(3), 0.1)})
+        for step in range(4):
+            leaves.images.grad = torch.randn(2, 1, 2, 2)
+            leaves.learned["more"].grad = torch.randn(3)
+            if step == 2:
+                grad = leaves.images.grad if broken == "images" else leaves.learned["more"].grad
+                grad.view(-1)[1] = value
+            leaves.step(step)
+            assert leaves.finite == (step < 2)
 
 
 @pytest.mark.parametrize("settings", [{}, {"engine": "textbook"}, {"iterations": 0}], ids=str)

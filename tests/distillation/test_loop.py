@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from functools import partial
@@ -17,6 +18,7 @@ from csdm_cli.distillation.loop import optimise
 from csdm_cli.distillation.real_side import FreshRealSide
 from csdm_cli.distillation.step import Matching, batched_iteration
 from csdm_cli.distillation.textbook import textbook_iteration
+from csdm_cli.errors import CsdmError
 from csdm_cli.images.initial import initial_images
 from csdm_cli.methods import load
 from csdm_cli.methods.contract import Context, NoParameters
@@ -117,6 +119,26 @@ def test_the_textbook_loop_minimises_the_same_loss(data, pool, tmp_path):
     assert set(result.history) == {"spectral", "calibration"}
     matched = result.history["spectral"]
     assert matched[-20:].mean() < 0.8 * matched[:5].mean()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("stop", [0, 3, 6])
+def test_a_derivative_that_is_not_finite_stops_the_run_and_is_not_kept(data, pool, tmp_path, value, stop):
+    """Also at the last step; SGD would clamp an infinite move, and go on from black or white."""
+    pixels, method, iterate = new_run(data, pool, tmp_path / "bank", PixelOptimizer.sgd)
+    move = pixels.step
+
+    def step(number: int) -> None:
+        if number == stop:
+            pixels.images.grad[-1, -1, -1, -1] = value
+        move(number)
+
+    pixels.step = step
+    checkpoint = Checkpoint(tmp_path, "run", 0)
+    with pytest.raises(CsdmError, match=f"the derivatives are no longer finite at step {stop + 1}: lower --lr$"):
+        optimise(pixels, method, iterate, checkpoint, quiet=True)
+    kept = checkpoint.load(CPU)
+    assert kept is None if stop == 0 else kept[0] == stop and kept[1]["images"].isfinite().all()
 
 
 def test_learning_rate_schedules():

@@ -10,12 +10,14 @@ from csdm_cli.distillation.loop import Distillation, optimise
 from csdm_cli.distillation.sharded import collected
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import MatchingMethod
+from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.parallel.class_shares import share_of
 from csdm_cli.parallel.ranks import ALONE, Ranks
 from csdm_cli.runs.assemble import assemble
+from csdm_cli.runs.assemble_learning import assemble_learning
 from csdm_cli.runs.choose import decided
 from csdm_cli.runs.method_options import make_method
 from csdm_cli.settings import sections
@@ -25,8 +27,9 @@ from csdm_cli.training.recipe import Duration, Recipe
 
 pytestmark = pytest.mark.usefixtures("aloud")
 
-OPTIMISED = [name for name in method_names() if issubclass(load(name), MatchingMethod)]
+OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
 TINY = {"iterations": 3, "draws": 2, "frequencies": 16, "lr": 0.02, "real_batch": 4, "factor": 2}
+SHORT = {name: {"outer": 2, "inner": 2} for name in ("idc", "dream")}  # a second network at the last step
 
 
 class Messenger(Ranks):
@@ -60,11 +63,22 @@ def pool9(uneven: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> Teacher
     return train_pool(uneven, spec, plan, tmp_path_factory.mktemp("teachers"), "cpu", quiet=True)
 
 
-def distilled(settings, data, pool, folder, ranks=ALONE, budget=None) -> Distillation:
+def distilled(settings, data, pool, folder, ranks=ALONE, budget=None, stop=None, resume=False) -> Distillation:
     settled, method = decided(settings)
-    parts = assemble(settled, method, data, pool, folder, quiet=True, ranks=ranks, memory_budget=budget)
-    checkpoint = Checkpoint(folder, "run", 1e9, parts.share)
-    result = optimise(parts.leaves, method, parts.iterate, checkpoint, resume=False, quiet=True)
+    if isinstance(method, LearningMethod):
+        parts = assemble_learning(settled, method, data, pool.spec, ranks=ranks)
+    else:
+        parts = assemble(settled, method, data, pool, folder, quiet=True, ranks=ranks, memory_budget=budget)
+    if parts.share is not None and not len(parts.share):
+        return collected(Distillation(parts.leaves.stored, {}, 0.0, 0), ranks)
+
+    def iterate(step: int) -> dict[str, torch.Tensor]:
+        if step == stop:
+            raise InterruptedError
+        return parts.iterate(step)
+
+    checkpoint = Checkpoint(folder, "run", 0 if stop else 1e9, parts.share)
+    result = optimise(parts.leaves, method, iterate, checkpoint, resume=resume, quiet=True)
     return result if parts.share is None else collected(result, ranks)
 
 
@@ -79,8 +93,8 @@ def shared(settings, data, pool, folder, world, budget=None) -> Distillation:
 @pytest.mark.parametrize("world", [2, 3])
 @pytest.mark.parametrize("name", OPTIMISED)
 def test_ranks_together_give_the_bits_of_one_process(name, world, uneven, pool9, tmp_path):
-    settings = sections.Distill(method=name, ipc=1, **TINY)
-    if not make_method(settings).class_separable:
+    settings = sections.Distill(method=name, ipc=1, **TINY, option=SHORT.get(name, {}))
+    if make_method(settings).coupled_by:
         pytest.skip(f"{name} couples the classes")
     alone = distilled(settings, uneven, pool9, tmp_path)
     found = shared(settings, uneven, pool9, tmp_path, world)
@@ -101,6 +115,7 @@ def test_ranks_together_give_the_bits_of_one_process(name, world, uneven, pool9,
         {"calibration": 0.0},
         {"average": 0.9},
         {"method": "idm", "option": {"pool": 2}},
+        {"method": "idc", "ipc": 3, "optimizer": "sgd", "option": SHORT["idc"] | {"early": 2, "relative": True}},
     ],
     ids="-".join,
 )
@@ -117,6 +132,44 @@ def test_so_do_classes_over_the_memory_budget(uneven, pool9, tmp_path):
     chosen = sections.Distill(ipc=3, **TINY)
     alone = distilled(chosen, uneven, pool9, tmp_path, budget=1)
     assert torch.equal(shared(chosen, uneven, pool9, tmp_path, 3, budget=1).images, alone.images)
+
+
+@pytest.mark.parametrize("kind", ["frequency", "pyramid"])
+@pytest.mark.parametrize("name", ["dm", "idc"])
+def test_images_that_are_made_of_other_numbers_are_equal_up_to_rounding(name, kind, uneven, pool9, tmp_path):
+    option = SHORT.get(name, {})
+    chosen = sections.Distill(method=name, ipc=1, **TINY | {"factor": 1}, parameterization=kind, option=option)
+    alone = distilled(chosen, uneven, pool9, tmp_path)
+    found = shared(chosen, uneven, pool9, tmp_path, 2)
+    assert found.leaves.keys() == alone.leaves.keys()
+    for name, leaf in alone.leaves.items():
+        torch.testing.assert_close(found.leaves[name], leaf, rtol=1e-4, atol=1e-5)
+    for term, values in alone.history.items():
+        torch.testing.assert_close(found.history[term], values, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["pixels", "frequency", "pyramid"])
+def test_ranks_without_a_class_do_not_count(kind, uneven, pool9, tmp_path):
+    chosen = sections.Distill(method="idc", ipc=1, **TINY | {"factor": 1}, parameterization=kind, option=SHORT["idc"])
+    one_each = shared(chosen, uneven, pool9, tmp_path, uneven.classes)
+    found = shared(chosen, uneven, pool9, tmp_path, uneven.classes + 2)
+    assert all(torch.equal(found.leaves[name], leaf) for name, leaf in one_each.leaves.items())
+    assert all(torch.equal(found.history[term], values) for term, values in one_each.history.items())
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_share_goes_on_from_its_checkpoint(stop, uneven, pool9, tmp_path):
+    """With its classes' images, the network, and the real images that stand for its classes."""
+    chosen = sections.Distill(method="dream", ipc=1, **TINY, option={"outer": 3, "inner": 2, "recluster": 2})
+    alone = distilled(chosen, uneven, pool9, tmp_path)
+    mail: dict[int, list] = {}
+    for rank in (1, 0):
+        with pytest.raises(InterruptedError):
+            distilled(chosen, uneven, pool9, tmp_path, Messenger(rank, 2, mail), stop=stop)
+        found = distilled(chosen, uneven, pool9, tmp_path, Messenger(rank, 2, mail), resume=True)
+    assert found.iterations == TINY["iterations"] - stop
+    assert torch.equal(found.images, alone.images)
+    assert all(torch.equal(found.history[term], values) for term, values in alone.history.items())
 
 
 def test_no_iterations_are_the_initial_images(uneven, pool9, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields, replace
 from enum import Enum
@@ -20,7 +21,13 @@ from csdm_cli.distillation.loop import optimise
 from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods import load, method_names
-from csdm_cli.methods.contract import Building, BuildingMethod, MatchingMethod, OptimisedMethod
+from csdm_cli.methods.contract import (
+    Building,
+    BuildingMethod,
+    MatchingMethod,
+    OptimisedMethod,
+    parameter_names,
+)
 from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import AugmentMode, ExpertOptimizer, TeacherLoss
 from csdm_cli.networks.spec import NetworkSpec
@@ -341,6 +348,13 @@ def test_every_method_says_what_it_is_and_explains_its_options(name):
         assert not any(isinstance(value, float) and math.isnan(value) for value in values.values())
     if name in MATCHING:  # a paper's run is no shorter or longer than the others' by oversight
         assert cls.paper(1)["distill"]["iterations"] >= cls.paper(50)["distill"]["iterations"] >= 2000
+
+
+@pytest.mark.parametrize("name", OPTIMISED)
+def test_what_to_lower_when_a_run_diverges_are_settings_of_the_method(name):
+    own = load(name)
+    assert own.to_lower.startswith("--lr")
+    assert set(re.findall(r"--option (\w+)", own.to_lower)) <= parameter_names(own)
 
 
 def test_a_number_that_is_none_is_a_usage_error():

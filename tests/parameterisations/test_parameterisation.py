@@ -25,6 +25,13 @@ def test_images_have_the_shape_they_should(parameterisation: Parameterisation, i
     assert (decoded - images).norm() < (images - images.mean(0)).norm()
 
 
+def test_a_part_decodes_its_leaves_as_the_whole_does(parameterisation: Parameterisation, images: Tensor) -> None:
+    leaves, part = parameterisation.initial(images), parameterisation.part(1, 3)
+    own = {name: leaf[len(leaf) // 3 :] if len(leaf) % 3 == 0 else leaf for name, leaf in leaves.items()}
+    torch.testing.assert_close(part.decode(own), parameterisation.decode(leaves, 1, 3), rtol=0, atol=1e-14)
+    assert part.shape == Shape(2, SHAPE.channels, SHAPE.size) and part.per_class == parameterisation.per_class
+
+
 def test_initial_leaves_are_numbers_of_their_own(parameterisation: Parameterisation, images: Tensor) -> None:
     before = images.clone()
     for leaf in parameterisation.initial(images).values():

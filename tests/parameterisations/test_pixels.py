@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
+from csdm_cli.errors import CsdmError
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.images.multi_formation import decode, encode_mix
 from csdm_cli.parameterisations.multi_formation import MultiFormation
@@ -28,6 +30,15 @@ def test_multi_formation_is_what_sets_are_made_of_today(images: Tensor) -> None:
     stored = some.stored(leaves)
     assert torch.equal(stored["images"], to_uint8(leaves["images"]))
     assert torch.equal(some.opened(stored), decode(stored["images"].float() / 255, 2, 8))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("some", [Pixels(SHAPE, per_class=4), MultiFormation(SHAPE, ipc=1, factor=2)])
+def test_a_pixel_that_is_not_finite_is_not_stored(images: Tensor, some: Pixels | MultiFormation, value: float) -> None:
+    leaves = some.initial(images)
+    leaves["images"][-1, -1, -1, -1] = value
+    with pytest.raises(CsdmError, match="pixels that are not finite numbers: the run diverged; lower its --lr"):
+        some.stored(leaves)
 
 
 def test_multi_formation_of_factor_1_is_pixels(images: Tensor) -> None:

@@ -56,7 +56,7 @@ class GradientMatching(LearningMethod):
         network_cutmix: the probability that a batch of its is mixed.
     """
 
-    class_separable = False  # the network learns from all classes
+    to_lower = "--lr, or --option network_lr"
     needs_moved_images = True
     takes_precision = True
     network_momentum: ClassVar[float] = 0.0
@@ -104,13 +104,12 @@ class GradientMatching(LearningMethod):
         weights: Weights = {name: value for name, value in given.items() if value.ndim > 1}  # all that a distance reads
         fixed = {name: value for name, value in given.items() if name not in weights}
         objective = Objective(self._network, hard, self._at_once, fixed)
-        theta = self.augmentation(step, scene.classes)
-        total = scene.images.new_zeros(())
-        for label in range(scene.classes):
-            total += self._match(scene, objective, weights, theta, label, step)
-        if not bool(total.isfinite()):
-            raise CsdmError(f"the distance of the gradients is {float(total)}: lower --lr, or --option network_lr")
-        return {MATCHING: total}
+        theta = self.augmentation(step, self.data.classes)
+        found = [self._match(scene, objective, weights, theta, label, step) for label in scene.own_classes]
+        distances = torch.stack(found)
+        if not bool(distances.isfinite().all()):
+            raise CsdmError(f"the distance of the gradients is {float(distances.sum())}: lower {self.to_lower}")
+        return {MATCHING: distances}
 
     def after_move(self, scene: Scene, step: int) -> None:
         if (step + 1) % self._outer == 0:

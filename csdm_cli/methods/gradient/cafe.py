@@ -66,7 +66,7 @@ class Cafe(LearningMethod):
     images, in which all classes count alike.
     """
 
-    class_separable = False  # every synthetic mean is in the discrimination
+    to_lower = "--lr, or --option network_lr"
     needs_moved_images = True
     Parameters = CafeParameters
     parameters: CafeParameters
@@ -106,7 +106,7 @@ class Cafe(LearningMethod):
             terms = self._terms(real, features, synthetic)
             whole = torch.stack(list(terms.values())).sum()
         if not bool(whole.isfinite()):
-            raise CsdmError(f"cafe's loss is {float(whole)}: lower --lr, or --option network_lr")
+            raise CsdmError(f"cafe's loss is {float(whole)}: lower {self.to_lower}")
         wanted = torch.autograd.grad(whole, synthetic, materialize_grads=True)
         for label in range(scene.classes):
             self._send_back(scene, theta, label, [layer[label] for layer in wanted])

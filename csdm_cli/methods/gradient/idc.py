@@ -55,6 +55,7 @@ class Idc(GradientMatching):
         "one step for all classes; inner counts steps of the network (the paper's 2,000 images are 32 of 64); the"
         " network's images are augmented by all of the operations"
     )
+    coupled_by = ""  # a class is seen through the network and its real images, whatever the others become
     default_real_batch = 64
     network_momentum, network_weight_decay, network_cutmix = 0.9, 5e-4, 0.5
 

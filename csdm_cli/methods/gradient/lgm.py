@@ -56,6 +56,7 @@ class Lgm(LearningMethod):
         "pixels in place of the pyramid unless it is asked for; the augmentations shared by all methods, without the"
         " paper's noise"
     )
+    coupled_by = "one gradient is of a classifier of all of them"
     needs_teachers: ClassVar[bool] = True
     default_real_batch: ClassVar[int] = 10
     parameters: LgmParameters
@@ -85,7 +86,7 @@ class Lgm(LearningMethod):
         for theta, slope in zip(views, slopes.split(len(scene.images)), strict=True):
             self._to_pixels(network, scene, theta, slope)
         if not bool(loss.isfinite()):
-            raise CsdmError(f"the distance of the gradients is {float(loss)}: lower --lr")
+            raise CsdmError(f"the distance of the gradients is {float(loss)}: lower {self.to_lower}")
         return {"gradient": loss}
 
     @torch.no_grad()

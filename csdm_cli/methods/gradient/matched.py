@@ -1,8 +1,8 @@
 """A distance of gradients and its derivative in the synthetic images, in memory that does not grow with their number.
 
 The distance D is a function of the synthetic gradient g alone. So g is computed without a graph, v = ∂D/∂g from it, and
-then the images' derivative is that of ⟨v, g⟩, image by image: exact, at the memory of one piece of images. Images that
-are one piece are looked at once, for the graph of g is then no larger.
+then the images' derivative is that of ⟨v, g⟩, image by image: exact, at the memory of one piece of images. So it is for
+images that are one piece, too.
 """
 
 from __future__ import annotations

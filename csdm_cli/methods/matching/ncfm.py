@@ -78,9 +78,9 @@ class Ncfm(MatchingMethod):
         super().__init__(parameters)
         if not parameters.amplitude + parameters.phase > 0:
             raise UsageError("--option amplitude=0 and phase=0 leave nothing to match: give one of them a weight")
-        # the network's step is one for all classes
-        self.class_separable = parameters.sampler == "fixed"
         self.needs_moved_images = parameters.sampler == "learned"
+        if self.needs_moved_images:
+            self.coupled_by = "the network that draws its frequencies takes one step for all of them"
         self._sampler: _Sampler | None = None
 
     @classmethod

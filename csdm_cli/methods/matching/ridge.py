@@ -68,7 +68,7 @@ class Ridge(MatchingMethod):
         " temperature and strength are this project's, iterations and optimiser of the paper preset sfm's, as its own"
         " are not known here; pixels in place of the pyramid unless it is asked for"
     )
-    class_separable = False
+    coupled_by = "one probe is fitted to all of them"
     couples_classes = True
     parameters: RidgeParameters
 

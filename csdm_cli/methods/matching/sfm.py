@@ -97,7 +97,7 @@ class Sfm(MatchingMethod):
         "real images are augmented as the synthetic ones are, by the draws of the bank (the paper: only the latter);"
         " pixels in place of the pyramid unless it is asked for; the synthetic flows are divided by C − 1"
     )
-    class_separable = False
+    coupled_by = "a flow leads from each class to the mean of all others"
     couples_classes = True
     parameters: SfmParameters
 

@@ -82,6 +82,8 @@ class TrajectoryMethod(LearningMethod):
 
     Parameters: ClassVar[type[TrajectoryParameters]]
     parameters: TrajectoryParameters
+    coupled_by = "its student learns from the synthetic images of all of them"
+    to_lower = "--lr, --option step_size or --option step_size_lr"
     needs_teachers = True
     threshold: float | None = None
 
@@ -174,12 +176,9 @@ class TrajectoryMethod(LearningMethod):
 
         student = Trajectory(stretch.segment.start, self._rate(scene), stretch.steps, minibatch, stretch.segment.loss)
         try:
-            found = trajectory_gradient(stretch.objective, student, leaves, self.parameters.unroll)
+            return trajectory_gradient(stretch.objective, student, leaves, self.parameters.unroll)
         except CsdmError as error:
             raise CsdmError(f"{error} (--option step_size, --option step_size_lr, --lr)") from error
-        if not all(bool(value.isfinite().all()) for value in (*found.leaves, found.rate)):
-            raise CsdmError("the derivatives of the student's steps are not finite: lower --option step_size or --lr")
-        return found
 
     def _rate(self, scene: Scene) -> Tensor:
         if LOG_STEP in scene.learned:

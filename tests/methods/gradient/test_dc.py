@@ -20,7 +20,7 @@ from tests.methods.gradient.world import SPEC, data, moved, prepared, scene
 
 def gradient_of(method, images: Tensor, per_class: int, step: int = 0) -> tuple[float, Tensor]:
     own = Scene(images.detach().clone().requires_grad_(True), per_class)
-    loss = float(method.step(own, step)[MATCHING])
+    loss = float(method.step(own, step)[MATCHING].sum())
     return loss, own.images.grad
 
 
@@ -81,6 +81,24 @@ def test_permuting_a_class_permutes_its_gradient_and_leaves_the_others() -> None
     assert other == pytest.approx(loss, rel=1e-12)
     torch.testing.assert_close(found[4:8], plain[4:8][order], rtol=1e-9, atol=1e-13)
     assert torch.equal(found[:4], plain[:4]) and torch.equal(found[8:], plain[8:])
+
+
+@pytest.mark.parametrize("name", ["dc", "dsa"])
+def test_the_network_couples_the_classes(name) -> None:
+    """A class that changes leaves the others' gradients as they are until the network has learned from it."""
+    found = []
+    for shift in (0.0, 0.2):
+        method, own = prepared(name, option={"outer": 5, "inner": 2}), scene()
+        with torch.no_grad():
+            own.images[own.rows(1)] *= 1 - shift
+        gradients = []
+        for step in range(2):
+            own.images.grad = None
+            method.step(own, step)
+            method.after_move(own, step)
+            gradients.append(own.images.grad[own.rows(0)])
+        found.append(gradients)
+    assert torch.equal(found[0][0], found[1][0]) and not torch.equal(found[0][1], found[1][1])
 
 
 def test_dsa_without_operations_is_dc() -> None:

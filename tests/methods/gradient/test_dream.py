@@ -69,6 +69,6 @@ def test_a_resumed_run_keeps_its_choice() -> None:
         whole.after_move(own, step)
     again = prepared("dream", real_batch=3, option=option)
     again.load_state_dict(whole.state_dict())
-    found = [float(method.step(scene(), 2)[MATCHING]) for method in (whole, again)]
-    assert found[0] == found[1]
+    found = [method.step(scene(), 2)[MATCHING] for method in (whole, again)]
+    assert torch.equal(found[0], found[1])
     assert all(torch.equal(whole._chosen[label], again._chosen[label]) for label in range(3))

@@ -31,11 +31,11 @@ def test_the_real_images_themselves_are_at_distance_zero(name, metric) -> None:
         for label in range(3):
             method._stale = True
             own.images[own.rows(label)] = method.real_images(label, 0).double() / 255
-    assert float(method.step(own, 0)[MATCHING]) < 1e-12
+    assert float(method.step(own, 0)[MATCHING].sum()) < 1e-12
     if metric == "l2":  # l1 has no derivative there
         assert own.images.grad.abs().max() < 1e-12
     other = Scene((own.images.detach() * 0.9).requires_grad_(True), 4)
-    assert float(method.step(other, 0)[MATCHING]) > 1e-3
+    assert float(method.step(other, 0)[MATCHING].sum()) > 1e-3
 
 
 @pytest.mark.parametrize(("metric", "power"), [("l2", 2), ("l1", 1)])
@@ -45,7 +45,7 @@ def test_a_step_is_its_formula(metric, power, relative) -> None:
     own, real = scene(), data()
     network = build(SPEC, derive_seed(0, "net", 0)).double()
     weights = [value for name, value in network.named_parameters() if value.ndim == 4]
-    theta, expected = one_draw_per_class(0, 0, 3, OPERATIONS, "single"), 0.0
+    theta, expected = one_draw_per_class(0, 0, 3, OPERATIONS, "single"), []
     for label in range(3):
         found = []
         for images in (method.real_images(label, 0).double() / 255, own.images.detach()[own.rows(label)]):
@@ -53,8 +53,8 @@ def test_a_step_is_its_formula(metric, power, relative) -> None:
             loss = nn.functional.cross_entropy(network(seen), torch.full((len(images),), label))
             found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, weights)]))
         distance = float((found[0] - found[1]).abs().pow(power).sum())
-        expected += distance / (float(found[0].abs().pow(power).sum()) if relative else 1)
-    assert float(method.step(own, 0)[MATCHING]) == pytest.approx(expected, rel=1e-9)
+        expected.append(distance / (float(found[0].abs().pow(power).sum()) if relative else 1))
+    assert method.step(own, 0)[MATCHING].tolist() == pytest.approx(expected, rel=1e-9)
 
 
 @METHODS
@@ -74,6 +74,25 @@ def test_a_class_that_changes_leaves_the_gradients_of_the_others_bit_equal(name)
         found.append(torch.stack(gradients))
     assert torch.equal(found[0][:, :2], found[1][:, :2]) and torch.equal(found[0][:, 4:], found[1][:, 4:])
     assert not torch.equal(found[0][:, 2:4], found[1][:, 2:4])
+
+
+@METHODS
+def test_classes_by_themselves_have_the_bits_of_the_whole(name) -> None:
+    """Whatever the class that a scene begins with: its draws, its labels and the network are those of the whole."""
+    whole, own = prepared(name, augment=OPERATIONS, option={"inner": 2}), scene()
+    parts = [(prepared(name, augment=OPERATIONS, option={"inner": 2}), first, last) for first, last in ((0, 1), (1, 3))]
+    for step in range(2):
+        own.images.grad, found = None, []
+        losses = whole.step(own, step)[MATCHING]
+        whole.after_move(own, step)
+        for method, first, last in parts:
+            images = own.images.detach()[2 * first : 2 * last].requires_grad_(True)
+            part = Scene(images, 2, first=first)
+            assert part.labels.tolist() == own.labels.tolist()[2 * first : 2 * last]
+            assert torch.equal(method.step(part, step)[MATCHING], losses[first:last])
+            method.after_move(part, step)
+            found.append(images.grad)
+        assert torch.equal(torch.cat(found), own.images.grad)
 
 
 def test_the_network_learns_from_real_images_alone_and_early() -> None:

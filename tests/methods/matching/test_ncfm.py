@@ -218,8 +218,8 @@ def test_every_option_changes_the_loss(tmp_path):
 
 def test_what_the_sampler_decides():
     fixed, learned = prepared(), prepared(**LEARNED)
-    assert fixed.bankable and fixed.class_separable and fixed.idle_options() == {"sampler_width", "sampler_lr"}
-    assert not learned.bankable and not learned.class_separable and not learned.idle_options()
+    assert fixed.bankable and not fixed.coupled_by and fixed.idle_options() == {"sampler_width", "sampler_lr"}
+    assert not learned.bankable and learned.coupled_by and not learned.idle_options()
     assert prepared(seed=1, **LEARNED).state_dict().keys() == learned.state_dict().keys()
     one, other, again = (prepared(seed=s, **LEARNED).state_dict()["sampler._weights.0"] for s in (0, 1, 0))
     assert torch.equal(one, again) and not torch.equal(one, other)
