@@ -26,7 +26,7 @@ COLUMNS = ("stored as", "IPC", "bytes", "start", *(f"lr {rate}" for rate in RATE
 
 @dataclass
 class Budget:
-    """What was measured of one parameterisation at one budget: accuracies in percent, and the bytes of its sets."""
+    """One parameterisation at one budget as it was measured: accuracies in percent, and the bytes of its sets."""
 
     start: float | None = None
     by_rate: dict[float, float] = field(default_factory=dict)

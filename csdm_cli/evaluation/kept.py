@@ -20,8 +20,8 @@ class KeptRuns:
 
     Attributes:
         folder: where they are; with none nothing is kept.
-        readings: runs of each student.
-        classes: of the images that they are tested on.
+        readings: how many runs each student has.
+        classes: how many there are in the images that they are tested on.
         images: how many these are.
         tested_after: the steps after which a student is tested.
     """

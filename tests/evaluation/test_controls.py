@@ -114,14 +114,8 @@ def test_rows_of_the_full_set(data: ImageSet):
             assert rows[name].students[1].curve[-1][1] == pytest.approx(float(right))
 
 
-def test_all_images_are_learnt_for_longer_than_a_small_set(data: ImageSet, monkeypatch):
-    monkeypatch.setattr("csdm_cli.evaluation.protocol.FULL_EPOCHS", 90)
-    protocol = replace(PROTOCOL, recipe=replace(RECIPE, batch=4))
-    assert protocol.on_all(11).steps == 90 * 3 and protocol.on_all(3).steps == 90 and PROTOCOL.steps == 5
-    assert replace(protocol, steps=1000).on_all(11).steps == 1000
-    assert replace(protocol, full_steps=7).on_all(11) == replace(protocol, full_steps=7, steps=7)
+def test_controls_on_all_images_take_the_steps_asked_for(data: ImageSet):
     short, asked = Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True), replace(PROTOCOL, full_steps=7)
-    monkeypatch.setattr("csdm_cli.evaluation.protocol.FULL_EPOCHS", 0)
     rows = evaluate_full(data, replace(short, protocol=asked))
     assert {row.students[0].curve[-1][0] for row in rows.values()} == {7}
     assert {row.students[0].curve[-1][0] for row in evaluate_full(data, short).values()} == {5}

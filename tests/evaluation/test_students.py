@@ -59,13 +59,6 @@ def test_tests_during_training_change_nothing(learnt, data: ImageSet):
     assert [step for step, _ in often.students[0].curve] == [1, 2, 3, 4, 5, 6]
 
 
-@pytest.mark.parametrize(
-    ("steps", "points", "expected"), [(6, 3, (2, 4, 6)), (5, 2, (2, 5)), (2, 5, (1, 2)), (7, 1, (7,)), (0, 3, (0,))]
-)
-def test_when_students_are_tested(steps: int, points: int, expected: tuple[int, ...]):
-    assert replace(PROTOCOL, steps=steps, test_points=points).tested_after == expected
-
-
 def test_untrained_students_can_be_tested(learnt, data: ImageSet):
     run = evaluate(learnt, data, replace(PROTOCOL, steps=0, students=1)).students[0]
     assert [step for step, _ in run.curve] == [0]
