@@ -25,3 +25,12 @@ def test_the_share_of_the_adjoint_is_what_was_measured() -> None:
     rows = json.loads((ROOT / "results" / "second-order-cpu.json").read_text())["times"]["rows"]
     shares = {row["way"]: row["of_textbook"] for row in rows}
     assert f"adjoint takes {shares['adjoint']:.2f} of the time" in page
+
+
+def test_the_memory_of_a_step_is_what_was_measured() -> None:
+    page = (ROOT / "docs" / "engine.md").read_text()
+    rows = json.loads((ROOT / "results" / "second-order-cpu.json").read_text())["rows"]
+    for few, many in zip(rows[::2], rows[1::2], strict=True):
+        assert (few["method"], few["way"], few["ipc"], many["ipc"]) == (many["method"], many["way"], 10, 50)
+        peaks = [row["peak_mb"] / 1000 for row in (few, many)]
+        assert f"| {peaks[0]:.2f} GB | {peaks[1]:.2f} GB | {peaks[1] / peaks[0]:.2f} |" in page
