@@ -27,9 +27,10 @@ from csdm_cli.training.recipe import Duration, Recipe
 
 pytestmark = pytest.mark.usefixtures("aloud")
 
-OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
 TINY = {"iterations": 3, "draws": 2, "frequencies": 16, "lr": 0.02, "real_batch": 4, "factor": 2}
 SHORT = {name: {"outer": 2, "inner": 2} for name in ("idc", "dream")}  # a second network at the last step
+OPTIMISED = [name for name in method_names() if issubclass(load(name), OptimisedMethod)]
+SEPARABLE = [name for name in OPTIMISED if not make_method(sections.Distill(method=name)).coupled_by]
 
 
 class Messenger(Ranks):
@@ -91,11 +92,9 @@ def shared(settings, data, pool, folder, world, budget=None) -> Distillation:
 
 
 @pytest.mark.parametrize("world", [2, 3])
-@pytest.mark.parametrize("name", OPTIMISED)
+@pytest.mark.parametrize("name", SEPARABLE)
 def test_ranks_together_give_the_bits_of_one_process(name, world, uneven, pool9, tmp_path):
     settings = sections.Distill(method=name, ipc=1, **TINY, option=SHORT.get(name, {}))
-    if make_method(settings).coupled_by:
-        pytest.skip(f"{name} couples the classes")
     alone = distilled(settings, uneven, pool9, tmp_path)
     found = shared(settings, uneven, pool9, tmp_path, world)
     assert torch.equal(found.images, alone.images)
