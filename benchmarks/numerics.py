@@ -32,8 +32,8 @@ from csdm_cli.names import Precision, TeacherSchedule
 from csdm_cli.networks import build
 from csdm_cli.networks.numerics import PLAIN, Numerics, TunedNetwork, features_by
 from csdm_cli.networks.spec import NetworkSpec
-from csdm_cli.runs.evaluating import protocol_of
 from csdm_cli.runs.method_options import make_method
+from csdm_cli.runs.student_protocol import protocol_of
 from csdm_cli.runs.teachers import teacher_plan
 from csdm_cli.settings.sections import Distill, Evaluate, Pretrain
 from csdm_cli.teachers.networks import PoolNetworks, tuned_for_any_number

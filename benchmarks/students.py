@@ -13,7 +13,7 @@ import torch
 from csdm_cli.names import Parallel
 from csdm_cli.networks import build
 from csdm_cli.networks.spec import NetworkSpec
-from csdm_cli.runs.evaluating import protocol_of
+from csdm_cli.runs.student_protocol import protocol_of
 from csdm_cli.settings.sections import Evaluate
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.loop import train

@@ -19,9 +19,8 @@ from csdm_cli.storage import atomic
 
 RESULTS = HERE.parents[1] / "results" / "storage" / "2026-12"
 PAGE = HERE.parents[1] / "docs" / "parameterisations.md"
-RATES = (0.003, 0.01, 0.03)  # pixels have their tuned one
-TUNED = 0.01
-COLUMNS = ("stored as", "IPC", "bytes", "start", *(f"lr {rate}" for rate in RATES))
+TUNED = 0.01  # the learning rate of pixels, which have no other
+COLUMNS = ("stored as", "IPC", "bytes", "start")
 
 
 @dataclass
@@ -56,16 +55,23 @@ def measured(results: Path = RESULTS) -> dict[tuple[str, int], Budget]:
 
 def with_table(page: str, found: Mapping[tuple[str, int], Budget]) -> str:
     """``page`` with its table as the scores say."""
-    lines = []
-    for (kind, ipc), budget in found.items():
-        best = max(budget.by_rate.values(), default=None)
-        rates = [_shown(budget.by_rate.get(rate), best) for rate in RATES]
-        lines.append([kind, str(ipc), f"{budget.stored:,}", _shown(budget.start), *rates])
-    return with_part(page, "storage", markdown_table(COLUMNS, lines, {"stored as"}))
+    tried = sorted({rate for budget in found.values() for rate in budget.by_rate})
+    lines = [
+        [
+            kind,
+            str(ipc),
+            f"{budget.stored:,}",
+            _shown(budget.start),
+            *(_shown(budget.by_rate.get(rate)) for rate in tried),
+        ]
+        for (kind, ipc), budget in found.items()
+    ]
+    columns = (*COLUMNS, *(f"lr {rate}" for rate in tried))
+    return with_part(page, "storage", markdown_table(columns, lines, {"stored as"}))
 
 
-def _shown(value: float | None, best: float | None = None) -> str:
-    return "–" if value is None else f"{value:.1f}" + " ✓" * (value == best)
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"
 
 
 if __name__ == "__main__":

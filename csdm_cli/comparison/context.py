@@ -16,11 +16,12 @@ from csdm_cli.evaluation.students import Evaluator
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for, images_of, learned_protocol
+from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for, images_of
 from csdm_cli.runs.labels import labeller_for
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.student_protocol import learned_protocol
 from csdm_cli.settings import sections
 
 

@@ -17,16 +17,15 @@ from csdm_cli.names import AT_LEARNED_RATE, LabelKind, Parameterization
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.choose import Chosen, choose
-from csdm_cli.runs.evaluating import (
-    SIZES,
+from csdm_cli.runs.evaluating import SIZES, start_of
+from csdm_cli.runs.labels import refuse_images_of_choice
+from csdm_cli.runs.student_protocol import (
     at_learned_rate,
     described_protocol,
     protocol_of,
-    start_of,
     students_like,
     with_common_rate,
 )
-from csdm_cli.runs.labels import refuse_images_of_choice
 from csdm_cli.runs.teachers import network_spec
 from csdm_cli.settings import sections
 from csdm_cli.settings.resolve import with_preset

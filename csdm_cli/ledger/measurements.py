@@ -17,8 +17,8 @@ from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
 from csdm_cli.ledger.probe_rows import heir
 from csdm_cli.ledger.sections import selection_section, start_section
 from csdm_cli.names import AT_LEARNED_RATE
-from csdm_cli.runs.evaluating import at_learned_rate
 from csdm_cli.runs.measurement import LATER, TOLD, Measurement
+from csdm_cli.runs.student_protocol import at_learned_rate
 from csdm_cli.storage.bounded import parsed_json
 from csdm_cli.storage.keys import Commit
 

@@ -24,9 +24,10 @@ from csdm_cli.networks import NetworkSpec
 from csdm_cli.runs.choose import choose
 from csdm_cli.runs.distill import distil
 from csdm_cli.runs.evaluate import evaluate, prepare_evaluation
-from csdm_cli.runs.evaluating import evaluator_for, images_of, protocol_of
+from csdm_cli.runs.evaluating import evaluator_for, images_of
 from csdm_cli.runs.long_tail import make, plan
 from csdm_cli.runs.runtime import Device, Runtime
+from csdm_cli.runs.student_protocol import protocol_of
 from csdm_cli.runs.teachers import train_teachers
 from csdm_cli.settings import messages
 from csdm_cli.settings import sections as config

@@ -17,20 +17,20 @@ K_j³. Its code is not public and the paper leaves much open. What is chosen her
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from csdm_cli.parameterisations.parameterisation import Leaves, Shape, dequantised, quantised
+from csdm_cli.parameterisations.parameterisation import Leaves, OfShape, Shape, dequantised, quantised
 
 AXES = ("channel_kernels", "row_kernels", "column_kernels")
 SWEEPS = 10
 
 
 @dataclass(frozen=True)
-class Decomposition:
+class Decomposition(OfShape):
     """``tensors`` spectra per class and ``kernels`` sets of matrices in all.
 
     Leaves: ``spectra`` (classes·tensors, t₁, t₂, t₃), and for each axis a leaf of :data:`AXES`, (kernels, t, u) with u
@@ -42,7 +42,6 @@ class Decomposition:
         sizes: t of channels, rows and columns.
     """
 
-    shape: Shape
     tensors: int
     kernels: int
     sizes: tuple[int, int, int]
@@ -76,9 +75,6 @@ class Decomposition:
         last = self.shape.classes if last is None else last
         spectra = leaves["spectra"][first * self.tensors : last * self.tensors]
         return _product(spectra, [leaves[axis] for axis in AXES]).flatten(0, 1)
-
-    def part(self, first: int, last: int) -> Self:
-        return replace(self, shape=replace(self.shape, classes=last - first))
 
     def project(self, leaves: Leaves) -> None:
         """Fix the scale between tensors and kernels; the images stay as they are."""

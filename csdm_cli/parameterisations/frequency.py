@@ -23,14 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csdm_cli.parameterisations.parameterisation import Leaves, Shape, dequantised, quantised
+from csdm_cli.parameterisations.parameterisation import Leaves, OfShape, Shape, dequantised, quantised
 
 # A class's explained variances count as those of so many images of a typical class beside its own.
 PRIOR_IMAGES = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Frequency:
+class Frequency(OfShape):
     """``per_class`` images per class, each of ``kept`` coefficients per channel; one leaf, ``coefficients``.
 
     The leaf has the shape (classes·per_class, channels, kept), in the order of the mask's positions, row by row. It is
@@ -40,7 +40,6 @@ class Frequency:
         masks: (classes, size, size) bool: which coefficients each class keeps, equally many in all.
     """
 
-    shape: Shape
     per_class: int
     masks: Tensor
     kind: ClassVar[str] = "frequency"

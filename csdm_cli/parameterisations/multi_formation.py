@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from csdm_cli.images.multi_formation import decode, encode_mix
-from csdm_cli.parameterisations.parameterisation import Leaves, Shape, dequantised, quantised
+from csdm_cli.parameterisations.parameterisation import Leaves, OfShape, dequantised, quantised
 
 
 @dataclass(frozen=True)
-class MultiFormation:
+class MultiFormation(OfShape):
     """``ipc`` stored images per class, as large as decoded ones and in [0, 1]; one leaf, ``images``."""
 
-    shape: Shape
     ipc: int
     factor: int
     kind: ClassVar[str] = "multi-formation"
@@ -33,9 +32,6 @@ class MultiFormation:
     def decode(self, leaves: Leaves, first: int = 0, last: int | None = None) -> Tensor:
         last = self.shape.classes if last is None else last
         return decode(leaves["images"][first * self.ipc : last * self.ipc], self.factor, self.shape.size)
-
-    def part(self, first: int, last: int) -> Self:
-        return replace(self, shape=replace(self.shape, classes=last - first))
 
     def project(self, leaves: Leaves) -> None:
         with torch.no_grad():

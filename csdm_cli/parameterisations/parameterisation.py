@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, Self
 
 import torch
@@ -32,6 +32,17 @@ class Shape:
     def ipc_equivalent(self, stored_bytes: int) -> float:
         """The number of 8-bit images per class that have as many bytes."""
         return stored_bytes / (self.classes * self.pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class OfShape:
+    """The base of parameterisations: ``shape`` is that of the decoded images."""
+
+    shape: Shape
+
+    def part(self, first: int, last: int) -> Self:
+        """That of the classes ``first`` … ``last``-1 alone, in the same form."""
+        return replace(self, shape=replace(self.shape, classes=last - first))
 
 
 class Parameterisation(Protocol):

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from csdm_cli.parameterisations.parameterisation import Leaves, Shape, dequantised, quantised
+from csdm_cli.parameterisations.parameterisation import Leaves, OfShape, dequantised, quantised
 
 
 @dataclass(frozen=True)
-class Pixels:
+class Pixels(OfShape):
     """``per_class`` images per class, in [0, 1]; one leaf, ``images``."""
 
-    shape: Shape
     per_class: int
     kind: ClassVar[str] = "pixels"
     couples_classes: ClassVar[bool] = False
@@ -26,9 +25,6 @@ class Pixels:
     def decode(self, leaves: Leaves, first: int = 0, last: int | None = None) -> Tensor:
         last = self.shape.classes if last is None else last
         return leaves["images"][first * self.per_class : last * self.per_class]
-
-    def part(self, first: int, last: int) -> Self:
-        return replace(self, shape=replace(self.shape, classes=last - first))
 
     def project(self, leaves: Leaves) -> None:
         with torch.no_grad():

@@ -8,14 +8,14 @@ as its pixels, 8 bits each, and the levels are forgotten.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
-from csdm_cli.parameterisations.parameterisation import Leaves, Shape, dequantised, quantised
+from csdm_cli.parameterisations.parameterisation import Leaves, OfShape, dequantised, quantised
 
 COLOUR_ROOT = ((0.26, 0.09, 0.02), (0.27, 0.0, -0.05), (0.27, -0.09, 0.03))
 GAIN = 2.0
@@ -23,14 +23,13 @@ LEAST = 1 / 1024  # the darkest start: a logit must be finite, and this still ro
 
 
 @dataclass(frozen=True)
-class Pyramid:
+class Pyramid(OfShape):
     """``per_class`` images per class; leaves ``level_1``, ``level_2``, ``level_4`` … ``level_{size}``.
 
     A level of side s is (classes·per_class, channels, s, s). Levels that are not among the leaves count as 0, so that
     a set can start from coarse ones and :func:`grow`.
     """
 
-    shape: Shape
     per_class: int
     kind: ClassVar[str] = "pyramid"
     couples_classes: ClassVar[bool] = False
@@ -54,9 +53,6 @@ class Pyramid:
         own = slice(first * self.per_class, last * self.per_class)
         levels = [self._enlarged(leaves[_name(side)][own]) for side in self.sides if _name(side) in leaves]
         return (GAIN * _recoloured(torch.stack(levels).sum(0))).sigmoid()
-
-    def part(self, first: int, last: int) -> Self:
-        return replace(self, shape=replace(self.shape, classes=last - first))
 
     def project(self, leaves: Leaves) -> None:
         """Any levels will do."""

@@ -15,18 +15,10 @@ from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import Numerics
-from csdm_cli.runs.evaluating import (
-    Case,
-    described_protocol,
-    evaluate_case,
-    evaluator_for,
-    metrics_of,
-    open_case,
-    protocol_of,
-    with_recipe_of,
-)
+from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for, metrics_of, open_case
 from csdm_cli.runs.labels import labeller_for
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.student_protocol import described_protocol, protocol_of, with_recipe_of
 from csdm_cli.runs.tracked import run_key, scores_of, tell_of_set
 from csdm_cli.settings import sections
 from csdm_cli.tracking.tracker import NullTracker, Tracker

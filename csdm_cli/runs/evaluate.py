@@ -29,19 +29,7 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import AT_LEARNED_RATE, LEARNED, EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.evaluating import (
-    Case,
-    Foreign,
-    described_protocol,
-    evaluate_case,
-    evaluator_for,
-    learned_protocol,
-    metrics_of,
-    open_case,
-    protocol_of,
-    with_common_rate,
-    with_recipe_of,
-)
+from csdm_cli.runs.evaluating import Case, Foreign, evaluate_case, evaluator_for, metrics_of, open_case
 from csdm_cli.runs.fairness import FairnessReport, measure_fairness
 from csdm_cli.runs.labels import (
     labeller_for,
@@ -52,6 +40,13 @@ from csdm_cli.runs.labels import (
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.probes import backbone_of, giver_of, is_probe, probed, protocol_of_probes, refuse_idle
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.student_protocol import (
+    described_protocol,
+    learned_protocol,
+    protocol_of,
+    with_common_rate,
+    with_recipe_of,
+)
 from csdm_cli.runs.tracked import scores_of, tell_of_learned_rate, tell_of_scores, tell_of_set
 from csdm_cli.settings import sections
 from csdm_cli.teachers.pool import TeacherPool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +27,17 @@ from csdm_cli.foreign.importing import METHOD, import_foreign
 from csdm_cli.foreign.whitening import Whitening
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.initial import initial_images
-from csdm_cli.names import LEARNED, BackboneName, EvaluationSplit, Initial, LabelKind, NetworkName, StoredLabels
+from csdm_cli.names import EvaluationSplit, Initial, LabelKind, StoredLabels
 from csdm_cli.networks import NetworkSpec
-from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.networks.own import is_own, source_of
+from csdm_cli.networks.numerics import Numerics
 from csdm_cli.runs.long_tail import given, given_or_newest
-from csdm_cli.runs.provenance import RECIPE, dataset_info
+from csdm_cli.runs.provenance import dataset_info
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.student_protocol import renamed
 from csdm_cli.safe_text import markup, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
 from csdm_cli.training.labeller import Labeller
-from csdm_cli.training.recipe import Recipe
 
 COLUMNS = {"accuracy": "accuracy", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
 # Settings of one parameterization alone.
@@ -145,29 +144,6 @@ def images_of(longtail: LongTail, split: EvaluationSplit) -> ImageSet:
     return read_test(longtail) if split is EvaluationSplit.test else longtail.dev()
 
 
-def renamed(own: NetworkSpec, name: str | None) -> NetworkSpec:
-    """``own``, or the architecture called ``name`` for the same images.
-
-    Raises:
-        UsageError: if it is one that is never trained, as students are.
-    """
-    if (name is None and own.frozen) or name in tuple(BackboneName):
-        raise UsageError(
-            f"students are trained, and {name or own.name} is a frozen backbone: name another network for them, or use"
-            " csdm evaluate --protocol probe"
-        )
-    if name is None:
-        return own
-    source = source_of(name) if is_own(name) else None
-    other = {"name": name, "depth": _depth(own, name), "source": source, "frozen": None}
-    return NetworkSpec(**(own.as_dict() | other))
-
-
-def students_like(own: NetworkSpec, name: str | None = None) -> NetworkSpec:
-    """As :func:`renamed`, with a ConvNet in the place of a frozen backbone, which cannot be a student."""
-    return renamed(own, name or (NetworkName.convnet if own.frozen else None))
-
-
 def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = None, *, quiet: bool = False) -> Case:
     """Find the set and its long-tailed set, which is made on the way if ``data`` are images.
 
@@ -239,62 +215,6 @@ def newest_artifact(root: Path = Path("artifacts")) -> Path:
     return max(found)[1]
 
 
-def with_recipe_of(settings: sections.Evaluate, distilled: Distilled, chosen: frozenset[str]) -> sections.Evaluate:
-    """``settings`` where the artifact's own recipe fills in what was not ``chosen`` by the user."""
-    own = {name: value for name, value in distilled.evaluation.items() if name in RECIPE and name not in chosen}
-    kept = {name: getattr(settings, name) for name in sections.Evaluate.model_fields}
-    values = kept | own
-    values["test_points"] = min(values["test_points"], values["steps"])
-    return sections.Evaluate.model_validate(values)
-
-
-def learned_protocol(protocol: Protocol, distilled: Distilled) -> Protocol:
-    """The training that a set's learned step size was learned for: plain SGD at that constant rate.
-
-    Raises:
-        UsageError: if the set has none.
-    """
-    rate = distilled.learned_rate
-    if rate is None:
-        raise UsageError("--lr learned: this set has no step size of its own; leave --lr out, or name a number")
-    own = replace(protocol.recipe, optimizer="sgd", lr=rate, momentum=0.0, weight_decay=0.0, schedule="constant")
-    return replace(protocol, recipe=own)
-
-
-def at_learned_rate(described: Mapping[str, Any]) -> dict[str, Any]:
-    """A described protocol with the word for :func:`learned_protocol` in place of its rate, which sets differ in."""
-    return dict(described) | {"recipe": dict(described["recipe"]) | {"lr": LEARNED}}
-
-
-def with_common_rate(settings: sections.Evaluate) -> sections.Evaluate:
-    """``settings`` of the rows beside that of the learned step size, if that was asked for: they share a recipe."""
-    common = sections.Evaluate.model_fields["lr"].default
-    return settings.model_copy(update={"lr": common}) if settings.lr == LEARNED else settings
-
-
-def protocol_of(settings: sections.Evaluate) -> Protocol:
-    """The students' training and testing.
-
-    Raises:
-        UsageError: if it is to be each set's own, which has a row of its own in other tables.
-    """
-    if isinstance(settings.lr, str):
-        raise UsageError(f"--lr {LEARNED} is a row of csdm evaluate and compare; here all students share one recipe")
-    recipe = Recipe(
-        optimizer="adamw",
-        lr=settings.lr,
-        momentum=0.0,
-        weight_decay=settings.weight_decay,
-        batch=settings.batch,
-        augment=settings.augment,
-        augment_mode=settings.augment_mode,
-        cutmix=settings.cutmix,
-        schedule="cosine",
-    )
-    points = min(settings.test_points, settings.steps)
-    return Protocol(recipe, settings.steps, settings.students, settings.seed, points, settings.full_steps)
-
-
 def evaluate_case(case: Case, labels: LabelKind, evaluator: Evaluator, labeller: Labeller | None = None) -> Evaluation:
     """Train and test students on the set of ``case``, as it is stored; ``labeller`` gives the labels ``teacher``."""
     return evaluate_set(
@@ -346,19 +266,9 @@ def bars(rows: Mapping[str, Evaluation]) -> Sequence[tuple[str, float, float]]:
     ]
 
 
-def described_protocol(protocol: Protocol, spec: NetworkSpec, numerics: Numerics) -> dict[str, Any]:
-    """The facts that all rows of a table share, as JSON values; ``numerics`` are named where they are not plain."""
-    own = {} if numerics == PLAIN else {"numerics": numerics.as_dict()}
-    return asdict(protocol) | {"network": spec.as_dict()} | own
-
-
 def _cell(summary: MeanStd | None) -> str:
     return "–" if summary is None else str(summary)
 
 
 def _percent(value: float | None) -> float | None:
     return None if value is None else round(100 * value, 4)
-
-
-def _depth(own: NetworkSpec, name: str) -> int | None:
-    return own.depth if name == own.name else None

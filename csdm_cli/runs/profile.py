@@ -31,8 +31,8 @@ from csdm_cli.profiling.work import Work, matching_work, training_work
 from csdm_cli.runs.assemble import Assembly, assemble
 from csdm_cli.runs.assemble_learning import LearningAssembly, assemble_learning
 from csdm_cli.runs.choose import Chosen, SettledMatching, SettledOptimised
-from csdm_cli.runs.evaluating import protocol_of, students_like
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.student_protocol import protocol_of, students_like
 from csdm_cli.runs.task import prepare
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings import sections

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from csdm_cli.display.console import note
+from csdm_cli.display.sizes import sized
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import TeacherLoss
@@ -68,16 +69,12 @@ def _tell_size(spec: NetworkSpec, plan: TeacherPlan, cache: Path, quiet: bool, m
     each = expert_bytes(spec, plan)
     points = (plan.duration.steps or 0) // (plan.duration.every or 1)
     note(
-        f"{missing} experts x {points + 2} snapshots of {each / (points + 2) / 1e6:.2f} MB: {_size(missing * each)}",
+        f"{missing} experts x {points + 2} snapshots of {sized(each // (points + 2))}: {sized(missing * each)}",
         quiet=quiet,
     )
     free = shutil.disk_usage(cache).free
     if free < (missing + 1) * each:  # what is kept of the one in training comes on top
         raise CsdmError(
-            f"{cache} has room for {_size(free)}, and {missing} experts take {_size((missing + 1) * each)} while they"
+            f"{cache} has room for {sized(free)}, and {missing} experts take {sized((missing + 1) * each)} while they"
             " are made: ask for fewer --experts or --expert-snapshots, or name another disk in CSDM_CACHE"
         )
-
-
-def _size(count: float) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

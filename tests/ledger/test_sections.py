@@ -9,7 +9,7 @@ import pytest
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks import NetworkSpec
-from csdm_cli.runs.evaluating import protocol_of
+from csdm_cli.runs.student_protocol import protocol_of
 from csdm_cli.settings import sections
 from csdm_cli.settings.units import modern
 

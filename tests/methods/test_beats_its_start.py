@@ -23,7 +23,7 @@ from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.assemble_learning import assemble_learning
 from csdm_cli.runs.choose import decided
-from csdm_cli.runs.evaluating import protocol_of
+from csdm_cli.runs.student_protocol import protocol_of
 from csdm_cli.settings import sections
 from csdm_cli.settings.presets import COMMON
 from csdm_cli.teachers.plan import TeacherPlan

@@ -15,7 +15,7 @@ from csdm_cli.names import Precision
 from csdm_cli.networks import build
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.seeds import derive_seed
-from tests.methods.gradient.world import SPEC, data, moved, prepared, scene
+from tests.methods.gradient.world import SPEC, beside_a_darker_class, data, moved, prepared, scene
 
 
 def gradient_of(method, images: Tensor, per_class: int, step: int = 0) -> tuple[float, Tensor]:
@@ -86,19 +86,9 @@ def test_permuting_a_class_permutes_its_gradient_and_leaves_the_others() -> None
 @pytest.mark.parametrize("name", ["dc", "dsa"])
 def test_the_network_couples_the_classes(name) -> None:
     """A class that changes leaves the others' gradients as they are until the network has learned from it."""
-    found = []
-    for shift in (0.0, 0.2):
-        method, own = prepared(name, option={"outer": 5, "inner": 2}), scene()
-        with torch.no_grad():
-            own.images[own.rows(1)] *= 1 - shift
-        gradients = []
-        for step in range(2):
-            own.images.grad = None
-            method.step(own, step)
-            method.after_move(own, step)
-            gradients.append(own.images.grad[own.rows(0)])
-        found.append(gradients)
-    assert torch.equal(found[0][0], found[1][0]) and not torch.equal(found[0][1], found[1][1])
+    plain, other = beside_a_darker_class(lambda: prepared(name, option={"outer": 5, "inner": 2}), 2)
+    first = scene().rows(0)
+    assert torch.equal(plain[0, first], other[0, first]) and not torch.equal(plain[1, first], other[1, first])
 
 
 def test_dsa_without_operations_is_dc() -> None:

@@ -10,7 +10,7 @@ from csdm_cli.methods.gradient.base import MATCHING, one_draw_per_class
 from csdm_cli.methods.learning import Scene
 from csdm_cli.networks import build
 from csdm_cli.seeds import derive_seed
-from tests.methods.gradient.world import SPEC, data, moved, prepared, scene
+from tests.methods.gradient.world import SPEC, beside_a_darker_class, data, moved, prepared, scene
 
 METHODS = pytest.mark.parametrize("name", ["idc", "dream"])
 OPERATIONS = "color_crop_cutout"
@@ -60,20 +60,10 @@ def test_a_step_is_its_formula(metric, power, relative) -> None:
 @METHODS
 def test_a_class_that_changes_leaves_the_gradients_of_the_others_bit_equal(name) -> None:
     """At any step: the network never sees the synthetic images."""
-    found = []
-    for shift in (0.0, 0.2):
-        method, own = prepared(name, augment=OPERATIONS, option={"inner": 2, "early": 1}), scene()
-        with torch.no_grad():
-            own.images[own.rows(1)] *= 1 - shift
-        gradients = []
-        for step in range(3):
-            own.images.grad = None
-            method.step(own, step)
-            method.after_move(own, step)
-            gradients.append(own.images.grad)
-        found.append(torch.stack(gradients))
-    assert torch.equal(found[0][:, :2], found[1][:, :2]) and torch.equal(found[0][:, 4:], found[1][:, 4:])
-    assert not torch.equal(found[0][:, 2:4], found[1][:, 2:4])
+    own = {"augment": OPERATIONS, "option": {"inner": 2, "early": 1}}
+    plain, other = beside_a_darker_class(lambda: prepared(name, **own), 3)
+    assert torch.equal(plain[:, :2], other[:, :2]) and torch.equal(plain[:, 4:], other[:, 4:])
+    assert not torch.equal(plain[:, 2:4], other[:, 2:4])
 
 
 @METHODS

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.methods.contract import Context
@@ -64,3 +66,19 @@ def moved(method: LearningMethod, steps: int, per_class: int = 2, rate: float = 
             own.images.sub_(rate * own.images.grad)
         method.after_move(own, step)
     return own, losses
+
+
+def beside_a_darker_class(prepare: Callable[[], LearningMethod], steps: int) -> Tensor:
+    """The images' derivatives at every step, no image moving: with class 1 as it is, and darker: (2, steps, N, …)."""
+    found = []
+    for brightness in (1.0, 0.8):
+        method, own = prepare(), scene()
+        with torch.no_grad():
+            own.images[own.rows(1)] *= brightness
+        for step in range(steps):
+            own.images.grad = None
+            method.step(own, step)
+            method.after_move(own, step)
+            assert own.images.grad is not None
+            found.append(own.images.grad)
+    return torch.stack(found).unflatten(0, (2, steps))

@@ -28,8 +28,8 @@ from csdm_cli.names import ExpertOptimizer, Initial
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.assemble_learning import LearningAssembly, assemble_learning
 from csdm_cli.runs.choose import decided
-from csdm_cli.runs.evaluating import protocol_of
 from csdm_cli.runs.experts import classifier_plan, representation_plan
+from csdm_cli.runs.student_protocol import protocol_of
 from csdm_cli.settings import sections
 from csdm_cli.teachers.experts import train_experts
 from csdm_cli.teachers.pool import TeacherPool
