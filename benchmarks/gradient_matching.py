@@ -1,12 +1,13 @@
-"""dc and dsa against the released loop's arithmetic, side by side: `python benchmarks/gradient_matching.py`.
+"""dc, dsa, idc, cafe against the released loops' arithmetic, side by side: `python benchmarks/gradient_matching.py`.
 
-`textbook` is that loop: class after class the whole real batch in one gradient, the synthetic gradient with its graph,
-one backward of the sum of all classes' distances; the network's steps on whole batches; torch's own pooling. Both see
-the same images through the same networks, and their derivatives in the images are compared. `textbook` computes in
-float32 always; ours does so in the precisions asked for, each a row. An iteration is one step of the images and its
-share of the network's steps, of which two are timed. Times are medians of interleaved rounds in one process, in seconds
-of the processor; all keep freed memory as runs do. Memory is the peak of a process of its own above what was resident
-before the data. With --out FILE the rows are written as JSON, after those that it has of other combinations.
+`textbook` is that loop (`textbook.py`): class after class the whole real batch at once, one graph of all classes and
+one backward; the network's steps on whole batches; torch's own pooling. Both see the same images through the same
+networks, and their derivatives in the images are compared. `textbook` computes in float32 always; ours does so in the
+precisions asked for, each a row; cafe takes no other. An iteration is one step of the images and its share of what the
+network does meanwhile, of which two steps, or cafe's epochs, are timed. dream is idc but for a k-means that both take.
+Times are medians of interleaved rounds in one process, in seconds of the processor; all keep freed memory as runs do.
+Memory is the peak of a process of its own above what was resident before the data. With --out FILE the rows are
+written as JSON, after those that it has of other combinations.
 """
 
 from __future__ import annotations
@@ -19,37 +20,39 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import torch
+from textbook import CafeLoop, GradientLoop, Loop
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from workload import random_set
 
 from csdm_cli.artifacts.run_record import machine
 from csdm_cli.device import keep_freed_memory
-from csdm_cli.images.augment import augment
-from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.contract import Context
-from csdm_cli.methods.gradient.base import GradientMatching, one_draw_per_class, real_minibatch, rounds_of
-from csdm_cli.methods.gradient.dsa import DsaParameters
+from csdm_cli.methods.gradient.base import GradientMatching, rounds_of
+from csdm_cli.methods.gradient.cafe import Cafe
 from csdm_cli.methods.learning import Scene
 from csdm_cli.names import Precision
-from csdm_cli.networks import build
 from csdm_cli.networks.numerics import Numerics
 from csdm_cli.networks.spec import NetworkSpec
 from csdm_cli.runs.method_options import make_method
-from csdm_cli.seeds import derive_seed
 from csdm_cli.settings.sections import Distill
-from csdm_cli.training.batches import Batches, Examples
-from csdm_cli.training.recipe import Recipe
 
 Row = dict[str, Any]
 HEAD = 5000  # real images of the largest class, as in CIFAR-10-LT
-NETWORK_STEPS = 2  # timed ones
+LESSONS = 2  # timed ones: steps of a network between two of the images, of cafe epochs
+ROUNDS = {"inner": LESSONS, "outer": 10**6}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "dc": {"row_distance": "released"} | ROUNDS,
+    "dsa": {"row_distance": "released"} | ROUNDS,
+    "idc": ROUNDS,
+    "cafe": {"most_epochs": LESSONS},
+}
 CPU = torch.device("cpu")
 
 
@@ -73,15 +76,14 @@ class Case:
 class Ours:
     """A method of this package on images that stay where they are."""
 
-    method: GradientMatching
+    method: GradientMatching | Cafe
     scene: Scene
 
     @classmethod
     def of(cls, case: Case, precision: Precision, width: int | None = None) -> Ours:
         """With the released distance, and few of the network's steps."""
-        own = {"row_distance": "released", "inner": NETWORK_STEPS, "outer": 10**6}
-        method = make_method(Distill(method=case.method, ipc=case.ipc, factor=1, option=own))
-        assert isinstance(method, GradientMatching)
+        method = make_method(Distill(method=case.method, ipc=case.ipc, factor=1, option=OPTIONS[case.method]))
+        assert isinstance(method, GradientMatching | Cafe)
         data = random_set(HEAD, CPU, case.classes)
         spec = NetworkSpec("convnet", width=width or case.width, classes=case.classes)
         numerics = Numerics(precision)
@@ -102,51 +104,10 @@ class Ours:
         self.method.after_move(self.scene, step)
 
 
-class Textbook:
-    """The released loop on the same."""
-
-    def __init__(self, ours: Ours) -> None:
-        self._method, self._scene = ours.method, ours.scene
-        self._network = build(ours.method.spec, derive_seed(0, "net", 0))
-        self._optimizer = torch.optim.SGD(self._network.parameters(), lr=ours.method.parameters.network_lr)
-        given = ours.method.parameters
-        self._how = (given.augment, given.augment_mode) if isinstance(given, DsaParameters) else ("none", "single")
-
-    def match(self, step: int) -> Tensor:
-        """The images' derivative, in one graph of all classes."""
-        data, scene = self._method.data, self._scene
-        theta = one_draw_per_class(0, step, data.classes, *self._how)
-        weights, total = list(self._network.parameters()), torch.zeros(())
-        for label in range(data.classes):
-            found = []
-            real = real_minibatch(data, label, self._method.parameters.real_batch, 0, step).float() / 255
-            for own, graph in ((real, False), (scene.images[scene.rows(label)], True)):
-                seen = normalise(own, data.mean, data.std)
-                seen = seen if theta is None else augment(seen, theta.rows([label]))
-                loss = cross_entropy(self._network(seen), torch.full((len(own),), label))
-                gradients = torch.autograd.grad(loss, weights, create_graph=graph)
-                found.append({str(number): own for number, own in enumerate(gradients)})
-            total = total + self._method.distance(found[0], found[1])
-        (derivative,) = torch.autograd.grad(total, scene.images)
-        return derivative
-
-    def teach(self, step: int) -> None:
-        """The network's steps, each on a whole batch."""
-        given, scene, data = self._method.parameters, self._scene, self._method.data
-        recipe = Recipe("sgd", given.network_lr, 0.0, 0.0, given.network_batch, *self._how, 0.0, "steps")
-        examples = Examples(scene.images.detach(), scene.labels, data.mean, data.std)
-        batches = Batches(examples, recipe, derive_seed(0, "network", step), data.classes)
-        for turn in range(NETWORK_STEPS):
-            images, targets = batches.at(turn)
-            self._optimizer.zero_grad()
-            cross_entropy(self._network(images), targets).backward()
-            self._optimizer.step()
-
-
 def main() -> None:
     """Measure every combination asked for, or the one of a child process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="+", default=["dc", "dsa"])
+    parser.add_argument("--methods", nargs="+", choices=list(OPTIONS), default=list(OPTIONS))
     parser.add_argument("--widths", type=int, nargs="+", default=[128, 32])
     parser.add_argument("--ipcs", type=int, nargs="+", default=[1, 10, 50])
     parser.add_argument("--classes", type=int, default=10, help="fewer are as long a tail, in less time")
@@ -168,7 +129,8 @@ def main() -> None:
     told = words.out and words.out.exists() and json.loads(words.out.read_text())
     rows: list[Row] = told["rows"] if told else []
     for case in cases:
-        found = measured(case, words.precisions, words.rounds, words.memory_of)
+        precisions = [Precision.fp32] if case.method == "cafe" else words.precisions
+        found = measured(case, precisions, words.rounds, words.memory_of)
         rows = [row for row in rows if not any(same(row, new) for new in found)] + found
         if words.out:
             text = json.dumps({"machine": asdict(machine(CPU)), "threads": 1, "rows": rows}, indent=1)
@@ -206,9 +168,9 @@ def child(words: Sequence[str]) -> Any:
 def times(case: Case, precisions: Sequence[Precision], rounds: int) -> list[Row]:
     """Medians of every part, and the ratios of textbook to ours in each precision."""
     ours = {precision: Ours.of(case, precision) for precision in precisions}
-    textbook = Textbook(Ours.of(case, Precision.fp32))
+    textbook = textbook_of(Ours.of(case, Precision.fp32))
     narrow = Ours.of(case, Precision.fp32, width=4)  # what torch does once only is no part of the times
-    narrow.match(0), Textbook(narrow).match(0)
+    narrow.match(0), textbook_of(narrow).match(0)
     seconds: dict[str, list[float]] = {}
 
     def timed(part: str, run: Callable[[int], Any], step: int) -> Any:
@@ -233,10 +195,20 @@ def times(case: Case, precisions: Sequence[Precision], rounds: int) -> list[Row]
 
 
 def lessons_of(ours: Ours, ipc: int) -> float:
-    """How often the timed steps of the network are taken per step of the images, by the method's own rounds."""
+    """How often the timed lessons of the network are taken per step of the images, by the method's own defaults."""
+    if isinstance(ours.method, Cafe):
+        return ours.method.parameters.window / LESSONS  # its fewest epochs
     given = ours.method.parameters
-    outer, inner = rounds_of(type(given)(**vars(given) | {"outer": 0, "inner": 0}), ipc)
-    return (outer - 1) / outer * inner / NETWORK_STEPS
+    default = {own.name: own.default for own in fields(given) if own.name in ("outer", "inner")}
+    outer, inner = rounds_of(replace(given, **default), ipc)
+    return (outer - 1) / outer * inner / LESSONS
+
+
+def textbook_of(ours: Ours) -> Loop[Any]:
+    """The released loop beside ours, on the same images."""
+    if isinstance(ours.method, Cafe):
+        return CafeLoop(ours.method, ours.scene)
+    return GradientLoop(ours.method, ours.scene)
 
 
 def row_of(precision: Precision, medians: dict[str, float], lessons: float, difference: float, rounds: int) -> Row:
@@ -263,7 +235,7 @@ def memory(who: str, case: Case, precision: Precision) -> Row:
     cross_entropy(torch.rand(1, 2, requires_grad=True), torch.zeros(1, dtype=torch.long)).backward()
     before = peak()
     ours = Ours.of(case, precision)
-    run = ours if who == "ours" else Textbook(ours)
+    run = ours if who == "ours" else textbook_of(ours)
     for step in range(2):
         run.match(step)
         run.teach(step)

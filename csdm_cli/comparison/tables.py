@@ -154,8 +154,8 @@ class Table:
 
 def table(item: Table) -> list[RenderableType]:
     """The rows' scores, and below them their costs."""
-    scores = figures_table("trained on", ["accuracy", *SHOWN, "worst class", "gap", "n"])
-    costs = figures_table("trained on", ["time", "memory", "numbers", "bytes", "IPC-equiv.", "labels", "stored as"])
+    scores = figures_table("trained on", ["accuracy", *SHOWN, "worst", "gap", "n"])
+    costs = figures_table("trained on", ["time", "memory", "numbers", "bytes", "as IPC", "stored as"])
     for row in item.rows:
         found, style = row.scores, "dim" if row.control else None
         plain = [_percent(found[name].students.mean) if name in found else "–" for name in SHOWN]
@@ -164,7 +164,7 @@ def table(item: Table) -> list[RenderableType]:
         cells = [str(found["accuracy"].students), *plain, str(found["worst_class"].students), share, count]
         scores.add_row(row.name, *cells, style=style)
         sizes = [_size(row.stored_numbers, ""), _size(row.storage), _equivalent(row.ipc_equivalent)]
-        cells = [_seconds(row.seconds), _size(row.peak_memory), *sizes, row.labels, row.stored_as]
+        cells = [_seconds(row.seconds), _size(row.peak_memory), *sizes, f"{row.stored_as}, {row.labels}"]
         costs.add_row(row.name, *cells, style=style)
     failed = [f"[red]{markup(name)}: {markup(text)}[/]" for name, text in item.failed.items()]
     return [f"[bold]{markup(item.title)}[/]", scores, "", costs, f"[dim]{_caption(item)}[/]", *failed]
@@ -172,12 +172,12 @@ def table(item: Table) -> list[RenderableType]:
 
 def _caption(item: Table) -> str:
     lines = [
-        "Accuracy in % after the last step: mean ± std over all students of all sets.",
+        "Accuracy in % after the last step: mean ± std over all students of all sets; worst: of the worst class.",
         "gap: share closed of the gap between random images and the best full-data row.",
         "n: sets × students of each; equal sets count once.",
         "time: of distilling one set, without its teachers; memory: of the process then.",
-        "numbers, bytes: of images and labels as stored. IPC-equiv.: plain images per class of as many bytes.",
-        "stored as: with a factor, so many² training images in each stored one.",
+        "numbers, bytes: of images and labels as stored; as IPC: plain images per class of as many bytes.",
+        "stored as: with a factor, so many² training images in each stored one; with hard or soft labels.",
     ]
     for number, student_protocol in enumerate(dict.fromkeys(row.student_protocol for row in item.rows), 1):
         owner = "Students" if number == 1 else "Others"

@@ -8,6 +8,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -48,8 +49,18 @@ def test_ways_of_a_trajectory_s_gradient(tmp_path, bench_here):
     words = ["--width", "4", "--ipc", "1", "--steps", "2", "--batch", "5", "--rounds", "1", "--out"]
     shown = bench_here("trajectory.py", *words, str(tmp_path / "ways.json"))
     rows = json.loads((tmp_path / "ways.json").read_text())["rows"]
-    assert [row["way"] for row in rows] == ["adjoint", "tesla", "unrolled", "textbook"] and rows[-1]["of_textbook"] == 1
+    ways = ["adjoint", "tesla", "unrolled", "textbook"]
+    assert [(row["method"], row["way"]) for row in rows] == list(product(["mtt", "datm", "lad"], ways))
+    assert all(row["of_textbook"] == 1 for row in rows[3::4])
     assert all(row["seconds"] > 0 for row in rows) and "of textbook" in shown
+
+
+def test_the_released_loops_of_gradient_matching_give_the_same_derivative(tmp_path, bench_here):
+    words = ["--widths", "4", "--ipcs", "1", "--classes", "3", "--precisions", "fp32", "--rounds", "1", "--memory-of"]
+    shown = bench_here("gradient_matching.py", *words, "--out", str(tmp_path / "rows.json"))
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["dc", "dsa", "idc", "cafe"] and "textbook's speed" in shown
+    assert all(row["relative_difference"] < 1e-3 and row["ratio"] > 0 for row in rows)
 
 
 @pytest.mark.slow

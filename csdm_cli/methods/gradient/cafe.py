@@ -160,9 +160,9 @@ class Cafe(LearningMethod):
         for label in range(scene.classes):
             own = real_minibatch(self.data, label, self.parameters.real_batch, self.context.seed, step)
             seen = self._see(own.to(self.context.dtype) / 255, theta, label)
-            means.append([total / len(seen) for total in class_sum(self._network, seen, images_at_once(seen))])
-            with torch.no_grad():
-                features.append(self._network.features(seen))
+            totals, outputs = class_sum(self._network, seen, images_at_once(seen))
+            means.append([total / len(seen) for total in totals])
+            features.append(outputs.flatten(1))
         return [torch.stack(layer) for layer in zip(*means, strict=True)], features
 
     def _synthetic_means(self, scene: Scene, theta: Theta | None) -> list[Tensor]:
@@ -170,7 +170,8 @@ class Cafe(LearningMethod):
         means = []
         for label in range(scene.classes):
             seen = self._see(scene.images.detach()[scene.rows(label)], theta, label)
-            means.append([total / len(seen) for total in class_sum(self._network, seen, images_at_once(seen))])
+            totals, _ = class_sum(self._network, seen, images_at_once(seen))
+            means.append([total / len(seen) for total in totals])
         return [torch.stack(layer) for layer in zip(*means, strict=True)]
 
     def _terms(self, real: list[Tensor], features: list[Tensor], synthetic: list[Tensor]) -> dict[str, Tensor]:

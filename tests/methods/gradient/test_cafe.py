@@ -157,6 +157,6 @@ def test_layers_and_their_sums() -> None:
     images = scene(3).images.detach()
     for found, expected in zip(activations(network, images), layers_by_hand(network, images), strict=True):
         torch.testing.assert_close(found, expected)
-    for total, layer in zip(class_sum(network, images, 2), layers_by_hand(network, images), strict=True):
+    for total, layer in zip(class_sum(network, images, 2)[0], layers_by_hand(network, images), strict=True):
         torch.testing.assert_close(total, layer.sum(0), rtol=1e-12, atol=1e-12)
     assert not any(module._forward_hooks for module in network.modules())

@@ -26,7 +26,9 @@ def test_every_relu_and_the_encoder_in_their_order():
 def test_sums_are_the_same_in_any_pieces(at_once):
     network = build(NetworkSpec("convnet", width=4, depth=2, size=8), seed=0).double()
     images = IMAGES.double()
-    whole = [layer.sum(0) for layer in activations(network, images)]
-    for found, expected in zip(class_sum(network, images, at_once), whole, strict=True):
+    layers = activations(network, images)
+    sums, outputs = class_sum(network, images, at_once)
+    torch.testing.assert_close(outputs, layers[-1].detach(), rtol=0, atol=1e-12)
+    for found, expected in zip(sums, [layer.sum(0) for layer in layers], strict=True):
         assert not found.requires_grad
         torch.testing.assert_close(found, expected.detach(), rtol=0, atol=1e-12)
