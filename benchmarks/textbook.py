@@ -109,7 +109,7 @@ class CafeLoop(Loop[Cafe]):
                 with torch.set_grad_enabled(graph):
                     both.append(activations(self.network, seen))
             features.append(both[0][-1])
-            layers.append([(layers.mean(0), own.mean(0)) for layers, own in zip(*both, strict=True)])
+            layers.append([(t.mean(0), s.mean(0)) for t, s in zip(*both, strict=True)])
         scale = [given.shallow, given.shallow, *[1.0] * (len(layers[0]) - 3), 2.0]
         alignment = sum(a * (t - s).square().sum() for own in layers for a, (t, s) in zip(scale, own, strict=True))
         centres = torch.stack([own[-1][1].flatten() for own in layers])
