@@ -40,7 +40,7 @@ class Loop(ABC, Generic[M]):
 
     @abstractmethod
     def teach(self, step: int) -> None:
-        """What the network does after a step of the images."""
+        """The network's work after a step of the images."""
 
     def learn(self, batches: Batches, optimizer: torch.optim.Optimizer, turn: int) -> None:
         """A step of the network, on a whole batch."""

@@ -55,9 +55,9 @@ def test_ways_of_a_trajectory_s_gradient(tmp_path, bench_here):
     assert all(row["seconds"] > 0 for row in rows) and "of textbook" in shown
 
 
-def test_the_released_loops_of_gradient_matching_give_the_same_derivative(tmp_path, bench_here):
+def test_the_released_loops_of_gradient_matching_give_the_same_derivative(tmp_path):
     words = ["--widths", "4", "--ipcs", "1", "--classes", "3", "--precisions", "fp32", "--rounds", "1", "--memory-of"]
-    shown = bench_here("gradient_matching.py", *words, "--out", str(tmp_path / "rows.json"))
+    shown = bench("gradient_matching.py", *words, "--out", str(tmp_path / "rows.json"))
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["dc", "dsa", "idc", "cafe"] and "textbook's speed" in shown
     assert all(row["relative_difference"] < 1e-3 and row["ratio"] > 0 for row in rows)
