@@ -33,6 +33,7 @@ from workload import random_set
 
 from csdm_cli.artifacts.run_record import machine
 from csdm_cli.device import keep_freed_memory
+from csdm_cli.methods import load
 from csdm_cli.methods.contract import Context
 from csdm_cli.methods.gradient.base import GradientMatching, rounds_of
 from csdm_cli.methods.gradient.cafe import Cafe
@@ -129,7 +130,7 @@ def main() -> None:
     told = words.out and words.out.exists() and json.loads(words.out.read_text())
     rows: list[Row] = told["rows"] if told else []
     for case in cases:
-        precisions = [Precision.fp32] if case.method == "cafe" else words.precisions
+        precisions = words.precisions if load(case.method).takes_precision else [Precision.fp32]
         found = measured(case, precisions, words.rounds, words.memory_of)
         rows = [row for row in rows if not any(same(row, new) for new in found)] + found
         if words.out:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from csdm_cli.images.augment import augment
+from csdm_cli.images.augment import Theta, augment
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.gradient.base import GradientMatching, one_draw_per_class, real_minibatch, synthetic_examples
 from csdm_cli.methods.gradient.cafe import Cafe
@@ -27,12 +27,14 @@ M = TypeVar("M", GradientMatching, Cafe)
 
 
 class Loop(ABC, Generic[M]):
-    """A released loop beside ``method``, on the images of ``scene``."""
+    """A released loop beside ``method``, on the images of ``scene``; its network learns by SGD."""
 
-    def __init__(self, method: M, scene: Scene) -> None:
+    def __init__(self, method: M, scene: Scene, momentum: float = 0.0, weight_decay: float = 0.0) -> None:
         self.method, self.scene = method, scene
         self.network = build(method.spec, derive_seed(0, "net", 0))
         self.weights = list(self.network.parameters())
+        rate = method.parameters.network_lr
+        self.optimizer = torch.optim.SGD(self.weights, lr=rate, momentum=momentum, weight_decay=weight_decay)
 
     @abstractmethod
     def match(self, step: int) -> Tensor:
@@ -42,21 +44,24 @@ class Loop(ABC, Generic[M]):
     def teach(self, step: int) -> None:
         """The network's work after a step of the images."""
 
-    def learn(self, batches: Batches, optimizer: torch.optim.Optimizer, turn: int) -> None:
+    def see(self, images: Tensor, theta: Theta | None, label: int) -> Tensor:
+        """The images of a class as the network sees them."""
+        seen = normalise(images, self.method.data.mean, self.method.data.std)
+        return seen if theta is None else augment(seen, theta.rows([label]))
+
+    def learn(self, batches: Batches, turn: int) -> None:
         """A step of the network, on a whole batch."""
         images, targets = batches.at(turn)
-        optimizer.zero_grad()
+        self.optimizer.zero_grad()
         cross_entropy(self.network(images), targets).backward()
-        optimizer.step()
+        self.optimizer.step()
 
 
 class GradientLoop(Loop[GradientMatching]):
     """dc, dsa and idc: class after class, the real gradient, then the synthetic one with its graph."""
 
     def __init__(self, method: GradientMatching, scene: Scene) -> None:
-        super().__init__(method, scene)
-        rate, momentum, decay = method.parameters.network_lr, method.network_momentum, method.network_weight_decay
-        self._optimizer = torch.optim.SGD(self.weights, lr=rate, momentum=momentum, weight_decay=decay)
+        super().__init__(method, scene, method.network_momentum, method.network_weight_decay)
 
     def match(self, step: int) -> Tensor:
         """The images' derivative, of the sum of all classes' distances."""
@@ -66,9 +71,7 @@ class GradientLoop(Loop[GradientMatching]):
             found = []
             real = self.method.real_images(label, step).float() / 255
             for own, graph in ((real, False), (self.scene.images[self.scene.rows(label)], True)):
-                seen = normalise(own, data.mean, data.std)
-                seen = seen if theta is None else augment(seen, theta.rows([label]))
-                loss = cross_entropy(self.network(seen), torch.full((len(own),), label))
+                loss = cross_entropy(self.network(self.see(own, theta, label)), torch.full((len(own),), label))
                 gradients = torch.autograd.grad(loss, self.weights, create_graph=graph)
                 found.append({str(number): own for number, own in enumerate(gradients)})
             total = total + self.method.distance(found[0], found[1])
@@ -82,7 +85,7 @@ class GradientLoop(Loop[GradientMatching]):
         recipe = Recipe("sgd", given.network_lr, 0.0, 0.0, given.network_batch, *augmentation, cutmix, "steps")
         batches = own.network_batches(self.scene, recipe, derive_seed(0, "network", step))
         for turn in range(given.inner):
-            self.learn(batches, self._optimizer, turn)
+            self.learn(batches, turn)
 
 
 class CafeLoop(Loop[Cafe]):
@@ -90,7 +93,6 @@ class CafeLoop(Loop[Cafe]):
 
     def __init__(self, method: Cafe, scene: Scene) -> None:
         super().__init__(method, scene)
-        self._optimizer = torch.optim.SGD(self.weights, lr=method.parameters.network_lr)
         self._query = torch.cat(
             [method.data.of_class(label)[: method.parameters.query] for label in range(method.data.classes)]
         )
@@ -104,10 +106,8 @@ class CafeLoop(Loop[Cafe]):
             real = real_minibatch(data, label, given.real_batch, 0, step).float() / 255
             both = []
             for own, graph in ((real, False), (self.scene.images[self.scene.rows(label)], True)):
-                seen = normalise(own, data.mean, data.std)
-                seen = seen if theta is None else augment(seen, theta.rows([label]))
                 with torch.set_grad_enabled(graph):
-                    both.append(activations(self.network, seen))
+                    both.append(activations(self.network, self.see(own, theta, label)))
             features.append(both[0][-1])
             layers.append([(t.mean(0), s.mean(0)) for t, s in zip(*both, strict=True)])
         scale = [given.shallow, given.shallow, *[1.0] * (len(layers[0]) - 3), 2.0]
@@ -131,7 +131,7 @@ class CafeLoop(Loop[Cafe]):
         epoch = -(-len(self.scene.images) // given.network_batch)
         for number in range(given.most_epochs):
             for turn in range(epoch):
-                self.learn(batches, self._optimizer, number * epoch + turn)
+                self.learn(batches, number * epoch + turn)
             self._ask()
 
     @torch.no_grad()

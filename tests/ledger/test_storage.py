@@ -17,6 +17,8 @@ from tests.ledger.rows import full_row, row
 UNKNOWN = ("–", "–", "–")
 RESULTS = Path(__file__).parents[2] / "results"
 TRAJECTORIES = ("mtt", "ftd", "datm", "lad")
+# Commits of rows from before a learned step size counted as storage.
+UNCOUNTED = ("51ebc757f650fd2815e8c8ea0108d0b6789e58c9", "0cd9c4368d5089679499891bdd94dc251535efa3")
 
 
 def recorded(own: Row, **told: object) -> Row:
@@ -51,14 +53,14 @@ def test_it_is_what_the_set_itself_counts(soft):
 
 
 def test_it_is_what_the_ledger_recorded():
-    """In every row that its record tells whole; the learned step size of a trajectory was not counted at first."""
+    """In every row that its record tells whole; sets of trajectories hold a learned step size beside images and labels."""
     whole = [own for own in read_rows(RESULTS) if own.sets[0].ipc_equivalent is not None and not own.inherits]
     assert {own.labels for own in whole} == {"hard", "soft"}
     for own in whole:
         followed, told = storage_of_row(unrecorded(own)), storage_of_row(own)
         assert followed is not None and told is not None
         added = (told.numbers - followed.numbers, told.bytes - followed.bytes)
-        assert added == (0, 0) or (added == (1, 8) and own.method in TRAJECTORIES)
+        assert added == ((1, 8) if own.method in TRAJECTORIES and own.code.commit not in UNCOUNTED else (0, 0))
         assert told.ipc_equivalent == pytest.approx(followed.ipc_equivalent * told.bytes / followed.bytes, rel=1e-4)
 
 

@@ -22,7 +22,7 @@ from csdm_cli.methods.gradient.base import (
     refuse_coupled_samples,
     synthetic_examples,
 )
-from csdm_cli.methods.gradient.layers import activations, class_sum
+from csdm_cli.methods.gradient.layers import activations, class_means
 from csdm_cli.methods.gradient.pooling import pool_quickly
 from csdm_cli.methods.learning import LearningMethod, Scene, add_gradient
 from csdm_cli.names import AugmentMode
@@ -160,8 +160,8 @@ class Cafe(LearningMethod):
         for label in range(scene.classes):
             own = real_minibatch(self.data, label, self.parameters.real_batch, self.context.seed, step)
             seen = self._see(own.to(self.context.dtype) / 255, theta, label)
-            totals, outputs = class_sum(self._network, seen, images_at_once(seen))
-            means.append([total / len(seen) for total in totals])
+            layers, outputs = class_means(self._network, seen, images_at_once(seen))
+            means.append(layers)
             features.append(outputs.flatten(1))
         return [torch.stack(layer) for layer in zip(*means, strict=True)], features
 
@@ -170,8 +170,7 @@ class Cafe(LearningMethod):
         means = []
         for label in range(scene.classes):
             seen = self._see(scene.images.detach()[scene.rows(label)], theta, label)
-            totals, _ = class_sum(self._network, seen, images_at_once(seen))
-            means.append([total / len(seen) for total in totals])
+            means.append(class_means(self._network, seen, images_at_once(seen))[0])
         return [torch.stack(layer) for layer in zip(*means, strict=True)]
 
     def _terms(self, real: list[Tensor], features: list[Tensor], synthetic: list[Tensor]) -> dict[str, Tensor]:

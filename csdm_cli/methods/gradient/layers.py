@@ -35,12 +35,13 @@ def activations(network: Network, images: Tensor) -> list[Tensor]:
     return seen
 
 
-def class_sum(network: Network, images: Tensor, at_once: int) -> tuple[list[Tensor], Tensor]:
-    """Without a graph: the sum over images of each of the :func:`activations`, and the last of them, (n, …)."""
+def class_means(network: Network, images: Tensor, at_once: int) -> tuple[list[Tensor], Tensor]:
+    """Without a graph: the mean over images of each of the :func:`activations`, and the last of them, (n, …)."""
     sums, outputs = [], []
     with torch.no_grad():
         for piece in images.split(at_once):
             layers = activations(network, piece)
             sums.append([layer.sum(0) for layer in layers])
             outputs.append(layers[-1])
-        return [torch.stack(layer).sum(0) for layer in zip(*sums, strict=True)], torch.cat(outputs)
+        means = [torch.stack(layer).sum(0) / len(images) for layer in zip(*sums, strict=True)]
+        return means, torch.cat(outputs)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.gradient.base import real_minibatch
 from csdm_cli.methods.gradient.cafe import ALIGNMENT, DISCRIMINATION
-from csdm_cli.methods.gradient.layers import activations, class_sum
+from csdm_cli.methods.gradient.layers import activations, class_means
 from csdm_cli.methods.learning import Scene
 from csdm_cli.networks import build
 from csdm_cli.seeds import derive_seed
@@ -152,11 +152,11 @@ def test_counters_are_kept() -> None:
     assert all(torch.equal(value, again.state_dict()[name]) for name, value in whole.state_dict().items())
 
 
-def test_layers_and_their_sums() -> None:
+def test_layers_and_their_means() -> None:
     network = build(SPEC, seed=0).double()
     images = scene(3).images.detach()
     for found, expected in zip(activations(network, images), layers_by_hand(network, images), strict=True):
         torch.testing.assert_close(found, expected)
-    for total, layer in zip(class_sum(network, images, 2)[0], layers_by_hand(network, images), strict=True):
-        torch.testing.assert_close(total, layer.sum(0), rtol=1e-12, atol=1e-12)
+    for mean, layer in zip(class_means(network, images, 2)[0], layers_by_hand(network, images), strict=True):
+        torch.testing.assert_close(mean, layer.mean(0), rtol=1e-12, atol=1e-12)
     assert not any(module._forward_hooks for module in network.modules())
