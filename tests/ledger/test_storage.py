@@ -53,7 +53,7 @@ def test_it_is_what_the_set_itself_counts(soft):
 
 
 def test_it_is_what_the_ledger_recorded():
-    """In every row that its record tells whole; sets of trajectories hold a learned step size beside images and labels."""
+    """In every row that its record tells whole; sets of trajectories hold a learned step size too."""
     whole = [own for own in read_rows(RESULTS) if own.sets[0].ipc_equivalent is not None and not own.inherits]
     assert {own.labels for own in whole} == {"hard", "soft"}
     for own in whole:
