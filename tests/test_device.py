@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from mmap import MAP_PRIVATE, PAGESIZE, mmap
+
 import pytest
 import torch
 
@@ -47,6 +49,9 @@ def test_peak_memory_sees_what_the_block_allocates():
         pass
     assert small.bytes is not None
     beyond = small.bytes - (resident_bytes() or 0)  # where the system does not let the mark be reset
+    size = beyond + 2**28
     with peak_memory(CPU) as large:
-        torch.ones((beyond + 2**28) // 4)
+        pages = mmap(-1, size, MAP_PRIVATE)  # new ones: what torch allocates may lie in memory that was freed and kept
+        pages[::PAGESIZE] = bytes(len(range(0, size, PAGESIZE)))
+        pages.close()
     assert large.bytes is not None and large.bytes - small.bytes > 2**26
