@@ -22,9 +22,15 @@ def with_part(page: str, name: str, text: str) -> str:
 
 def new_axes(width: float, height: float) -> Axes:
     """Axes alone on a figure of so many inches."""
+    (only,) = new_panels(width, height, 1)
+    return only
+
+
+def new_panels(width: float, height: float, columns: int) -> list[Axes]:
+    """Axes side by side, of the same lines, on a figure of so many inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
-    return figure.add_subplot()
+    return list(figure.subplots(1, columns, sharey=True, squeeze=False)[0])
 
 
 def save(axes: Axes, path: Path, key: str) -> None:
