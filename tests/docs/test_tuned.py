@@ -22,8 +22,10 @@ def test_the_page_is_up_to_date():
 
 def test_the_further_trials_of_lad_are_told():
     further = tuned.scores(HERE / "lad.yaml", tuned.LEARNING.parent / "2026-12-lad")["lad"]
-    told = tuned.PAGE.read_text(encoding="utf-8").split("lad is the rival")[1].split("\n\n")[0]
-    assert further and all(f"{value:.1f}" in told for value in further.values())
+    told = tuned.PAGE.read_text(encoding="utf-8").split("lad is the rival")[1].split("\n## ")[0]
+    lines = [line.split("|") for line in told.splitlines() if line.startswith(("| 1, 0.5", "| 0.1, 1"))]
+    first = tuned.scores(HERE / "learning.yaml", tuned.LEARNING)["lad"]["lr 0.001"]
+    assert sorted(cells[-2].strip() for cells in lines) == sorted(f"{one:.1f}" for one in [first, *further.values()])
 
 
 def best_trials(file: Path, results: Path) -> dict[str, dict[str, Any]]:
