@@ -1,0 +1,31 @@
+"""What docs/results.md says of labels by teachers at fifty images per class is what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_table_of_labels_is_that_of_the_runs():
+    measured = json.loads((ROOT / "results" / "diagnostics" / "ipc50-teacher-labels.json").read_bytes())["sets"]
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    told = page.split("<!-- labels -->\n")[1].split("<!-- end -->")[0].splitlines()[2:]
+    columns = [(labels, score) for score in ("accuracy", "tail") for labels in ("hard labels", "teacher labels")]
+    assert told == [
+        f"| {name} | {' | '.join(f'{own[labels][score]:.1f}' for labels, score in columns)} |"
+        for name, own in measured.items()
+    ]
+
+
+def test_students_of_fifty_images_are_done_where_those_of_ten_are():
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    told = " ".join(page.split("## Fifty images per class\n")[1].split("What it says:")[0].split())
+    for method, sentence in (
+        ("csdm", "csdm's score {} after 3,000 steps and {} after 8,000"),
+        ("tiled-random", "those of its start {} and {}"),
+    ):
+        folder = ROOT / "results" / "tuning" / "2026-12-ipc50" / method
+        both = [json.loads((folder / f"{steps}-steps.json").read_bytes())["sets"] for steps in ("3-000", "8-000")]
+        assert sentence.format(*(f"{only['accuracy']:.1f}" for (only,) in both)) in told
