@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -75,18 +75,16 @@ def panels(rows: Sequence[Row]) -> Panels:
 
 def marks(rows: Sequence[Row]) -> list[Mark]:
     """A mark per row of one table."""
-    alike = {is_made: [row for row in rows if is_control(row) != is_made] for is_made in (True, False)}
-    spreads = {is_made: _spread(own) for is_made, own in alike.items()}
+    spreads = {control: _spread([row for row in rows if is_control(row) is control]) for control in (True, False)}
+    return [_mark(row, spreads[is_control(row)]) for row in rows]
 
-    def half_width(row: Row) -> float | None:
-        spread = None if row.is_full_data else spreads[not is_control(row)]
-        return None if spread is None else 100 * spread / math.sqrt(len(row.sets))
 
-    def mark(row: Row) -> Mark:
-        name, sets = row.subject.removesuffix(" (hard labels)"), 0 if row.is_full_data else len(row.sets)
-        return Mark(name, kind(row), 100 * row.spread.mean, half_width(row), sets)
-
-    return [mark(row) for row in rows]
+def _mark(row: Row, spread: float | None) -> Mark:
+    name, mean = row.subject.removesuffix(" (hard labels)"), 100 * row.spread.mean
+    if row.is_full_data:
+        return Mark(name, kind(row), mean, None, 0)
+    sets = len(row.sets)
+    return Mark(name, kind(row), mean, None if spread is None else 100 * spread / math.sqrt(sets), sets)
 
 
 def _spread(rows: Sequence[Row]) -> float | None:
@@ -103,7 +101,12 @@ def kind(row: Row) -> str:
 
 def picture_key(found: Panels) -> str:
     """Hash of what is drawn; the picture carries it as its description."""
-    return content_key({title: [[str(part) for part in astuple(mark)] for mark in own] for title, own in found.items()})
+    return content_key({title: [_told(mark) for mark in own] for title, own in found.items()})
+
+
+def _told(mark: Mark) -> list[str]:
+    half_width = "" if mark.half_width is None else f"{mark.half_width:.3f}"
+    return [mark.name, mark.kind, f"{mark.mean:.3f}", half_width, str(mark.sets)]
 
 
 def draw(found: Panels, path: Path) -> None:
