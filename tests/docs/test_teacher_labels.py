@@ -1,4 +1,4 @@
-"""What docs/results.md says of labels by teachers at fifty images per class is what was measured."""
+"""The results page on labels by teachers, and on how long students of fifty images take, says what was measured."""
 
 from __future__ import annotations
 
