@@ -27,21 +27,14 @@ from csdm_cli.storage.keys import content_key
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "images" / "methods.png"
 TABLES = {"β = 200": "cifar10-lt200-ipc10-width32-exact", "β = 10": "cifar10-lt10-ipc10-width32-exact"}
-COLOURS = {
-    "matching": ACCENT,
-    "gradient": "#1b7f5c",
-    "trajectory": "#3b6fb6",
-    "selection": "#8a6d3b",
-    "control": MUTED,
+KINDS = {  # colour and words of each
+    "matching": (ACCENT, "distribution matching"),
+    "gradient": ("#1b7f5c", "gradients"),
+    "trajectory": ("#3b6fb6", "trajectories"),
+    "selection": ("#8a6d3b", "real images by a rule"),
+    "control": (MUTED, "controls"),
 }
 BAND = "#efefef"
-MEANT = {
-    "matching": "distribution matching",
-    "gradient": "gradients",
-    "trajectory": "trajectories",
-    "selection": "real images by a rule",
-    "control": "controls",
-}
 
 
 @dataclass(frozen=True)
@@ -119,7 +112,7 @@ def draw(found: Panels, path: Path) -> None:
     both[0].set_yticks(range(len(names)), names, fontsize=8)
     figure = both[0].figure
     assert isinstance(figure, Figure)
-    dots = [Line2D([], [], marker="o", linestyle="", color=COLOURS[kind], label=told) for kind, told in MEANT.items()]
+    dots = [Line2D([], [], marker="o", linestyle="", color=colour, label=told) for colour, told in KINDS.values()]
     band = Patch(color=BAND, label="from random images to the best on all")
     figure.legend(handles=[*dots, band], frameon=False, fontsize=8, ncols=3, loc="outside lower center")
     save(both[0], path, picture_key(found))
@@ -131,7 +124,7 @@ def _panel(axes: Axes, own: Sequence[Mark], names: Sequence[str]) -> None:
     best = max(mean for name, mean in means.items() if name.startswith("full"))
     axes.axvspan(means["random"], best, color=BAND, zorder=0)
     for mark in own:
-        colour, line = COLOURS[mark.kind], names.index(mark.name)
+        (colour, _), line = KINDS[mark.kind], names.index(mark.name)
         axes.errorbar(
             mark.mean,
             line,

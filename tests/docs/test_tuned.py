@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tuned
 from run import HERE, arms
 
@@ -26,6 +28,20 @@ def test_the_further_trials_of_lad_are_told():
     lines = [line.split("|") for line in told.splitlines() if line.startswith(("| 1, 0.5", "| 0.1, 1"))]
     first = tuned.scores(HERE / "learning.yaml", tuned.LEARNING)["lad"]["lr 0.001"]
     assert sorted(cells[-2].strip() for cells in lines) == sorted(f"{one:.1f}" for one in [first, *further.values()])
+
+
+def test_what_is_told_of_the_long_runs_of_lad_was_measured():
+    told = " ".join(tuned.PAGE.read_text(encoding="utf-8").split())
+    long = json.loads((tuned.LEARNING.parents[1] / "diagnostics" / "lad-long-runs.json").read_bytes())["sets"]
+    further = tuned.scores(HERE / "lad.yaml", tuned.LEARNING.parent / "2026-12-lad")["lad"]
+    learned = []
+    for arm, own in long.items():
+        common, at_learned_rate = own["accuracy on dev, %"].values()
+        assert common == pytest.approx(further[arm])
+        learned.append(f"{at_learned_rate:.1f}")
+    assert f"these two sets score {' and '.join(learned)}" in told
+    fell = long["1000 iterations"]["losses over their weights, means of 20 iterations"]["trajectory"]
+    assert f"from {fell['first']:.2f} to {fell['last']:.2f}, where" in told
 
 
 def best_trials(file: Path, results: Path) -> dict[str, dict[str, Any]]:

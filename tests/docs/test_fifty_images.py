@@ -1,9 +1,12 @@
-"""The results page on labels by teachers, and on how long students of fifty images take, says what was measured."""
+"""The results page on fifty images per class says what was measured."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+
+from csdm_cli.ledger.store import read_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,3 +32,11 @@ def test_students_of_fifty_images_are_done_where_those_of_ten_are():
         folder = ROOT / "results" / "tuning" / "2026-12-ipc50" / method
         both = [json.loads((folder / f"{steps}-steps.json").read_bytes())["sets"] for steps in ("3-000", "8-000")]
         assert sentence.format(*(f"{only['accuracy']:.1f}" for (only,) in both)) in told
+
+
+def test_the_rows_on_all_images_are_those_of_ten_images_per_class():
+    """They are the same runs: what is trained on all images knows no number of synthetic ones."""
+    fifty, ten = (f"cifar10-lt200-ipc{ipc}-width32-exact" for ipc in (50, 10))
+    full = [row for row in read_rows(ROOT / "results") if row.is_full_data]
+    again = [replace(row, table=ten) for row in full if row.table == fifty]
+    assert len(again) == 4 and again == [row for row in full if row.table == ten]
