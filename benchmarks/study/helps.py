@@ -64,34 +64,40 @@ def measured() -> Measured:
 def with_table(page: str, found: Measured) -> str:
     """``page`` with its table as the scores say."""
     noise = found.noise
+    lines = _lines(found, noise)
+    changes = sum(line[0].partition(",")[0] != BASE for line in lines)
     below = (
         f"One set varies by {noise.deviation:.2f} points around its arm and seed ({noise.freedom} degrees of freedom,"
-        f" all arms together): ± is the 95 % interval that follows. {len(_changes(found))} changes stand here; at 5 %"
+        f" all arms together): ± is the 95 % interval that follows. {changes} changes stand here; at 5 %"
         " each, one of twenty differs by chance."
     )
-    planned = [f"{arm.factor}/{arm.name}" for arm in arms(HERE / "helps.yaml", RESULTS)]
-    missing = [name for name in planned if tuple(name.split("/", 1)) not in found.accuracy]
+    planned = [(arm.factor, arm.name) for arm in arms(HERE / "helps.yaml", RESULTS)]
+    missing = dict.fromkeys(name + _suffix(factor) for factor, name in planned if (factor, name) not in found.accuracy)
     left = f"\n\nPlanned in helps.yaml and not measured: {'; '.join(missing)}." if missing else ""
-    table = markdown_table(COLUMNS, _lines(found, noise), {"change"})
+    table = markdown_table(COLUMNS, lines, {"change"})
     return with_part(page, "helps", f"{table}\n\n{below}{left}")
 
 
 def _lines(found: Measured, noise: Noise) -> list[list[str]]:
-    scales = dict.fromkeys(factor.removeprefix(OWN) for factor, _ in found.accuracy if factor.startswith(OWN))
     lines = []
-    for scale in scales:  # "" or ", IPC 50"
-        changes = dict.fromkeys(name for factor, name in found.accuracy if factor in (OWN + scale, OTHER + scale))
-        lines += [_line(found, noise, scale, name) for name in changes]
+    for suffix in dict.fromkeys(_suffix(factor) for factor, _ in found.accuracy):
+        changes = dict.fromkeys(name for factor, name in found.accuracy if factor in (OWN + suffix, OTHER + suffix))
+        lines += [_line(found, noise, suffix, name) for name in changes]
     return lines
 
 
-def _line(found: Measured, noise: Noise, scale: str, name: str) -> list[str]:
-    own, other, start = (found.accuracy.get((method + scale, name)) for method in (OWN, OTHER, START))
-    against = other or found.accuracy.get((OTHER + scale, BASE))  # what csdm alone has stands beside dm's base
-    measured_methods = [method + scale for method, scores in ((OWN, own), (OTHER, other)) if scores]
+def _suffix(factor: str) -> str:
+    """How an arm and its base are known: "" or ", second pool", whatever the method."""
+    return factor[factor.index(",") :] if "," in factor else ""
+
+
+def _line(found: Measured, noise: Noise, suffix: str, name: str) -> list[str]:
+    own, other, start = (found.accuracy.get((method + suffix, name)) for method in (OWN, OTHER, START))
+    against = other or found.accuracy.get((OTHER + suffix, BASE))  # what csdm alone has stands beside dm's base
+    measured_methods = [method + suffix for method, scores in ((OWN, own), (OTHER, other)) if scores]
     changed = ["", ""] if name == BASE else _difference(found, noise, measured_methods, name)
     ahead = _with_width(*mean_difference(own, against), noise) if own and against else "–"
-    return [name + scale, _mean(own), _mean(other), _mean(start), *changed, ahead]
+    return [name + suffix, _mean(own), _mean(other), _mean(start), *changed, ahead]
 
 
 def _difference(found: Measured, noise: Noise, methods: Sequence[str], name: str) -> list[str]:
@@ -106,10 +112,6 @@ def _difference(found: Measured, noise: Noise, methods: Sequence[str], name: str
 
 def _with_width(mean: float, sets: int, noise: Noise) -> str:
     return f"{signed(mean)} ± {noise.half_width(sets):.1f}"
-
-
-def _changes(found: Measured) -> set[str]:
-    return {name for _, name in found.accuracy if name != BASE}
 
 
 def _mean(scores: Scores | None) -> str:

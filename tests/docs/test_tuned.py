@@ -34,14 +34,17 @@ def test_what_is_told_of_the_long_runs_of_lad_was_measured():
     told = " ".join(tuned.PAGE.read_text(encoding="utf-8").split())
     long = json.loads((tuned.LEARNING.parents[1] / "diagnostics" / "lad-long-runs.json").read_bytes())["sets"]
     further = tuned.scores(HERE / "lad.yaml", tuned.LEARNING.parent / "2026-12-lad")["lad"]
-    learned = []
+    learned, fell = [], {}
     for arm, own in long.items():
-        common, at_learned_rate = own["accuracy on dev, %"].values()
+        common, *at_learned_rate = own["accuracy on dev, %"].values()
         assert common == pytest.approx(further[arm])
-        learned.append(f"{at_learned_rate:.1f}")
+        learned += [f"{score:.1f}" for score in at_learned_rate]
+        along = own["losses over their weights, means of 20 iterations"]["trajectory"]
+        fell[arm] = f"from {along['first']:.2f} to {along['last']:.2f}"
     assert f"these two sets score {' and '.join(learned)}" in told
-    fell = long["1000 iterations"]["losses over their weights, means of 20 iterations"]["trajectory"]
-    assert f"from {fell['first']:.2f} to {fell['last']:.2f}, where" in told
+    same = "paper weights, 40 steps, 4 points, 300 iterations"
+    assert f"{fell['1000 iterations']}, where" in told
+    assert f"three experts lower {fell[same]}, rises {fell[f'ten experts, {same}']}: " in told
 
 
 def best_trials(file: Path, results: Path) -> dict[str, dict[str, Any]]:
