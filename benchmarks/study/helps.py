@@ -64,17 +64,16 @@ def measured() -> Measured:
 def with_table(page: str, found: Measured) -> str:
     """``page`` with its table as the scores say."""
     noise = found.noise
-    lines = _lines(found, noise)
-    changes = sum(line[0].partition(",")[0] != BASE for line in lines)
+    changes = {name + _suffix(factor) for factor, name in found.accuracy if name != BASE}
     below = (
         f"One set varies by {noise.deviation:.2f} points around its arm and seed ({noise.freedom} degrees of freedom,"
-        f" all arms together): ± is the 95 % interval that follows. {changes} changes stand here; at 5 %"
+        f" all arms together): ± is the 95 % interval that follows. {len(changes)} changes stand here; at 5 %"
         " each, one of twenty differs by chance."
     )
     planned = [(arm.factor, arm.name) for arm in arms(HERE / "helps.yaml", RESULTS)]
     missing = dict.fromkeys(name + _suffix(factor) for factor, name in planned if (factor, name) not in found.accuracy)
     left = f"\n\nPlanned in helps.yaml and not measured: {'; '.join(missing)}." if missing else ""
-    table = markdown_table(COLUMNS, lines, {"change"})
+    table = markdown_table(COLUMNS, _lines(found, noise), {"change"})
     return with_part(page, "helps", f"{table}\n\n{below}{left}")
 
 

@@ -22,18 +22,6 @@ def test_the_table_of_labels_is_that_of_the_runs():
     ]
 
 
-def test_students_of_fifty_images_are_done_where_those_of_ten_are():
-    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
-    told = " ".join(page.split("## Fifty images per class\n")[1].split("What it says:")[0].split())
-    for method, sentence in (
-        ("csdm", "csdm's score {} after 3,000 steps and {} after 8,000"),
-        ("tiled-random", "those of its start {} and {}"),
-    ):
-        folder = ROOT / "results" / "tuning" / "2026-12-ipc50" / method
-        both = [json.loads((folder / f"{steps}-steps.json").read_bytes())["sets"] for steps in ("3-000", "8-000")]
-        assert sentence.format(*(f"{only['accuracy']:.1f}" for (only,) in both)) in told
-
-
 def test_the_rows_on_all_images_are_those_of_ten_images_per_class():
     """They are the same runs: what is trained on all images knows no number of synthetic ones."""
     fifty, ten = (f"cifar10-lt200-ipc{ipc}-width32-exact" for ipc in (50, 10))

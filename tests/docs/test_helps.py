@@ -39,6 +39,20 @@ def test_what_dm_does_not_have_stands_beside_its_base():
     assert line[2] == "–" and line[6].startswith("+2.0 ± ")
 
 
+def test_arms_of_another_pool_have_a_base_and_a_count_of_their_own():
+    accuracy = {
+        ("csdm", "base"): {0: 50.0, 1: 52.0},
+        ("csdm", "scale"): {0: 51.0, 1: 52.0},
+        ("csdm, second pool", "base"): {0: 40.0, 1: 41.0},
+        ("csdm, second pool", "scale"): {0: 43.0, 1: 44.0},
+    }
+    found = Measured(accuracy, accuracy)
+    changed = {line[0]: line[4] for line in helps._lines(found, found.noise)}
+    assert changed["scale"].startswith("+0.5 ± ") and changed["scale, second pool"].startswith("+3.0 ± ")
+    page = helps.with_table("<!-- helps -->\n<!-- end -->\n", found)
+    assert " 2 changes stand here" in page
+
+
 def test_too_few_sets_tell_nothing():
     only = {("csdm", "base"): {0: 50.0}}
     with pytest.raises(SystemExit, match="too few sets"):

@@ -1,0 +1,34 @@
+"""The results page says what students of larger sets score after 3,000 and after 8,000 steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("section", "trials", "sentence"),
+    [
+        (
+            "Fifty images per class",
+            "2026-12-ipc50/csdm",
+            "csdm's score {} after 3,000 steps and {} after 8,000, those of its start",
+        ),
+        ("Fifty images per class", "2026-12-ipc50/tiled-random", "those of its start {} and {} ("),
+        (
+            "A hundred classes",
+            "2026-12-cifar100/tiled-random",
+            "students of the start score {} after 3,000 steps and {} after 8,000 (",
+        ),
+    ],
+)
+def test_what_more_steps_bring_is_what_was_measured(section: str, trials: str, sentence: str):
+    page = (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+    told = " ".join(page.split(f"## {section}\n")[1].split("What it says:")[0].split())
+    folder = ROOT / "results" / "tuning" / trials
+    both = [json.loads((folder / f"{steps}-steps.json").read_bytes())["sets"] for steps in ("3-000", "8-000")]
+    assert sentence.format(*(f"{only['accuracy']:.1f}" for (only,) in both)) in told
