@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from csdm_cli import __version__, seeds
+from csdm_cli import __version__
 from csdm_cli.data import longtail, sources
+from csdm_cli.data.reserve import reserve
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.sources.room import refuse_without_room
@@ -21,7 +22,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import Statistics, statistics_for
 from csdm_cli.names import ClassOrder, ImbalanceProfile, Source, Split
-from csdm_cli.safe_text import shown, typed
+from csdm_cli.safe_text import counted, shown, typed
 from csdm_cli.settings.fields import colour
 from csdm_cli.storage import outputs
 
@@ -40,12 +41,14 @@ class Choice:
         n_max: images of the largest class.
         counts: training images per class.
         selected, reserved: per class, positions in the source's training set, for training and development.
+        unused: images that stay out of both because others of their group are in the development set.
     """
 
     n_max: int
     counts: tuple[int, ...]
     selected: tuple[Tensor, ...]
     reserved: tuple[Tensor, ...]
+    unused: int
 
 
 def build_longtail(
@@ -76,6 +79,8 @@ def build_longtail(
         tell(remark)
     assert raw.test is not None
     choice = choose(settings, raw)
+    if choice.unused:
+        tell(f"{counted(choice.unused, 'image')} of the development set's groups stay out of both sets")
     kept = sum(map(len, (*choice.selected, *choice.reserved))) + sum(raw.test.counts(raw.classes))
     refuse_without_room((kept, raw.channels, raw.size, raw.size))
     images = raw.train.read(torch.cat(choice.selected).tolist())
@@ -142,16 +147,15 @@ def choose(settings: MakeLt, raw: RawDataset) -> Choice:
         UsageError: as :mod:`csdm_cli.data.longtail` says, or if a class has too few images for both.
     """
     _refuse_reserve_under_ltdd(settings)
-    by_class = _by_class(raw, raw.train)
-    reserved, remaining = _reserve(by_class, settings.dev, settings.seed, raw.class_names)
-    available = [len(positions) for positions in remaining]
+    apart = reserve(raw, settings.dev, settings.group_by, settings.seed)
+    available = [len(positions) for positions in apart.remaining]
     counts = _counts(settings, available, raw.class_names)
     if settings.class_order == ClassOrder.shuffled:
         counts = longtail.shuffled(counts, settings.seed)
     longtail.refuse_too_many(available, counts, raw.class_names)
     within = longtail.select(settings.split, available, counts, settings.seed)
-    selected = tuple(positions[chosen] for positions, chosen in zip(remaining, within, strict=True))
-    return Choice(max(counts), counts, selected, reserved)
+    selected = tuple(positions[chosen] for positions, chosen in zip(apart.remaining, within, strict=True))
+    return Choice(max(counts), counts, selected, apart.reserved, apart.unused)
 
 
 def _counts(settings: MakeLt, available: Sequence[int], names: Sequence[str]) -> tuple[int, ...]:
@@ -180,35 +184,13 @@ def _refuse_reserve_under_ltdd(settings: MakeLt) -> None:
         raise UsageError("--split ltdd selects in natural class order: leave --class-order at natural")
 
 
-def _reserve(
-    by_class: Sequence[Tensor], each: int, seed: int, names: Sequence[str]
-) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-    """Draw ``each`` positions per class; return them, and per class what remains in the source's order."""
-    if not each:
-        return (), list(by_class)
-    reserved, remaining = [], []
-    for label, positions in enumerate(by_class):
-        if each >= len(positions):
-            raise UsageError(
-                f"class {names[label]} has {len(positions)} training images: --dev {each} would leave none to train on"
-            )
-        order = torch.randperm(len(positions), generator=seeds.generator(seed, "dev", label))
-        reserved.append(positions[order[:each]])
-        remaining.append(positions[order[each:].sort().values])
-    return tuple(reserved), remaining
-
-
 def _image_set(raw: RawDataset, images: Tensor, counts: Sequence[int], statistics: Statistics) -> ImageSet:
     return ImageSet(images, tuple(counts), raw.class_names, statistics.mean, statistics.std)
 
 
 def _whole(raw: RawDataset, split: RawSplit, statistics: Statistics) -> ImageSet:
-    positions = torch.cat(_by_class(raw, split))
+    positions = torch.cat(split.by_class(raw.classes))
     return _image_set(raw, split.read(positions.tolist()), split.counts(raw.classes), statistics)
-
-
-def _by_class(raw: RawDataset, split: RawSplit) -> list[Tensor]:
-    return [split.positions(label) for label in range(raw.classes)]
 
 
 def _manifest(
@@ -243,7 +225,7 @@ def _manifest(
         selected=_positions(choice.selected),
         reserved=_positions(choice.reserved),
         versions=_versions(),
-        held_out=_positions(_by_class(raw, raw.test)) if split_off_here else (),
+        held_out=_positions(raw.test.by_class(raw.classes)) if split_off_here else (),
     )
 
 

@@ -75,8 +75,8 @@ class MakeLt(Section):
     )
     group_by: Pattern | None = Field(
         None,
-        description="regular expression on file names: images with the same match are not split between training and"
-        " test (default: each for itself)",
+        description="regular expression on file names: images with the same match are not split between training,"
+        " development and test (default: each for itself)",
         json_schema_extra=SAYS_HOW_TO_READ,
     )
     dev: int = Field(0, ge=0, le=10**6, description="images per class reserved as a balanced development set")
@@ -147,8 +147,8 @@ class MakeLt(Section):
             raise ValueError("test_share and test_per_class both say how large the test set is: choose one")
         if (self.train_list or self.test_list) and self.dataset is not names.Source.folder:
             raise ValueError("train_list and test_list name the images of a folder of your own: use dataset folder")
-        if self.group_by is not None and self.test_share is None and self.test_per_class is None:
-            raise ValueError("group_by keeps images together when a test set is held out: it needs test_share")
+        if self.group_by is not None and self.test_share is None and self.test_per_class is None and not self.dev:
+            raise ValueError("group_by keeps images together when some are held out: it needs test_share or dev")
         if self.split is names.Split.ltdd and self.class_order is not names.ClassOrder.natural:
             raise ValueError("split ltdd selects in natural class order: leave class_order at natural")
         if self.dataset is names.Source.folder and self.data_dir is None:

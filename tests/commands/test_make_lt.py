@@ -107,7 +107,7 @@ def test_a_path_is_a_folder_of_ones_own(workplace):
         (["--channels", 2], "1 (grey) or 3 (colour)"),
         (["--background", "whitish"], "a colour such as white"),
         (["--group-by", "(", "--test-share", 0.2], "a regular expression"),
-        (["--group-by", "a"], "needs test_share"),
+        (["--group-by", "a", "--dev", 0], "needs test_share or dev"),
         (["--test-share", 0.2, "--test-per-class", 3], "choose one"),
         (["--profile", "as-is"], "leave n_max out"),
         (["--classes", "3,12"], "no class is called 12"),

@@ -1,4 +1,4 @@
-"""Small datasets written to disk, for the tests of what reads them."""
+"""Small datasets, on disk and in memory, for the tests of what reads them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow
+import torch
 from PIL import Image
 from pyarrow import parquet
+
+from csdm_cli.data.sources.raw import RawDataset, RawSplit
 
 
 def noise(seed: int, height: int = 8, width: int = 8, channels: int = 3) -> np.ndarray:
@@ -56,3 +59,10 @@ def parquet_file(
         table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
     parquet.write_table(table, path, row_group_size=rows_per_group)
     return path
+
+
+def black_images(counts: Sequence[int], names: Sequence[str] = ()) -> RawDataset:
+    """A source without a test set, of as many images per class, in the order of the classes; with these file names."""
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    split = RawSplit(labels, lambda positions: torch.zeros(len(positions), 3, 8, 8, dtype=torch.uint8), names)
+    return RawDataset(split, None, tuple("abcdefgh"[: len(counts)]), 3, 8, None, "made up", "0")

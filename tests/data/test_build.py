@@ -158,6 +158,22 @@ def test_a_test_set_that_was_held_out_is_listed(tmp_path):
     assert read_test(longtail).images.equal(raw.train.read([place for own in manifest.held_out for place in own]))
 
 
+def test_no_group_is_in_two_sets(tmp_path):
+    pictures = {"a": [noise(seed) for seed in range(24)], "b": [noise(seed) for seed in range(30, 42)]}
+    own = image_folder(tmp_path, {"own": pictures}) / "own"  # a/00.png to a/23.png, b/00.png to b/11.png
+    names = sources.load("folder", own, Reading(), tmp_path).train.names
+    told = []
+    settings = MakeLt(dataset="folder", data_dir=own, test_share=0.25, dev=2, group_by=r"(\d)\.png")
+    manifest = build_longtail(settings, tmp_path / "set", tmp_path / "cache", told.append).manifest
+    digits_of = [
+        {names[place][-5] for own in per_class for place in own}
+        for per_class in (manifest.selected, manifest.reserved, manifest.held_out)
+    ]
+    assert all(digits_of) and sum(map(len, digits_of)) == len(set.union(*digits_of)) == 10
+    used = sum(map(sum, (manifest.counts, manifest.test_counts))) + 2 * manifest.dev_per_class
+    assert told == [f"{36 - used} images of the development set's groups stay out of both sets"]
+
+
 @pytest.mark.parametrize(
     ("settings", "test", "says"),
     [

@@ -3,15 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.split_off import Share, split_off
 from csdm_cli.errors import UsageError
-
-
-def dataset(counts, names=()):
-    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    split = RawSplit(labels, lambda positions: torch.zeros(len(positions), 3, 8, 8, dtype=torch.uint8), names)
-    return RawDataset(split, None, tuple("abcdefgh"[: len(counts)]), 3, 8, None, "made up", "0")
+from tests.data.pictures import black_images
 
 
 def sides(raw):
@@ -24,7 +18,7 @@ def sides(raw):
 )
 def test_every_class_gives_its_share_and_keeps_an_image(share, per_class, held):
     counts = (200, 20, 5, 2)
-    raw = split_off(dataset(counts), Share(share, per_class, None, 0))
+    raw = split_off(black_images(counts), Share(share, per_class, None, 0))
     assert raw.test.counts(4) == held
     assert raw.train.counts(4) == tuple(have - out for have, out in zip(counts, held, strict=True))
     train, test = sides(raw)
@@ -32,13 +26,13 @@ def test_every_class_gives_its_share_and_keeps_an_image(share, per_class, held):
 
 
 def test_the_seed_decides_which():
-    drawn = [sides(split_off(dataset((50, 50)), Share(0.2, None, None, seed)))[1] for seed in (0, 0, 1)]
+    drawn = [sides(split_off(black_images((50, 50)), Share(0.2, None, None, seed)))[1] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_groups_stay_together_also_across_classes():
     names = [f"patient{index % 10}/{index}.png" for index in range(60)]
-    raw = split_off(dataset((40, 20), names), Share(0.2, None, r"patient(\d+)", 0))
+    raw = split_off(black_images((40, 20), names), Share(0.2, None, r"patient(\d+)", 0))
     patients = [{names[position].split("/")[0] for position in side} for side in sides(raw)]
     assert not patients[0] & patients[1] and len(patients[0] | patients[1]) == 10
     assert raw.test.counts(2) == (8, 4)  # two patients of ten, each with 4 and 2 images
@@ -46,7 +40,7 @@ def test_groups_stay_together_also_across_classes():
 
 def test_a_large_group_goes_whole_where_it_must():
     names = ["x"] * 3 + ["y"] * 7 + [str(index) for index in range(10)]
-    raw = split_off(dataset((10, 10), names), Share(0.1, None, ".+", 0))
+    raw = split_off(black_images((10, 10), names), Share(0.1, None, ".+", 0))
     assert raw.test.counts(2) == (3, 1)
 
 
@@ -54,26 +48,19 @@ def test_a_large_group_goes_whole_where_it_must():
     ("counts", "names", "pattern"), [((1, 6), (), None), ((5, 5), ["one"] * 5 + list("abcde"), ".+")]
 )
 def test_a_class_that_cannot_give_stays_whole_and_is_told(counts, names, pattern):
-    raw = split_off(dataset(counts, names), Share(0.5, None, pattern, 0))
+    raw = split_off(black_images(counts, names), Share(0.5, None, pattern, 0))
     assert raw.train.counts(2)[0] == counts[0] and raw.test.counts(2) == (0, counts[1] // 2)
     assert raw.remarks == ("1 of 2 classes has no test images, so it is trained on but untested: 'a'",)
 
 
 def test_a_test_set_of_nothing_is_refused():
     with pytest.raises(UsageError, match="no image can be held out"):
-        split_off(dataset((1, 1)), Share(0.5, None, None, 0))
-
-
-def test_grouping_needs_names_that_fit():
-    with pytest.raises(UsageError, match="have none"):
-        split_off(dataset((5, 5)), Share(0.5, None, "a", 0))
-    with pytest.raises(UsageError, match=r"--group-by track does not match a\.png"):
-        split_off(dataset((1, 1), ["a.png", "b.png"]), Share(0.5, None, "track", 0))
+        split_off(black_images((1, 1)), Share(0.5, None, None, 0))
 
 
 @pytest.mark.parametrize("share", [Share(0.2, None, None, 0), Share(None, 4, None, 0)])
 def test_images_of_unused_classes_are_on_neither_side(share):
-    raw = dataset((15, 15))
+    raw = black_images((15, 15))
     raw.train.labels[10:20] = -1
     split = split_off(raw, share)
     assert len(set.union(*sides(split))) == 20

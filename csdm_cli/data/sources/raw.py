@@ -32,6 +32,10 @@ class RawSplit:
         """(n,) int64: where the images of one class stand, in the source's order."""
         return torch.nonzero(self.labels == label).flatten()
 
+    def by_class(self, classes: int) -> tuple[Tensor, ...]:
+        """:meth:`positions` of every class."""
+        return tuple(self.positions(label) for label in range(classes))
+
     def counts(self, classes: int) -> tuple[int, ...]:
         """Images per class."""
         return tuple(torch.bincount(self.labels[self.labels != DROPPED], minlength=classes).tolist())
