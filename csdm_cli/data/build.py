@@ -226,6 +226,7 @@ def _manifest(
         reserved=_positions(choice.reserved),
         versions=_versions(),
         held_out=_positions(raw.test.by_class(raw.classes)) if split_off_here else (),
+        read_as=settings.read_as,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,8 @@ class Manifest:
         versions: version numbers of the packages that decide the bytes.
         held_out: per class, the test images' positions in the source's training set, where the source had no test set
             of its own; empty where it had one, and then not written.
+        read_as: settings of ``make_lt`` that say how the source was read and what was held out, where they are not the
+            defaults; not written if there are none.
     """
 
     dataset: str
@@ -97,6 +99,7 @@ class Manifest:
     reserved: tuple[tuple[int, ...], ...]
     versions: dict[str, str]
     held_out: tuple[tuple[int, ...], ...] = ()
+    read_as: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, value: dict[str, Any], place: Path) -> Manifest:
@@ -105,8 +108,9 @@ class Manifest:
 
         if value.get("schema") != SCHEMA:
             raise CsdmError(f"{place} is not a manifest of this csdm (schema {SCHEMA}): {AGAIN}")
-        own = {"held_out": []} | {name: field for name, field in value.items() if name not in ("schema", SEAL)}
-        names = {field.name for field in fields(cls)}
+        optional: dict[str, Any] = {"held_out": [], "read_as": {}}
+        own = optional | {name: told for name, told in value.items() if name not in ("schema", SEAL)}
+        names = {known.name for known in fields(cls)}
         if wrong := names ^ own.keys() | {SEAL} - value.keys():
             raise CsdmError(f"{place} is damaged: fields missing or unknown: {', '.join(sorted(wrong))}; {AGAIN}")
         if not seal.is_whole(value, SEAL):
@@ -114,8 +118,8 @@ class Manifest:
         try:
             manifest = adapter(cls).validate_json(json.dumps(own), strict=True)
         except ValidationError as error:
-            field = next(iter(error.errors()[0]["loc"]), "text")
-            raise CsdmError(f"{place} is damaged: its field {field!r} is of a wrong type; {AGAIN}") from error
+            wrong_one = next(iter(error.errors()[0]["loc"]), "text")
+            raise CsdmError(f"{place} is damaged: its field {wrong_one!r} is of a wrong type; {AGAIN}") from error
         if problem := manifest.contradiction():
             raise CsdmError(f"{place} is damaged: its fields contradict each other ({problem}); {AGAIN}")
         return manifest
@@ -150,8 +154,9 @@ class Manifest:
     def to_text(self) -> str:
         """JSON with one field per line, so that long lists stay on theirs, and a hash of all."""
         values = asdict(self) | {"schema": SCHEMA}
-        if not self.held_out:
-            del values["held_out"]
+        for optional in ("held_out", "read_as"):
+            if not values[optional]:
+                del values[optional]
         pairs = sorted(seal.sealed(values, SEAL).items())
         lines = (f"  {json.dumps(name)}: {json.dumps(value, sort_keys=True, allow_nan=False)}" for name, value in pairs)
         return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -17,12 +17,20 @@ from csdm_cli.training.recipe import Duration
 
 def make_lt_section(data: Mapping[str, Any]) -> dict[str, Any]:
     """``make_lt`` from the facts of a long-tailed set's manifest."""
-    explicit = data["profile"] == ImbalanceProfile.explicit
+    names = {"dataset", "profile", "class_order", "split", "size", "seed"}
+    profile = data["profile"]
+    if profile == ImbalanceProfile.explicit:
+        sizes = {"counts": list(data["counts"]), "imbalance": data["imbalance"]}
+    elif profile == ImbalanceProfile.as_is:
+        sizes = {}
+    else:
+        sizes = {"n_max": data["n_max"], "imbalance": data["imbalance"]}
     settings = sections.MakeLt.model_validate(
-        {name: data[name] for name in ("dataset", "profile", "imbalance", "class_order", "split", "size", "seed")}
+        {name: data[name] for name in names}
         | {"dev": data["dev_per_class"]}
-        | ({"counts": list(data["counts"])} if explicit else {"n_max": data["n_max"]})
+        | sizes
         | ({"data_dir": "."} if data["dataset"] == "folder" else {})
+        | data.get("read_as", {})
     )
     return settings.model_dump(mode="json") | {"data_dir": None}
 

@@ -29,4 +29,4 @@ def facts_of(manifest: Manifest) -> dict[str, Any]:
     """The facts by which the ledger can make the long-tailed set again, and tell it from others, as JSON values."""
     names = ("dataset", "counts", "n_max", "imbalance", "profile", "class_order", "split", "seed", "dev_per_class")
     facts = {name: getattr(manifest, name) for name in (*names, "channels", "size", "jpeg", "origin")}
-    return facts | {"fingerprints": dict(manifest.fingerprints)}
+    return facts | {"fingerprints": dict(manifest.fingerprints), "read_as": dict(manifest.read_as)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -33,6 +33,21 @@ from csdm_cli.settings.fields import (
 )
 from csdm_cli.settings.section import Section
 
+# Of make-lt: how a source is read and what is held out of it.
+READING = frozenset(
+    {
+        "test_share",
+        "test_per_class",
+        "group_by",
+        "classes",
+        "channels",
+        "background",
+        "train_list",
+        "test_list",
+        "image_column",
+        "label_column",
+    }
+)
 # The headings of the options of experts, and of training without labels.
 EXPERTS: dict[str, JsonValue] = {"panel": "Experts"}
 SELF_SUPERVISION: dict[str, JsonValue] = {"panel": "Training without labels"}
@@ -125,6 +140,11 @@ class MakeLt(Section):
         drawn = self.class_order is not names.ClassOrder.natural or self.split is not names.Split.random
         decides = ("profile", "imbalance", "n_max", "counts")
         return drawn or any(name in self.model_fields_set and getattr(self, name) is not None for name in decides)
+
+    @property
+    def read_as(self) -> dict[str, Any]:
+        """The settings of :data:`READING` that are not the defaults, as JSON values."""
+        return self.model_dump(mode="json", include=set(READING), exclude_defaults=True)
 
     @model_validator(mode="after")
     def _own_images_as_they_are(self) -> Self:

@@ -138,7 +138,9 @@ def test_a_folder_of_ones_own_is_kept_as_it_is(tmp_path):
     longtail = build_longtail(settings, tmp_path / "set", tmp_path / "cache")
     manifest = longtail.manifest
     assert (manifest.profile, manifest.counts, manifest.n_max, manifest.imbalance) == ("as-is", (12, 3), 12, 4)
-    assert manifest.held_out == () and b"held_out" not in (longtail.folder / "manifest.json").read_bytes()
+    written = (longtail.folder / "manifest.json").read_bytes()
+    assert manifest.held_out == () and b"held_out" not in written
+    assert manifest.read_as == {} and b"read_as" not in written
     assert [sorted(own) for own in manifest.selected] == [list(range(12)), [12, 13, 14]]
     kept = {image.numpy().tobytes() for image in longtail.train().images}
     assert kept == {noise(seed).transpose(2, 0, 1).tobytes() for seed in (*range(12), 20, 21, 22)}

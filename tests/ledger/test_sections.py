@@ -6,12 +6,16 @@ from dataclasses import asdict
 
 import pytest
 
+from csdm_cli.data.build import build_longtail
+from csdm_cli.data.store import open_longtail
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.names import AugmentMode, TeacherLoss
 from csdm_cli.networks import NetworkSpec
+from csdm_cli.runs.provenance import facts_of
 from csdm_cli.runs.student_protocol import protocol_of
 from csdm_cli.settings import sections
 from csdm_cli.settings.units import modern
+from tests.data.pictures import image_folder, noise
 
 FACTS = {
     "dataset": "cifar10",
@@ -38,6 +42,21 @@ def test_long_tails():
 
 def test_a_folder_of_images_leaves_no_path():
     assert make_lt_section(FACTS | {"dataset": "folder"})["data_dir"] is None
+
+
+def test_a_set_of_ones_own_can_be_made_again(tmp_path):
+    pictures = {name: [noise(10 * start + index) for index in range(9 - start)] for start, name in enumerate("abc")}
+    own = image_folder(tmp_path, {"own": pictures}) / "own"
+    asked = {"test_per_class": 2, "group_by": r"(\d)\.png", "classes": ["c", "a"], "channels": 1, "dev": 1}
+    wanted = sections.MakeLt(dataset="folder", data_dir=own, seed=3, **asked)
+    first = build_longtail(wanted, tmp_path / "first", tmp_path / "cache")
+    manifest = open_longtail(first.folder).manifest
+    assert manifest.read_as == {name: asked[name] for name in ("test_per_class", "group_by", "classes", "channels")}
+    told = make_lt_section(facts_of(manifest))
+    again = build_longtail(
+        sections.MakeLt.model_validate(told | {"data_dir": own}), tmp_path / "again", tmp_path / "cache"
+    )
+    assert again.manifest == manifest
 
 
 @pytest.mark.parametrize("depth", [None, 2])
