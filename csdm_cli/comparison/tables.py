@@ -149,7 +149,9 @@ class Table:
     def title(self) -> str:
         """The table's title, in words."""
         manifest = self.longtail.manifest
-        return f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {self.ipc}, students tested on the {self.split} set"
+        return (
+            f"{manifest.dataset}, β {manifest.imbalance:.4g}, IPC {self.ipc}, students tested on the {self.split} set"
+        )
 
 
 def table(item: Table) -> list[RenderableType]:

@@ -19,7 +19,7 @@ from csdm_cli.evaluation.scores import MeanStd
 from csdm_cli.ledger.repeat_probes import ProbesAgain
 from csdm_cli.ledger.row import Code, Computing, Measured, Row
 from csdm_cli.ledger.rows_from_runs import students_of
-from csdm_cli.names import EvaluationSplit
+from csdm_cli.names import EvaluationSplit, Source
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.runs.choose import choose
 from csdm_cli.runs.distill import distil
@@ -78,8 +78,10 @@ def settings_of(row: Row, data_dir: Path | None) -> config.Params:
     """The row's settings as today's csdm understands them.
 
     Raises:
-        UsageError: if it does not.
+        UsageError: if it does not, or if the row is of images of one's own and ``data_dir`` is missing.
     """
+    if row.data.dataset == Source.folder and data_dir is None:
+        raise UsageError(f"{row.name} is of a folder of images: name it with --data-dir")
     sections: dict[str, Any] = modern_row(row.config, len(row.data.counts))
     sections.pop("backbone", None)  # which is found by what the row tells of it
     sections["make_lt"]["data_dir"] = data_dir

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -136,9 +137,9 @@ def _given(section: config.Section, without: set[str] | None = None) -> list[str
         elif isinstance(value, dict):
             found += [f"--{flag} {key}={item}" for key, item in value.items()]
         elif isinstance(value, list):
-            found.append(f"--{flag} {','.join(map(str, value))}")
+            found.append(f"--{flag} {shlex.quote(','.join(map(str, value)))}")
         else:
-            found.append(f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {value}")
+            found.append(f"--{flag} {value:g}" if isinstance(value, float) else f"--{flag} {shlex.quote(str(value))}")
     return found
 
 

@@ -124,7 +124,7 @@ def _own_sheet(name: str, rows: Sequence[Row]) -> TextTable:
     some = ordered[0]
     ipc = sorted({row.ipc for row in rows if row.ipc is not None})
     images = f", IPC {'/'.join(map(str, ipc))}" if ipc else ""
-    title = f"{some.data.dataset}, β {some.data.imbalance:g}{images}, {some.data.tested_on} set"
+    title = f"{some.data.dataset}, β {some.data.imbalance:.4g}{images}, {some.data.tested_on} set"
     told = [row for row in ordered if not is_control(row)] or ordered  # whose scale is the controls' as well
     spread = f"± is the standard deviation over sets, or students of one. {SHARED}"
     columns = (*OURS, *STORAGE)

@@ -66,6 +66,14 @@ def test_distillation(chosen, understood):
     assert understood(evaluate.replace("SEED", "0")) == EVALUATE
 
 
+def test_images_of_ones_own_are_read_as_they_were(understood):
+    """What a shell would take for its own is quoted."""
+    read_as = {"train_list": "my list.csv", "group_by": r"(\d+)_\d+\.png", "classes": ["stop", "no entry"]}
+    own = config.MakeLt(dataset="folder", data_dir="DIR", dev=30, **read_as)
+    wanted = sections() | {"make_lt": own.model_dump(mode="json") | {"data_dir": None}}
+    assert understood(typed_commands(wanted, "image list", 1)[0]) == own
+
+
 def test_what_would_be_refused_is_not_typed():
     """A params file may set it for the other methods of a comparison."""
     *_, distill, _ = typed_commands(sections(method="dm", temperature=4, alpha_head=0.9), "torchvision", 1)
