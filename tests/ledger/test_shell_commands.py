@@ -67,7 +67,7 @@ def test_distillation(chosen, understood):
 
 
 def test_images_of_ones_own_are_read_as_they_were(understood):
-    """What a shell would take for its own is quoted."""
+    """Characters that a shell would take for its own are quoted."""
     read_as = {"train_list": "my list.csv", "group_by": r"(\d+)_\d+\.png", "classes": ["stop", "no entry"]}
     own = config.MakeLt(dataset="folder", data_dir="DIR", dev=30, **read_as)
     wanted = sections() | {"make_lt": own.model_dump(mode="json") | {"data_dir": None}}
