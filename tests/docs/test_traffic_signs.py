@@ -23,5 +23,8 @@ def test_speed_limits_beside_the_other_signs_of_the_head():
         f"{100 * statistics.fmean(per_class[label] for label in part):.0f}"
         for part in (SPEED_LIMITS, head - SPEED_LIMITS, tail)
     )
+    hardest = min(range(len(per_class)), key=per_class.__getitem__)
+    assert hardest in tail
     page = " ".join((ROOT / "docs" / "results.md").read_text(encoding="utf-8").split())
     assert f"sets have {limits} in these seven, {others} in the head's other six, and {rare} in the tail" in page
+    assert f"where the hardest of all is, too ({100 * per_class[hardest]:.0f} %)" in page
