@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, JsonValue, model_validator
@@ -143,8 +144,12 @@ class MakeLt(Section):
 
     @property
     def read_as(self) -> dict[str, Any]:
-        """The settings of :data:`READING` that are not the defaults, as JSON values."""
-        return self.model_dump(mode="json", include=set(READING), exclude_defaults=True)
+        """The settings of :data:`READING` that are not the defaults, as JSON values; lists without the way to them."""
+        told = self.model_dump(mode="json", include=set(READING), exclude_defaults=True)
+        lists = {
+            name: _below(getattr(self, name), self.data_dir) for name in ("train_list", "test_list") if name in told
+        }
+        return told | lists
 
     @model_validator(mode="after")
     def _own_images_as_they_are(self) -> Self:
@@ -174,6 +179,13 @@ class MakeLt(Section):
         if self.dataset is names.Source.folder and self.data_dir is None:
             raise ValueError("dataset folder needs data_dir, a folder with train/ and test/ (or val/), or of classes")
         return self
+
+
+def _below(file: Path, folder: Path | None) -> str:
+    """The path of a file in ``folder``, seen from there; else as it was given, or its name where that is absolute."""
+    if folder is not None and file.resolve().is_relative_to(folder.resolve()):
+        return str(file.resolve().relative_to(folder.resolve()))
+    return file.name if file.is_absolute() else str(file)
 
 
 class Pretrain(Section):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import pytest
+
 from csdm_cli.artifacts.distilled import DatasetInfo
 from csdm_cli.runs.provenance import RECIPE, dataset_info, facts_of
-from csdm_cli.settings.sections import Evaluate
+from csdm_cli.settings.sections import Evaluate, MakeLt
 
 MANIFEST = SimpleNamespace(
     dataset="toy",
@@ -27,6 +29,7 @@ MANIFEST = SimpleNamespace(
     jpeg=False,
     origin="folder",
     folder="/home/me",
+    read_as={"train_list": "train.txt"},
 )
 
 
@@ -40,6 +43,19 @@ def test_facts_make_the_set_again_and_hold_no_path():
     assert facts["fingerprints"] == MANIFEST.fingerprints and facts["fingerprints"] is not MANIFEST.fingerprints
     assert (facts["dataset"], facts["counts"], facts["imbalance"], facts["seed"]) == ("toy", (5, 1), 5.0, 3)
     assert "/home/me" not in facts.values()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("Train.csv", "Train.csv"),
+        ("/home/me/signs/lists/Train.csv", "lists/Train.csv"),
+        ("/home/me/Train.csv", "Train.csv"),
+    ],
+)
+def test_a_list_is_told_without_the_way_to_it(given, told):
+    signs = MakeLt(dataset="folder", data_dir="/home/me/signs", train_list=given, channels=1)
+    assert signs.read_as == {"train_list": told, "channels": 1}
 
 
 def test_the_recipe_are_settings_of_evaluate():
