@@ -87,7 +87,7 @@ def run(
             found |= cross_backbones(task, runtime, tracker)
         _write(folder, task, found, tracker)
     manifest = case.longtail.manifest
-    title = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}: {task.duration}"
+    title = f"{manifest.title}, IPC {case.distilled.ipc_text}: {task.duration}"
     result = {name: one.metrics() for name, one in found.items()}
     untested = manifest.untested()
     emit(result, lambda: score_table(title, _rows(found), "network: set", untested), as_json=runtime.json)

@@ -73,8 +73,7 @@ def run(
         _write(folder, result, found, tracker)
         _write_records(folder, case, record_run(time.monotonic() - start, task.device))
         tell_of_evaluation(found, tracker)
-    manifest = case.longtail.manifest
-    shown = f"{manifest.dataset}, β {manifest.imbalance:g}, IPC {case.distilled.ipc_text}"
+    shown = f"{case.longtail.manifest.title}, IPC {case.distilled.ipc_text}"
     title = f"{shown}: {_students(task)}, {counted(task.protocol.steps, 'step')}"
     below = found.fairness.table() if found.fairness is not None else []
     lines = [*_gap_line(result), *_inheritance_line(result), _stored_line(found)]

@@ -148,10 +148,7 @@ class Table:
     @property
     def title(self) -> str:
         """The table's title, in words."""
-        manifest = self.longtail.manifest
-        return (
-            f"{manifest.dataset}, β {manifest.imbalance:.4g}, IPC {self.ipc}, students tested on the {self.split} set"
-        )
+        return f"{self.longtail.manifest.title}, IPC {self.ipc}, students tested on the {self.split} set"
 
 
 def table(item: Table) -> list[RenderableType]:

@@ -37,6 +37,7 @@ DATA_ROOT = Path("data")
 
 MOST_CHANNELS, LARGEST_SIDE = 256, 65536  # more is no image of ours
 
+UNWRITTEN: dict[str, Any] = {"held_out": [], "read_as": {}}  # fields that are not written where they say nothing
 AGAIN = "run csdm make-lt again, which gives the same images"
 
 # All that a set's folder holds; without dev.safetensors where no development set was asked for.
@@ -108,8 +109,7 @@ class Manifest:
 
         if value.get("schema") != SCHEMA:
             raise CsdmError(f"{place} is not a manifest of this csdm (schema {SCHEMA}): {AGAIN}")
-        optional: dict[str, Any] = {"held_out": [], "read_as": {}}
-        own = optional | {name: told for name, told in value.items() if name not in ("schema", SEAL)}
+        own = UNWRITTEN | {name: told for name, told in value.items() if name not in ("schema", SEAL)}
         names = {known.name for known in fields(cls)}
         if wrong := names ^ own.keys() | {SEAL} - value.keys():
             raise CsdmError(f"{place} is damaged: fields missing or unknown: {', '.join(sorted(wrong))}; {AGAIN}")
@@ -145,6 +145,11 @@ class Manifest:
         }
         return next((name for name, holds in checks.items() if not holds), None)
 
+    @property
+    def title(self) -> str:
+        """The set in the title of a table: its data and β."""
+        return f"{self.dataset}, β {self.imbalance:.4g}"
+
     def untested(self, split: str = EvaluationSplit.test) -> tuple[str, ...]:
         """Names of the classes that ``split``, which students are tested on, has no image of."""
         if split != EvaluationSplit.test:
@@ -153,10 +158,8 @@ class Manifest:
 
     def to_text(self) -> str:
         """JSON with one field per line, so that long lists stay on theirs, and a hash of all."""
-        values = asdict(self) | {"schema": SCHEMA}
-        for optional in ("held_out", "read_as"):
-            if not values[optional]:
-                del values[optional]
+        told = {name: value for name, value in asdict(self).items() if value or name not in UNWRITTEN}
+        values = told | {"schema": SCHEMA}
         pairs = sorted(seal.sealed(values, SEAL).items())
         lines = (f"  {json.dumps(name)}: {json.dumps(value, sort_keys=True, allow_nan=False)}" for name, value in pairs)
         return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -23,7 +23,6 @@ from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import ClassOrder, ImbalanceProfile, Source, Split
 from csdm_cli.settings import sections
-from csdm_cli.settings.fields import marks_of
 from csdm_cli.storage import outputs, places
 from csdm_cli.storage.keys import content_key
 
@@ -150,9 +149,7 @@ def default_folder(settings: sections.MakeLt) -> Path:
     parts += [settings.class_order.value] if settings.class_order is not ClassOrder.natural else []
     parts += [f"test{settings.test_share:g}"] if settings.test_share else []
     parts += [f"test{settings.test_per_class}each"] if settings.test_per_class else []
-    reading = {name for name, field in sections.MakeLt.model_fields.items() if "says_how_to_read" in marks_of(field)}
-    own = settings.model_dump(mode="json", include=reading, exclude_defaults=True)
-    parts += [f"read{content_key(own)[:6]}"] if own else []
+    parts += [f"read{content_key(settings.reading)[:6]}"] if settings.reading else []
     parts += [f"seed{settings.seed}"] if settings.seed else []
     return DATA_ROOT / "-".join(parts)
 

@@ -30,25 +30,11 @@ from csdm_cli.settings.fields import (
     Strategy,
     Views,
     Width,
+    marks_of,
     shapes,
 )
 from csdm_cli.settings.section import Section
 
-# Of make-lt: how a source is read and what is held out of it.
-READING = frozenset(
-    {
-        "test_share",
-        "test_per_class",
-        "group_by",
-        "classes",
-        "channels",
-        "background",
-        "train_list",
-        "test_list",
-        "image_column",
-        "label_column",
-    }
-)
 # The headings of the options of experts, and of training without labels.
 EXPERTS: dict[str, JsonValue] = {"panel": "Experts"}
 SELF_SUPERVISION: dict[str, JsonValue] = {"panel": "Training without labels"}
@@ -143,13 +129,18 @@ class MakeLt(Section):
         return drawn or any(name in self.model_fields_set and getattr(self, name) is not None for name in decides)
 
     @property
+    def reading(self) -> dict[str, Any]:
+        """The settings that say how the source is read and are not the defaults, as JSON values."""
+        marked = {name for name, field in type(self).model_fields.items() if "says_how_to_read" in marks_of(field)}
+        return self.model_dump(mode="json", include=marked, exclude_defaults=True)
+
+    @property
     def read_as(self) -> dict[str, Any]:
-        """The settings of :data:`READING` that are not the defaults, as JSON values; lists without the way to them."""
-        told = self.model_dump(mode="json", include=set(READING), exclude_defaults=True)
-        lists = {
-            name: _below(getattr(self, name), self.data_dir) for name in ("train_list", "test_list") if name in told
-        }
-        return told | lists
+        """:attr:`reading` and the test set's size, for whoever makes the set again: lists without the way to them."""
+        sizes = self.model_dump(mode="json", include={"test_share", "test_per_class"}, exclude_defaults=True)
+        named = {"train_list": self.train_list, "test_list": self.test_list}
+        lists = {name: _below(file, self.data_dir) for name, file in named.items() if file is not None}
+        return self.reading | sizes | lists
 
     @model_validator(mode="after")
     def _own_images_as_they_are(self) -> Self:
