@@ -16,7 +16,7 @@ from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
 from csdm_cli.ledger.probe_rows import heir
 from csdm_cli.ledger.sections import selection_section, start_section
-from csdm_cli.names import AT_LEARNED_RATE
+from csdm_cli.names import AT_LEARNED_RATE, LabelKind
 from csdm_cli.runs.measurement import LATER, TOLD, Measurement
 from csdm_cli.runs.student_protocol import at_learned_rate
 from csdm_cli.storage.bounded import parsed_json
@@ -64,6 +64,11 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Me
     )
     names = [name for name in ControlName if controls and name in rows and name != own]
     beside = [_control(found, name, Evaluation.from_dict(rows[name], groups)) for name in names]
+    for name in ControlName:  # under the labels of the same teachers
+        alike = f"{name} ({LabelKind.teacher} labels)"
+        if controls and alike in rows and alike != own:
+            one = _control(found, name, Evaluation.from_dict(rows[alike], groups))
+            beside.append(replace(one, subject=alike, labels=found.labels, labelled_by=found.labelled_by))
     learned = [
         _at_learned_rate(found, Evaluation.from_dict(rows[name], groups))
         for name in rows

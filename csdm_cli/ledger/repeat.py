@@ -19,8 +19,9 @@ from csdm_cli.evaluation.scores import MeanStd
 from csdm_cli.ledger.repeat_probes import ProbesAgain
 from csdm_cli.ledger.row import Code, Computing, Measured, Row
 from csdm_cli.ledger.rows_from_runs import students_of
-from csdm_cli.names import EvaluationSplit, Source
+from csdm_cli.names import EvaluationSplit, LabelKind, Source
 from csdm_cli.networks import NetworkSpec
+from csdm_cli.networks.numerics import PLAIN
 from csdm_cli.runs.choose import choose
 from csdm_cli.runs.distill import distil
 from csdm_cli.runs.evaluate import evaluate, prepare_evaluation
@@ -137,12 +138,13 @@ def _one_set(
     seeded = params.model_copy(update={"distill": params.distill.model_copy(update={"seed": seed})})
     distilling, evaluating = (computing_like(runtime, row, part) for part in ("distill", "evaluate"))
     teachers = probes.teachers(row.config["pretrain"]) if probes else None
+    teachers = teachers or _own_teachers(row, params, longtail, runtime)
     made = distil(
         choose(seeded),
         longtail,
         distilling.apply(),
         distilling,
-        teachers=teachers or _tuned_teachers(row, params, longtail, runtime, folder),
+        teachers=teachers,
         out=folder / f"set-{seed}",
     )
     assert made is not None  # one process
@@ -152,7 +154,7 @@ def _one_set(
         chosen=everything,
         file=made.path,
         data=longtail.folder,
-        teachers=probes.pool if probes else None,
+        teachers=probes.pool if probes else teachers if row.labels is LabelKind.teacher else None,
     )
     found = evaluate(task, evaluating)
     own = found.inherited[row.subject] if row.inherits else found.learned if row.at_learned_rate else found.own
@@ -176,15 +178,14 @@ def _one_probed(
     return _one_set(row, params, longtail, runtime, folder, seed or 0, probes)
 
 
-def _tuned_teachers(
-    row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, folder: Path
-) -> TeacherPool | None:
-    """Teachers that were not trained plainly, which distill would do; None if they were."""
-    if "pretrain" not in row.numerics:
+def _own_teachers(row: Row, params: config.Params, longtail: LongTail, runtime: Runtime) -> TeacherPool | None:
+    """Teachers that distill would not train: not plainly trained, or such as label alone. None where it does."""
+    if "pretrain" not in row.numerics and row.labels is not LabelKind.teacher:
         return None
     own = computing_like(runtime, row, "pretrain")
     device = own.apply()
-    return train_teachers(params.pretrain, longtail.train(), device, own, numerics=own.student_numerics(device))
+    numerics = own.student_numerics(device) if "pretrain" in row.numerics else PLAIN
+    return train_teachers(params.pretrain, longtail.train(), device, own, numerics=numerics)
 
 
 def _full_data(row: Row, params: config.Params, longtail: LongTail, runtime: Runtime, device: torch.device) -> Measured:

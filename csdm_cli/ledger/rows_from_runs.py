@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -76,9 +76,9 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
     if first.method is not None and not first.config.get("distill"):
         raise CsdmError(f"{first.subject}: a set of another tool cannot be run again, so it cannot be a row")
     own = first.config.get("teachers") or {}
-    if first.labels == LabelKind.teacher and first.labelled_by != own.get("key"):
-        raise CsdmError(f"{first.subject}: other teachers labelled it than it tells of, so it cannot be run again")
     network = own.get("spec") or first.protocol["network"]
+    if first.labels == LabelKind.teacher:
+        _refuse_strangers(first, own)
     sections: dict[SectionName, dict[str, Any]] = {
         "make_lt": make_lt_section(first.data),
         "pretrain": pretrain_section(own or None, network),
@@ -116,6 +116,16 @@ def build_row(found: Sequence[Measurement], table: str | None, scale: Scale | No
         probe=probe,
     )
     return _scaled(row, scale)
+
+
+def _refuse_strangers(found: Measurement, teachers: Mapping[str, Any]) -> None:
+    """Raise :class:`CsdmError` if others labelled than the ``teachers`` told of, or they are not of students' kind."""
+    if found.labelled_by != teachers.get("key"):
+        raise CsdmError(f"{found.subject}: other teachers labelled it than it tells of, so it cannot be run again")
+    shared = ("width", "depth", "norm", "pooling")
+    theirs, students = teachers["spec"], found.protocol["network"]
+    if theirs["name"] == students["name"] and any(theirs[name] != students[name] for name in shared):
+        raise CsdmError(f"{found.subject}: networks of another size labelled it, of which a row does not tell")
 
 
 def _table_of(found: Measurement) -> str:

@@ -28,8 +28,9 @@ def typed_commands(
 ) -> tuple[str, ...]:
     """The commands that a person types for the settings of a row, with ``SEED`` in the place of each set's.
 
-    Selections that no teacher looked at are made and evaluated by compare, which can name their students' network.
-    Methods that train networks of their own, which may compute in another precision than students, find it in a file.
+    Selections that no teacher looked at are made and evaluated by compare, which can name their students' network,
+    unless teachers label. Methods that train networks of their own, which may compute in another precision than
+    students, find it in a file.
 
     Args:
         sections: make_lt, pretrain, distill and evaluate, in the units of today.
@@ -54,24 +55,21 @@ def typed_commands(
         probing = _probing(data, method.needs_teachers, pretrain, backbone, distill, evaluated)
         return tuple(" ".join(line) for line in [first, *probing])
     network = _set("pretrain", pretrain.model_copy(update=_defaults(config.Pretrain, set(_NETWORK))))
-    if method.needs_teachers or distill.labels is StoredLabels.soft:
-        before = ["csdm pretrain", data, *_given(pretrain), "--out teachers", *teaching]
-        seen = "--teachers teachers"
-    elif isinstance(method, LearningMethod):
-        told = ", ".join(one.removeprefix("pretrain.").replace("=", ": ") for one in network)
-        before, seen = [f"echo 'pretrain: {{{told}}}' > network.yaml"], "--params network.yaml"
-    else:
+    looks = method.needs_teachers or distill.labels is StoredLabels.soft
+    if not (looks or labels or isinstance(method, LearningMethod)):
         settings = [*network, *_set("evaluate", evaluated), *_set("distill", _without_idle(distill))]
         last = ["csdm compare", f"--data {data} --methods {distill.method} --ipc {distill.ipc} --seeds {sets}"]
         return " ".join(first), " ".join([*last, *(f"--set {one}" for one in settings), *evaluating])
-    own = [*_given(_without_idle(distill)), seen, f"--seed {SEED} --out set-{SEED}"]
+    told, named = ", ".join(one.removeprefix("pretrain.").replace("=", ": ") for one in network), "--teachers teachers"
+    seen, labelled = (named, []) if looks else ("--params network.yaml", [named] if labels else [])
     lines = (
         first,
-        before,
-        ["csdm distill", data, *own, *distilling],
-        ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(evaluated), *evaluating],
+        ["csdm pretrain", data, *_given(pretrain), "--out teachers", *teaching] if looks or labels else [],
+        [] if looks else [f"echo 'pretrain: {{{told}}}' > network.yaml"],
+        ["csdm distill", data, *_given(_without_idle(distill)), seen, f"--seed {SEED} --out set-{SEED}", *distilling],
+        ["csdm evaluate", f"set-{SEED}", f"--data {data}", *_given(evaluated), *labelled, *evaluating],
     )
-    return tuple(" ".join(line) for line in lines)
+    return tuple(" ".join(line) for line in lines if line)
 
 
 def _probing(

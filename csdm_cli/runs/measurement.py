@@ -103,8 +103,14 @@ class Measurement:
         protocol: Mapping[str, Any],
         labeller: Labeller | None = None,
     ) -> Measurement:
-        """The set of ``case``, whose students scored ``evaluation`` on ``split``; ``labeller`` taught them, if any."""
+        """The set of ``case``, whose students scored ``evaluation`` on ``split``; ``labeller`` taught them, if any.
+
+        Who labelled a set that tells of no teachers stands in the teachers' place in its settings.
+        """
         distilled, origin = case.distilled, case.distilled.provenance
+        config = origin.config
+        if labeller and not config.get("teachers"):
+            config = {**config, "teachers": dict(labeller.made)}
         storage = storage_of(distilled, labeller.stored if labeller else ())
         return cls(
             subject=subject,
@@ -115,7 +121,7 @@ class Measurement:
             data=facts_of(case.longtail.manifest),
             tested_on=str(split),
             protocol=protocol,
-            config=origin.config,
+            config=config,
             seed=origin.seed,
             evaluation=evaluation,
             storage_bytes=storage.bytes,

@@ -54,7 +54,7 @@ def test_the_pool_named_is_the_one_that_labels(workplace):
 
 
 def test_the_ledger_takes_what_can_be_run_again(workplace):
-    """A set's own teachers are made again from what it tells; those that --teachers named are told by nothing."""
+    """A set's own teachers are made again from what it tells; beside them, those that --teachers named cannot be."""
     evaluated("set", *TAUGHT, "--no-controls")
     run("ledger", "add", "out", "--table", "taught", "--results", "rows")
     (row,) = [json.loads(file.read_text()) for file in Path("rows").glob("*.json")]
@@ -62,6 +62,38 @@ def test_the_ledger_takes_what_can_be_run_again(workplace):
     run("pretrain", "data", "--seed", 5, "--out", "others")
     evaluated("set", *TAUGHT, "--no-controls", "--teachers", "others")
     fails(run("ledger", "add", "out", "--table", "other", "--results", "rows", expect=None), 1, "cannot be run again")
+
+
+def test_the_ledger_takes_a_selection_with_those_who_label_it(workplace):
+    """They are told in the place of teachers that made it, of whom there are none."""
+    run("distill", "data", "--method", "random", "--params", "params.yaml", "--seed", 3, "--out", "random")
+    run("pretrain", "data", "--seed", 5, "--out", "others")
+    evaluated("random", *TAUGHT, "--no-controls", "--teachers", "others")
+    run("ledger", "add", "out", "--table", "taught", "--results", "rows")
+    row = json.loads(Path("rows/taught-random-teacher.json").read_text())
+    assert row["config"]["pretrain"]["seed"] == 5 and row["sets"][0]["seed"] == 3
+    assert [line.split()[:2] for line in row["commands"]] == [
+        ["csdm", "make-lt"], ["csdm", "pretrain"], ["echo", "'pretrain:"], ["csdm", "distill"], ["csdm", "evaluate"]
+    ]  # fmt: skip
+    assert "--params network.yaml" in row["commands"][3] and "--teachers teachers" in row["commands"][4]
+    assert json.loads(run("ledger", "run", "rows/taught-random-teacher.json", "--json").stdout)["bit_equal"]
+    run("pretrain", "data", "--width", 6, "--out", "narrow")
+    evaluated("random", *TAUGHT, "--no-controls", "--teachers", "narrow")
+    fails(run("ledger", "add", "out", "--table", "other", "--results", "rows", expect=None), 1, "of another size")
+
+
+def test_random_images_beside_a_set_are_rows_of_their_own(workplace):
+    """Those under its teachers' labels, and those under hard ones."""
+    evaluated("set", *TAUGHT)
+    run("ledger", "add", "out", "--controls", "--table", "taught", "--results", "rows")
+    rows = {file.stem: json.loads(file.read_text()) for file in Path("rows").glob("taught-*.json")}
+    alike = rows["taught-random-teacher"]
+    assert alike["method"] == "random" and alike["labels"] == "teacher" and rows["taught-random"]["labels"] == "hard"
+    assert alike["config"]["pretrain"] == rows["taught-csdm-teacher"]["config"]["pretrain"]
+    assert alike["sets"][0]["students"] != rows["taught-random"]["sets"][0]["students"]
+    for name in ("random", "tiled-random"):
+        found = run("ledger", "run", f"rows/taught-{name}-teacher.json", "--json").stdout
+        assert json.loads(found)["bit_equal"]
 
 
 def test_cross_arch_and_compare_take_them(workplace):
