@@ -238,22 +238,36 @@ def newest_longtail(data_root: Path = DATA_ROOT) -> LongTail:
     return open_longtail(max(manifests)[2])
 
 
-def find_by_fingerprint(test_fingerprint: str, data_root: Path = DATA_ROOT) -> LongTail:
-    """The long-tailed set below ``data_root`` whose test set has this fingerprint (the newest of several).
+def find_by_fingerprints(test: str, train: str = "", data_root: Path = DATA_ROOT) -> LongTail:
+    """The long-tailed set below ``data_root`` with these images (the newest of several).
+
+    Args:
+        test: fingerprint of its test images.
+        train: of its training images; empty if any will do.
+        data_root: where to look.
 
     Raises:
         CsdmError: if there is none.
     """
     places = sorted(_manifests(data_root), key=lambda place: (place.stat().st_mtime_ns, str(place)), reverse=True)
+    others = []
     for place in places:
         try:
             longtail = open_longtail(place.parent)
         except CsdmError:
             continue  # a damaged neighbour says nothing about the set sought
-        if longtail.manifest.fingerprints["test"] == test_fingerprint:
-            return longtail
+        found = longtail.manifest.fingerprints
+        if found["test"] == test:
+            if train in ("", found["train"]):
+                return longtail
+            others.append(str(longtail.folder))
+    if others:
+        raise CsdmError(
+            f"no long-tailed set in {data_root}/ has the training images {train[:12]}…; {others[0]} has the same test"
+            " images, but another tail: make the set again with csdm make-lt, or name its folder with --data"
+        )
     raise CsdmError(
-        f"no long-tailed set in {data_root}/ has the test set {test_fingerprint[:12]}…: name its folder with --data, "
+        f"no long-tailed set in {data_root}/ has the test set {test[:12]}…: name its folder with --data, "
         "or make it again with csdm make-lt"
     )
 

@@ -48,6 +48,7 @@ class BankPlan:
     """Everything the numbers in a bank depend on."""
 
     data: str
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]]
     teachers: str
     views: dict[str, Any]
     request: Request

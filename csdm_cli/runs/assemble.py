@@ -168,7 +168,8 @@ def _real_side(
     views = PooledViews(plan, settings.draws)
     described: dict[str, Any] = asdict(plan) | {"draws": settings.draws}
     device = data.images.device.type
-    bank = BankPlan(data.fingerprint(), pool.key, described, request, device, str(dtype), numerics.as_dict())
+    shown = data.fingerprint(), (data.mean, data.std)
+    bank = BankPlan(*shown, pool.key, described, request, device, str(dtype), numerics.as_dict())
     folder = cache / "bank" / bank.key
     build_bank(folder, data, views, settings.iterations, request, networks, dtype, quiet=quiet)
     return BankedRealSide(folder, views, request, networks, dtype, method.revise)

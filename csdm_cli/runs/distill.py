@@ -39,6 +39,7 @@ from csdm_cli.runs.task import Task, is_done, prepare
 from csdm_cli.runs.tracked import pretrain_settings, settings_read, tell_of_data, tell_of_teachers
 from csdm_cli.settings.units import in_units
 from csdm_cli.storage import kinds, outputs, places
+from csdm_cli.storage.keys import content_key
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.tracking.tracker import NullTracker, Tracker
 
@@ -101,7 +102,9 @@ def distil(
         target = (out or default_folder(task, ARTIFACTS)) / FILE_NAME
         with turns.turn(task.key, target, quiet=runtime.quiet) if ranks.leads else nullcontext(False) as waited:
             if ranks.agree(is_done(target, task.key) or (waited and _taken_over(task, target))):
-                note(f"{target} already holds this run: nothing to do", quiet=runtime.quiet)
+                renewed = ranks.leads and _renew_recipe(task, target)
+                told = "only the recipe of its students was renewed" if renewed else "nothing to do"
+                note(f"{target} already holds this run: {told}", quiet=runtime.quiet)
             elif ranks.leads:
                 carry_out(task, target, options, runtime, tracker or NullTracker(), ranks)
             else:
@@ -171,18 +174,13 @@ def _package(task: Task, outcome: Outcome) -> Distilled:
         told["calibration"] = outcome.calibration
     told["teachers"] = pool.description if pool else None
     told["numerics"] = task.numerics.as_dict()
-    recipe = task.params.evaluate.model_dump(mode="json", include=set(RECIPE)) | {"network": task.spec.as_dict()}
-    if recipe["lr"] == LEARNED:  # each set is meant for the common recipe: its own step size is asked for by name
-        del recipe["lr"]
-    if outcome.learned_rate is not None:
-        recipe["learned_rate"] = outcome.learned_rate
     distilled = Distilled(
         stored=stored,
         labels=torch.arange(data.classes).repeat_interleave(per_class),
         dataset=data,
         decoding=decoding,
         provenance=Provenance.of_run(settings.method, settings.seed, told),
-        evaluation=recipe,
+        evaluation=_recipe(task, outcome.learned_rate),
     )
     if outcome.label_logits is not None:
         learned = outcome.label_logits.detach().cpu().float().softmax(1)
@@ -195,6 +193,24 @@ def _package(task: Task, outcome: Outcome) -> Distilled:
     told["prior_calibration"] = calibration.as_dict()
     origin = Provenance.of_run(settings.method, settings.seed, told)
     return replace(distilled, soft_labels=soft, provenance=origin)
+
+
+def _recipe(task: Task, learned_rate: float | None) -> dict[str, Any]:
+    """How students of the set are trained unless told otherwise; ``learned_rate``: step size of the set's own."""
+    recipe = task.params.evaluate.model_dump(mode="json", include=set(RECIPE)) | {"network": task.spec.as_dict()}
+    if recipe["lr"] == LEARNED:  # each set is meant for the common recipe: its own step size is asked for by name
+        del recipe["lr"]
+    return recipe if learned_rate is None else recipe | {"learned_rate": learned_rate}
+
+
+def _renew_recipe(task: Task, target: Path) -> bool:
+    """Give the set in ``target`` the students' recipe of now, on which no image depends, if it has another."""
+    found = load_distilled(target)
+    recipe = _recipe(task, found.learned_rate)
+    if content_key(found.evaluation) == content_key(recipe):
+        return False
+    save_distilled(target, replace(found, evaluation=recipe))
+    return True
 
 
 def _stored(outcome: Outcome, ipc: int, size: int) -> tuple[dict[str, Tensor], Decoding | Coded, int]:

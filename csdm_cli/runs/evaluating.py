@@ -13,7 +13,7 @@ from torch import Tensor
 from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.file import FILE_NAME, find_artifact, load_distilled
 from csdm_cli.data.holdout import read_test
-from csdm_cli.data.store import LongTail, find_by_fingerprint
+from csdm_cli.data.store import LongTail, find_by_fingerprints
 from csdm_cli.display.console import note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import CsdmError, UsageError
@@ -158,14 +158,19 @@ def open_case(file: Path | None, data: Path | None, foreign: Foreign | None = No
         return Case(foreign.images, bring_in(foreign, longtail), longtail)
     path = find_artifact(file) if file else newest_artifact()
     distilled = load_distilled(path)
-    wanted = distilled.dataset.test_fingerprint
+    wanted, seen = distilled.dataset.test_fingerprint, distilled.dataset.train_fingerprint
     if not (wanted or data):
         raise CsdmError(
             f"{path} was made of other sets or classes: name the long-tailed set to evaluate it on with --data"
         )
-    longtail = given(data, quiet=quiet) if data else find_by_fingerprint(wanted)
+    longtail = given(data, quiet=quiet) if data else find_by_fingerprints(wanted, seen)
     if wanted and longtail.manifest.fingerprints["test"] != wanted:
         raise CsdmError(f"{path} was distilled from another dataset than {longtail.folder}: their test sets differ")
+    if seen and longtail.manifest.fingerprints["train"] != seen:
+        raise CsdmError(
+            f"{path} was distilled from another tail than {longtail.folder}, whose controls and rare classes are not"
+            " its own: name the long-tailed set that it was distilled from, or make that again with csdm make-lt"
+        )
     if distilled.dataset.class_names != longtail.manifest.class_names:
         raise CsdmError(
             f"{path} has other classes than {longtail.folder}, or another order of them: evaluate it on a"

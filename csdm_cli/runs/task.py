@@ -20,7 +20,7 @@ from csdm_cli.runs.choose import Chosen, Settled, experts_of
 from csdm_cli.runs.experts import find_experts
 from csdm_cli.runs.labels import chosen_on
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.teachers import find_teachers, network_spec
+from csdm_cli.runs.teachers import find_teachers, given_pool, network_spec
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import Reader
 from csdm_cli.storage.keys import content_key, source_hash
@@ -36,6 +36,8 @@ class Task:
         settings: those of distillation, with nothing left open.
         params: all settings.
         pool: the teachers, if method or labels need them.
+        spec: architecture of the teachers, and of the networks of a method that trains its own; that of the set's
+            students too.
         key: hash of everything that its result depends on.
         numerics: how the networks compute that a matching method looks through.
     """
@@ -45,20 +47,18 @@ class Task:
     params: sections.Params
     longtail: LongTail
     pool: TeacherPool | None
+    spec: NetworkSpec
     device: torch.device
     key: str
     numerics: Numerics = PLAIN
-
-    @property
-    def spec(self) -> NetworkSpec:
-        """The architecture of the teachers, which is that of the set's students too."""
-        return self.pool.spec if self.pool else network_spec(self.params.pretrain, self.longtail.manifest)
 
 
 def prepare(
     chosen: Chosen, longtail: LongTail, teachers: TeacherPool | Path | None, device: torch.device, runtime: Runtime
 ) -> Task:
     """Find the teachers, or train those that are missing, and name the run.
+
+    A method that needs none takes the architecture of ``teachers``, where there are any.
 
     Raises:
         CsdmError: if images or teachers cannot be read, or do not belong together.
@@ -71,9 +71,15 @@ def prepare(
     elif method.needs_teachers or settings.labels is StoredLabels.soft:
         train = longtail.train().to(device)  # not kept: whoever needs real images later reads them, and lets them go
         pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)
+    if pool is not None:
+        spec = pool.spec
+    elif teachers is not None:
+        spec = given_pool(teachers, chosen.params.pretrain.network, longtail).spec
+    else:
+        spec = network_spec(chosen.params.pretrain, longtail.manifest)
     numerics = _numerics_of(method, runtime.numerics(device))
-    key = run_key(settings, method, longtail, pool, numerics)
-    return Task(method, settings, chosen.params, longtail, pool, device, key, numerics)
+    key = run_key(settings, method, longtail, pool or spec, numerics)
+    return Task(method, settings, chosen.params, longtail, pool, spec, device, key, numerics)
 
 
 def _numerics_of(method: Method, asked: Numerics) -> Numerics:
@@ -84,14 +90,21 @@ def _numerics_of(method: Method, asked: Numerics) -> Numerics:
     return Numerics(precision=asked.precision) if takes else PLAIN
 
 
-def run_key(settings: Settled, method: Method, longtail: LongTail, pool: TeacherPool | None, numerics: Numerics) -> str:
-    """The key of a run: settings, the method's parameters, data, teachers, numerics, code and torch."""
+def run_key(
+    settings: Settled, method: Method, longtail: LongTail, seen: TeacherPool | NetworkSpec, numerics: Numerics
+) -> str:
+    """The key of a run: settings, the method's parameters, data, teachers, numerics, code and torch.
+
+    ``seen``: the teachers, or where there are none the architecture, of the method's own networks and of students.
+    """
+    manifest = longtail.manifest
     parameters = settings.names_read_by(Reader.owner) | {"option"}  # which stand below, as the method took them
     described = {
         "settings": settings.model_dump(mode="json", exclude=set(parameters)),
         "parameters": asdict(method.parameters),
-        "data": longtail.manifest.fingerprints["train"],
-        "teachers": pool.key if pool else None,
+        "data": manifest.fingerprints["train"],
+        "normalisation": [manifest.mean, manifest.std],
+        "seen": seen.as_dict() if isinstance(seen, NetworkSpec) else seen.key,
         "labels_chosen_on": chosen_on(settings, longtail),
         "numerics": numerics.as_dict(),
         "source": source_hash(*DISTILLED, module_of(settings.method)),

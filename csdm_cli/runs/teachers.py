@@ -168,6 +168,11 @@ def check_pool(pool: TeacherPool, longtail: LongTail) -> None:
         )
     if pool.data != shape.fingerprints["train"]:
         raise CsdmError(f"the teachers were trained on another set than {longtail.folder}; run csdm pretrain on it")
+    if pool.normalisation != (tuple(shape.mean), tuple(shape.std)):
+        raise CsdmError(
+            f"the teachers saw these images normalised by other means and deviations than {longtail.folder} tells;"
+            " run csdm pretrain on it"
+        )
 
 
 def network_spec(settings: sections.Pretrain, images: Shape) -> NetworkSpec:

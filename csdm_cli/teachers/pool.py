@@ -90,6 +90,12 @@ class TeacherPool:
         return str(self.headers[0]["data"])
 
     @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, by which those images were normalised."""
+        first = self.headers[0]
+        return tuple(first["mean"]), tuple(first["std"])
+
+    @property
     def key(self) -> str:
         """Changes with any weight of any teacher, and with nothing else."""
         own = content_key([header["sha256"] for header in self.headers])

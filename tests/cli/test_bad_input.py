@@ -267,6 +267,17 @@ def test_a_set_of_another_dataset(workplace):
     fails(run("evaluate", "set", expect=None), 1, "--data", "csdm make-lt")
 
 
+def test_a_set_of_another_tail_of_the_same_dataset(workplace):
+    """Their test images are the same, but not the controls, the rare classes and the images held out for choices."""
+    once = json.loads(run("evaluate", "set", "--json", "--out", "first").stdout)
+    other_set("--imbalance", 3)
+    fails(run("evaluate", "set", "--data", "other", expect=None), 1, "was distilled from another tail than other")
+    shutil.move("other", "data/newer")
+    assert json.loads(run("evaluate", "set", "--json", "--out", "second").stdout) == once
+    Path("data/manifest.json").unlink()
+    fails(run("evaluate", "set", expect=None), 1, "data/newer has the same test images, but another tail")
+
+
 def test_soft_labels_that_are_not_there(workplace):
     fails(run(*COMMANDS["evaluate"], "--labels", "soft", expect=None), 1, "no soft labels", "--labels hard")
 

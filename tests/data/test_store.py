@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from csdm_cli.data.holdout import read_test
-from csdm_cli.data.store import Manifest, find_by_fingerprint, newest_longtail, open_longtail, write_longtail
+from csdm_cli.data.store import Manifest, find_by_fingerprints, newest_longtail, open_longtail, write_longtail
 from csdm_cli.errors import CsdmError
 from csdm_cli.storage import tensorfile
 
@@ -153,11 +153,18 @@ def test_without_any_set_the_error_says_how_to_make_one(tmp_path):
         one_line(error)
 
 
-def test_a_set_is_found_by_its_test_set(copied):
+def test_a_set_is_found_by_its_images(copied):
     root = copied.folder.parent
     (root / "damaged").mkdir()
     (root / "damaged" / "manifest.json").write_text("{")
-    assert find_by_fingerprint(copied.manifest.fingerprints["test"], root).folder == copied.folder
+    train, test = (copied.manifest.fingerprints[part] for part in ("train", "test"))
+    assert find_by_fingerprints(test, data_root=root).folder == copied.folder
+    assert find_by_fingerprints(test, train, root).folder == copied.folder
     with pytest.raises(CsdmError, match=r"no long-tailed set in .* has the test set 0123") as error:
-        find_by_fingerprint("0123456789abcdef", root)
+        find_by_fingerprints("0123456789abcdef", data_root=root)
+    one_line(error)
+    with pytest.raises(
+        CsdmError, match=r"no .* has the training images 0123.*copied has the same test images"
+    ) as error:
+        find_by_fingerprints(test, "0123456789abcdef", root)
     one_line(error)

@@ -144,16 +144,17 @@ def test_a_damaged_entry_is_one_clear_error(tmp_path, data, networks, views):
 
 
 def test_the_key_follows_everything_a_bank_holds():
-    plan = BankPlan("data", "teachers", {"seed": 1}, REQUEST, "cpu", "torch.float32")
+    plan = BankPlan("data", ((0.5,), (0.25,)), "teachers", {"seed": 1}, REQUEST, "cpu", "torch.float32")
     other = [
         replace(plan, data="other"),
+        replace(plan, normalisation=((0.5,), (0.5,))),
         replace(plan, teachers="other"),
         replace(plan, views={"seed": 2}),
         replace(plan, request=replace(REQUEST, mean=False)),
         replace(plan, device="cuda"),
         replace(plan, dtype="torch.float64"),
     ]
-    assert len({plan.key, *(each.key for each in other)}) == 7
+    assert len({plan.key, *(each.key for each in other)}) == 8
 
 
 def test_fresh_minibatches_of_whole_classes_equal_the_bank(tmp_path, data, networks, views):
