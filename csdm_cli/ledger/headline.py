@@ -103,10 +103,9 @@ def _ahead(row: Row, rows: Sequence[Row]) -> str:
     best = max(own, key=lambda other: other.spread.mean)
     ours, theirs, rivals = best.by_seed, row.by_seed, _rivals(rows, row.labels)
     if len(rivals) > 1 and row in rivals:
-        values = tuple(tuple(rival.by_seed.values()) for rival in rivals)
-        reaches = together_half_widths(tuple(ours.values()), values)
+        reaches = together_half_widths(best.of_sets, tuple(rival.of_sets for rival in rivals))
         reach = None if reaches is None else reaches[rivals.index(row)]
-    elif ours.keys() == theirs.keys():
+    elif ours.keys() == theirs.keys() and not row.is_one_set:
         reach = paired_half_width([ours[seed] - theirs[seed] for seed in ours])
     else:
         reach = difference_half_width(best.independent, row.independent)
@@ -130,7 +129,7 @@ def _kind(rows: Sequence[Row]) -> str:
 
 def _power(rows: Sequence[Row]) -> str:
     """How many sets of each of two methods it takes here to find a difference of one point, in words."""
-    deviation = pooled_deviation([tuple(row.by_seed.values()) for row in rows])
+    deviation = pooled_deviation([row.of_sets for row in rows])
     rivals = max(len(_rivals(rows, labels)) for labels in {row.labels for row in rows})
     if not deviation or rivals == 0:
         return ""

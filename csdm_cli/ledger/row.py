@@ -275,9 +275,15 @@ class Row:
 
     @property
     def is_one_set(self) -> bool:
-        """Whether all sets have the same images, which no seed chose: then each has the same several students."""
-        first = self.sets[0].students
-        return len(self.sets) > 1 and len(first) > 1 and all(one.students == first for one in self.sets)
+        """Whether all sets have the same images, which no seed chose.
+
+        Where no hash of them is told, their several students show it.
+        """
+        first, *others = self.sets
+        if first.images_sha256 is None and len(first.students) == 1:
+            return False
+        told = [(one.images_sha256, one.students) for one in self.sets]
+        return bool(others) and all(one == told[0] for one in told)
 
     @property
     def spread(self) -> MeanStd:
@@ -305,6 +311,12 @@ class Row:
     def by_seed(self) -> dict[int | None, float]:
         """Mean accuracy of each set's students, by the set's seed."""
         return {one.seed: statistics.fmean(student.accuracy for student in one.students) for one in self.sets}
+
+    @property
+    def of_sets(self) -> tuple[float, ...]:
+        """Mean accuracy of each set's students; where all sets have the same images, of one."""
+        found = tuple(self.by_seed.values())
+        return found[:1] if self.is_one_set else found
 
     @property
     def students(self) -> tuple[Student, ...]:

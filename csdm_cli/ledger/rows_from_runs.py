@@ -140,14 +140,29 @@ def _table_of(found: Measurement) -> str:
 def by_row(found: Sequence[Measurement]) -> list[list[Measurement]]:
     """The sets of each row: of one name, data and IPC.
 
-    All real images, which have no seed, are measured once however often they stand beside.
+    What stands beside several sets, as all real images do, was measured once.
+
+    Raises:
+        CsdmError: if one seed was measured twice, with other settings or scores.
     """
     rows: dict[tuple[Any, ...], list[Measurement]] = {}
     for one in found:
         own = rows.setdefault((one.subject, one.ipc, one.data["fingerprints"]["train"], one.tested_on), [])
-        if all(one.seed != other.seed for other in own):
+        twin = next((other for other in own if other.seed == one.seed), None)
+        if twin is None:
             own.append(one)
+        elif _scored(one) != _scored(twin):
+            seed = "" if one.seed is None else f", seed {one.seed}"
+            raise CsdmError(
+                f"{one.subject}{seed}: measured twice, with other settings or scores: add what is of one table alone"
+                " (controls come with --controls)"
+            )
     return list(rows.values())
+
+
+def _scored(one: Measurement) -> tuple[Any, ...]:
+    """All that two measurements of one set have in common."""
+    return one.protocol, one.config.get("distill"), students_of(one.evaluation)
 
 
 def _protocol(one: Measurement) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from csdm_cli.names import EvaluationSplit, LabelKind, StoredLabels, TeacherLoss
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import Numerics
 from csdm_cli.runs.backbones import weights_again
+from csdm_cli.runs.experts import expert_settings, make_experts
+from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import check_pool
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
@@ -157,7 +159,19 @@ def _labelling_pool(
 def teachers_again(
     described: Mapping[str, Any], train: ImageSet, cache: Path, device: torch.device, *, quiet: bool
 ) -> TeacherPool:
-    """The pool of that ``TeacherPool.description``, from the cache as far as it is there."""
+    """The pool of that ``TeacherPool.description``, teachers or experts, from the cache as far as it is there."""
+    pool = _made_again(described, train, cache, device, quiet=quiet)
+    if pool.key != described["key"]:
+        note("warning: the set's teachers were made again, but not to the bit: another device, torch or version")
+    return pool
+
+
+def _made_again(
+    described: Mapping[str, Any], train: ImageSet, cache: Path, device: torch.device, *, quiet: bool
+) -> TeacherPool:
+    if "every" in described:
+        settings = sections.Pretrain.model_validate(expert_settings(described))
+        return make_experts(settings, train, device, Runtime(quiet=quiet))
     plan = TeacherPlan(
         teachers=int(described["teachers"]),
         duration=Duration.told(described),
@@ -169,9 +183,5 @@ def teachers_again(
     numerics = Numerics.told(described.get("numerics"))
     spec = NetworkSpec(**described["spec"])
     if spec.frozen:
-        pool = frozen_pool(train, spec, plan, cache, device, lambda: weights_again(spec), quiet=quiet)
-    else:
-        pool = train_pool(train, spec, plan, cache, device, quiet=quiet, numerics=numerics)
-    if pool.key != described["key"]:
-        note("warning: the set's teachers were made again, but not to the bit: another device, torch or version")
-    return pool
+        return frozen_pool(train, spec, plan, cache, device, lambda: weights_again(spec), quiet=quiet)
+    return train_pool(train, spec, plan, cache, device, quiet=quiet, numerics=numerics)

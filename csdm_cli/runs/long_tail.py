@@ -95,7 +95,7 @@ def make(planned: Plan, *, quiet: bool = False) -> MadeLongTail:
 def find_or_make(settings: sections.MakeLt, *, quiet: bool = False) -> LongTail:
     """The set in ``data/`` that is named for ``settings``, made if it is missing.
 
-    A folder of one's own is looked at again: another one of that name, or other files in it, make another set.
+    A folder of images that ``settings`` name is looked at again: another one, or other files in it, make another set.
 
     Raises:
         UsageError, CsdmError: if it cannot be made.
@@ -103,13 +103,27 @@ def find_or_make(settings: sections.MakeLt, *, quiet: bool = False) -> LongTail:
     for folder in _possible_folders(settings):
         with suppress(CsdmError):
             made = open_longtail(folder)
-            if settings.dataset is not Source.folder:
-                return made
-            if made.manifest.source_fingerprint == open_source(settings, places.cache_dir("datasets")).fingerprint:
+            if _is_of(made, settings):
                 return made
     planned = plan(settings, quiet=quiet)
     note(f"making {planned.folder}", quiet=quiet)
     return make(planned, quiet=quiet).longtail
+
+
+def _is_of(made: LongTail, settings: sections.MakeLt) -> bool:
+    """Whether a set is of the images that ``settings`` name, as far as they are there: a known dataset's may be gone.
+
+    Raises:
+        CsdmError: if a folder of one's own cannot be read.
+    """
+    if settings.data_dir is None:
+        return True
+    try:
+        return made.manifest.source_fingerprint == open_source(settings, places.cache_dir("datasets")).fingerprint
+    except CsdmError:
+        if settings.dataset is Source.folder:
+            raise
+        return True
 
 
 def given_or_newest(data: Path | None, *, quiet: bool = False) -> LongTail:

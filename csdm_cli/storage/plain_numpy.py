@@ -15,6 +15,9 @@ from csdm_cli.safe_text import shown
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# A .npz that unpacks to more than this much, and to more than this many times its bytes, holds no images.
+PLAUSIBLE, RATIO = 2**28, 200
+
 DAMAGE = (ValueError, TypeError, KeyError, EOFError, OSError, NotImplementedError, zipfile.BadZipFile)
 
 
@@ -40,6 +43,7 @@ def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
     """
     try:
         with zipfile.ZipFile(file) as archive:
+            _refuse_bomb(sum(info.file_size for info in archive.infolist()), file.stat().st_size)
             for info in archive.infolist():
                 with archive.open(info) as member:
                     _refuse_forged(member, info.file_size)
@@ -47,6 +51,12 @@ def load_arrays(file: Path) -> dict[str, NDArray[Any]]:
             return {name: _native(content[name]) for name in content.files}
     except DAMAGE as error:
         raise _damaged(file, error) from error
+
+
+def _refuse_bomb(unpacked: int, packed: int) -> None:
+    """Raise ValueError if so few bytes unpack to so many that they were made to fill the memory."""
+    if unpacked > max(PLAUSIBLE, RATIO * packed):
+        raise ValueError(f"its {packed:,} bytes unpack to {unpacked:,}, more than images or labels do")
 
 
 def _refuse_forged(opened: IO[bytes], length: int) -> None:

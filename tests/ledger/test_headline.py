@@ -112,6 +112,24 @@ def test_the_intervals_of_several_methods_hold_together():
     assert found["ncfm (soft labels)"][AHEAD] == "–"
 
 
+def test_copies_of_one_set_count_once():
+    """A rule that draws nothing chooses the same images under every seed, which say nothing of other sets."""
+    ours, rival, once = (
+        replace(made, sets=row(scores).sets)
+        for made, scores in (
+            (row(), ((0.60,), (0.62,), (0.64,))),
+            (other("dm"), ((0.55,), (0.575,), (0.59,))),
+            (other("herding"), ((0.5,),)),
+        )
+    )
+    copies = tuple(replace(once.sets[0], seed=seed, images_sha256="ab" * 32) for seed in range(3))
+    alone, several = (
+        headline_sheets([ours, rival, one, RANDOM], typed)[0] for one in (once, replace(once, sets=copies))
+    )
+    assert [line[:-1] for line in alone.cells] == [line[:-1] for line in several.cells]
+    assert alone.footnote == several.footnote
+
+
 def test_sets_of_other_seeds_are_compared_as_independent():
     ours, random = row(((0.5,), (0.52,), (0.54,))), random_row(((0.29,), (0.31,), (0.33,), (0.31,)))
     test = scipy.stats.ttest_ind([0.5, 0.52, 0.54], [0.29, 0.31, 0.33, 0.31], equal_var=False).confidence_interval()

@@ -80,6 +80,10 @@ def test_an_inherited_classifier_is_no_measure_of_the_images():
 def test_the_same_images_under_every_seed_are_one_set():
     same, other = row(((0.5, 0.6), (0.5, 0.6), (0.5, 0.6))), row(((0.5, 0.6), (0.5, 0.6), (0.5, 0.7)))
     assert same.is_one_set and not other.is_one_set and not row(((0.5,), (0.5,))).is_one_set
+    first = row(((0.5,),)).sets[0]
+    one, another = (replace(first, seed=seed, images_sha256="ab" * 32) for seed in (0, 1))
+    assert replace(row(), sets=(one, another)).is_one_set, "of one student each: the images tell"
+    assert not replace(row(), sets=(one, replace(another, images_sha256="cd" * 32))).is_one_set
     assert same.spread == same.independent == row(((0.5, 0.6),)).accuracy.students
     assert runs(same) == "– × 2" and runs(other) == "3 × 2"
 

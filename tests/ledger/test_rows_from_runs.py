@@ -12,9 +12,13 @@ from csdm_cli.ledger.rows_from_runs import build_row, by_row, rows_of, scale_tex
 from tests.ledger.rows import full_row, row
 
 
-def found(subject="dm (hard labels)", ipc=10, train="a", seed=0, **told):
-    data = {"fingerprints": {"train": train}}
-    return SimpleNamespace(subject=subject, ipc=ipc, data=data, tested_on="test", seed=seed, **told)
+def found(subject="dm (hard labels)", ipc=10, train="a", seed=0, steps=9, score=0.5, **told):
+    data, config = {"fingerprints": {"train": train}}, {"distill": {"ipc": ipc}}
+    evaluation = SimpleNamespace(
+        students=[SimpleNamespace(best_on_test=score)], scores=[SimpleNamespace(accuracy=score, per_class=(score,))]
+    )
+    same = {"config": config, "protocol": {"steps": steps}, "evaluation": evaluation}
+    return SimpleNamespace(subject=subject, ipc=ipc, data=data, tested_on="test", seed=seed, **same, **told)
 
 
 def test_sets_that_differ_by_their_seed_alone_are_of_one_row():
@@ -22,6 +26,15 @@ def test_sets_that_differ_by_their_seed_alone_are_of_one_row():
     groups = by_row(own)
     assert [[one.seed for one in group] for group in groups] == [[0, 1], [0], [0], [0]]
     assert groups[0] == [own[0], own[1]]
+
+
+@pytest.mark.parametrize("told", [{"steps": 8}, {"score": 0.6}])
+def test_a_seed_that_was_measured_twice_otherwise_is_refused(told):
+    """Which of both were the row's, nothing tells; what stands beside two sets is the same in both."""
+    with pytest.raises(CsdmError, match=r"dm \(hard labels\), seed 0: measured twice"):
+        by_row([found(), found(seed=1), found(**told)])
+    with pytest.raises(CsdmError, match="full, cross-entropy: measured twice"):
+        by_row([found("full, cross-entropy", seed=None), found("full, cross-entropy", seed=None, **told)])
 
 
 def test_students_in_their_order():

@@ -13,10 +13,12 @@ from csdm_cli.ledger.sections import pretrain_section
 from csdm_cli.methods.learning import Experts
 from csdm_cli.names import ExpertOptimizer
 from csdm_cli.runs.experts import OF_EXPERTS, OF_TEACHERS, find_experts, make_experts, refuse_idle
+from csdm_cli.runs.labels import teachers_again
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.teachers import train_teachers
 from csdm_cli.runs.tracked import pretrain_settings
 from csdm_cli.settings import sections
+from csdm_cli.storage import places
 from csdm_cli.teachers.pool import TeacherPool
 
 CPU, QUIET = torch.device("cpu"), Runtime(quiet=True)
@@ -126,3 +128,12 @@ def test_a_pool_tells_the_settings_that_made_it(longtail):
     section = pretrain_section(both.description, {})
     expected = asked.model_dump() | {"classifier_snapshots": 1, "depth": None}  # which is the default's at this size
     assert sections.Pretrain(**section).model_dump() == expected
+
+
+@pytest.mark.parametrize("further", [{}, {"classifier_snapshots": 1}])
+def test_experts_that_a_set_tells_of_are_found_again(longtail, further, capsys):
+    """As where they give labels: by their description, with classifiers or without, and to the bit."""
+    pool = found(longtail, classifiers=bool(further), seed=4, **further)
+    again = teachers_again(pool.description, longtail.train(), places.cache_dir(), CPU, quiet=True)
+    assert again.paths == pool.paths and again.key == pool.key
+    assert "not to the bit" not in capsys.readouterr().err

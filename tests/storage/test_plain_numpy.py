@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from csdm_cli.errors import CsdmError
+from csdm_cli.storage import plain_numpy
 from csdm_cli.storage.plain_numpy import load_array, load_arrays
 
 VALUES = np.array([[1, 2, 3], [4, 5, 300]])
@@ -34,6 +35,16 @@ def test_a_forged_shape_takes_no_memory(tmp_path):
         archive.writestr("one.npy", buffer.getvalue() + b"few")
     for call in (lambda: load_array(tmp_path / "a.npy"), lambda: load_arrays(tmp_path / "a.npz")):
         refused(call, r"1000000000000 x 8 is announced, but its bytes are not there")
+
+
+def test_few_bytes_do_not_fill_the_memory(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((100, 100, 100), np.uint8), labels=np.zeros(100, np.uint8))
+    assert load_arrays(tmp_path / "a.npz")["images"].shape == (100, 100, 100), "little may be as empty as it likes"
+    monkeypatch.setattr(plain_numpy, "PLAUSIBLE", 2**18)
+    refused(lambda: load_arrays(tmp_path / "a.npz"), r"a\.npz is damaged .*its 1,\d+ bytes unpack to 1,000,\d+, more")
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100, 100), np.uint8)
+    np.savez_compressed(tmp_path / "b.npz", images=noise)
+    assert np.array_equal(load_arrays(tmp_path / "b.npz")["images"], noise)
 
 
 def test_pickled_objects_are_not_loaded(tmp_path):

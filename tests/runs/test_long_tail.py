@@ -1,0 +1,53 @@
+"""A long-tailed set that is there is taken for the one asked for only if it is of the images asked for."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from csdm_cli.data.store import LongTail
+from csdm_cli.errors import CsdmError
+from csdm_cli.runs.long_tail import find_or_make
+from csdm_cli.settings.sections import MakeLt
+from tests.data.pictures import coded, noise, parquet_file
+
+
+def images_in(folder: Path, seed: int) -> Path:
+    """Two images of each of ten classes, to learn from and to test on."""
+    for number, part in enumerate(("train", "test")):
+        images = [coded(noise(seed + 100 * number + index, 32, 32)) for index in range(20)]
+        parquet_file(folder / f"{part}-00000-of-00001.parquet", images, [index % 10 for index in range(20)])
+    return folder
+
+
+def made(folder: Path, dataset: str = "cifar10") -> LongTail:
+    return find_or_make(MakeLt(dataset=dataset, data_dir=folder, imbalance=1, n_max=2), quiet=True)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_known_dataset_of_other_files_makes_another_set() -> None:
+    """As of lossless files in the place of JPEG-coded ones: the folder is named for the dataset alone."""
+    first = made(images_in(Path("one"), 0))
+    assert made(Path("one")).manifest == first.manifest
+    other = made(images_in(Path("two"), 1000))
+    assert other.folder == first.folder
+    assert other.manifest.fingerprints["train"] != first.manifest.fingerprints["train"]
+
+
+def test_the_files_of_a_known_dataset_may_be_gone() -> None:
+    first = made(images_in(Path("one"), 0))
+    shutil.rmtree("one")
+    assert made(Path("one")).manifest == first.manifest
+
+
+def test_a_folder_of_ones_own_may_not() -> None:
+    made(images_in(Path("one"), 0), "folder")
+    shutil.rmtree("one")
+    with pytest.raises(CsdmError, match="one"):
+        made(Path("one"), "folder")
