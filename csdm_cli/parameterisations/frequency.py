@@ -97,11 +97,6 @@ def unpacked(packed: Tensor, shape: Shape) -> Tensor:
     return torch.from_numpy(bits.astype(bool)).view(shape.classes, shape.size, shape.size)
 
 
-def images_of_numbers(ipc: int, kept: int, size: int) -> int:
-    """Images per class in the numbers of ``ipc`` images of pixels, as FreD counts them: without the masks."""
-    return ipc * size**2 // kept
-
-
 def images_of_bytes(budget: int, kept: int, shape: Shape) -> int:
     """Images per class in ``budget`` bytes of the whole set, masks included; 0 where not even one fits."""
     left = budget // shape.classes - _mask_bytes(shape)

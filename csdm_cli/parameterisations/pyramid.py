@@ -26,8 +26,7 @@ LEAST = 1 / 1024  # the darkest start: a logit must be finite, and this still ro
 class Pyramid(OfShape):
     """``per_class`` images per class; leaves ``level_1``, ``level_2``, ``level_4`` … ``level_{size}``.
 
-    A level of side s is (classes·per_class, channels, s, s). Levels that are not among the leaves count as 0, so that
-    a set can start from coarse ones and :func:`grow`.
+    A level of side s is (classes·per_class, channels, s, s). Levels that are not among the leaves count as 0.
     """
 
     per_class: int
@@ -76,22 +75,6 @@ class Pyramid(OfShape):
         if level.shape[-1] == self.shape.size:
             return level
         return interpolate(level, size=(self.shape.size,) * 2, mode="bilinear", align_corners=False)
-
-
-def grow(pyramid: Pyramid, leaves: Leaves, rng: torch.Generator) -> Leaves:
-    """One more level: of L, the old ones times L/(L+1) and a new one of N(0, 1)/(L+1), the next finer side.
-
-    An optimiser of the old leaves has no use for the new ones: start it anew, as the released code does.
-    """
-    missing = [side for side in pyramid.sides if _name(side) not in leaves]
-    if not missing:
-        return leaves
-    count, some = len(leaves), next(iter(leaves.values()), None)
-    images = pyramid.shape.classes * pyramid.per_class
-    level = torch.randn(images, pyramid.shape.channels, missing[0], missing[0], generator=rng)
-    level = level if some is None else level.to(some)
-    old = {name: value.detach() * count / (count + 1) for name, value in leaves.items()}
-    return old | {_name(missing[0]): level / (count + 1)}
 
 
 def _recoloured(images: Tensor, *, inverse: bool = False) -> Tensor:

@@ -11,7 +11,6 @@ from csdm_cli.parameterisations.frequency import (
     dct_matrix,
     explained_variance,
     images_of_bytes,
-    images_of_numbers,
     inverse_dct,
     unpacked,
 )
@@ -181,11 +180,6 @@ def test_variances_are_pooled_by_their_degrees_of_freedom() -> None:
 def test_equal_variances_go_to_low_frequencies() -> None:
     (mask,) = class_masks([torch.ones(4, 1, 3, 3)], kept=3)
     assert mask.nonzero().tolist() == [[0, 0], [0, 1], [1, 0]]
-
-
-@pytest.mark.parametrize(("ipc", "kept", "size", "images"), [(1, 64, 32, 16), (2, 32, 32, 64), (1, 2048, 128, 8)])
-def test_images_for_a_budget_of_numbers_are_freds(ipc: int, kept: int, size: int, images: int) -> None:
-    assert images_of_numbers(ipc, kept, size) == images
 
 
 def test_images_for_a_budget_of_bytes_fit_and_one_more_does_not() -> None:

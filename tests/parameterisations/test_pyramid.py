@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from csdm_cli.parameterisations.parameterisation import Shape
-from csdm_cli.parameterisations.pyramid import Pyramid, grow
+from csdm_cli.parameterisations.pyramid import Pyramid
 from tests.parameterisations.conftest import SHAPE, smooth_images
 
 
@@ -54,19 +54,3 @@ def test_one_level_decodes_to_its_enlargement(images: Tensor) -> None:
     row = torch.tensor([0.0, 0.25, 0.75, 1.0])  # bilinear, pixels' corners apart
     expected = 2 * (row[None] + 2 * row[:, None])
     torch.testing.assert_close(some.decode({"level_2": level})[0, 0], expected.sigmoid())
-
-
-def test_growing_adds_a_level_and_shares_the_weight() -> None:
-    some, rng = Pyramid(SHAPE, 2), torch.Generator().manual_seed(0)
-    leaves = grow(some, {}, rng)
-    assert list(leaves) == ["level_1"] and leaves["level_1"].shape == (6, 3, 1, 1)
-    grown = grow(some, leaves, rng)
-    assert list(grown) == ["level_1", "level_2"]
-    torch.testing.assert_close(grown["level_1"], leaves["level_1"] / 2)
-    again = torch.Generator().manual_seed(0)
-    torch.testing.assert_close(leaves["level_1"], torch.randn(6, 3, 1, 1, generator=again))
-    torch.testing.assert_close(grown["level_2"], torch.randn(6, 3, 2, 2, generator=again) / 2)
-    whole = grow(some, grow(some, grown, rng), rng)
-    assert list(whole) == ["level_1", "level_2", "level_4", "level_8"]
-    assert grow(some, whole, rng) == whole
-    assert some.decode(whole).shape == (6, 3, 8, 8)

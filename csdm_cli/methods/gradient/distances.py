@@ -1,7 +1,7 @@
 """When two training gradients are near: pure functions of named gradients, summed over their tensors.
 
 A tensor's rows are its slices along the first axis: the weights of one output. Tensors of one axis (biases, the scale
-and shift of a normalisation) count nothing in any but :func:`flat_squared` and :func:`flat_cosine`.
+and shift of a normalisation) count nothing.
 """
 
 from __future__ import annotations
@@ -57,17 +57,6 @@ def absolute(real: Gradients, synthetic: Gradients) -> Tensor:
     return _sum((g - h).abs().sum() for g, h in _pairs(real, synthetic, axes=3))
 
 
-def flat_squared(real: Gradients, synthetic: Gradients) -> Tensor:
-    """‖real − synthetic‖² of all tensors as one vector."""
-    return _sum((g - h).square().sum() for g, h in _pairs(real, synthetic, axes=1))
-
-
-def flat_cosine(real: Gradients, synthetic: Gradients) -> Tensor:
-    """1 − cos(real, synthetic) of all tensors as one vector: between 0 and 2."""
-    pairs = [(g.flatten(), h.flatten()) for g, h in _pairs(real, synthetic, axes=1)]
-    return _row_cosine(torch.cat([g for g, _ in pairs])[None], torch.cat([h for _, h in pairs])[None])
-
-
 def relative(distance: Distance) -> Distance:
     """``distance`` over that of the real gradient from zero, at least a tiny number: 1 of a gradient that is zero."""
 
@@ -87,13 +76,13 @@ def _row_cosine(g: Tensor, h: Tensor) -> Tensor:
 
 
 def _pairs(real: Gradients, synthetic: Gradients, axes: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Tensors of at least ``axes`` axes, as rows where they have several."""
+    """Tensors of at least ``axes`` axes, two or more, as rows."""
     assert real.keys() == synthetic.keys()
     for name, g in real.items():
         h = synthetic[name]
         assert g.shape == h.shape
         if g.ndim >= axes:
-            yield (g.detach().flatten(1), h.flatten(1)) if g.ndim > 1 else (g.detach(), h)
+            yield g.detach().flatten(1), h.flatten(1)
 
 
 def _sum(parts: Iterator[Tensor]) -> Tensor:

@@ -6,8 +6,6 @@ from torch import Tensor
 
 from csdm_cli.methods.gradient.distances import (
     absolute,
-    flat_cosine,
-    flat_squared,
     released_row_cosine,
     row_cosine,
     squared,
@@ -43,11 +41,6 @@ def test_distances_are_their_formulas() -> None:
     assert float(released_row_cosine(G, H, 0.5)) == pytest.approx(reference.dc(G, H, 0.5), rel=1e-12)
     assert float(squared(G, H)) == pytest.approx(reference.idc(G, H, 2), rel=1e-12)
     assert float(absolute(G, H)) == pytest.approx(reference.idc(G, H, 1), rel=1e-12)
-    whole = [torch.cat([own.flatten() for own in values.values()]) for values in (G, H)]
-    assert float(flat_squared(G, H)) == pytest.approx(float((whole[0] - whole[1]).square().sum()), rel=1e-12)
-    assert float(flat_cosine(G, H)) == pytest.approx(
-        1 - float(torch.cosine_similarity(whole[0], whole[1], 0)), rel=1e-12
-    )
 
 
 def test_row_cosine_is_blind_to_the_length_of_rows() -> None:
@@ -105,7 +98,7 @@ def test_rows_of_zeros_cost_one_and_pull_nowhere() -> None:
     assert float(row_cosine(nothing, nothing)) == ROWS
 
 
-@pytest.mark.parametrize("distance", [row_cosine, released_row_cosine, squared, flat_squared, flat_cosine])
+@pytest.mark.parametrize("distance", [row_cosine, released_row_cosine, squared])
 def test_derivatives_are_difference_quotients(distance) -> None:
     names = list(H)
 
