@@ -131,7 +131,6 @@ TESTED_THROUGH = {
         "runs/evaluate.py",
         "runs/evaluating.py",
     ),
-    "commands/test_make_lt.py": ("runs/long_tail.py",),
     "settings/test_sections.py": (
         "settings/distill_section.py",
         "settings/making_sections.py",

@@ -243,7 +243,7 @@ def find_by_fingerprints(test: str, train: str = "", data_root: Path = DATA_ROOT
 
     Args:
         test: fingerprint of its test images.
-        train: of its training images; empty if any will do.
+        train: fingerprint of its training images; empty if any will do.
         data_root: where to look.
 
     Raises:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from csdm_cli.data.store import LongTail
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.methods.learning import Experts
 from csdm_cli.names import ExpertOptimizer
 from csdm_cli.networks.numerics import PLAIN, Numerics
 from csdm_cli.runs.backbones import SELF_SUPERVISED
@@ -25,6 +24,9 @@ from csdm_cli.teachers.plan import TeacherPlan
 from csdm_cli.teachers.pool import TeacherPool
 from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from csdm_cli.methods.learning import Experts
 
 # The settings of pretrain that teachers alone read, and those that experts alone do.
 OF_TEACHERS = (
