@@ -50,6 +50,11 @@ class ImbalanceProfile(StrEnum):
     as_is = "as-is"
     balanced = "balanced"
 
+    @property
+    def falls(self) -> bool:
+        """Whether the imbalance says how many images the smallest class keeps."""
+        return self in (ImbalanceProfile.exponential, ImbalanceProfile.step, ImbalanceProfile.pareto)
+
 
 class Split(StrEnum):
     """Which images of a class are kept."""

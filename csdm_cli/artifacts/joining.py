@@ -95,7 +95,9 @@ def merge(sets: Sequence[Distilled], dataset: DatasetInfo | None = None) -> Join
     target = {name: label for label, name in enumerate(data.class_names)}
     _refuse_mixed_codings(sets, data)
     if unknown := [name for one in sets for name in _shown(one) if name not in target]:
-        raise UsageError(f"{data.name} has no class {unknown[0]}: name the data of all classes with --data")
+        raise UsageError(
+            f"the data have {data.classes} classes, and none is {unknown[0]}: name a set of all classes with --data"
+        )
     origin = _derived(MERGED, sets, {})
     coded = isinstance(sets[0].decoding, Coded)
     if not coded and len({(one.decoding, one.images.dtype) for one in sets}) > 1:

@@ -99,7 +99,10 @@ Experiment = Annotated[
 TeachersFolder = Annotated[
     Path | None,
     typer.Option(
-        "--teachers", metavar="DIR", help="folder made by pretrain" + default_note("the cache; trained if missing")
+        "--teachers",
+        metavar="DIR",
+        help="folder made by pretrain; a method that needs none takes over their architecture"
+        + default_note("the cache; trained if missing"),
     ),
 ]
 

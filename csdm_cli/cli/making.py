@@ -38,7 +38,7 @@ def make_lt_source(text: str) -> dict[str, Any]:
         return {"dataset": Source.folder, "data_dir": text}
     if "/" in text or text.startswith((".", "~")):
         raise UsageError(f"{shown(text)} is neither a folder nor the name of a dataset")
-    return {"dataset": text}
+    raise UsageError(f"{shown(text)} is neither a folder here nor the name of a dataset: these are {', '.join(Source)}")
 
 
 def list_methods(incomplete: str) -> list[str]:
@@ -69,8 +69,13 @@ def make_lt(
     Writes the long-tailed training set, a balanced development set (with --dev) and the untouched test set.
     """
     if dataset is not None:
-        overrides |= make_lt_source(dataset)
+        source = make_lt_source(dataset)
+        if "data_dir" in source and "data_dir" in overrides:
+            raise UsageError(f"{dataset} and --data-dir are two folders of images: name one")
+        overrides |= source
     settings = command_settings(sections.MakeLt, params, overrides, runtime)
+    if "imbalance" in overrides and not settings.section.profile.falls:
+        raise UsageError(f"--imbalance has no effect on profile {settings.section.profile}: leave one of them out")
     from csdm_cli.commands import make_lt as command
 
     command.run(settings.section, runtime, out=out)

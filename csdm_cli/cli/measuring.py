@@ -68,8 +68,8 @@ def evaluate(
     """Train students on a distilled set alone and test them.
 
     Reports accuracy at the last step, mean and spread over the students, also of head, medium and tail classes.
-    Steps, learning rate, weight decay, batch and augmentation are those that the set carries, unless given. With
-    --protocol probe students are linear classifiers on a frozen backbone's features.
+    Steps, learning rate, weight decay, batch and augmentation are those that the set carries, unless given.
+    Students of --protocol probe are linear classifiers on a frozen backbone's features.
     """
     settings = command_settings(sections.Evaluate, params, overrides, runtime)
     from csdm_cli.commands import evaluate as command

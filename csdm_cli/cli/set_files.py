@@ -19,6 +19,7 @@ from csdm_cli.cli.arguments import (
 )
 from csdm_cli.cli.group import FILES, app
 from csdm_cli.cli.options import default_note, runtime_options
+from csdm_cli.errors import UsageError
 from csdm_cli.names import ExportFormat
 from csdm_cli.runs.runtime import Runtime
 
@@ -106,6 +107,8 @@ def export(
     from csdm_cli.commands import export as command
 
     chosen = [name.strip() for name in (classes or "").split(",") if name.strip()]
+    if classes is not None and not chosen:
+        raise UsageError("--classes names no class: leave it out for all")
     command.export(file, to, out, runtime.json, chosen, evaluation)
 
 

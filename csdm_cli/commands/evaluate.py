@@ -80,8 +80,8 @@ def run(
     table = score_table(title, found.rows(), untested=found.untested)
     emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
     note(f"wrote {folder}/", quiet=runtime.quiet)
-    reported, across = typed(folder), typed(case.path.parent)
-    note(f"next: csdm report {reported}, or csdm cross-arch {across}", quiet=runtime.quiet)
+    across = "" if foreign is not None else f", or csdm cross-arch {typed(case.path.parent)}"
+    note(f"next: csdm report {typed(folder)}{across}", quiet=runtime.quiet)
 
 
 def _stored_line(found: EvaluatedSet) -> str:

@@ -48,6 +48,8 @@ def export(
         found = evaluation_in(evaluation, distilled)
     elif to is ExportFormat.huggingface and not classes:
         found = evaluation_beside(file, distilled)
+    if to is ExportFormat.csdm and len(classes) == 1:
+        raise UsageError("--classes: a set of csdm has at least two classes: name another, or export --to another form")
     if classes:
         distilled = select_classes(distilled, classes)
     done = formats.export(distilled, to, place, found)

@@ -56,4 +56,5 @@ def _shown(sheet: TextTable) -> list[RenderableType]:
     table = figures_table(sheet.columns[0], sheet.columns[1:])
     for cells in sheet.cells:
         table.add_row(*cells)
-    return [f"[bold]{markup(sheet.title)}[/]", table, f"[dim]{markup(sheet.footnote)}[/]\n"]
+    notes = "\n".join(map(markup, sheet.footnote.split("\n\n")))
+    return [f"[bold]{markup(sheet.title)}[/]", table, f"[dim]{notes}[/]\n"]

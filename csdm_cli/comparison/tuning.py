@@ -52,6 +52,8 @@ def grid(text: str | None) -> list[Point]:
     names = [axis[0][0] for axis in axes]
     if len(set(names)) < len(names):
         raise UsageError(f"--tune {text}: a setting stands there twice")
+    if unknown := [name for name in names if not (name in sections.Distill.model_fields or name.startswith("option."))]:
+        raise UsageError(f"--tune {unknown[0]}: distill has no such setting (a method's own is called option.NAME)")
     return [Point(values) for values in itertools.product(*axes)]
 
 

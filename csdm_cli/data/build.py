@@ -170,7 +170,7 @@ def _counts(settings: MakeLt, available: Sequence[int], names: Sequence[str]) ->
         if settings.n_max or settings.counts:
             raise
         raise UsageError(
-            f"{error} (n_max is what the smallest class has: {shown(names[smallest])}); "
+            f"{error} (n_max is what the smallest class has, {shown(names[smallest])!r}); "
             "--profile as-is keeps every image"
         ) from None
 

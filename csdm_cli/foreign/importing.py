@@ -65,7 +65,9 @@ def import_foreign(
         soft = SoftLabels(rows, 1.0, METHOD)
     low, high = (0.0, 1.0) if not pixels.is_floating_point() else (float(value) for value in pixels.aminmax())
     config = {"factor": factor, "normalised": normalised, "whitened": unwhiten is not None, "experiment": experiment}
-    notes = [*found.notes, *told, *own.notes]
+    side = pixels.shape[2]
+    enlarged = [f"images of {side}×{side} were enlarged to {size}×{size}"] if factor == 1 and side < size else []
+    notes = [*found.notes, *told, *own.notes, *enlarged]
     distilled = Distilled(
         stored={"images": pixels[order].contiguous()},
         labels=own.classes[order],

@@ -171,7 +171,8 @@ def _labels_beside(images: Path) -> Path | None:
 
 def _load(path: Path) -> Any:
     if path.suffix.lower() not in ARRAYS:
-        raise UsageError(f"{path}: expected a folder, or a file ending in {', '.join(SUFFIXES)}")
+        missing = "" if path.exists() else " (it does not exist)"
+        raise UsageError(f"{path}: expected a folder, or a file ending in {', '.join(SUFFIXES)}{missing}")
     _refuse_missing(path)
     if path.suffix.lower() in (".pt", ".pth"):
         return load_plain(path)
@@ -227,7 +228,7 @@ def _of_mapping(content: Mapping[Any, Any], path: Path, experiment: int | None) 
     images = _named(held, IMAGES, path)
     if images is None and len(held) == 1:
         images = _tensor(next(iter(held.values())), path, "images")
-    found = ForeignSet(images, labels, soft, names)
+    found = ForeignSet(images, labels, soft, names or _class_names(held))
     if images is None or (labels is None and soft is None):
         found = _by_shape(held, found)
     if found.images is None:
@@ -310,6 +311,13 @@ def _named_labels(content: Mapping[Any, Any], path: Path) -> tuple[Tensor | None
     held = {str(name).lower(): value for name, value in content.items()}
     name = next((name for name in LABELS if name in held), None)
     return (None, None) if name is None else _labels(held[name], path, name)
+
+
+def _class_names(held: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names that the labels number, where the file tells them, as those that csdm exports do."""
+    value = held.get("class_names")
+    told = isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)
+    return tuple(value) if told and value else None
 
 
 def _labels(value: Any, path: Path, name: str) -> tuple[Tensor, tuple[str, ...] | None]:

@@ -16,7 +16,15 @@ from csdm_cli.ledger.matching import Comparison, compare
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.shell_commands import typed_commands
 from csdm_cli.ledger.storage import storage_of_row
-from csdm_cli.ledger.tables import Shown, TextTable, counts_by_status, own_sheets, paper_sheet, refreshed
+from csdm_cli.ledger.tables import (
+    Shown,
+    TextTable,
+    counts_by_status,
+    has_marked_tables,
+    own_sheets,
+    paper_sheet,
+    refreshed,
+)
 from csdm_cli.names import Source
 from csdm_cli.storage import atomic, places
 
@@ -71,6 +79,10 @@ def refresh_document(document: Path, rows: Sequence[Row]) -> None:
     """
     atomic.refuse_unwritable(document.parent, "--into")
     before = _text(document)
+    if not has_marked_tables(before):
+        raise CsdmError(
+            f"{document} has no table of the ledger: one stands between <!-- ledger: NAME --> and <!-- /ledger -->"
+        )
     after = refreshed(before, document_sheets(rows))
     if after != before:
         atomic.write_text(document.resolve(), after)
@@ -128,5 +140,7 @@ def beside(item: Comparison) -> dict[str, Any]:
 def _text(file: Path) -> str:
     try:
         return file.read_bytes().decode()  # line ends as they are
-    except (OSError, UnicodeDecodeError) as error:
-        raise CsdmError(f"cannot read {file}: {error}") from error
+    except OSError as error:
+        raise CsdmError(f"cannot read {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise CsdmError(f"{file} is no text") from error

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.ledger.row import SCHEMA, Row
+from csdm_cli.safe_text import counted
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.storage.bounded import read_json
 
@@ -44,22 +46,39 @@ def find_row(name: str, folder: Path) -> Row:
         return Row.from_dict(_json(path), str(path))
     rows = {row.name: row for row in read_rows(folder)}
     if name not in rows:
-        known = ", ".join(rows) or "none"
-        raise CsdmError(f"{folder} has no row {name!r}; its rows: {known}")
+        close = get_close_matches(name, rows, n=3)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"csdm ledger shows its {counted(len(rows), 'row')}"
+        raise CsdmError(f"{folder} has no row {name!r}; {hint}")
     return rows[name]
 
 
 def write_rows(rows: Sequence[Row], folder: Path) -> dict[str, Path]:
-    """Write each row to its file; older ones of these names are replaced.
+    """Write each row to its file; older ones of these names and settings are replaced.
 
     Returns:
         The files by the rows' names.
 
     Raises:
-        UsageError: if a file of that name is no row.
+        UsageError: if a file of that name is no row, or one of other settings or data; then nothing is written.
     """
     outputs.claim_files(folder, {_file_of(row): ROW for row in rows}, "--results")
+    for row in rows:
+        _refuse_other_settings(row, folder / _file_of(row))
     return {row.name: write_row(row, folder) for row in rows}
+
+
+def _refuse_other_settings(row: Row, file: Path) -> None:
+    """Raise :class:`UsageError` if ``file`` holds a row of other settings, of those that both rows tell, or data."""
+    if not file.exists():
+        return
+    old = Row.from_dict(_json(file), str(file))
+    both = [(part, name) for part, told in row.config.items() for name in told if name in old.config.get(part, {})]
+    different = [f"{part}.{name}" for part, name in both if row.config[part][name] != old.config[part][name]]
+    different += ["data"] if row.data.fingerprints != old.data.fingerprints else []
+    if different:
+        raise UsageError(
+            f"{file} is a row of other settings ({', '.join(different[:3])}): give --table another name, or delete it"
+        )
 
 
 def write_row(row: Row, folder: Path) -> Path:

@@ -89,6 +89,11 @@ def paper_sheet(found: Sequence[Comparison], shown_ones: Shown) -> TextTable:
     return TextTable("papers", "Beside the papers' values", BESIDE, cells, "\n\n".join([*notes, *left]))
 
 
+def has_marked_tables(text: str) -> bool:
+    """Whether Markdown ``text`` has a place for a table."""
+    return MARKED.search(text) is not None
+
+
 def refreshed(text: str, sheets: Sequence[TextTable]) -> str:
     """Markdown ``text`` with every table between ``<!-- ledger: NAME -->`` and ``<!-- /ledger -->`` brought up to date.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -99,6 +100,8 @@ def read(path: Path) -> dict[str, Tensor]:
         raise CsdmError(f"--weights {path}: there is no such file") from None
     except Exception as error:  # of the pickle and of either library, which tell of a damaged file in many ways
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if isinstance(error, UnpicklingError):  # torch's own words advise to run what is in it
+            reason = "it is damaged, or holds more than tensors"
         raise CsdmError(
             f"--weights {path}: cannot be read as safetensors or as a state dict without code ({reason})"
         ) from None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from csdm_cli.data.store import LongTail
+from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import ExpertOptimizer
@@ -198,5 +199,9 @@ def find_experts(
             f"{pool.paths[0].parent} holds teachers, and {params.distill.method} follows experts: make them with csdm"
             " pretrain --experts, or leave --teachers out"
         )
+    trained, meant = str(pool.headers[0]["recipe"]["optimizer"]), own.expert_optimizer or follows.optimizer
+    if trained != meant:
+        told = f"these experts were trained with {trained}, and {params.distill.method} is made for those of {meant}"
+        note(f"warning: {told} (csdm pretrain --expert-optimizer {meant})", quiet=runtime.quiet)
     points = pool.classifiers.epochs if pool.classifiers else sections.CLASSIFIER_SNAPSHOTS
     return make_experts(wanted(points), train, device, runtime, given=pool)

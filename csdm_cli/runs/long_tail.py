@@ -153,7 +153,7 @@ def default_folder(settings: sections.MakeLt) -> Path:
         name = settings.data_dir.resolve().stem if settings.data_dir.is_file() else settings.data_dir.resolve().name
     short = {ImbalanceProfile.exponential: "lt", ImbalanceProfile.explicit: f"counts{content_key(settings.counts)[:6]}"}
     tail = short.get(settings.profile, settings.profile.value)
-    if settings.profile not in (ImbalanceProfile.balanced, ImbalanceProfile.explicit, ImbalanceProfile.as_is):
+    if settings.profile.falls:
         tail += f"{settings.imbalance:g}"
     parts = [name, tail]
     parts += [f"n{settings.n_max}"] if settings.n_max else []

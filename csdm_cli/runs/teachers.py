@@ -127,6 +127,11 @@ def find_teachers(
         pool = train_teachers(wanted, train, device, runtime)
     else:
         pool = given_pool(given, params.pretrain.network, longtail)
+    if pool.every is not None:
+        raise CsdmError(
+            f"{pool.paths[0].parent} holds experts, and {params.distill.method} looks through teachers: make them with"
+            " csdm pretrain, or leave --teachers out"
+        )
     if pool.spec.frozen and params.distill.teacher_schedule not in (None, TeacherSchedule.final):
         raise UsageError(
             f"--teacher-schedule {params.distill.teacher_schedule}: {pool.spec.name} is never trained, and has its"

@@ -61,7 +61,7 @@ class MakeLt(Section):
     imbalance: Imbalance = Field(200.0, description="head size / tail size (β)")
     n_max: Images | None = Field(None, description="images of the largest class (default: as many as every class has)")
     counts: list[Images] | None = Field(
-        None, min_length=2, description="images per class for --profile explicit, e.g. 50,20,5"
+        None, min_length=2, description="images per class, e.g. 50,20,5, which is --profile explicit"
     )
     class_order: names.ClassOrder = Field(
         names.ClassOrder.natural, description="which class is the head: label order, or shuffled by the seed"
@@ -143,9 +143,11 @@ class MakeLt(Section):
         return self.reading | sizes | lists
 
     @model_validator(mode="after")
-    def _own_images_as_they_are(self) -> Self:
-        if self.dataset is names.Source.folder and not self.asks_for_a_tail:
-            # Not among the fields that were set: an --imbalance that comes on top of a file draws a tail after all.
+    def _profile_where_none_is_named(self) -> Self:
+        # Not among the fields that were set: an --imbalance that comes on top of a file draws a tail after all.
+        if self.counts is not None and "profile" not in self.model_fields_set:
+            object.__setattr__(self, "profile", names.ImbalanceProfile.explicit)
+        elif self.dataset is names.Source.folder and not self.asks_for_a_tail:
             object.__setattr__(self, "profile", names.ImbalanceProfile.as_is)
         return self
 
@@ -237,8 +239,8 @@ class Pretrain(Section):
     seed: Seed = Field(0, description="seed of the pool")
     objective: names.Objective | None = Field(
         None,
-        description="train the network without labels by this objective for --steps or --epochs (default: 100 epochs),"
-        " and freeze it",
+        description="train the network without labels by this objective, 100 epochs unless --steps or --epochs is"
+        " given, and freeze it (default: with labels)",
         json_schema_extra=SELF_SUPERVISION,
     )
     objective_lr: Rate = Field(

@@ -101,6 +101,8 @@ class Evaluate(Section):
 
     @model_validator(mode="after")
     def _settings_agree(self) -> Self:
+        if self.test_points > self.steps and "test_points" not in self.model_fields_set:
+            object.__setattr__(self, "test_points", self.steps)
         if self.test_points > self.steps:
             raise ValueError(f"test_points {self.test_points} is more than steps {self.steps}")
         if self.fairness and self.protocol is names.EvaluationProtocol.probe:

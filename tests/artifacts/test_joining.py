@@ -114,7 +114,7 @@ def test_other_shapes_and_unknown_classes_are_refused():
     grey = make_set(classes=2, channels=1, dataset=dataset_info(2, 1, class_names=("x", "y")))
     with pytest.raises(UsageError, match="images differ"):
         merge([whole(), grey])
-    with pytest.raises(UsageError, match="has no class dog"):
+    with pytest.raises(UsageError, match="none is dog"):
         merge(
             [select_classes(whole(), ["dog"]), select_classes(whole(), ["ant"])], dataset_info(1, class_names=("ant",))
         )

@@ -230,7 +230,12 @@ def test_all_wrong_options_are_named_at_once(csdm, called):
         (["distill", "--kernl", "rbf"], "--kernel"),
         (["make-lt", "mnist3"], "cifar10"),
         (["make-lt", "--counts", "3,x", "--profile", "explicit"], "--counts (item 2)"),
-        (["make-lt", "--counts", "3,4"], "counts need profile explicit"),
+        (["make-lt", "--counts", "3,4", "--profile", "step"], "counts need profile explicit"),
+        (
+            ["make-lt", "digits", "--imbalance", "3", "--profile", "balanced"],
+            "--imbalance has no effect on profile balanced",
+        ),
+        (["make-lt", "tests", "--data-dir", "docs"], "two folders of images: name one"),
         (["distill", "--params", "no-such-file.yaml"], "no-such-file.yaml"),
         (["pretrain", "--threads", "0"], "--threads"),
         (["export", "a"], "--to"),

@@ -182,7 +182,7 @@ def test_no_group_is_in_two_sets(tmp_path):
         ({}, False, "--test-share 0.2 or --test-per-class K"),
         ({"test_share": 0.2}, True, "has a test set of its own"),
         ({"imbalance": 10}, True, "class 1 would keep 0 images"),
-        ({"imbalance": 10}, True, "n_max is what the smallest class has: b"),
+        ({"imbalance": 10}, True, "n_max is what the smallest class has, 'b'"),
     ],
 )
 def test_what_a_folder_cannot_give_is_refused(tmp_path, settings, test, says):

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from csdm_cli.artifacts.export import export
 from csdm_cli.artifacts.file import FILE_NAME, save_distilled
+from csdm_cli.artifacts.joining import select_classes
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.foreign.importing import import_foreign
 from csdm_cli.foreign.whitening import Whitening
@@ -305,6 +306,21 @@ def test_our_own_exports_come_back(tmp_path, to, names):
     out = export(distilled, to, tmp_path / f"out.{to}").path
     found = import_foreign(out, None, dataset=info, size=8)
     assert torch.equal(found.unit_images(), distilled.unit_images()) and torch.equal(found.labels, distilled.labels)
+
+
+@pytest.mark.parametrize("to", [ExportFormat.npz, ExportFormat.pt])
+def test_our_own_exports_go_by_the_names_of_their_classes(tmp_path, to):
+    """Of some classes, or to a set with the classes in another order: the numbers alone would lead elsewhere."""
+    info, other = (dataset_info(3, class_names=names) for names in (("ant", "bee", "cat"), ("cat", "ant", "bee")))
+    distilled = make_set(factor=1, dataset=info)
+    whole = import_foreign(export(distilled, to, tmp_path / f"whole.{to}").path, None, dataset=other, size=8)
+    part = select_classes(distilled, ["bee", "cat"])
+    some = import_foreign(export(part, to, tmp_path / f"part.{to}").path, None, dataset=info, size=8)
+    for name in info.class_names:
+        expected = distilled.unit_images()[distilled.labels == info.class_names.index(name)]
+        assert torch.equal(whole.unit_images()[whole.labels == other.class_names.index(name)], expected)
+        there = some.unit_images()[some.labels == info.class_names.index(name)]
+        assert torch.equal(there, expected if name != "ant" else expected[:0])
 
 
 @pytest.mark.parametrize("with_names", [True, False])

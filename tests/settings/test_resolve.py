@@ -26,7 +26,11 @@ def test_wrong_overrides_are_named_as_options():
     assert '--n-max: got "0", expected an integer >= 1 and <= 100000000\n' in str(caught.value)
     assert '--counts (item 2): got "x", expected an integer >= 1' in str(caught.value)
     with pytest.raises(UsageError, match="counts need profile explicit"):
-        resolve(sections.MakeLt, None, {"counts": ["3", "2"]})
+        resolve(sections.MakeLt, None, {"counts": ["3", "2"], "profile": "step"})
+
+
+def test_counts_alone_are_the_profile():
+    assert resolve(sections.MakeLt, None, {"counts": ["3", "2"]}).section.profile is names.ImbalanceProfile.explicit
 
 
 def test_the_command_line_can_complete_the_file(params):

@@ -89,7 +89,7 @@ def test_all_mistakes_are_named_at_once_with_what_is_allowed(params):
     ("text", "fragment"),
     [
         ("make_lt: {profile: explicit}", "make_lt: profile explicit needs counts"),
-        ("make_lt: {counts: [3, 2]}", "counts need profile explicit, not exponential"),
+        ("make_lt: {profile: balanced, counts: [3, 2]}", "counts need profile explicit, not balanced"),
         ("make_lt: {profile: explicit, counts: [3, 2], n_max: 3}", "leave n_max out"),
         ("make_lt: {split: ltdd, class_order: shuffled}", "natural"),
         ("make_lt: {dataset: folder}", "data_dir"),

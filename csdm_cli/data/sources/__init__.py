@@ -12,6 +12,7 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.names import Source, whole_names
 from csdm_cli.safe_text import shown
 
+WITH_COLUMNS = ("parquet", "image list")
 DEFAULT_SIZE: dict[str, int] = {
     Source.digits: 16,
     Source.cifar10: 32,
@@ -43,6 +44,11 @@ def load(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> R
         CsdmError: if the files are missing, damaged or cannot be downloaded.
     """
     raw = _open(source, data_dir, replace(reading, size=reading.size or DEFAULT_SIZE.get(source)), cache)
+    if (reading.image_column or reading.label_column) and raw.origin not in WITH_COLUMNS:
+        raise UsageError(
+            "--image-column and --label-column name columns of parquet or of a csv list, and these images come from"
+            f" neither ({raw.origin})"
+        )
     return check(_chosen(raw, reading.classes), source, untested=source == Source.folder)
 
 
@@ -62,7 +68,7 @@ def _open(source: str, data_dir: Path | None, reading: Reading, cache: Path) -> 
     if source == Source.digits:
         if data_dir is not None:
             raise UsageError("digits come inside scikit-learn: leave --data-dir out")
-        return digits.load(reading.size or DEFAULT_SIZE[source])
+        return digits.load(reading.size or DEFAULT_SIZE[source], reading.channels or 1)
     if source in vision.SOURCES:
         if data_dir is not None:
             _refuse_no_folder(data_dir)

@@ -12,8 +12,8 @@ from csdm_cli.storage.tensorfile import tensor_sha256
 BRIGHTEST = 16  # the package's grey values are 0..16
 
 
-def load(size: int) -> RawDataset:
-    """1,797 greyscale images of 8x8, resized to ``size``.
+def load(size: int, channels: int = 1) -> RawDataset:
+    """1,797 greyscale images of 8x8, resized to ``size``; in colour (3 ``channels``) as grey as before.
 
     They have no official split. Ours is fixed and stratified: within each class, in the package's order, every
     third image (the 3rd, 6th, ...) is a test image; 58 to 61 per class, 596 in all.
@@ -28,13 +28,13 @@ def load(size: int) -> RawDataset:
         in_test[torch.nonzero(labels == label).flatten()[2::3]] = True
 
     def split(chosen: torch.Tensor) -> RawSplit:
-        return RawSplit(labels[chosen], array_reader(pixels[chosen.numpy()], channels=1, size=size))
+        return RawSplit(labels[chosen], array_reader(pixels[chosen.numpy()], channels=channels, size=size))
 
     return RawDataset(
         train=split(~in_test),
         test=split(in_test),
         class_names=tuple(str(digit) for digit in range(10)),
-        channels=1,
+        channels=channels,
         size=size,
         jpeg=False,
         origin="scikit-learn",
