@@ -45,6 +45,8 @@ def test_what_cannot_be_merged(workplace):
     fails(run("merge", "part", expect=None), 2, "two or more")
     fails(run("merge", "part", "set", expect=None), 2, "show the class 0")
     fails(run("export", "set", "--to", "npz", "--classes", "cow", expect=None), 2, "no class 'cow'")
+    fails(run("export", "set", "--to", "npz", "--classes", " ,", expect=None), 2, "--classes names no class")
+    fails(run("export", "set", "--to", "csdm", "--classes", "5", expect=None), 2, "at least two classes")
     run("export", "set", "--to", "csdm", "--classes", "5,6", "--out", "other")
     fails(run("merge", "part", "other", "--out", "part", expect=None), 2, "choose another --out")
 

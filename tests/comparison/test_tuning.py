@@ -28,7 +28,7 @@ def test_a_grid_is_all_combinations_in_order():
     assert grid(None) == [Point()] and Point().on(sections.Params()) == sections.Params()
 
 
-@pytest.mark.parametrize("text", ["lr", "lr=", "=1", "lr=1,,2", "lr=1;lr=2"])
+@pytest.mark.parametrize("text", ["lr", "lr=", "=1", "lr=1,,2", "lr=1;lr=2", "foo=1", "second=1"])
 def test_what_is_no_grid_is_refused(text):
     with pytest.raises(UsageError, match="--tune"):
         grid(text)

@@ -44,3 +44,12 @@ def test_every_cell_is_there_at_any_width(width):
     assert [cell for cell in ("dm", "51.2", "30 kB", "csdm", "60.1", "31 kB") if cell not in text] == []
     assert max(map(len, text.splitlines())) <= max(width, len("accuracy  51.2") + 4)
     assert ("accuracy" in text.splitlines()[0]) == (width == 80), "a head, or a list"
+
+
+@pytest.mark.parametrize("width", range(32, 70))
+def test_names_and_figures_stay_whole_at_middle_widths(width):
+    """A figure that is never cut takes its whole length before a name is left less than it needs."""
+    rows = {"csdm (hard labels)": ["55.2 ± 0.8", "10 images per class"], "dm": ["54.7 ± 0.6", "10 images per class"]}
+    text = shown(table_of(rows), width)
+    assert "…" not in text and text.count("10 images per class") == 2
+    assert all(word in text for word in ("csdm", "labels)", "dm", "55.2 ± 0.8", "54.7 ± 0.6"))

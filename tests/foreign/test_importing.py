@@ -219,3 +219,11 @@ def test_images_of_another_size_are_of_another_dataset(tmp_path):
         bring(tiny)
     half = saved(tmp_path, "half.npz", {"images": torch.rand(6, 3, 4, 4), "labels": LABELS})
     assert bring(half).decoding.size == 8
+
+
+def test_smaller_images_are_enlarged_and_that_is_told(tmp_path, pixels):
+    place = saved(tmp_path, "set.pt", [pixels, LABELS])
+    found = bring(place, size=16)
+    assert "images of 8×8 were enlarged to 16×16" in found.provenance.config["notes"]
+    assert found.decoded().shape[-1] == 16
+    assert not any("enlarged" in note for note in bring(place).provenance.config["notes"])

@@ -44,6 +44,9 @@ def test_a_document_changes_between_its_marks_alone(tmp_path):
     place.write_text("<!-- ledger: unknown -->\n\n<!-- /ledger -->\n")
     with pytest.raises(CsdmError, match="there is no table 'unknown'"):
         refresh_document(place, [row()])
+    place.write_text("Mine alone.\n")
+    with pytest.raises(CsdmError, match=r"told\.md has no table of the ledger"):
+        refresh_document(place, [row()])
 
 
 def test_datasets_here_are_those_in_the_cache_and_in_packages(tmp_path, monkeypatch):

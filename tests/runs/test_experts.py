@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from csdm_cli.data.build import build_longtail
+from csdm_cli.display.console import aloud
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.ledger.sections import pretrain_section
 from csdm_cli.methods.learning import Experts
@@ -15,7 +16,7 @@ from csdm_cli.names import ExpertOptimizer
 from csdm_cli.runs.experts import OF_EXPERTS, OF_TEACHERS, find_experts, make_experts, refuse_idle
 from csdm_cli.runs.labels import teachers_again
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.teachers import train_teachers
+from csdm_cli.runs.teachers import find_teachers, train_teachers
 from csdm_cli.runs.tracked import pretrain_settings
 from csdm_cli.settings import sections
 from csdm_cli.storage import places
@@ -134,6 +135,27 @@ def test_a_pool_tells_the_settings_that_made_it(longtail):
 def test_experts_that_a_set_tells_of_are_found_again(longtail, further, capsys):
     """As where they give labels: by their description, with classifiers or without, and to the bit."""
     pool = found(longtail, classifiers=bool(further), seed=4, **further)
-    again = teachers_again(pool.description, longtail.train(), places.cache_dir(), CPU, quiet=True)
+    with aloud():
+        again = teachers_again(pool.description, longtail.train(), places.cache_dir(), CPU, quiet=True)
     assert again.paths == pool.paths and again.key == pool.key
     assert "not to the bit" not in capsys.readouterr().err
+
+
+def test_experts_are_no_teachers(longtail, tmp_path):
+    pool = found(longtail)
+    pool.export(tmp_path / "experts")
+    with pytest.raises(CsdmError, match=r"holds experts, and dm looks through teachers"):
+        find_teachers(
+            tmp_path / "experts",
+            sections.Params(distill=sections.Distill(method="dm")),
+            *(longtail, longtail.train(), CPU, QUIET),
+        )
+
+
+def test_experts_of_another_optimiser_are_taken_with_a_warning(longtail, capsys):
+    pool = found(longtail)
+    assert found(longtail, given=pool, optimizer=ExpertOptimizer.gsam).paths == pool.paths
+    params = sections.Params(pretrain=sections.Pretrain(**SMALL), distill=sections.Distill())
+    with aloud():
+        find_experts(pool, params, Experts(ExpertOptimizer.gsam), longtail, longtail.train(), CPU, Runtime())
+    assert "trained with sgd, and csdm is made for those of gsam" in capsys.readouterr().err
