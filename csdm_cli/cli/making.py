@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,9 @@ def make_lt_source(text: str) -> dict[str, Any]:
         return {"dataset": Source.folder, "data_dir": text}
     if "/" in text or text.startswith((".", "~")):
         raise UsageError(f"{shown(text)} is neither a folder nor the name of a dataset")
-    raise UsageError(f"{shown(text)} is neither a folder here nor the name of a dataset: these are {', '.join(Source)}")
+    close = get_close_matches(text, list(Source), n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    raise UsageError(f'DATASET: got "{shown(text)}", neither a folder here nor one of {", ".join(Source)}{hint}')
 
 
 def list_methods(incomplete: str) -> list[str]:

@@ -78,7 +78,7 @@ def test_classes_of_one_name_are_all_counted(workplace, monkeypatch):
 
     real = digits.load
     monkeypatch.setattr(
-        digits, "load", lambda size: type(raw := real(size))(**{**vars(raw), "class_names": ("crane",) * 10})
+        digits, "load", lambda *form: type(raw := real(*form))(**{**vars(raw), "class_names": ("crane",) * 10})
     )
     made = json.loads(run("make-lt", "--out", "own", "--json").stdout)
     assert made["class_names"] == ["crane"] * 10 and sum(made["counts"]) == made["images"]

@@ -310,7 +310,7 @@ def test_our_own_exports_come_back(tmp_path, to, names):
 
 @pytest.mark.parametrize("to", [ExportFormat.npz, ExportFormat.pt])
 def test_our_own_exports_go_by_the_names_of_their_classes(tmp_path, to):
-    """Of some classes, or to a set with the classes in another order: the numbers alone would lead elsewhere."""
+    """The numbers alone lead elsewhere where some classes are left out, or the dataset has them in another order."""
     info, other = (dataset_info(3, class_names=names) for names in (("ant", "bee", "cat"), ("cat", "ant", "bee")))
     distilled = make_set(factor=1, dataset=info)
     whole = import_foreign(export(distilled, to, tmp_path / f"whole.{to}").path, None, dataset=other, size=8)

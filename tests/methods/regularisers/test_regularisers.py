@@ -121,10 +121,10 @@ def test_what_does_not_go_together_is_refused(tmp_path):
 
 
 def test_the_run_key_changes_with_the_regularisers():
-    longtail = Mock(manifest=Mock(fingerprints={"train": "x"}))
-    numerics = Mock(as_dict=dict)
+    longtail = Mock(manifest=Mock(fingerprints={"train": "x"}, mean=(0.5,), std=(0.2,)))
+    numerics, pool = Mock(as_dict=dict), Mock(key="teachers")
     keys = set()
     for chosen in ([], ["covariance"], ["covariance=2"], ["constraint"]):
         settings = Distill(method="dm", regularizer=chosen)
-        keys.add(run_key(*decided(settings), longtail, None, numerics))
+        keys.add(run_key(*decided(settings), longtail, pool, numerics))
     assert len(keys) == 4
