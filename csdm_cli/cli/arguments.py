@@ -76,7 +76,10 @@ LabelsFile = Annotated[
 ]
 
 StoredFactor = Annotated[
-    int, typer.Option("--factor", min=1, max=4, metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)")
+    int,
+    typer.Option(
+        "--factor", parser=whole_number(1, 4), metavar="INT", help="their multi-formation factor (IDC, NCFM: 2)"
+    ),
 ]
 
 Normalised = Annotated[
@@ -91,7 +94,10 @@ Whitened = Annotated[
 Experiment = Annotated[
     int | None,
     typer.Option(
-        "--experiment", min=1, metavar="INT", help="which of several in the file (DC, DM)" + default_note("1")
+        "--experiment",
+        parser=whole_number(1, 10**6),
+        metavar="INT",
+        help="which of several in the file (DC, DM)" + default_note("1"),
     ),
 ]
 
