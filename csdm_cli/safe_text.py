@@ -11,6 +11,8 @@ import json
 import re
 import shlex
 import unicodedata
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import Any
 
 MOST_SHOWN = 500  # characters of one text
@@ -33,6 +35,12 @@ def shown(text: object, most: int = MOST_SHOWN) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """``1 image``, ``2,000 images``; ``plural`` where it is not ``noun`` with an s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def meant(name: str, known: Iterable[str], most: int = 1) -> str:
+    """The question whether one of ``known`` that looks like ``name`` was meant; empty if none does."""
+    close = get_close_matches(name, list(known), n=most)
+    return f"did you mean {' or '.join(close)}?" if close else ""
 
 
 def typed(text: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +15,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods import method_names
 from csdm_cli.names import Preset, Source
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import shown
+from csdm_cli.safe_text import meant, shown
 from csdm_cli.settings import sections
 from csdm_cli.storage.places import from_home
 
@@ -39,9 +38,9 @@ def make_lt_source(text: str) -> dict[str, Any]:
         return {"dataset": Source.folder, "data_dir": text}
     if "/" in text or text.startswith((".", "~")):
         raise UsageError(f"{shown(text)} is neither a folder nor the name of a dataset")
-    close = get_close_matches(text, list(Source), n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
-    raise UsageError(f'DATASET: got "{shown(text)}", neither a folder here nor one of {", ".join(Source)}{hint}')
+    hint = meant(text, Source)
+    known = ", ".join(Source) + (f" ({hint})" if hint else "")
+    raise UsageError(f'DATASET: got "{shown(text)}", neither a folder here nor one of {known}')
 
 
 def list_methods(incomplete: str) -> list[str]:

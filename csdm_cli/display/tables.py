@@ -29,10 +29,9 @@ class TextTable(Table):
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table; as a list, row by row, where its columns do not fit side by side."""
         for column in self.columns:
-            if column.no_wrap:  # is never cut
-                cells = (Measurement.get(console, options.update(max_width=WIDE), cell) for cell in column.cells)
-                heading = Measurement.get(console, options.update(max_width=WIDE), column.header).minimum
-                column.min_width = max(heading, *(cell.maximum for cell in cells), 0)
+            if column.no_wrap:  # nor is its head ever cut
+                wide, cells = options.update(max_width=WIDE), (column.header, *column.cells)
+                column.min_width = max(Measurement.get(console, wide, cell).maximum for cell in cells)
         least = Measurement.get(console, options.update(max_width=WIDE), self).minimum
         if not self.show_header or least <= options.max_width:
             yield from super().__rich_console__(console, options)

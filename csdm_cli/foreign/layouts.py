@@ -316,8 +316,9 @@ def _named_labels(content: Mapping[Any, Any], path: Path) -> tuple[Tensor | None
 def _class_names(held: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The names that the labels number, where the file tells them, as those that csdm exports do."""
     value = held.get("class_names")
-    told = isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)
-    return tuple(value) if told and value else None
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    return None
 
 
 def _labels(value: Any, path: Path, name: str) -> tuple[Tensor, tuple[str, ...] | None]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.ledger.row import SCHEMA, Row
-from csdm_cli.safe_text import counted
+from csdm_cli.safe_text import counted, meant
 from csdm_cli.storage import kinds, outputs
 from csdm_cli.storage.bounded import read_json
 
@@ -46,8 +45,7 @@ def find_row(name: str, folder: Path) -> Row:
         return Row.from_dict(_json(path), str(path))
     rows = {row.name: row for row in read_rows(folder)}
     if name not in rows:
-        close = get_close_matches(name, rows, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"csdm ledger shows its {counted(len(rows), 'row')}"
+        hint = meant(name, rows, most=3) or f"csdm ledger shows its {counted(len(rows), 'row')}"
         raise CsdmError(f"{folder} has no row {name!r}; {hint}")
     return rows[name]
 

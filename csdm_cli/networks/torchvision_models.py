@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.names import NetworkName
 from csdm_cli.networks.network import EncoderNetwork, Network
 from csdm_cli.networks.spec import NetworkSpec
+from csdm_cli.safe_text import meant
 
 PREFIX = "torchvision:"
 
@@ -43,8 +43,8 @@ def _require_known(name: str) -> None:
     known = torchvision.models.list_models(module=torchvision.models)
     if name in known:
         return
-    close = difflib.get_close_matches(name, dict.fromkeys([*map(str, NetworkName), *known]), n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"choose {', '.join(NetworkName)} or a torchvision one"
+    hint = meant(name, dict.fromkeys([*map(str, NetworkName), *known]), most=3)
+    hint = hint or f"choose {', '.join(NetworkName)} or a torchvision one"
     raise UsageError(f"unknown network {name!r}: {hint}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any, get_type_hints
 
 from pydantic import ValidationError
@@ -12,6 +11,7 @@ from csdm_cli.errors import UsageError
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.contract import MatchingMethod, Method, MethodClass, OptimisedMethod, parameter_names
 from csdm_cli.methods.regularisers.weighted import refuse_second_logits, weighted_terms
+from csdm_cli.safe_text import meant
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import Reader, is_number, reader_of, refuse_loose_number
 from csdm_cli.storage.bounded import adapter
@@ -91,8 +91,7 @@ def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
         if name in names & shared:
             raise UsageError(f"--option {name}: this parameter of {settings.method} is the option {option_of(name)}")
         if name not in own:
-            close = get_close_matches(name, own, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(own) or 'none'}"
+            hint = meant(name, own) or f"it has {', '.join(own) or 'none'}"
             raise UsageError(f"--option {name}: {settings.method} has no such parameter; {hint}")
     told = {name: getattr(settings, name) for name in names & shared}
     if "real_batch" in told and issubclass(cls, OptimisedMethod):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -16,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from csdm_cli import names
 from csdm_cli.methods import method_names
 from csdm_cli.methods.regularisers import parse, parse_all
+from csdm_cli.safe_text import meant
 
 
 class Reader(StrEnum):
@@ -174,9 +174,8 @@ Views = Annotated[str, AfterValidator(_known_views)]
 def known_method(name: str) -> str:
     """Raises: ValueError, with the names there are, if no method is called ``name``."""
     if name not in method_names():
-        close = get_close_matches(name, method_names(), n=2)
-        hint = f" (did you mean {' or '.join(close)}?)" if close else ""
-        raise ValueError(f"one of {', '.join(method_names())}{hint}")
+        hint = meant(name, method_names(), most=2)
+        raise ValueError(f"one of {', '.join(method_names())}{f' ({hint})' if hint else ''}")
     return name
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from csdm_cli.errors import MISTAKE
+from csdm_cli.safe_text import meant
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -85,8 +85,8 @@ def _of_section(detail: ErrorDetails) -> str:
 
 def _hint(value: str, choices: str) -> str:
     """The choice that was probably meant; ``choices`` as pydantic words them: ``'rbf', 'laplace' or 'matern'``."""
-    close = get_close_matches(value, choices.split("'")[1::2], n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    hint = meant(value, choices.split("'")[1::2])
+    return f" ({hint})" if hint else ""
 
 
 def _reason(detail: ErrorDetails) -> str:
@@ -94,9 +94,8 @@ def _reason(detail: ErrorDetails) -> str:
 
 
 def _unknown(key: str, allowed: Mapping[str, Any], prefix: str = "") -> str:
-    close = get_close_matches(key.lower().replace("-", "_"), allowed, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{prefix}{key}: unknown key; {hint}Allowed: {', '.join(allowed)}"
+    hint = meant(key.lower().replace("-", "_"), allowed)
+    return f"{prefix}{key}: unknown key; {hint}{' ' if hint else ''}Allowed: {', '.join(allowed)}"
 
 
 def _shown(value: Any) -> str:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
+
+from csdm_cli.safe_text import meant
 
 _NOT_REGULARISERS = {"__init__", "base", "weighted"}
 
@@ -44,9 +45,9 @@ def parse(text: str) -> RegulariserChoice:
     """
     name, equals, value = (part.strip() for part in text.partition("="))
     if name not in regulariser_names():
-        close = get_close_matches(name, regulariser_names(), n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
-        raise ValueError(f"one of {', '.join(regulariser_names())}, each as NAME or NAME=WEIGHT{hint}")
+        hint = meant(name, regulariser_names())
+        known = ", ".join(regulariser_names())
+        raise ValueError(f"one of {known}, each as NAME or NAME=WEIGHT{f' ({hint})' if hint else ''}")
     if not equals:
         return RegulariserChoice(name)
     try:
