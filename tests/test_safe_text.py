@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csdm_cli.safe_text import counted, file_name, in_picture, json_in_markdown, markdown, markup, shown, shown_lines
+from csdm_cli.safe_text import (
+    counted,
+    file_name,
+    in_picture,
+    json_in_markdown,
+    markdown,
+    markup,
+    meant,
+    shown,
+    shown_lines,
+)
 
 ANY = st.text(st.characters(), max_size=300)  # surrogates included
 
@@ -121,3 +131,11 @@ def test_every_text_gives_a_name_that_can_be_made(text):
 def test_what_is_counted_is_one_or_several():
     assert [counted(count, "image") for count in (0, 1, 2, 2000)] == ["0 images", "1 image", "2 images", "2,000 images"]
     assert [counted(count, "class", "classes") for count in (1, 3)] == ["1 class", "3 classes"]
+
+
+def test_what_was_meant_is_asked_only_where_something_looks_like_it():
+    assert meant("digit", ["cifar10", "digits"]) == "did you mean digits?"
+    assert meant("cifar1", (name for name in ("cifar10", "cifar100", "digits")), most=2) == (
+        "did you mean cifar10 or cifar100?"
+    )
+    assert meant("nosuch", ["digits"]) == meant("digit", []) == ""

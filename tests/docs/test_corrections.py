@@ -10,7 +10,7 @@ from statistics import fmean
 import pytest
 import scipy.stats
 
-from csdm_cli.ledger.store import find_row
+from csdm_cli.ledger.store import find_row, read_rows
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "corrections.md").read_text(encoding="utf-8")
@@ -67,3 +67,13 @@ def test_what_is_withdrawn_is_what_was_published():
     full = find_row(f"{HEADLINE}-full-balanced-softmax", ROOT / "results").spread.mean
     assert f"csdm is {100 * (csdm - dm):.1f} ± 0.9 points ahead of dm" in PAGE
     assert f"stands where the first table has {100 * full:.1f}" in PAGE
+
+
+def test_no_row_was_touched_by_the_faults_of_the_code():
+    """Tables of one network each, and no copies of one set among the sets that csdm is compared with."""
+    tables: dict[str, list] = {}
+    for row in read_rows(ROOT / "results"):
+        tables.setdefault(row.table, []).append(row)
+    assert [name for name, rows in tables.items() if any(row.network != rows[0].network for row in rows)] == []
+    beside = [row for rows in tables.values() if any(row.method == "csdm" for row in rows) for row in rows]
+    assert len(beside) > 100 and [row.name for row in beside if row.is_one_set] == []

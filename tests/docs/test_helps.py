@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from statistics import fmean
+
 import helps
 import pytest
 from helps import Measured
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_page_is_up_to_date():
@@ -57,3 +63,18 @@ def test_too_few_sets_tell_nothing():
     only = {("csdm", "base"): {0: 50.0}}
     with pytest.raises(SystemExit, match="too few sets"):
         _ = Measured(only, only).noise
+
+
+def mean_over_methods(arm: str, score: str) -> float:
+    """Over the two sets of csdm and of dm in the second pool, from their files."""
+    files = [ROOT / "results" / "study-helps" / f"{method}, second pool" / f"{arm}.json" for method in ("csdm", "dm")]
+    return fmean(one[score] for file in files for one in json.loads(file.read_text(encoding="utf-8"))["sets"])
+
+
+def test_what_the_page_says_beside_its_table():
+    page = " ".join(helps.PAGE.read_text(encoding="utf-8").split())
+    base = {score: mean_over_methods("base", score) for score in ("head", "seconds")}
+    taken = base["head"] - mean_over_methods("more-for-the-tail", "head")
+    assert f"give it nine and take {taken:.0f} from the head" in page
+    slower = mean_over_methods("1-000-iterations-24-draws", "seconds") / base["seconds"]
+    assert round(slower) == 4 and "(0.0 ± 1.2), in four times the time" in page
