@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ from torch import Tensor
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import ProbeFeatures
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
@@ -23,7 +23,7 @@ from csdm_cli.storage.lru import LruCache
 from csdm_cli.storage.rooms import STUDENTS
 from csdm_cli.storage.tensorfile import tensor_sha256
 from csdm_cli.training.batches import Examples
-from csdm_cli.training.inference import images_at_once
+from csdm_cli.training.inference import features_of
 from csdm_cli.training.losses import Loss
 from csdm_cli.training.probe import (
     kept_features,
@@ -68,13 +68,7 @@ class Probed:
 
     def features(self, images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
         """Features (N, D) of images (N, channels, H, W), uint8 or floats in [0, 1], as they are."""
-
-        def compute() -> Tensor:
-            dtype = self.network.classifier.weight.dtype
-            with torch.no_grad():
-                parts = images.split(images_at_once(images, self.network))
-                return torch.cat([self.network.features(normalise(part, mean, std).to(dtype)) for part in parts])
-
+        compute = partial(features_of, self.network, images, mean, std)
         seen = {"images": tensor_sha256(images), "normalisation": [list(mean), list(std)]}
         device = images.device
 

@@ -17,7 +17,6 @@ from csdm_cli.display.console import note, progress
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.images.normalisation import normalise
-from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.frozen import furnished
 from csdm_cli.networks.network import Network
@@ -31,7 +30,7 @@ from csdm_cli.teachers.pool import TeacherPool, file_name
 from csdm_cli.teachers.self_supervised import OnStage, self_supervised
 from csdm_cli.teachers.teaching import FINAL, TeacherInTraining
 from csdm_cli.training.inference import images_at_once
-from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
+from csdm_cli.training.losses import bias_after, training_loss
 from csdm_cli.training.objectives import library
 from csdm_cli.training.probe import kept_features, new_probe, probabilities, train_probe
 
@@ -145,7 +144,7 @@ def _probe(
     ends = plan.duration.ends(len(features), batch)
     steps = max(ends)
     targets = probabilities(data.labels, data.classes, features.dtype)
-    loss = balanced_softmax(data.counts) if plan.loss is TeacherLoss.balanced_softmax else cross_entropy
+    loss = training_loss(plan.loss, data.counts)
     probe = new_probe(network.feature_dim, spec.classes, derive_seed(seed, "weights")).to(features)
     with progress(f"{spec.name}: linear probe", steps, quiet=quiet) as task:
 
@@ -157,8 +156,7 @@ def _probe(
         batches = kept_features(features, targets, batch, derive_seed(seed, "training"))
         train_probe(probe, batches, plan.recipe, steps, loss=loss, on_step=after)
     with torch.no_grad():
-        if plan.loss is TeacherLoss.logit_adjustment:  # whoever uses these weights needs to know nothing of it
-            probe.bias.sub_(log_prior(data.counts).to(probe.bias))
+        probe.bias.copy_(bias_after(plan.loss, data.counts, probe.bias))
         network.classifier.load_state_dict(probe.state_dict())
         right = torch.cat([probe(part) for part in features.split(4096)]).argmax(1) == data.labels
     return [float(part.double().mean()) for part in right.split(list(data.counts))]

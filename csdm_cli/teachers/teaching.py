@@ -12,7 +12,6 @@ from torch import Tensor
 
 from csdm_cli.display.console import progress
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
 from csdm_cli.seeds import derive_seed
@@ -20,15 +19,17 @@ from csdm_cli.storage import tensorfile
 from csdm_cli.teachers.remains import Remains
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.inference import predict
-from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
+from csdm_cli.training.losses import bias_after, training_loss
 from csdm_cli.training.many import JointMoment, train_together
 from csdm_cli.training.recipe import Duration, Recipe
 
 if TYPE_CHECKING:
+    from csdm_cli.names import TeacherLoss
     from csdm_cli.networks.numerics import Numerics
 
 # Prefixes of the weights in a teacher's file.
 INITIAL, FINAL, EPOCH = "initial.", "final.", "epoch-{:02d}."
+BIAS = "classifier.bias"
 
 
 @dataclass(frozen=True)
@@ -76,16 +77,9 @@ class TeachingPlan:
         return self.duration.ends(len(self.data.images), self.recipe.batch)
 
     def snapshot(self, network: Network) -> dict[str, Tensor]:
-        """The weights to keep of a network in training, on the CPU.
-
-        Post-hoc logit adjustment lowers the classifier's bias by the log priors, which lowers the logits by as
-        much: whoever uses these weights needs to know nothing of it.
-        """
+        """The weights to keep of a network in training, as they classify, on the CPU."""
         weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-        if self.loss is TeacherLoss.logit_adjustment:
-            bias = weights["classifier.bias"]
-            weights["classifier.bias"] = bias - log_prior(self.data.counts).to(bias)
-        return weights
+        return weights | {BIAS: bias_after(self.loss, self.data.counts, weights[BIAS])}
 
     def waypoint(self, network: Network) -> dict[str, Tensor]:
         """Those of the weights to keep that training changes."""
@@ -184,7 +178,7 @@ def _teach(
 ) -> None:
     """Train the networks of ``group``, which all are after ``done`` steps."""
     data, steps = plan.data, max(plan.ends)
-    loss = balanced_softmax(data.counts) if plan.loss is TeacherLoss.balanced_softmax else cross_entropy
+    loss = training_loss(plan.loss, data.counts)
     starts = [run.start for run in group if run.start is not None]
     with progress(title, steps, start=done, quiet=quiet) as task:
 

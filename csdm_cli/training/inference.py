@@ -1,4 +1,4 @@
-"""A network's logits for many images, and how many images to push through it at a time."""
+"""A network's logits and features of many images, and how many images to push through it at a time."""
 
 from __future__ import annotations
 
@@ -62,6 +62,14 @@ def filled(features: Callable[[Network, Tensor], Tensor]) -> Callable[[Network, 
         return features(network, F.pad(images, (0, 0, 0, 0, 0, 0, 0, missing)))[: len(images)]
 
     return run
+
+
+@torch.no_grad()
+def features_of(network: Network, images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Features (N, D) of ``images`` as they are, in the network's present mode; arguments as of :func:`predict`."""
+    dtype = network.classifier.weight.dtype
+    parts = images.split(images_at_once(images, network))
+    return torch.cat([network.features(normalise(part, mean, std).to(dtype)) for part in parts])
 
 
 @torch.no_grad()

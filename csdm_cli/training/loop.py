@@ -23,9 +23,10 @@ from csdm_cli.training.debiased import HEADS, DebiasedBatches
 from csdm_cli.training.gsam import gsam, once
 from csdm_cli.training.inference import images_at_once
 from csdm_cli.training.losses import Loss, cross_entropy
+from csdm_cli.training.optimizer_state import PREFIX, averages, averages_fit, restore_averages
 from csdm_cli.training.recipe import Recipe
 
-NETWORK, OPTIMIZER = "network.", "optimizer."
+NETWORK = "network."
 
 
 @dataclass(frozen=True)
@@ -39,37 +40,20 @@ class TrainState:
     def capture(cls, step: int, network: Network, optimizer: torch.optim.Optimizer) -> TrainState:
         """Copy weights, buffers and the optimiser's averages."""
         tensors = {NETWORK + name: value.detach().clone() for name, value in network.state_dict().items()}
-        for number, parameter in enumerate(network.parameters()):
-            for name, value in optimizer.state[parameter].items():
-                if isinstance(value, Tensor):
-                    tensors[f"{OPTIMIZER}{number}.{name}"] = value.detach().clone()
-        return cls(step, tensors)
+        kept = averages(optimizer, network.parameters())
+        return cls(step, tensors | {name: value.clone() for name, value in kept.items()})
 
     def fits(self, network: Network) -> bool:
         """Whether :meth:`restore` can put all of it into ``network`` and an optimiser of its parameters."""
-        parameters = list(network.parameters())
         shapes = {NETWORK + name: value.shape for name, value in network.state_dict().items()}
-        for name, value in self.tensors.items():
-            if name.startswith(OPTIMIZER):
-                number, _, entry = name.removeprefix(OPTIMIZER).partition(".")
-                known = number.isdecimal() and int(number) < len(parameters)
-                if not known or value.shape not in (parameters[int(number)].shape, torch.Size()) or not entry:
-                    return False
-            elif shapes.pop(name, None) != value.shape:
-                return False
-        return not shapes
+        own = {name: value.shape for name, value in self.tensors.items() if not name.startswith(PREFIX)}
+        return own == shapes and averages_fit(network.parameters(), self.tensors)
 
     def restore(self, network: Network, optimizer: torch.optim.Optimizer) -> None:
         """Put the copies into ``network`` and ``optimizer``, whatever device they were saved from."""
         own = {name.removeprefix(NETWORK): t for name, t in self.tensors.items() if name.startswith(NETWORK)}
         network.load_state_dict(own)
-        parameters = list(network.parameters())
-        for name, value in self.tensors.items():
-            if name.startswith(OPTIMIZER):
-                number, entry = name.removeprefix(OPTIMIZER).split(".")
-                parameter = parameters[int(number)]
-                place = value.device if entry == "step" else parameter.device
-                optimizer.state[parameter][entry] = value.to(place, copy=True)
+        restore_averages(optimizer, network.parameters(), self.tensors)
 
 
 @dataclass(frozen=True)

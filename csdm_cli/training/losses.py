@@ -19,6 +19,7 @@ from torch import Tensor
 
 from csdm_cli.device import constant
 from csdm_cli.errors import CsdmError
+from csdm_cli.names import TeacherLoss
 
 # Maps logits (N, C) and target probabilities (N, C) to one loss per image (N,).
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -44,6 +45,27 @@ def balanced_softmax(counts: Sequence[int]) -> Loss:
         return cross_entropy(logits + constant(prior, logits.dtype, logits.device), targets)
 
     return loss
+
+
+def training_loss(name: TeacherLoss, counts: Sequence[int]) -> Loss:
+    """The loss that a classifier of classes of ``counts`` images is trained with.
+
+    Raises:
+        CsdmError: if the loss weighs classes and one has no image.
+    """
+    return balanced_softmax(counts) if name is TeacherLoss.balanced_softmax else cross_entropy
+
+
+def bias_after(name: TeacherLoss, counts: Sequence[int], bias: Tensor) -> Tensor:
+    """The bias (C,) that a classifier decides with, once trained to have ``bias`` (C,).
+
+    Post-hoc logit adjustment lowers it by the log priors, which lowers the logits by as much: whoever uses the
+    weights needs to know nothing of it.
+
+    Raises:
+        CsdmError: if the loss is logit adjustment and a class has no image.
+    """
+    return bias - log_prior(counts).to(bias) if name is TeacherLoss.logit_adjustment else bias
 
 
 def log_prior(counts: Sequence[int]) -> Tensor:

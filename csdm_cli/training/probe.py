@@ -85,15 +85,11 @@ def live_features(network: Network, examples: Examples, recipe: Recipe, seed: in
 
     def at(step: int) -> tuple[Tensor, Tensor]:
         images, targets = batches.at(step)
-        return features_of(network, images), targets
+        pieces = images.split(images_at_once(images, network))
+        with torch.no_grad():
+            return torch.cat([network.features(piece) for piece in pieces]), targets
 
     return at
-
-
-@torch.no_grad()
-def features_of(network: Network, images: Tensor) -> Tensor:
-    """Features (N, D) of normalised ``images`` (N, channels, size, size), a few at a time."""
-    return torch.cat([network.features(piece) for piece in images.split(images_at_once(images, network))])
 
 
 def probabilities(targets: Tensor, classes: int, dtype: torch.dtype) -> Tensor:

@@ -23,6 +23,7 @@ from csdm_cli.images.normalisation import normalise
 from csdm_cli.names import ProbeFeatures
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import EncoderNetwork
+from csdm_cli.training.inference import features_of
 from csdm_cli.training.probe import probe_recipe
 
 SPEC = NetworkSpec("convnet", width=4, size=8, classes=3)
@@ -72,7 +73,12 @@ def test_the_network_is_never_changed_and_its_features_are_computed_once(data, m
     measured_by = evaluator(data)
     before = {name: value.clone() for name, value in measured_by.probed.network.state_dict().items()}
     seen = []
-    monkeypatch.setattr(probes, "normalise", lambda images, *rest: seen.append(len(images)) or normalise(images, *rest))
+
+    def counted(network, images, *normalisation):
+        seen.append(len(images))
+        return features_of(network, images, *normalisation)
+
+    monkeypatch.setattr(probes, "features_of", counted)
     first = evaluate_set(*learnt(data), data.counts, measured_by)
     assert sum(seen) == 3 + 27
     again = evaluate_set(*learnt(data), data.counts, measured_by)
@@ -89,7 +95,7 @@ def test_features_of_many_images_are_kept_by_all_they_depend_on(data, tmp_path, 
     keeping.features(data.images[:26], data.mean, data.std)  # too few
     (file,) = (tmp_path / "features").iterdir()
     with monkeypatch.context() as patched:
-        patched.setattr(probes, "normalise", None)  # nothing is computed again
+        patched.setattr(probes, "features_of", lambda *_: pytest.fail("computed again"))
         assert torch.equal(
             replace(probed(), made=made, cache=tmp_path).features(data.images, data.mean, data.std), found
         )

@@ -14,6 +14,7 @@ from csdm_cli.training.inference import (
     CPU_OUTPUTS,
     CPU_PIXELS,
     differentiated_at_once,
+    features_of,
     filled,
     images_at_once,
     output_bytes,
@@ -47,6 +48,16 @@ def test_logits_are_of_evaluation_mode_whatever_the_pieces():
         expected = network.eval()(normalise(shown, MEAN, STD).double())
     torch.testing.assert_close(found, expected)
     assert found.shape == (len(shown), 5) and found.std() > 0
+
+
+def test_features_are_those_that_the_classifier_sees():
+    network = build(SPEC, 0).double().eval()
+    shown = images(images_at_once(images(1)) + 7)
+    found = features_of(network, shown, MEAN, STD)
+    assert found.shape == (len(shown), network.feature_dim) and not found.requires_grad
+    torch.testing.assert_close(network.classifier(found), predict(network, shown, MEAN, STD))
+    as_bytes = features_of(network, (shown * 255).round().to(torch.uint8), MEAN, STD)
+    torch.testing.assert_close(as_bytes, found, rtol=0, atol=0.1 * float(found.std()))
 
 
 def test_filled_up_images_leave_no_trace():

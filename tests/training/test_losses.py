@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
+from csdm_cli.names import TeacherLoss
+from csdm_cli.training.losses import balanced_softmax, bias_after, cross_entropy, log_prior, training_loss
 
 
 def random_case() -> tuple[torch.Tensor, torch.Tensor]:
@@ -51,6 +52,20 @@ def test_adjustment_turns_the_posterior_of_the_long_tail_into_the_balanced_one()
     assert logits.argmax().item() == 0
     adjusted = logits - log_prior(counts)
     torch.testing.assert_close(adjusted.softmax(1), likelihood)
+
+
+def test_each_answer_to_the_long_tail_changes_training_or_the_bias_after_it_or_neither():
+    counts, (logits, targets), bias = [500, 60, 7, 1], random_case(), torch.tensor([1.0, 2.0, -1.0, 0.5])
+    in_training = {name: not torch.equal(training_loss(name, counts)(logits, targets), cross_entropy(logits, targets))
+                   for name in TeacherLoss}  # fmt: skip
+    afterwards = {name: bias_after(name, counts, bias) for name in TeacherLoss}
+    assert [name for name in TeacherLoss if in_training[name]] == [TeacherLoss.balanced_softmax]
+    changed = [name for name in TeacherLoss if not torch.equal(afterwards[name], bias)]
+    assert changed == [TeacherLoss.logit_adjustment]
+    expected = torch.tensor([value - math.log(count / 568) for value, count in zip(bias.tolist(), counts, strict=True)])
+    torch.testing.assert_close(afterwards[TeacherLoss.logit_adjustment], expected)
+    torch.testing.assert_close(training_loss(TeacherLoss.balanced_softmax, counts)(logits, targets),
+                               balanced_softmax(counts)(logits, targets))  # fmt: skip
 
 
 def test_a_class_without_images_has_no_prior():

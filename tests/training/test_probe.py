@@ -5,12 +5,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from csdm_cli.errors import CsdmError
-from csdm_cli.images.normalisation import normalise
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.training.batches import Examples
+from csdm_cli.training.inference import features_of
 from csdm_cli.training.losses import balanced_softmax
 from csdm_cli.training.probe import (
-    features_of,
     kept_features,
     live_features,
     new_probe,
@@ -73,7 +72,7 @@ def test_live_features_without_augmentation_are_the_kept_ones():
     network = build(NetworkSpec("convnet", width=4, size=8, classes=3), seed=0).eval()
     images = torch.randint(0, 256, (7, 3, 8, 8), dtype=torch.uint8)
     labels, mean, std = torch.tensor([0, 0, 0, 1, 1, 2, 2]), (0.5,) * 3, (0.2,) * 3
-    features = features_of(network, normalise(images, mean, std))
+    features = features_of(network, images, mean, std)
     recipe = probe_recipe(3)
     live = live_features(network, Examples(images, labels, mean, std), recipe, 5, 3)
     kept = kept_features(features, probabilities(labels, 3, torch.float32), 3, 5)

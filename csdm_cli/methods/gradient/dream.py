@@ -7,14 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.bounds import Several
 from csdm_cli.methods.contract import Context, option
 from csdm_cli.methods.gradient.centres import nearest_to_centres
 from csdm_cli.methods.gradient.idc import Idc, IdcParameters
 from csdm_cli.methods.learning import Scene
 from csdm_cli.seeds import derive_seed
-from csdm_cli.training.inference import images_at_once
+from csdm_cli.training.inference import features_of
 
 CHOSEN = "chosen"
 
@@ -71,8 +70,6 @@ class Dream(Idc):
         clusters = min(len(images), self.parameters.real_batch)
         if clusters == len(images):
             return torch.arange(clusters, device=images.device)
-        pieces = images.split(images_at_once(images))
-        seen = (normalise(piece, self.data.mean, self.data.std).to(self.context.dtype) for piece in pieces)
-        features = torch.cat([self._network.features(piece) for piece in seen])
+        features = features_of(self._network, images, self.data.mean, self.data.std)
         seed = derive_seed(self.context.seed, "clusters", step, label)
         return nearest_to_centres(features, clusters, seed).to(images.device)

@@ -21,6 +21,7 @@ from csdm_cli.networks import build
 from csdm_cli.seeds import generator
 from csdm_cli.spectral.characteristic import Ecf, ecf
 from csdm_cli.spectral.distance import class_distance
+from csdm_cli.training.optimizer_state import averages, restore_averages
 
 # Of the sampling network's activation.
 LEAK = 0.2
@@ -207,18 +208,10 @@ class _Sampler(nn.Module):
     def state(self) -> dict[str, Tensor]:
         """Weights and the optimiser's averages."""
         state = {f"sampler.{name}": value.detach() for name, value in self.named_parameters()}
-        for number, parameter in enumerate(self.parameters()):
-            for entry, value in self._optimizer.state[parameter].items():
-                state[f"optimizer.{number}.{entry}"] = value
-        return state
+        return state | averages(self._optimizer, self.parameters())
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Take back what :meth:`state` gave."""
         prefix = "sampler."
         self.load_state_dict({name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)})
-        parameters = list(self.parameters())
-        for name, value in state.items():
-            if name.startswith("optimizer."):
-                _, number, entry = name.split(".")
-                place = "cpu" if entry == "step" else value.device
-                self._optimizer.state[parameters[int(number)]][entry] = value.to(place, copy=True)
+        restore_averages(self._optimizer, self.parameters(), state)

@@ -6,14 +6,13 @@ import torch
 from torch import Tensor
 
 from csdm_cli.display.console import progress
-from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import build
 from csdm_cli.seeds import derive_seed
 from csdm_cli.teachers.teaching import TeachingPlan
 from csdm_cli.training.batches import Examples
 from csdm_cli.training.inference import predict
 from csdm_cli.training.loop import Moment, train
-from csdm_cli.training.losses import balanced_softmax, cross_entropy, log_prior
+from csdm_cli.training.losses import bias_after, training_loss
 
 
 def learning_history(plan: TeachingPlan, seed: int, *, quiet: bool = True) -> Tensor:
@@ -34,16 +33,15 @@ def learning_history(plan: TeachingPlan, seed: int, *, quiet: bool = True) -> Te
     """
     data = plan.data
     network = build(plan.spec, derive_seed(seed, "weights")).to(data.images.device)
-    prior = log_prior(data.counts).to(network.classifier.weight)
-    lowered = prior if plan.loss is TeacherLoss.logit_adjustment else torch.zeros_like(prior)
-    loss = balanced_softmax(data.counts) if plan.loss is TeacherLoss.balanced_softmax else cross_entropy
+    added = bias_after(plan.loss, data.counts, torch.zeros_like(network.classifier.bias))
+    loss = training_loss(plan.loss, data.counts)
     right: list[Tensor] = []
     with progress("learning history", max(plan.ends), quiet=quiet) as task:
 
         def after(moment: Moment) -> None:
             task.update(moment.step, loss=moment.loss)
             if moment.step in plan.ends:
-                logits = predict(moment.network, data.images, data.mean, data.std) - lowered
+                logits = predict(moment.network, data.images, data.mean, data.std) + added
                 right.append((logits.argmax(1) == data.labels).cpu())
 
         examples = Examples(data.images, data.labels, data.mean, data.std)

@@ -9,10 +9,9 @@ from torch import Tensor
 
 from csdm_cli.errors import UsageError
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.images.normalisation import normalise
 from csdm_cli.networks.network import Network
 from csdm_cli.teachers.pool import TeacherPool
-from csdm_cli.training.inference import images_at_once
+from csdm_cli.training.inference import features_of
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,6 @@ class Observers:
         """Per teacher the features (n, D) and logits (n, classes) of uint8 images, or of floats in [0, 1]."""
         found = []
         for network in self.networks:
-            parts = torch.split(images, images_at_once(images, network))
-            inputs = (normalise(part, self.mean, self.std).to(network.classifier.weight) for part in parts)
-            features = torch.cat([network.features(part) for part in inputs])
+            features = features_of(network, images, self.mean, self.std)
             found.append((features, network.classifier(features)))
         return found
