@@ -123,7 +123,7 @@ def _rivals(rows: Sequence[Row], labels: str) -> list[Row]:
 def _kind(rows: Sequence[Row]) -> str:
     """The interval beside other methods, in words."""
     several = max(len(_rivals(rows, labels)) for labels in {row.labels for row in rows})
-    together = f"Dunnett's of {several} methods beside csdm, which hold together and take all sets to vary alike"
+    together = f"Dunnett's, at 95 % for all {several} methods beside csdm together, as if the sets of each varied alike"
     return {0: "", 1: "of sets of equal seeds in pairs beside the other method, "}.get(several, f"{together}; ")
 
 

@@ -96,14 +96,17 @@ def settings_of(row: Row, data_dir: Path | None) -> config.Params:
 def changes(row: Row, again: Row) -> list[str]:
     """The differences between the two runs, of all that decides the last bits."""
     before, now = row.code.versions.get("torch"), again.code.versions.get("torch")
+    here = again.machine.gpu or again.machine.processor
     pairs = (
-        ("device", row.machine.gpu or row.machine.processor, again.machine.gpu or again.machine.processor),
+        ("device", row.machine.gpu or row.machine.processor, here),
         ("threads", row.machine.threads, again.machine.threads),
         ("torch", before, now),
         ("commit", row.code.commit, again.code.commit),
         ("source", row.code.source, again.code.source),
     )
-    return [f"{name} {then}, now {today}" for name, then, today in pairs if then != today]
+    makers = {found.maker.device for found in row.sets if found.maker} - {here}
+    elsewhere = [f"sets made on {device}, now on {here}" for device in sorted(makers)]
+    return elsewhere + [f"{name} {then}, now {today}" for name, then, today in pairs if then != today]
 
 
 def newer_settings(row: Row, params: config.Params) -> list[str]:

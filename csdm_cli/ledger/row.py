@@ -54,6 +54,25 @@ class RunCost:
 
 
 @dataclass(frozen=True, config=STRICT)
+class Maker:
+    """Where a set was made, and by which code.
+
+    Attributes:
+        machine: of the distillation run.
+        commit, dirty: as in :class:`Code`.
+    """
+
+    machine: Machine
+    commit: str | None
+    dirty: bool | None
+
+    @property
+    def device(self) -> str:
+        """The GPU, or else the processor."""
+        return self.machine.gpu or self.machine.processor
+
+
+@dataclass(frozen=True, config=STRICT)
 class Measured:
     """One training set and its students.
 
@@ -66,6 +85,7 @@ class Measured:
         making, evaluating: cost of making the set, and of its students; files say ``judging``, as they always did.
         stored_numbers: their count, as the literature has it; None if nothing told it.
         ipc_equivalent: 8-bit images per class of as many bytes; None if nothing told it.
+        maker: None if the row's machine and commit made the set, or nothing told which did.
     """
 
     seed: int | None
@@ -79,6 +99,7 @@ class Measured:
     )
     stored_numbers: Annotated[int, Field(ge=0)] | None = None
     ipc_equivalent: NonNegative | None = None
+    maker: Maker | None = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -135,7 +156,7 @@ class Probe:
 
 @dataclass(frozen=True, config=STRICT)
 class Code:
-    """The code that computed the row.
+    """The code that tested the row's students, and made its sets unless these tell otherwise.
 
     Attributes:
         commit: commit of the checkout; None if csdm was not run from one.

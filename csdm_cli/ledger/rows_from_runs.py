@@ -19,7 +19,7 @@ from csdm_cli.ledger.matching import scale_differences
 from csdm_cli.ledger.measurements import read_measurements
 from csdm_cli.ledger.probe_rows import probe_of, probe_parts
 from csdm_cli.ledger.protocol import TODAY, Protocol
-from csdm_cli.ledger.row import TABLE_NAME, Code, Computing, Data, Measured, Row, RunCost, SectionName, Student
+from csdm_cli.ledger.row import TABLE_NAME, Code, Computing, Data, Maker, Measured, Row, RunCost, SectionName, Student
 from csdm_cli.ledger.sections import evaluate_section, make_lt_section, pretrain_section, selection_section
 from csdm_cli.ledger.shell_commands import typed_commands
 from csdm_cli.names import LabelKind
@@ -245,7 +245,16 @@ def _measured(found: Measurement) -> Measured:
         evaluating=_cost(found.evaluating),
         stored_numbers=found.stored_numbers,
         ipc_equivalent=found.ipc_equivalent,
+        maker=maker_of(found),
     )
+
+
+def maker_of(found: Measurement) -> Maker | None:
+    """What made the set, if it was another machine or commit than tested its students."""
+    record = found.making
+    if record is None or (record.machine, record.code) == (found.machine, found.code):
+        return None
+    return Maker(record.machine, *((record.code.commit, record.code.dirty) if record.code else (None, None)))
 
 
 def _cost(record: RunRecord | None) -> RunCost:

@@ -11,8 +11,9 @@ from csdm_cli.parameterisations.parameterisation import Shape
 STORED = "stored"  # bytes and IPC-equivalent in one column
 STORAGE = ("numbers", "bytes", "IPC-equiv.")  # a column each
 COUNTED = "images or other numbers and of labels"
-WEIGHED = f"Bytes are those of {COUNTED}; IPC-equiv.: 8-bit images per class of as many, numbers of classes apart."
-WEIGHED_SHORT = f'"{STORED}": the bytes of {COUNTED} (8-bit images per class of as many, numbers of classes apart).'
+AS_MANY = "8-bit images per class that take as many bytes, without hard labels"
+WEIGHED = f"Bytes are those of {COUNTED}; IPC-equiv.: {AS_MANY}."
+WEIGHED_SHORT = f'"{STORED}": the bytes of {COUNTED} (in brackets {AS_MANY}).'
 CLASS_BYTES, PROBABILITY_BYTES = 8, 4  # an int64 for each stored image, a float32 for each class of a decoded one
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from csdm_cli.ledger.repeat import compare_rows
+from csdm_cli.artifacts.run_record import Machine
+from csdm_cli.ledger.repeat import changes, compare_rows
+from csdm_cli.ledger.row import Maker
 from tests.ledger.rows import row
 
 
@@ -30,3 +34,11 @@ def test_one_student_cannot_confirm_what_is_not_equal():
     found = compare_rows(row(((0.5,),)), row(((0.501,),)))
     assert not found.agrees and "no standard error" in str(found)
     assert compare_rows(row(((0.5,),)), row(((0.5,),))).agrees
+
+
+def test_what_made_the_sets_is_told_if_another_machine_did():
+    before, again = row(), row(machine=Machine("some", 4, None, "Linux", "3.11"))
+    assert changes(before, again) == ["threads 1, now 4"]
+    by_gpu = Maker(Machine("some", 1, "a GPU", "Linux", "3.11"), "c0ffee", dirty=False)
+    elsewhere = replace(before, sets=tuple(replace(one, maker=by_gpu) for one in before.sets))
+    assert changes(elsewhere, again) == ["sets made on a GPU, now on some", "threads 1, now 4"]

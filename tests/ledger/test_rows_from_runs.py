@@ -7,8 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from csdm_cli.artifacts.run_record import Machine, RunRecord
 from csdm_cli.errors import CsdmError, UsageError
-from csdm_cli.ledger.rows_from_runs import build_row, by_row, rows_of, scale_text, students_of
+from csdm_cli.ledger.row import Maker
+from csdm_cli.ledger.rows_from_runs import build_row, by_row, maker_of, rows_of, scale_text, students_of
+from csdm_cli.storage.keys import Commit
 from tests.ledger.rows import full_row, row
 
 
@@ -42,6 +45,21 @@ def test_students_in_their_order():
     scores = [SimpleNamespace(accuracy=value, per_class=(value, None)) for value in (0.5, 0.7)]
     told = students_of(SimpleNamespace(students=runs, scores=scores))
     assert [(one.accuracy, one.best_on_test, one.per_class[0]) for one in told] == [(0.5, 0.6, 0.5), (0.7, 0.8, 0.7)]
+
+
+def test_a_set_tells_its_maker_if_the_row_does_not():
+    here, there = Machine("some", 1, None, "Linux", "3.11"), Machine("some", 1, "a GPU", "Linux", "3.11")
+    code = Commit("c0ffee", dirty=False)
+
+    def maker(machine, made_by):
+        record = RunRecord("", 1.0, 2, machine, made_by)
+        return maker_of(SimpleNamespace(making=record, machine=here, code=code))
+
+    assert maker(here, code) is None
+    assert maker(there, code) == Maker(there, "c0ffee", dirty=False)
+    assert maker(here, Commit("c0ffee", dirty=True)) == Maker(here, "c0ffee", dirty=True)
+    assert maker(here, None) == Maker(here, None, None)
+    assert maker_of(SimpleNamespace(making=None, machine=here, code=code)) is None
 
 
 def test_scale_in_words():

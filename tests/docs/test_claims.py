@@ -1,0 +1,87 @@
+"""Numbers that the pages' sentences take from rows, recomputed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from csdm_cli.ledger.store import find_row
+from csdm_cli.methods import load
+
+ROOT = Path(__file__).parents[2]
+README, RESULTS, ENGINE = (
+    " ".join((ROOT / page).read_text(encoding="utf-8").split())
+    for page in ("README.md", "docs/results.md", "docs/engine.md")
+)
+HEADLINE = "cifar10-lt200-ipc10-width32-exact"
+GRADIENTS, TRAJECTORIES = ("dc", "dsa", "idc", "dream", "cafe"), ("mtt", "ftd", "lad")
+LEVEL = ("csdm", "dm", "ncfm", "m3d", "idm", "iid", "tgdd", "dsdm")
+
+
+def row(method: str):
+    return find_row(f"{HEADLINE}-{method}", ROOT / "results")
+
+
+def own(method: str):
+    return row(f"{method}-{'soft' if method in ('lad', 'datm') else 'hard'}")
+
+
+def first(found) -> float:
+    """Accuracy of the set of seed 0, in percent."""
+    return 100 * next(one.students[0].accuracy for one in found.sets if one.seed == 0)
+
+
+def test_methods_that_learn_through_training_are_measured_from_their_own_start():
+    start = first(row("tiled-random"))
+    gains = {method: first(own(method)) - start for method in (*GRADIENTS, *TRAJECTORIES)}
+    assert all(len(own(method).sets) == 1 for method in gains)
+    low, high = min(gains[name] for name in GRADIENTS), max(gains[name] for name in GRADIENTS)
+    assert f"ends {low:.1f} to {high:.1f} points above the very images it began with" in README
+    assert (
+        f"scores {start:.1f} in the table: matching gradients ends {low:.1f} (dc, within noise) to {high:.1f} points"
+        in RESULTS
+    )
+    assert [round(-gains[name]) for name in TRAJECTORIES] == [3, 4, 1]
+    assert "lad one below, mtt and ftd three to four" in RESULTS and "(mtt, ftd, lad) one to four below" in README
+
+
+def test_the_methods_called_level_close_so_much_of_the_gap():
+    random, tiled = (100 * row(name).spread.mean for name in ("random", "tiled-random"))
+    best = 100 * max(row(f"full-{name}").spread.mean for name in ("logit-adjustment", "balanced-softmax", "debiased"))
+    scores = [100 * own(method).spread.mean for method in LEVEL]
+    shares = [(score - random) / (best - random) for score in scores]
+    assert f"close {min(shares):.2f} to {max(shares):.2f} of the gap" in README
+    assert (int(min(scores) - tiled), int(max(scores) - tiled)) == (10, 13) and "give ten to thirteen points" in README
+
+
+@pytest.mark.parametrize(
+    ("methods", "share"),
+    [("mtt ftd", 25), ("datm", 50), ("dc dsa lad", 100), ("cafe", 400), ("idc", 1000), ("dream", 1400)],
+)
+def test_the_papers_iterations_are_so_many_times_the_table_s(methods, share):
+    for method in methods.split():
+        papers = load(method).paper(10)["distill"]["iterations"]
+        assert papers / own(method).config["distill"]["iterations"] == pytest.approx(share, rel=0.05)
+
+
+def test_one_core_at_the_paper_s_scale():
+    told = json.loads((ROOT / "results" / "diagnostics" / "width128-csdm-one-core.json").read_text())
+    (found,) = told["sets"]
+    assert f"gave {100 * found['students'][0]['accuracy']:.1f} (" in RESULTS.replace("[its row]", "(")
+    minutes = f"{found['making']['wall_seconds'] / 60:.0f} minutes"
+    assert f"one set takes one core {minutes}" in RESULTS and f"took {minutes} for one such run" in ENGINE
+    record = json.loads((ROOT / "results" / "engine-h100.json").read_text())["six runs at once"]
+    slowest = max(one["wall_seconds"] for one in record["rows"])
+    iterations = sum(one["iterations"] for one in record["rows"])
+    assert (
+        f"took {slowest / 60:.1f} minutes, banks and compilation included: {1000 * slowest / iterations:.1f} ms"
+        in ENGINE
+    )
+
+
+def test_the_sets_at_the_paper_s_scale_tell_their_maker():
+    for method in ("csdm", "dm"):
+        found = find_row(f"cifar10-lt200-ipc10-width128-exact-{method}-hard", ROOT / "results")
+        assert found.machine.gpu is None and all("H100" in one.maker.device for one in found.sets)
