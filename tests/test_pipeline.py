@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -70,6 +71,19 @@ def test_sections_are_declared_whole(stages):
     assert declared == set(Params.model_fields)
 
 
+def test_stages_name_the_sections_that_their_commands_read(stages):
+    """``settings.params.SECTION`` in the functions of ``cli/``; distill, compare and profile take all of them."""
+    read: dict[str, set[str]] = {}
+    for file in (ROOT / "csdm_cli" / "cli").glob("*.py"):
+        for function in ast.walk(ast.parse(file.read_text())):
+            if isinstance(function, ast.FunctionDef):
+                found = re.findall(r"settings\.params\.(\w+)", ast.unparse(function))
+                read.setdefault(function.name.replace("_", "-"), set()).update(found)
+    assert read["evaluate"] == {"pretrain"} and read["cross-arch"] == {"evaluate"}
+    assert [name for name, stage in stages.items() if not read.get(name, set()) <= set(stage.get("params", []))] == []
+    assert {"pretrain", "distill", "evaluate"} <= set(stages["compare"]["params"])
+
+
 def test_nothing_depends_on_a_timing(stages):
     deps = {dep for stage in stages.values() for dep in stage["deps"]}
     assert not [dep for dep in deps if "timing" in dep or "run.json" in dep or dep.endswith("artifacts/distilled")]
@@ -134,6 +148,11 @@ def test_dvc_runs_everything_once_then_only_what_changed(project):
     assert made == {"random"}, "compare takes the sets of the sweep, and makes the controls"
     assert "up to date" in run(project, "dvc", "repro")
     assert changed_by(project, DECIDED_BY) == DECIDED_BY
+    (project / "params.yaml").write_text(TINY.replace("full_steps: 3", "full_steps: 4"))
+    assert "only the recipe of its students was renewed" in run(project, "dvc", "repro", "distill")
+    (project / "params.yaml").write_text(TINY)
+    run(project, "dvc", "repro", "distill")
+    assert "up to date" in run(project, "dvc", "repro")
     run(project, "git", "add", "-A")
     run(project, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "results")
     # caches live in the repository the experiment was started from

@@ -17,6 +17,7 @@ from csdm_cli.names import Preset, Source
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import meant, shown
 from csdm_cli.settings import sections
+from csdm_cli.settings.making_sections import refuse_idle_imbalance
 from csdm_cli.storage.places import from_home
 
 
@@ -76,8 +77,7 @@ def make_lt(
             raise UsageError(f"{dataset} and --data-dir are two folders of images: name one")
         overrides |= source
     settings = command_settings(sections.MakeLt, params, overrides, runtime)
-    if "imbalance" in overrides and not settings.section.profile.falls:
-        raise UsageError(f"--imbalance has no effect on profile {settings.section.profile}: leave one of them out")
+    refuse_idle_imbalance(settings.section, settings.given)
     from csdm_cli.commands import make_lt as command
 
     command.run(settings.section, runtime, out=out)

@@ -9,7 +9,6 @@ from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.results import Evaluation
-from csdm_cli.names import EvaluationSplit
 from csdm_cli.runs.cross_arch import CrossArchTask, OnArchitecture, cross_arch, prepare_cross_arch
 from csdm_cli.runs.cross_backbones import (
     OF_BACKBONES,
@@ -79,7 +78,7 @@ def run(
     }
     title = run_name(made_with(case.distilled)["distill"], "cross-arch")
     with open_tracker(runtime.tracking, "cross-arch", params=described, name=title, quiet=runtime.quiet) as tracker:
-        tracker.tags({"labels": task.labels, "split": EvaluationSplit.test})
+        tracker.tags({"labels": task.labels, "split": task.recipe.split})
         found: dict[str, OnArchitecture | OnBackbone] = {}
         if isinstance(task, CrossArchTask):
             found |= cross_arch(task, runtime, tracker)
@@ -89,7 +88,7 @@ def run(
     manifest = case.longtail.manifest
     title = f"{manifest.title}, IPC {case.distilled.ipc_text}: {task.duration}"
     result = {name: one.metrics() for name, one in found.items()}
-    untested = manifest.untested()
+    untested = manifest.untested(task.recipe.split)
     emit(result, lambda: score_table(title, _rows(found), "network: set", untested), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {typed(folder)}", quiet=runtime.quiet)
 

@@ -32,8 +32,7 @@ def import_foreign(
     method: str = METHOD,
     evaluation: dict[str, Any] | None = None,
 ) -> Distilled:
-    """Read a set that another tool wrote: layouts in ``foreign.py``, scales of pixels in ``foreign_pixels.py``,
-    labels in ``foreign_labels.py``.
+    """Read a set that another tool wrote: see ``layouts``, ``scales`` (of pixels) and ``labels`` in this room.
 
     What was decided on the way stands in the provenance as ``notes``.
 

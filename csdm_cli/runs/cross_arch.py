@@ -16,10 +16,10 @@ from csdm_cli.names import EvaluationSplit, LabelKind
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.numerics import Numerics
 from csdm_cli.runs.evaluating import Case, evaluate_case, evaluator_for, metrics_of, open_case
-from csdm_cli.runs.labels import labeller_for
+from csdm_cli.runs.labels import labeller_for, measured_on, refuse_images_of_choice
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.student_protocol import described_protocol, protocol_of, with_recipe_of
-from csdm_cli.runs.tracked import run_key, scores_of, tell_of_set
+from csdm_cli.runs.student_protocol import described_protocol, protocol_of, with_common_rate, with_recipe_of
+from csdm_cli.runs.tracked import scores_of, tell_of_headline, tell_of_set
 from csdm_cli.settings import sections
 from csdm_cli.tracking.tracker import NullTracker, Tracker
 from csdm_cli.training.labeller import Labeller
@@ -69,20 +69,23 @@ class OnArchitecture:
 
     Attributes:
         method: the method that made the set.
+        split: the images that students were tested on.
         own: students of the set.
         random: students of as many random real images; None where controls were not asked for.
         untested: names of the classes without test images, which no score speaks of.
     """
 
     method: str
+    split: EvaluationSplit
     own: Evaluation
     random: Evaluation | None = None
     untested: tuple[str, ...] = ()
 
     def metrics(self) -> dict[str, Any]:
         """Scores in percent, for JSON."""
-        found = metrics_of(self.own) | ({"untested": list(self.untested)} if self.untested else {})
-        return found | ({"random": metrics_of(self.random)} if self.random else {})
+        found = metrics_of(self.own) | {"split": str(self.split)}
+        untested = {"untested": list(self.untested)} if self.untested else {}
+        return found | untested | ({"random": metrics_of(self.random)} if self.random else {})
 
     def rows(self) -> dict[str, Evaluation]:
         """By name: the set, and below it the random images."""
@@ -109,16 +112,18 @@ def prepare_cross_arch(
         data: the long-tailed set; None is the one it was distilled from.
 
     Raises:
-        UsageError: if an architecture is unknown, or does not fit the images.
+        UsageError: if an architecture is unknown, or does not fit the images, or the labels cannot be evaluated on this
+            split.
         CsdmError: if the set or its data cannot be read, or do not belong together.
     """
     device = runtime.apply()
     numerics = runtime.student_numerics(device)
     case = open_case(file, data, quiet=runtime.quiet)
-    recipe = with_recipe_of(recipe, case.distilled, chosen)
-    if settings.augment_mode:
-        recipe = recipe.model_copy(update={"augment_mode": settings.augment_mode})
+    recipe = with_common_rate(with_recipe_of(recipe, case.distilled, chosen))
+    own = {name: getattr(settings, name) for name in ("augment_mode", "split") if getattr(settings, name)}
+    recipe = recipe.model_copy(update=own)
     labels = recipe.labels or case.distilled.default_labels
+    refuse_images_of_choice(labels, measured_on(case.distilled), recipe.split)
     protocol = replace(
         protocol_of(recipe), steps=settings.steps, students=settings.students, seed=settings.seed, test_points=1
     )
@@ -134,17 +139,18 @@ def cross_arch(
 ) -> Iterator[tuple[str, OnArchitecture]]:
     """The results on one architecture after another, each as soon as it is there."""
     tracker = tracker or NullTracker()
-    case = task.case
-    tell_of_set(tracker, case.distilled, case.longtail, EvaluationSplit.test)
-    test = case.images_of(EvaluationSplit.test).to(task.device)
+    case, split = task.case, task.recipe.split
+    tell_of_set(tracker, case.distilled, case.longtail, split)
+    test = case.images_of(split).to(task.device)
     train = case.longtail.train().to(task.device) if task.controls else None
     for name, spec in task.specs.items():
         evaluator = evaluator_for(test, spec, task.protocol, task.numerics, runtime)
         own, random = evaluate_case(case, task.labels, evaluator, task.labeller), None
         found = {f"{score}/{name}": value for score, value in scores_of(own).items()}
-        tracker.headline(found, made_by=run_key(case.distilled))
+        tell_of_headline(tracker, found, case.distilled, split)
         if train is not None:
             as_stored = replace(case.selection, factor=1)
             random = evaluate_selections(train, as_stored, evaluator)[ControlName.random]
             tracker.metric(f"control/random/{name}", scores_of(random)["accuracy"])
-        yield name, OnArchitecture(case.distilled.provenance.method, own, random, case.longtail.manifest.untested())
+        untested = case.longtail.manifest.untested(split)
+        yield name, OnArchitecture(case.distilled.provenance.method, split, own, random, untested)

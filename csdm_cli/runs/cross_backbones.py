@@ -14,7 +14,7 @@ from csdm_cli.names import EvaluationProtocol, LabelKind
 from csdm_cli.runs.evaluate import EvaluatedSet, EvaluationTask, evaluate, prepare_evaluation
 from csdm_cli.runs.evaluating import Case, metrics_of
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.tracked import run_key, scores_of
+from csdm_cli.runs.tracked import scores_of, tell_of_headline
 from csdm_cli.settings import sections
 from csdm_cli.tracking.tracker import NullTracker, Tracker
 
@@ -113,7 +113,7 @@ def prepare_cross_backbones(
         raise UsageError(f"--backbone: two folders are called {twice[0]!r}, which is how the table names them")
     own: dict[str, Any] = {"protocol": EvaluationProtocol.probe, "network": None, "fairness": False}
     own |= {name: getattr(settings, name) for name in ("students", "seed", "controls", "inherit")}
-    own |= {"probe_epochs": settings.probe_epochs or recipe.probe_epochs}
+    own |= {"probe_epochs": settings.probe_epochs or recipe.probe_epochs, "split": settings.split or recipe.split}
     probing = recipe.model_copy(update=own)
     tasks = [
         prepare_evaluation(probing, runtime, chosen=chosen | own.keys(), file=file, data=data, teachers=folder)
@@ -130,7 +130,7 @@ def cross_backbones(
     for name, own in task.on.items():
         found = evaluate(own, runtime)
         scores = {f"{score}/{name}": value for score, value in scores_of(found.own).items()}
-        tracker.headline(scores, made_by=run_key(task.case.distilled))
+        tell_of_headline(tracker, scores, task.case.distilled, task.recipe.split)
         beside = {f"control/{str(control).replace(',', '')}/{name}": one for control, one in found.controls.items()}
         tracker.metrics({where: scores_of(one)["accuracy"] for where, one in beside.items()})
         yield name, OnBackbone(found)

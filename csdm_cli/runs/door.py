@@ -28,6 +28,7 @@ from csdm_cli.runs.long_tail import given_or_newest, make, plan
 from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
 from csdm_cli.runs.teachers import refuse_idle_shape
 from csdm_cli.settings import sections
+from csdm_cli.settings.making_sections import refuse_idle_imbalance
 from csdm_cli.settings.resolve import resolve
 from csdm_cli.storage import outputs
 from csdm_cli.teachers.pool import POOL_FILES, TeacherPool
@@ -61,11 +62,12 @@ def make_long_tail(
         settings: the options of ``csdm make-lt``.
 
     Raises:
-        UsageError: if a setting is wrong.
+        UsageError: if a setting is wrong or has no effect.
         CsdmError: if the dataset cannot be read, or ``out`` holds something else.
     """
     with _heard(quiet, progress):
         wanted = resolve(sections.MakeLt, None, {"dataset": dataset} | settings).section
+        refuse_idle_imbalance(wanted, settings)
         return make(plan(wanted, _path(out))).longtail
 
 
@@ -220,7 +222,7 @@ def evaluate(
         task = prepare_evaluation(
             asked.section,
             runtime,
-            chosen=asked.given,
+            chosen=frozenset(asked.section.model_fields_set),
             file=distilled.path if isinstance(distilled, MadeSet) else Path(distilled),
             data=data.folder if isinstance(data, LongTail) else _path(data),
             given=asked.given,

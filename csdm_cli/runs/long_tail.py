@@ -95,7 +95,8 @@ def make(planned: Plan, *, quiet: bool = False) -> MadeLongTail:
 def find_or_make(settings: sections.MakeLt, *, quiet: bool = False) -> LongTail:
     """The set in ``data/`` that is named for ``settings``, made if it is missing.
 
-    A folder of images that ``settings`` name is looked at again: another one, or other files in it, make another set.
+    A folder of images that ``settings`` name is looked at again: another one, other files in it, or files changed since
+    the set was made, make another set.
 
     Raises:
         UsageError, CsdmError: if it cannot be made.
@@ -119,11 +120,13 @@ def _is_of(made: LongTail, settings: sections.MakeLt) -> bool:
     if settings.data_dir is None:
         return True
     try:
-        return made.manifest.source_fingerprint == open_source(settings, places.cache_dir("datasets")).fingerprint
+        source = open_source(settings, places.cache_dir("datasets"))
     except CsdmError:
         if settings.dataset is Source.folder:
             raise
         return True
+    made_at = (made.folder / MANIFEST_FILE).stat().st_mtime
+    return made.manifest.source_fingerprint == source.fingerprint and source.modified <= made_at
 
 
 def given_or_newest(data: Path | None, *, quiet: bool = False) -> LongTail:

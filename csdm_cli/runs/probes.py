@@ -82,7 +82,7 @@ def backbone_of(
         pretrain = pretrain.model_copy(update={"network": settings.network})
     elif not is_frozen(pretrain):
         raise UsageError("no backbone made this set: name one to probe with --network or --teachers")
-    return train_teachers(pretrain, train.to(device), device, runtime)
+    return train_teachers(pretrain.model_copy(update={"teachers": 1}), train.to(device), device, runtime)
 
 
 def giver_of(case: Case, settings: sections.Evaluate, device: torch.device, runtime: Runtime) -> Probed:

@@ -32,7 +32,7 @@ from csdm_cli.runs.assemble import Assembly, assemble
 from csdm_cli.runs.assemble_learning import LearningAssembly, assemble_learning
 from csdm_cli.runs.choose import Chosen, SettledMatching, SettledOptimised
 from csdm_cli.runs.runtime import Runtime
-from csdm_cli.runs.student_protocol import protocol_of, students_like
+from csdm_cli.runs.student_protocol import protocol_of, students_like, with_common_rate
 from csdm_cli.runs.task import prepare
 from csdm_cli.seeds import derive_seed
 from csdm_cli.settings import sections
@@ -93,8 +93,8 @@ class StudentTraining:
     @classmethod
     def on(cls, ipc: int, task: ProfileTask) -> StudentTraining:
         """As many of the students of ``task`` as are trained at once, on the images of ``ipc`` at their start."""
-        parts, protocol, data = task.parts_of(ipc), protocol_of(task.evaluate), task.train
-        spec = students_like(task.spec)
+        parts, protocol, data = task.parts_of(ipc), protocol_of(with_common_rate(task.evaluate)), task.train
+        spec = task.students_spec
         images, device = Decoded.of(parts.leaves, parts.parameterisation).images.detach(), task.device
         labels = torch.arange(data.classes, device=device).repeat_interleave(parts.parameterisation.per_class)
         seeds = [derive_seed(protocol.seed, "student", number) for number in range(protocol.students)]
@@ -117,7 +117,7 @@ class ProfileTask:
     Attributes:
         parts_of: distillation's objects at a number of images per class.
         train: the long-tailed set, on the device.
-        spec: the architecture of teachers and, unless it is a frozen backbone, of students.
+        spec: the architecture of teachers.
     """
 
     settings: sections.ProfileRun
@@ -127,6 +127,11 @@ class ProfileTask:
     spec: NetworkSpec
     device: torch.device
     runtime: Runtime
+
+    @property
+    def students_spec(self) -> NetworkSpec:
+        """The architecture of students."""
+        return students_like(self.spec, self.evaluate.network)
 
     def described(self) -> dict[str, Any]:
         """The machine and the numerics, as JSON values."""
@@ -193,9 +198,8 @@ def profile(task: ProfileTask) -> MeasuredCosts:
     note(f"students: 2 x ({settings.warmup} + {settings.iterations}) steps", quiet=runtime.quiet)
     students = StudentTraining.on(max(settings.ipcs), task)
     cost = measure_students(students.networks, students.examples, students.recipe, students.seeds, **often)
-    return MeasuredCosts(
-        roof, distill_roof, distill, (cost, _point(roof, students.work(students_like(spec), cost.images), cost))
-    )
+    work = students.work(task.students_spec, cost.images)
+    return MeasuredCosts(roof, distill_roof, distill, (cost, _point(roof, work, cost)))
 
 
 def record_timeline(trace: Path, task: ProfileTask) -> None:

@@ -103,13 +103,19 @@ def tell_of_teachers(tracker: Tracker, description: Settings | None, *, made: bo
 
 def tell_of_scores(tracker: Tracker, evaluation: Evaluation, distilled: Distilled, split: EvaluationSplit) -> None:
     """Tell of the students' scores; on the test set, also where the set was made, and to the pipeline."""
-    scores = scores_of(evaluation)
+    tell_of_headline(tracker, scores_of(evaluation), distilled, split)
+    info = distilled.dataset
+    tracker.table("per_class", per_class(evaluation, info.class_names, info.counts))
+
+
+def tell_of_headline(
+    tracker: Tracker, scores: Mapping[str, float], distilled: Distilled, split: EvaluationSplit
+) -> None:
+    """Tell of ``scores``; of those on the test set, also where the set was made, and to the pipeline."""
     if split is EvaluationSplit.test:
         tracker.headline(scores, made_by=run_key(distilled))
     else:
         tracker.metrics(scores)
-    info = distilled.dataset
-    tracker.table("per_class", per_class(evaluation, info.class_names, info.counts))
 
 
 def tell_of_learned_rate(tracker: Tracker, evaluation: Evaluation) -> None:

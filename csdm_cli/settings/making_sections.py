@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import Field, JsonValue, model_validator
 
 from csdm_cli import names
+from csdm_cli.errors import UsageError
 from csdm_cli.settings.fields import (
     SAYS_HOW_TO_READ,
     Channels,
@@ -172,6 +174,12 @@ class MakeLt(Section):
         if self.dataset is names.Source.folder and self.data_dir is None:
             raise ValueError("dataset folder needs data_dir, a folder with train/ and test/ (or val/), or of classes")
         return self
+
+
+def refuse_idle_imbalance(settings: MakeLt, given: Collection[str]) -> None:
+    """Raises: UsageError if an imbalance is ``given`` and the profile has none."""
+    if "imbalance" in given and not settings.profile.falls:
+        raise UsageError(f"--imbalance has no effect on profile {settings.profile}: leave one of them out")
 
 
 def _below(file: Path, folder: Path | None) -> str:

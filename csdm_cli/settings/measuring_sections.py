@@ -132,6 +132,9 @@ class CrossArch(Section):
         True,
         description="also measure random real images on each architecture; on backbones all that evaluate does",
     )
+    split: names.EvaluationSplit | None = Field(
+        None, description="images the students are tested on (default: that of evaluate)"
+    )
     inherit: bool = Field(
         False, description="on backbones also measure the inherited classifier of the one that made the set"
     )

@@ -80,3 +80,14 @@ def test_a_method_without_iterations_is_refused(workplace):
     distilling("{method: random, ipc: 2}")
     result = run("profile", "data", expect=None)
     fails(result, 2, "random has none of")
+
+
+def test_students_are_those_of_evaluate(workplace):
+    """Of its network, and of the common recipe where evaluate asks for each set's own step size."""
+    text = Path("params.yaml").read_text()
+    words = ["profile", "data", "--teachers", "teachers", "--json"]
+    own = json.loads(run(*words).stdout)["evaluate"]["roofline"]["flops"]
+    Path("params.yaml").write_text(text.replace("evaluate: {", "evaluate: {network: alexnet, lr: learned, "))
+    assert json.loads(run(*words).stdout)["evaluate"]["roofline"]["flops"] > 2 * own
+    shown = run("cross-arch", "set", "--data", "data", "--networks", "convnet", "--no-controls", "--json")
+    assert set(json.loads(shown.stdout)) == {"convnet"}

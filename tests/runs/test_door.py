@@ -57,6 +57,19 @@ def test_what_a_command_refuses_a_call_refuses(settings, words):
         csdm_cli.distill("data", **settings)
 
 
+def test_settings_of_the_section_are_the_user_s_whoever_names_them(workplace):
+    """In ``params`` as with the command's --params: the set's own recipe fills in what neither names."""
+    recipe = {"steps": 3, "students": 1, "test_points": 1}
+    named = csdm_cli.evaluate("set", data="data", controls=False, **recipe)
+    found = csdm_cli.evaluate("set", data="data", controls=False, params={"evaluate": recipe})
+    assert found.task.settings.steps == 3 and found.metrics() == named.metrics()
+
+
+def test_an_imbalance_without_effect_is_refused():
+    with pytest.raises(UsageError, match="imbalance has no effect on profile balanced"):
+        csdm_cli.make_long_tail("digits", profile="balanced", imbalance=20, n_max=5)
+
+
 def test_it_tells_whoever_asks(workplace, capfd):
     lines: list[str] = []
     csdm_cli.distill("data", teachers="teachers", out="one", **TINY, progress=lines.append)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -51,3 +52,21 @@ def test_a_folder_of_ones_own_may_not() -> None:
     shutil.rmtree("one")
     with pytest.raises(CsdmError, match="one"):
         made(Path("one"), "folder")
+
+
+def test_images_that_changed_in_place_make_another_set() -> None:
+    """Names and sizes are those of before: when the files were written tells."""
+    for name in ("cat", "dog"):
+        Path("pets", name).mkdir(parents=True)
+        for number in range(4):
+            Path("pets", name, f"{number}.bmp").write_bytes(coded(noise(number, 8, 8), "BMP"))
+    settings = MakeLt(dataset="folder", data_dir=Path("pets"), profile="as-is", test_per_class=1)
+    first = find_or_make(settings, quiet=True)
+    assert find_or_make(settings, quiet=True).manifest == first.manifest
+    later = (first.folder / "manifest.json").stat().st_mtime + 2
+    for file in Path("pets", "cat").iterdir():
+        file.write_bytes(coded(noise(100, 8, 8), "BMP"))
+        os.utime(file, (later, later))
+    other = find_or_make(settings, quiet=True)
+    assert other.manifest.source_fingerprint == first.manifest.source_fingerprint
+    assert other.manifest.fingerprints["train"] != first.manifest.fingerprints["train"]

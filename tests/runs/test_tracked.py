@@ -73,6 +73,12 @@ def test_accuracies_on_the_development_set_stay_with_their_own_run(client, workp
     (distill,), (evaluate,) = runs_of(client, "distill"), runs_of(client, "evaluate")
     assert evaluate.data.metrics["accuracy"] == mean("evaluated/metrics.json", "accuracy", "mean")
     assert "accuracy" not in distill.data.metrics and evaluate.data.tags["split"] == "dev"
+    run("cross-arch", "own", "--data", "data", "--networks", "alexnet", "--split", "dev", "--out", "others")
+    (distill,), (cross,) = runs_of(client, "distill"), runs_of(client, "cross-arch")
+    assert cross.data.metrics["accuracy/alexnet"] == mean("others/metrics.json", "alexnet")["accuracy"]["mean"]
+    assert "accuracy/alexnet" not in distill.data.metrics and cross.data.tags["split"] == "dev"
+    assert mean("others/metrics.json", "alexnet", "split") == "dev"
+    assert mean("others/metrics.json", "alexnet")["accuracy"] != mean("evaluated/metrics.json", "accuracy")
 
 
 def test_a_comparison_names_its_sets_and_holds_their_accuracies(client, workplace):

@@ -103,6 +103,7 @@ def from_files(
         inside = [file.relative_to(data_dir).as_posix() for file in listed.files]
         return RawSplit(torch.tensor(listed.labels, dtype=torch.int64), read, inside)
 
+    files = train.files + (test.files if test else ())
     return RawDataset(
         train=split(train),
         test=split(test) if test else None,
@@ -111,8 +112,9 @@ def from_files(
         size=form.size,
         jpeg=pixels.is_jpeg(train.files[0]),
         origin="image folder",
-        fingerprint=_fingerprint(data_dir, train.files + (test.files if test else ())),
+        fingerprint=_fingerprint(data_dir, files),
         remarks=remarks,
+        modified=max(file.stat().st_mtime for file in files),
     )
 
 

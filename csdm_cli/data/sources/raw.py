@@ -53,6 +53,7 @@ class RawDataset:
         origin: kind of source, for the manifest.
         fingerprint: hash of the source: of its files' contents, or of names and sizes for image folders.
         remarks: remarks to the user on how it was read, a line each.
+        modified: when the newest of its files was, in seconds since the epoch; 0 where the fingerprint tells all.
     """
 
     train: RawSplit
@@ -64,6 +65,7 @@ class RawDataset:
     origin: str
     fingerprint: str
     remarks: tuple[str, ...] = ()
+    modified: float = 0
 
     @property
     def classes(self) -> int:
