@@ -85,3 +85,15 @@ def test_the_sets_at_the_paper_s_scale_tell_their_maker():
     for method in ("csdm", "dm"):
         found = find_row(f"cifar10-lt200-ipc10-width128-exact-{method}-hard", ROOT / "results")
         assert found.machine.gpu is None and all("H100" in one.maker.device for one in found.sets)
+
+
+def test_a_longer_tail_of_a_hundred_classes():
+    def score(beta: int, name: str) -> float:
+        found = find_row(f"cifar100-lt{beta}-ipc10-width32-exact-{name}", ROOT / "results")
+        return 100 * found.spread.mean
+
+    controls = ("full-logit-adjustment", "full-balanced-softmax", "full-debiased", "full-cross-entropy")
+    best = max(score(10, name) for name in controls) - max(score(20, name) for name in controls)
+    lost = [score(10, name) - score(20, name) for name in ("csdm-hard", "dm-hard", "full-cross-entropy")]
+    told = f"csdm and dm {lost[0]:.1f} and {lost[1]:.1f} points, two sets each, the best control {best:.1f} and"
+    assert f"{told} cross-entropy {lost[2]:.1f}, one student each" in RESULTS
