@@ -18,8 +18,9 @@ from torch import Tensor
 from csdm_cli.artifacts.ddranking import torch_bytes, write_ddranking
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.file import FILE_NAME, save_distilled
-from csdm_cli.artifacts.huggingface import png, write_huggingface
+from csdm_cli.artifacts.huggingface import write_huggingface
 from csdm_cli.artifacts.stored_evaluation import StoredEvaluation
+from csdm_cli.display.png import png
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.names import ExportFormat

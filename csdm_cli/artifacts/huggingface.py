@@ -10,13 +10,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from csdm_cli import __version__
 from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Coded, Distilled
+from csdm_cli.artifacts.evaluation_rows import GROUPS, evaluation_rows, split_of, students_text
 from csdm_cli.artifacts.stored_evaluation import StoredEvaluation
 from csdm_cli.display.markdown import markdown_table
+from csdm_cli.display.png import png
+from csdm_cli.display.scores import score_text
 from csdm_cli.errors import UsageError
 from csdm_cli.images.initial import to_uint8
 from csdm_cli.safe_text import counted, json_in_markdown, markdown, shown
@@ -24,7 +25,6 @@ from csdm_cli.storage import atomic
 
 DATA = Path("data") / "train-00000-of-00001.parquet"
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-ROWS = {"accuracy": "all classes", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
 
 
 def write_huggingface(distilled: Distilled, folder: Path, evaluation: StoredEvaluation | None) -> tuple[str, ...]:
@@ -71,16 +71,6 @@ def _parquet(distilled: Distilled, names: tuple[str, ...]) -> bytes:
     )
     buffer = io.BytesIO()
     parquet.write_table(table, buffer)
-    return buffer.getvalue()
-
-
-def png(image: Tensor) -> bytes:
-    """(1 or 3, h, w) uint8 as a file."""
-    from PIL import Image
-
-    pixels = image.permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -135,25 +125,14 @@ def _accuracy(evaluation: StoredEvaluation | None) -> list[str]:
     if evaluation is None:
         return ["Not evaluated."]
     protocol, metrics = evaluation.details["protocol"], evaluation.metrics
-    network, recipe = protocol.get("network") or {}, protocol.get("recipe") or {}
-    rows = [("this set", metrics), *metrics.get("controls", {}).items()]
-    cells = [(name, *(_score(row.get(key)) for key in ROWS)) for name, row in rows]
+    recipe = protocol.get("recipe") or {}
+    cells = [(row.name, *(score_text(row.scores.get(key)) for key in GROUPS)) for row in evaluation_rows(metrics)]
     about = (
-        f"In % on the {markdown(metrics.get('split', 'test'))} set, after the last step: mean ± standard deviation over"
-        f" {counted(protocol.get('students', 0), 'student')},"
-        f" {markdown(network.get('name'))} of width {network.get('width')},"
-        f" {counted(protocol.get('steps', 0), 'step')} of {markdown(recipe.get('optimizer'))}, lr {recipe.get('lr')},"
-        f" batch {recipe.get('batch')}, augmentation {markdown(recipe.get('augment'))}, cutmix {recipe.get('cutmix')};"
-        f" {markdown(metrics.get('labels', 'hard'))} labels."
+        f"In % on the {markdown(split_of(metrics))} set, after the last step: mean ± standard deviation over"
+        f" {markdown(students_text(protocol))} of {markdown(recipe.get('optimizer'))}, lr {recipe.get('lr')},"
+        f" batch {recipe.get('batch')}, augmentation {markdown(recipe.get('augment'))}, cutmix {recipe.get('cutmix')}."
     )
-    return [markdown_table(("trained on", *ROWS.values()), cells), about]
-
-
-def _score(score: dict[str, Any] | None) -> str:
-    if not score or score.get("mean") is None:
-        return "–"
-    spread = "" if score.get("std") is None else f" ± {score['std']:.1f}"
-    return f"{score['mean']:.1f}{spread}"
+    return [markdown_table(("trained on", *GROUPS.values()), cells), about]
 
 
 def _settings(distilled: Distilled) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from csdm_cli.artifacts.distilled import Distilled, stored_sha256
+from csdm_cli.artifacts.evaluation_rows import evaluation_rows
 from csdm_cli.errors import CsdmError
 from csdm_cli.storage.bounded import parsed_json
 
@@ -16,7 +17,7 @@ class StoredEvaluation:
     """The files of an evaluation.
 
     Attributes:
-        metrics: accuracies in percent, those of the controls below ``controls``.
+        metrics: accuracies in percent, as :mod:`csdm_cli.artifacts.evaluation_rows` reads them.
         details: protocol, class names and every row's students.
     """
 
@@ -42,8 +43,10 @@ def read_evaluation(folder: Path) -> StoredEvaluation | None:
         metrics, details = (parsed_json(place.read_bytes()) for place in places)
         if "accuracy" not in metrics:
             return None
-        metrics["accuracy"]["mean"], details["rows"], details["protocol"]  # what its readers rely on
-    except (ValueError, KeyError, TypeError) as error:
+        details["rows"], details["protocol"]  # what its readers rely on
+        for row in evaluation_rows(metrics):
+            row.scores["accuracy"]["mean"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CsdmError(f"{folder} holds damaged results: run csdm evaluate again") from error
     return StoredEvaluation(metrics, details)
 

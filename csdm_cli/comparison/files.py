@@ -126,7 +126,7 @@ def _flat(item: Table, row: TableRow) -> dict[str, Any]:
 
 
 def scores_only(item: Table) -> dict[str, Any]:
-    """Scores in percent by row and score: the part that does not differ between identical runs."""
+    """Scores in percent by row and score, and their split: the part that does not differ between identical runs."""
     return {
         row.name: {
             name: {
@@ -136,7 +136,7 @@ def scores_only(item: Table) -> dict[str, Any]:
             }
             for name, score in row.scores.items()
         }
-        | {"share_of_gap_closed": row.share}
+        | {"share_of_gap_closed": row.share, "split": item.split}
         for row in item.rows
     }
 

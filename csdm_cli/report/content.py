@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from csdm_cli.artifacts.distilled import Coded, Distilled
+from csdm_cli.artifacts.evaluation_rows import (
+    GROUPS,
+    evaluation_rows,
+    gap_closed,
+    gap_text,
+    split_of,
+    students_text,
+)
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
 from csdm_cli.artifacts.stored_evaluation import StoredEvaluation, read_evaluation
+from csdm_cli.display.png import png
 from csdm_cli.display.report_page import (
     Bar,
     Chart,
@@ -29,9 +36,11 @@ from csdm_cli.display.report_page import (
     Picture,
     Table,
 )
+from csdm_cli.display.scores import score_text
 from csdm_cli.errors import CsdmError
 from csdm_cli.evaluation.scores import MeanStd, half_width
 from csdm_cli.images.initial import to_uint8
+from csdm_cli.names import EvaluationSplit
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
 from csdm_cli.runs.evaluating import without_tests
@@ -40,7 +49,6 @@ from csdm_cli.storage.bounded import parsed_json
 NEAR = ("distilled", "evaluate", "cross_arch", "compare")  # folders within a run's folder that belong to it
 MOST_PICTURES = 1000  # of a set on a page
 MOST_CONFUSED = 100  # classes of a confusion matrix
-GROUPS = {"accuracy": "all classes", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
 
 
 @dataclass(frozen=True)
@@ -158,11 +166,11 @@ def _headline(found: Found) -> Iterable[tuple[str, str]]:
     if found.evaluations:
         metrics = next(iter(found.evaluations.values())).metrics
         accuracy = _bar("", metrics["accuracy"])
-        yield f"{accuracy.text} %", f"accuracy on the {metrics.get('split', 'test')} set"
+        yield f"{accuracy.text} %", f"accuracy on the {split_of(metrics)} set"
         if "tail" in metrics:
             yield f"{_bar('', metrics['tail']).mean:.1f} %", "accuracy of tail classes"
-        if metrics.get("share_of_gap_closed") is not None:
-            yield f"{metrics['share_of_gap_closed']:.2f}", "of the gap from random images to all images closed"
+        if (share := gap_closed(metrics)) is not None:
+            yield f"{share:.2f}", "of the gap from random images to all images closed"
     for file, one in list(found.sets.items())[:1]:
         stored = "images decoded" if isinstance(one.decoding, Coded) else "stored images"
         yield f"{len(one.labels):,}", f"{stored} instead of {sum(one.dataset.counts):,}"
@@ -181,7 +189,7 @@ def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
         rows = range(starts[label], min(starts[label + 1], starts[label] + each)) if room < MOST_PICTURES else ()
         shown = tuple(
             Picture(
-                _png(images[row]),
+                png(images[row]),
                 f"{data.class_names[label]}, image {row - starts[label] + 1} of {counts[label]}",
                 images.shape[-1],
             )
@@ -202,24 +210,13 @@ def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
 
 
 def _accuracy(folder: Path, evaluation: StoredEvaluation, several: bool) -> list[Chart | Table]:
-    metrics, protocol = evaluation.metrics, evaluation.details["protocol"]
-    own = f"{metrics.get('method', 'this set')} ({metrics.get('labels', 'hard')} labels)"
-    rows = {own: metrics} | dict(metrics.get("controls", {}))
-    bars = tuple(_bar(name, row["accuracy"], own=name == own) for name, row in rows.items())
-    network = protocol.get("network") or {}
-    students = f"{network.get('name')} of width {network.get('width')}"
-    if frozen := network.get("frozen"):
-        students = f"linear probes of {network.get('name')} ({frozen.get('origin')})"
-    elif protocol.get("probed"):
-        students = f"linear probes of {students}"
+    metrics, rows = evaluation.metrics, evaluation_rows(evaluation.metrics)
+    bars = tuple(_bar(row.name, row.scores["accuracy"], own=not row.control) for row in rows)
     caption = (
-        f"In % of the {metrics.get('split', 'test')} images, with the 95 % interval of the mean over"
-        f" {protocol.get('students')} students: {students}, {protocol.get('steps')} steps."
-    )
-    if metrics.get("share_of_gap_closed") is not None:
-        best = metrics.get("best_full_control")
-        caption += f" Share of the gap closed between random images and {best}: {metrics['share_of_gap_closed']:.2f}."
-    cells = [(name, *(_cell(row.get(key)) for key in GROUPS)) for name, row in rows.items()]
+        f"In % of the {split_of(metrics)} images, with the 95 % interval of the mean over"
+        f" {students_text(evaluation.details['protocol'])}. {gap_text(metrics)}"
+    ).rstrip()
+    cells = [(row.name, *(score_text(row.scores.get(key)) for key in GROUPS)) for row in rows]
     place = f": {folder}" if several else ""
     return [
         Chart(f"The set beside its controls{place}", bars, caption),
@@ -272,17 +269,20 @@ def _elsewhere(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
             bars.append(_bar(f"{name}: this set", row["accuracy"], own=True))
             if "random" in row:
                 bars.append(_bar(f"{name}: random images", row["random"]["accuracy"]))
-        return [Chart(f"Other architectures: {folder}", tuple(bars), _INTERVALS)]
+        return [Chart(f"Other architectures: {folder}", tuple(bars), _intervals(metrics))]
     charts = []
     for table, rows in metrics.items():
         ranked = sorted(rows.items(), key=lambda pair: -pair[1]["accuracy"]["mean"])
         control = ("random", "tiled-random", "start", "full")
         found = [_bar(name, row["accuracy"], own=not name.startswith(control)) for name, row in ranked]
-        charts.append(Chart(f"Methods side by side: {table}", tuple(found), _INTERVALS))
+        charts.append(Chart(f"Methods side by side: {table}", tuple(found), _intervals(rows)))
     return charts
 
 
-_INTERVALS = "In % of the test images, with the 95 % interval of the mean over all students; controls are grey."
+def _intervals(rows: Mapping[str, Any]) -> str:
+    """The caption of a chart of ``rows``, which were all tested on the same images."""
+    split = next(map(split_of, rows.values()), EvaluationSplit.test)
+    return f"In % of the {split} images, with the 95 % interval of the mean over all students; controls are grey."
 
 
 def _facts(found: Found) -> Iterable[Facts]:
@@ -298,12 +298,6 @@ def _bar(name: str, score: Mapping[str, Any], *, own: bool = False) -> Bar:
     return Bar(name, summary.mean, half_width(summary), own)
 
 
-def _cell(score: Mapping[str, Any] | None) -> str:
-    if not score or score.get("mean") is None:
-        return "–"
-    return f"{score['mean']:.1f}" + ("" if score.get("std") is None else f" ± {score['std']:.1f}")
-
-
 def _head_to_tail(counts: Sequence[int]) -> list[int]:
     return sorted(range(len(counts)), key=lambda label: (-counts[label], label))
 
@@ -313,13 +307,3 @@ def _duration(record: RunRecord) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-def _png(image: Tensor) -> bytes:
-    """(C, h, w) uint8 as a file; of other than 1 or 3 channels the first is shown."""
-    from PIL import Image
-
-    pixels = image.permute(1, 2, 0).numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]).save(buffer, "PNG")
-    return buffer.getvalue()

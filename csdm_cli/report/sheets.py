@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
+from csdm_cli.artifacts.evaluation_rows import evaluation_rows, gap_text, split_of
 from csdm_cli.display.markdown import markdown_table
+from csdm_cli.display.scores import score_text
 from csdm_cli.errors import CsdmError
-from csdm_cli.evaluation.controls import ControlName
 from csdm_cli.runs.evaluating import COLUMNS, without_tests
 from csdm_cli.safe_text import markdown
 from csdm_cli.storage.bounded import read_json, typed
@@ -50,7 +51,7 @@ class Sheet:
     @property
     def cells(self) -> list[tuple[str, ...]]:
         """The rows as text, below :data:`HEADER`."""
-        return [(name, *(_cell(scores.get(column)) for column in COLUMNS)) for name, scores in self.rows.items()]
+        return [(name, *(score_text(scores.get(column)) for column in COLUMNS)) for name, scores in self.rows.items()]
 
     def markdown(self) -> str:
         """As Markdown, below a heading."""
@@ -88,7 +89,7 @@ def read_sheets(folder: Path) -> list[Sheet]:
         elif all("accuracy" in scores for scores in found.values()):
             sheets = [_architectures(found, folder)]
         else:
-            sheets = [Sheet(f"{folder}: {name}, over sets and students", rows) for name, rows in found.items()]
+            sheets = [_comparison(f"{folder}: {name}", rows) for name, rows in found.items()]
         for sheet in sheets:
             for scores in sheet.rows.values():
                 scores.update(typed({name: scores[name] for name in COLUMNS if name in scores}, Scores, path, AGAIN))
@@ -98,16 +99,15 @@ def read_sheets(folder: Path) -> list[Sheet]:
 
 
 def _evaluation(found: dict[str, Any], folder: Path) -> Sheet:
-    own = {name: found[name] for name in COLUMNS if name in found}
-    controls = found.get("controls", {})
-    order = [name for name in ControlName if name in controls]
-    rows = {f"{found['method']} ({found['labels']} labels)": own} | {str(name): controls[name] for name in order}
-    footnotes = []
-    if found.get("share_of_gap_closed") is not None:
-        share, best = found["share_of_gap_closed"], found["best_full_control"]
-        footnotes.append(f"Share of the gap closed between random and {best}: {share:.2f}.")
+    rows = {row.name: row.scores for row in evaluation_rows(found)}
+    footnotes = [text] if (text := gap_text(found)) else []
     footnotes += _without_tests(found, folder)
     return Sheet(f"{folder}: students tested on the {found['split']} set", rows, " ".join(footnotes))
+
+
+def _comparison(name: str, rows: dict[str, dict[str, Any]]) -> Sheet:
+    tested = next((f", tested on the {split_of(scores)} set" for scores in rows.values()), "")
+    return Sheet(f"{name}, over sets and students{tested}", rows)
 
 
 def _without_tests(found: dict[str, Any], folder: Path) -> list[str]:
@@ -124,10 +124,3 @@ def _architectures(found: dict[str, Any], folder: Path) -> Sheet:
             rows[f"{name}: random"] = scores["random"]
     footnote = " ".join(dict.fromkeys(line for scores in found.values() for line in _without_tests(scores, folder)))
     return Sheet(f"{folder}: other architectures", rows, footnote)
-
-
-def _cell(score: Mapping[str, Any] | None) -> str:
-    if score is None or score["mean"] is None:
-        return "–"
-    spread = "" if score["std"] is None else f" ± {score['std']:.1f}"
-    return f"{score['mean']:.1f}{spread}"

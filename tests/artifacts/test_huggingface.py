@@ -89,8 +89,22 @@ def test_the_card_tells_method_source_counts_and_leaves_the_licence_open(tmp_pat
 
 def test_the_card_tells_the_accuracy_with_its_protocol(tmp_path):
     card = (export(make_set(), TO, tmp_path / "hub", EVALUATION).path / "README.md").read_text()
-    assert "| this set | 51.2 ± 0.6 | – |" in card and "| random | 40.0 ± 0.6 | – |" in card
+    assert "| this set (soft labels) | 51.2 ± 0.6 | – |" in card and "| random | 40.0 ± 0.6 | – |" in card
     assert "3 students, convnet of width 16, 700 steps of adamw, lr 0.001, batch 128" in card
+
+
+def test_the_card_has_all_rows_and_calls_linear_probes_so(tmp_path):
+    metrics = EVALUATION.metrics | {
+        "controls_under_teacher_labels": {"tiled-random": {"accuracy": SCORE}},
+        "learned_rate": {"accuracy": SCORE, "lr": 0.01},
+        "inheritance": {"rows": {"random + inheritance": {"accuracy": SCORE}}},
+    }
+    details = EVALUATION.details | {"protocol": EVALUATION.details["protocol"] | {"probed": {"network": "key"}}}
+    card = (export(make_set(), TO, tmp_path / "hub", StoredEvaluation(metrics, details)).path / "README.md").read_text()
+    rows = ("tiled-random (soft labels)", "this set (soft labels, SGD at learned lr 0.01)", "random + inheritance")
+    for name in rows:
+        assert f"| {name} | 51.2 ± 0.6 | – |" in card
+    assert "3 students, linear probes of convnet of width 16, 700 steps of adamw" in card
 
 
 def test_names_of_strangers_neither_break_the_header_nor_the_text(tmp_path):

@@ -45,3 +45,11 @@ def test_another_command_s_metrics_are_none_and_damaged_ones_are_told(tmp_path):
     write(tmp_path / "b", "x", {"median": 1.0})
     with pytest.raises(CsdmError, match="damaged results: run csdm evaluate again"):
         read_evaluation(tmp_path / "b")
+
+
+@pytest.mark.parametrize("told", [{"controls": 3}, {"controls": {"random": {}}}, {"inheritance": {"rows": [1]}}])
+def test_damage_in_any_row_is_told(tmp_path, told):
+    write(tmp_path / "a", "x")
+    (tmp_path / "a" / "metrics.json").write_text(json.dumps({"accuracy": {"mean": 50.0}} | told))
+    with pytest.raises(CsdmError, match="damaged results: run csdm evaluate again"):
+        read_evaluation(tmp_path / "a")

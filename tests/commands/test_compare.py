@@ -249,6 +249,12 @@ def test_tuning_looks_at_the_development_set(workplace, monkeypatch):
     result = run(*words, "--json")
     assert "the same for all methods, whatever their own choice: distill.lr\n" in result.stderr
     table = json.loads(result.stdout)["tables"][TABLE]
+    split = {row["split"] for row in json.loads(Path("artifacts/compare/metrics.json").read_text())[TABLE].values()}
+    shown = run("report", "artifacts/compare").stdout
+    assert split == {"dev"} and f"{TABLE}, over sets and students, tested on the dev set" in shown
+    run("report", "artifacts/compare", "--out", "page.html")
+    page = Path("page.html").read_text()
+    assert "In % of the dev images" in page and "test images" not in page
     assert table["tested_on"] == "dev" and table["rows"][0]["sets"][0]["config"]["distill"]["lr"] == 0.2
 
 

@@ -37,6 +37,13 @@ def test_random_images_stand_under_the_same_labels_too(workplace):
     assert "Stored, with the teachers that label: " in result.stdout
     alike = json.loads(Path("out/metrics.json").read_text())["controls_under_teacher_labels"]
     run("distill", "data", "--method", "random", "--out", "random")
+    run("report", "out", "--out", "report.md")
+    run("report", "out", "--out", "page.html")
+    run("export", "set", "--to", "huggingface", "--evaluation", "out", "--out", "hub")
+    for written in map(Path, ("report.md", "page.html", "hub/README.md")):
+        for name in ("csdm (teacher labels)", "random (teacher labels)", "tiled-random (teacher labels)"):
+            assert name in written.read_text()
+        assert "of the gap" not in written.read_text()
     fails(run("evaluate", "random", *TAUGHT, expect=None), 2, "tells of no teachers", "--teachers")
     again = evaluated("random", *TAUGHT, "--teachers", "teachers", "--no-controls")
     assert again["accuracy"] == alike["random"]["accuracy"]

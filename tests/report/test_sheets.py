@@ -51,7 +51,31 @@ def test_markdown_is_a_heading_a_table_and_what_holds_of_it(folder):
 def test_a_comparison_has_a_sheet_for_each_table(folder):
     tables = {"digits, IPC 1": {"dm": {"accuracy": SCORE}}, "digits, IPC 10": {"dm": {"accuracy": SCORE}}}
     titles = [sheet.title for sheet in read_sheets(folder(tables))]
-    assert [title.split(": ")[1] for title in titles] == [f"{name}, over sets and students" for name in tables]
+    assert [title.split(": ")[1] for title in titles] == [
+        f"{name}, over sets and students, tested on the test set" for name in tables
+    ]
+
+
+def test_a_comparison_on_the_development_set_says_so(folder):
+    (sheet,) = read_sheets(folder({"digits, IPC 1": {"dm": {"accuracy": SCORE, "split": "dev"}}}))
+    assert sheet.title.endswith("tested on the dev set")
+
+
+def test_no_row_of_an_evaluation_is_dropped(folder):
+    """Students at the learned rate, random images under the teachers' labels, and an inherited classifier stay."""
+    own = {"accuracy": SCORE}
+    beside = {"controls_under_teacher_labels": {"tiled-random": own}, "learned_rate": own | {"lr": 0.0123}}
+    told = TOLD | beside | {"labels": "teacher", "inheritance": {"rows": {"random + inheritance": own}}}
+    (sheet,) = read_sheets(folder(told))
+    assert [cells[:2] for cells in sheet.cells] == [
+        ("csdm (teacher labels)", "41.2 ± 0.8"),
+        ("csdm (teacher labels, SGD at learned lr 0.0123)", "41.2 ± 0.8"),
+        ("tiled-random (teacher labels)", "41.2 ± 0.8"),
+        ("random", "30.0"),
+        ("full, cross-entropy", "41.2 ± 0.8"),
+        ("random + inheritance", "41.2 ± 0.8"),
+    ]
+    assert "gap" not in sheet.footnote
 
 
 def test_folders_without_results_have_no_sheet_and_all_of_them_together_are_refused(tmp_path):

@@ -1,0 +1,72 @@
+"""The rows of an evaluation: all that are in its file, and a share of the gap between controls of the same labels."""
+
+from __future__ import annotations
+
+import pytest
+
+from csdm_cli.artifacts.evaluation_rows import evaluation_rows, gap_closed, gap_text, split_of, students_text
+
+ONE = {"accuracy": {"mean": 40.0, "std": 1.0, "students": 2}}
+CONTROLS = {"full, cross-entropy": ONE, "of another release": ONE, "random": ONE}
+PROTOCOL = {"students": 1, "steps": 1000, "network": {"name": "convnet", "width": 16}}
+FROZEN = {"name": "patch-kmeans", "frozen": {"origin": "patches of the training images"}}
+
+
+def names_of(told) -> list[tuple[str, bool]]:
+    return [(row.name, row.control) for row in evaluation_rows(ONE | told)]
+
+
+def test_the_set_is_first_and_controls_follow_in_their_order():
+    own = {"method": "dm", "labels": "soft", "storage": {"bytes": 3}}
+    assert names_of(own | {"controls": CONTROLS}) == [
+        ("dm (soft labels)", False),
+        ("random", True),
+        ("full, cross-entropy", True),
+        ("of another release", True),
+    ]
+    assert evaluation_rows(ONE | own)[0].scores == ONE
+
+
+def test_rows_beside_them_are_told_apart_by_labels_and_rate():
+    alike = {"controls_under_teacher_labels": {"tiled-random": ONE, "random": ONE}, "controls": {"random": ONE}}
+    assert names_of({"method": "dm", "labels": "teacher", "learned_rate": ONE | {"lr": 0.01234}} | alike) == [
+        ("dm (teacher labels)", False),
+        ("dm (teacher labels, SGD at learned lr 0.0123)", False),
+        ("random (teacher labels)", True),
+        ("tiled-random (teacher labels)", True),
+        ("random", True),
+    ]
+
+
+def test_a_classifier_that_the_set_s_own_images_let_inherit_is_no_control():
+    rows = {"random + inheritance": ONE, "random, 1 per class + inheritance": ONE, "sfm + inheritance": ONE}
+    assert names_of({"method": "sfm", "labels": "hard", "inheritance": {"rows": rows}})[1:] == [
+        ("sfm + inheritance", False),
+        ("random + inheritance", True),
+        ("random, 1 per class + inheritance", True),
+    ]
+
+
+@pytest.mark.parametrize(("labels", "share"), [("hard", 0.416), ("soft", None), ("teacher", None)])
+def test_controls_have_hard_labels_and_a_share_compares_alike_with_alike(labels, share):
+    told = {"labels": labels, "share_of_gap_closed": 0.416, "best_full_control": "full, debiased"}
+    assert gap_closed(told) == share
+    text = "Share of the gap closed between random and full, debiased: 0.42."
+    assert gap_text(told) == ("" if share is None else text)
+    assert gap_text({"labels": labels}) == "" and gap_closed(told | {"share_of_gap_closed": None}) is None
+
+
+def test_files_that_tell_no_split_are_of_the_test_images():
+    assert (split_of({}), split_of({"split": "dev"})) == ("test", "dev")
+
+
+@pytest.mark.parametrize(
+    ("told", "students"),
+    [
+        ({}, "convnet of width 16"),
+        ({"probed": {"network": "key"}}, "linear probes of convnet of width 16"),
+        ({"network": FROZEN, "probed": {}}, "linear probes of patch-kmeans (patches of the training images)"),
+    ],
+)
+def test_linear_probes_are_no_trained_networks(told, students):
+    assert students_text(PROTOCOL | told) == f"1 student, {students}, 1,000 steps"
