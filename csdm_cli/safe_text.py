@@ -38,8 +38,9 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def meant(name: str, known: Iterable[str], most: int = 1) -> str:
-    """The question whether one of ``known`` that looks like ``name`` was meant; empty if none does."""
-    close = get_close_matches(name, list(known), n=most)
+    """The question whether one of ``known`` that looks like ``name``, in any case, was meant; empty if none does."""
+    written = {one.lower(): one for one in known}
+    close = [written[one] for one in get_close_matches(name.lower(), list(written), n=most)]
     return f"did you mean {' or '.join(close)}?" if close else ""
 
 

@@ -148,7 +148,7 @@ def test_dvc_runs_everything_once_then_only_what_changed(project):
     assert made == {"random"}, "compare takes the sets of the sweep, and makes the controls"
     assert "up to date" in run(project, "dvc", "repro")
     assert changed_by(project, DECIDED_BY) == DECIDED_BY
-    (project / "params.yaml").write_text(TINY.replace("full_steps: 3", "full_steps: 4"))
+    (project / "params.yaml").write_text(TINY.replace("students: 1, steps: 3", "students: 1, steps: 4"))
     assert "only the recipe of its students was renewed" in run(project, "dvc", "repro", "distill")
     (project / "params.yaml").write_text(TINY)
     run(project, "dvc", "repro", "distill")

@@ -30,6 +30,7 @@ CANNOT_DECIDE = (
     "signals.py",
     "runs/tracked.py",  # what a tracked run tells
     "runs/turns.py",  # who makes a set, not what comes out
+    "runs/whole_run.py",  # the time that a set took
     "runs/runtime.py",  # how a command runs; numerics are in the keys
 )
 # Reading a long-tailed set: its images are in every key, by their fingerprint.

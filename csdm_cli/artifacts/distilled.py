@@ -259,8 +259,16 @@ class Distilled:
         return self.soft_labels.probabilities.float()
 
 
+def soft_labels_sha256(distilled: Distilled) -> str | None:
+    """The hash by which results name the soft labels of the set they were measured on; None if it has none."""
+    soft = distilled.soft_labels
+    if soft is None:
+        return None
+    return sha256(json.dumps([tensor_sha256(soft.probabilities), soft.temperature]).encode()).hexdigest()
+
+
 def stored_sha256(distilled: Distilled) -> str:
-    """The hash by which results name the set they were measured on: of its stored images, or of all it decodes."""
+    """The hash by which results name the images that they were measured on: the stored ones, or of all it decodes."""
     if isinstance(distilled.decoding, Decoding):
         return tensor_sha256(distilled.stored["images"])
     parts = {name: tensor_sha256(tensor) for name, tensor in distilled.stored.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from csdm_cli.evaluation.controls import ControlName
@@ -45,13 +45,25 @@ def evaluation_rows(metrics: Mapping[str, Any]) -> list[Row]:
     return rows + sorted(found, key=lambda row: row.control)
 
 
-def gap_closed(metrics: Mapping[str, Any]) -> float | None:
-    """Share of the gap closed between controls under the set's own labels; None where there are none.
+def own_row(rows: Iterable[str], method: str, labels: str) -> str:
+    """The name of the set's own row among those of ``details.json``, which stand in the order of their names.
 
-    The controls that the share in ``metrics`` is counted from have hard labels.
+    Raises:
+        KeyError: if it is not among them.
+    """
+    for name in rows:
+        if name.startswith(method) and name.endswith(f"({labels} labels)"):
+            return name
+    raise KeyError(f"{method} ({labels} labels)")
+
+
+def gap_closed(metrics: Mapping[str, Any]) -> float | None:
+    """Share of the gap closed between controls under hard labels; None if teachers label what students see.
+
+    Such labels raise random images as well, which then are no longer where the gap begins.
     """
     share: float | None = metrics.get("share_of_gap_closed")
-    return share if _labels(metrics) == LabelKind.hard else None
+    return None if _labels(metrics) == LabelKind.teacher else share
 
 
 def gap_text(metrics: Mapping[str, Any]) -> str:

@@ -35,11 +35,13 @@ class RunRecord:
 
     Attributes:
         finished: UTC time, ISO 8601, to the second.
-        wall_seconds: from start to end, teachers not included.
-        peak_memory_bytes: peak of the GPU's allocator on CUDA, else of the process.
+        wall_seconds: from start to end, teachers not included; of all processes, where one went on from another's
+            checkpoint that tells its time.
+        peak_memory_bytes: peak of the GPU's allocator on CUDA, else of the process; of the last process.
         machine: see there.
         code: the revision of csdm that ran; None if it was not run from a checkout.
-        iterations: optimiser steps within ``wall_seconds``: fewer than all after a resume; None if unknown.
+        iterations: optimiser steps within ``wall_seconds``: fewer than all after a resume from a checkpoint without
+            its time; None if unknown.
     """
 
     finished: str

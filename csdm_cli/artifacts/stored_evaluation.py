@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.artifacts.distilled import Distilled, stored_sha256
-from csdm_cli.artifacts.evaluation_rows import evaluation_rows
+from csdm_cli.artifacts.distilled import Distilled, soft_labels_sha256, stored_sha256
+from csdm_cli.artifacts.evaluation_rows import evaluation_rows, own_row
+from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.errors import CsdmError
+from csdm_cli.names import LabelKind
 from csdm_cli.storage.bounded import parsed_json
 
 
@@ -24,10 +26,30 @@ class StoredEvaluation:
     metrics: dict[str, Any]
     details: dict[str, Any]
 
+    @property
+    def own(self) -> dict[str, Any]:
+        """The row of the set itself in ``details``."""
+        rows = self.details["rows"]
+        found: dict[str, Any] = rows[own_row(rows, self.metrics.get("method", ""), self.metrics.get("labels", "hard"))]
+        return found
+
     def belongs_to(self, distilled: Distilled) -> bool:
-        """Whether the students learnt from these very images."""
+        """Whether this very set was evaluated: these images with these soft labels, or without any.
+
+        Whatever labels the students learnt from, a twin with other soft labels is another set. Files of earlier
+        versions do not name the soft labels. There, a set without any is taken for the one that was evaluated unless
+        students learnt from soft labels (those of a twin's hard labels learnt the same; where teachers gave labels,
+        nothing tells it from a twin); a set with soft labels only if settings and teachers are what the file tells.
+        """
         measured = self.details.get("measured") or {}
-        return bool(measured.get("images_sha256") == stored_sha256(distilled))
+        if measured.get("images_sha256") != stored_sha256(distilled):
+            return False
+        own = soft_labels_sha256(distilled)
+        if "soft_labels_sha256" in measured:
+            return bool(measured["soft_labels_sha256"] == own)
+        if own is None:
+            return bool(measured.get("labels") != LabelKind.soft)
+        return bool(measured.get("config") == distilled.provenance.config)
 
 
 def read_evaluation(folder: Path) -> StoredEvaluation | None:
@@ -43,12 +65,13 @@ def read_evaluation(folder: Path) -> StoredEvaluation | None:
         metrics, details = (parsed_json(place.read_bytes()) for place in places)
         if "accuracy" not in metrics:
             return None
-        details["rows"], details["protocol"]  # what its readers rely on
+        found = StoredEvaluation(metrics, details)
+        found.own, details["protocol"]  # what its readers rely on
         for row in evaluation_rows(metrics):
             row.scores["accuracy"]["mean"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CsdmError(f"{folder} holds damaged results: run csdm evaluate again") from error
-    return StoredEvaluation(metrics, details)
+    return found
 
 
 def evaluation_in(folder: Path, distilled: Distilled) -> StoredEvaluation:
@@ -63,6 +86,15 @@ def evaluation_in(folder: Path, distilled: Distilled) -> StoredEvaluation:
     if not found.belongs_to(distilled):
         raise CsdmError(f"{folder} holds the results of another distilled set")
     return found
+
+
+def is_of_a_replaced_set(folder: Path) -> bool:
+    """Whether ``folder``, where evaluate leaves results, has those of another set than lies beside it by now."""
+    file = folder.parent / FILE_NAME
+    if folder.name != "evaluate" or not file.is_file():
+        return False
+    found = read_evaluation(folder)
+    return found is not None and not found.belongs_to(load_distilled(file))
 
 
 def evaluation_beside(file: Path, distilled: Distilled) -> StoredEvaluation | None:

@@ -9,12 +9,13 @@ import typer
 
 from csdm_cli.cli.number_options import whole_number
 from csdm_cli.cli.options import RUN_PANEL, default_note
+from csdm_cli.runs.runtime import MEGABYTES
 
 MemoryBudget = Annotated[
     int | None,
     typer.Option(
         "--memory-budget",
-        parser=whole_number(1, 10**7),
+        parser=whole_number(*MEGABYTES),
         metavar="MB",
         help="memory for activations, in megabytes" + default_note("256 on a CPU, 8192 on a GPU"),
     ),

@@ -11,37 +11,17 @@ from csdm_cli.cli.arguments import DataFolder, MemoryBudget, ParamsFile, Teacher
 from csdm_cli.cli.group import DISTIL, app
 from csdm_cli.cli.number_options import decimal_number, whole_number
 from csdm_cli.cli.options import DISTILLING, TEACHERS, command_settings, default_note, runtime_options, section_options
-from csdm_cli.errors import UsageError
 from csdm_cli.methods import method_names
 from csdm_cli.names import Preset, Source
-from csdm_cli.runs.runtime import Runtime
-from csdm_cli.safe_text import meant, shown
+from csdm_cli.runs.runtime import SECONDS, Runtime
 from csdm_cli.settings import sections
 from csdm_cli.settings.making_sections import refuse_idle_imbalance
-from csdm_cli.storage.places import from_home
+from csdm_cli.settings.source_word import source_of
 
 
 def list_sources(incomplete: str) -> list[str]:
     """The datasets whose names begin like this, for completion."""
     return [source for source in Source if source.startswith(incomplete)]
-
-
-def make_lt_source(text: str) -> dict[str, Any]:
-    """The meaning of make-lt's first word: a dataset's name, or else the folder of that path.
-
-    Raises:
-        UsageError: if it is a path, but of no folder.
-    """
-    if text in tuple(Source):
-        return {"dataset": text}
-    place = from_home(text)
-    if place.is_dir() or (place.is_file() and place.suffix == ".npz"):
-        return {"dataset": Source.folder, "data_dir": text}
-    if "/" in text or text.startswith((".", "~")):
-        raise UsageError(f"{shown(text)} is neither a folder nor the name of a dataset")
-    hint = meant(text, Source)
-    known = ", ".join(Source) + (f" ({hint})" if hint else "")
-    raise UsageError(f'DATASET: got "{shown(text)}", neither a folder here nor one of {known}')
 
 
 def list_methods(incomplete: str) -> list[str]:
@@ -72,10 +52,7 @@ def make_lt(
     Writes the long-tailed training set, a balanced development set (with --dev) and the untouched test set.
     """
     if dataset is not None:
-        source = make_lt_source(dataset)
-        if "data_dir" in source and "data_dir" in overrides:
-            raise UsageError(f"{dataset} and --data-dir are two folders of images: name one")
-        overrides |= source
+        overrides |= source_of(dataset, overrides)
     settings = command_settings(sections.MakeLt, params, overrides, runtime)
     refuse_idle_imbalance(settings.section, settings.given)
     from csdm_cli.commands import make_lt as command
@@ -114,7 +91,7 @@ def distill(
     out: Annotated[Path | None, out_option("folder to write" + default_note("in artifacts/"))] = None,
     memory_budget: MemoryBudget = None,
     checkpoint_every: Annotated[
-        float, typer.Option(parser=decimal_number(0, 1e7), metavar="SECONDS", help="time between checkpoints")
+        float, typer.Option(parser=decimal_number(*SECONDS), metavar="SECONDS", help="time between checkpoints")
     ] = 60.0,
     resume: Annotated[bool, typer.Option(help="go on from the checkpoint of the same run")] = True,
     preset: Annotated[

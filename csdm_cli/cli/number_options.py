@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import typer
 
+from csdm_cli.runs.runtime import THREADS
 from csdm_cli.settings.fields import DECIMAL, WHOLE
-
-THREADS_PER_CORE = 8
 
 
 def whole_number(least: int, most: int) -> Callable[[Any], int]:
@@ -36,5 +34,5 @@ def decimal_number(least: float, most: float) -> Callable[[Any], float]:
 
 
 def thread_count(text: Any) -> int:
-    """The value of ``--threads``: many more threads than cores end a process without a word."""
-    return whole_number(1, THREADS_PER_CORE * (os.cpu_count() or 1))(text)
+    """The value of ``--threads``."""
+    return whole_number(*THREADS)(text)

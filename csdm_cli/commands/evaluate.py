@@ -71,8 +71,10 @@ def run(
         found = evaluate_set(task, runtime, tracker)
         result = found.metrics()
         _write(folder, result, found, tracker)
-        _write_records(folder, case, record_run(time.monotonic() - start, task.device))
+        record = record_run(time.monotonic() - start, task.device)
+        _write_records(folder, case, record)
         tell_of_evaluation(found, tracker)
+        tracker.metrics({"wall_seconds": record.wall_seconds, "peak_memory_bytes": record.peak_memory_bytes})
     shown = f"{case.longtail.manifest.title}, IPC {case.distilled.ipc_text}"
     title = f"{shown}: {_students(task)}, {counted(task.protocol.steps, 'step')}"
     below = found.fairness.table() if found.fairness is not None else []

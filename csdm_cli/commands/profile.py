@@ -66,12 +66,12 @@ def run(
     ):
         task = prepare_profile(settings, chosen, longtail, teachers, device, runtime)
         found = profile(task)
-        if trace:
-            record_timeline(trace, task)
         result = task.described() | found.as_dict()
         _track(found, tracker)
         if out:
             _write(found, result, out, tracker)
+        if trace:
+            record_timeline(trace, task)
     title = f"{chosen.params.distill.method} on {task.spec.name}"
     emit(result, lambda: _tables(found, title), as_json=runtime.json)
     for place in filter(None, (out, trace)):

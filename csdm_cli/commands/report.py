@@ -16,6 +16,8 @@ from csdm_cli.runs.runtime import Runtime
 from csdm_cli.safe_text import counted, markup, typed
 from csdm_cli.storage import places as stores
 
+SQLITE = "sqlite:///"
+
 
 def run(runtime: Runtime, *, folders: list[Path], out: Path | None, html: bool = False) -> None:
     """Print the sheets found in ``folders`` and where everything is; write them to ``out`` as Markdown.
@@ -60,5 +62,7 @@ def _where(folders: Sequence[Path], written: Places) -> list[str]:
         lines.append(f"this page      {written.markdown}")
     if written.html:
         lines.append(f"with pictures  {written.html}, for a browser")
-    lines.append(f"MLflow runs    mlflow ui --backend-store-uri {typed(stores.tracking_uri())}")
+    store = stores.tracking_uri()
+    if not store.startswith(SQLITE) or Path(store.removeprefix(SQLITE)).exists():
+        lines.append(f"MLflow runs    mlflow ui --backend-store-uri {typed(store)}")
     return lines

@@ -18,6 +18,7 @@ from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import TextTable, facts_table
 from csdm_cli.errors import CsdmError
+from csdm_cli.runs.whole_run import whole_seconds
 from csdm_cli.safe_text import counted, shown
 from csdm_cli.storage import kinds, outputs
 
@@ -161,12 +162,9 @@ def _provenance(file: Path, distilled: Distilled, record: RunRecord | None) -> R
     ]
     if record:
         where = record.machine.gpu or f"{record.machine.processor}, threads {record.machine.threads}"
-        rows.append(
-            (
-                "run",
-                f"{record.finished}, {record.wall_seconds:,.0f} s, {record.peak_memory_bytes / 2**30:.2f} GiB, {where}",
-            )
-        )
+        seconds = whole_seconds(record, origin.method, origin.config)
+        took = "" if seconds is None else f" {seconds:,.0f} s,"
+        rows.append(("run", f"{record.finished},{took} {record.peak_memory_bytes / 2**30:.2f} GiB, {where}"))
         if record.code:
             rows.append(("commit", record.code.commit[:12] + (" with local changes" if record.code.dirty else "")))
     return rows

@@ -11,6 +11,7 @@ from csdm_cli import seeds
 from csdm_cli.data.groups import Groups
 from csdm_cli.data.sources.raw import DROPPED, RawDataset, untested_classes
 from csdm_cli.errors import UsageError
+from csdm_cli.safe_text import counted
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,10 @@ def split_off(raw: RawDataset, share: Share) -> RawDataset:
         train=replace(raw.train, labels=torch.where(in_test, DROPPED, raw.train.labels)),
         test=replace(raw.train, labels=torch.where(in_test, raw.train.labels, DROPPED)),
     )
-    return replace(halves, remarks=raw.remarks + untested_classes(halves))
+    few = sum(len(own) <= share.per_class for own in by_class) if share.per_class else 0
+    small = f"{counted(few, 'class', 'classes')} of no more than {share.per_class} images"
+    left = f"warning: {small}: one of each is left to train on"
+    return replace(halves, remarks=raw.remarks + ((left,) if few else ()) + untested_classes(halves))
 
 
 def _hold_out(pool: Groups, label: int, groups: Sequence[Hashable], wanted: int) -> None:

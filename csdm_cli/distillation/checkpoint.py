@@ -42,16 +42,24 @@ def _number_file(folder: Path, key: str) -> Path:
 class Checkpoint:
     """One file that holds the state of the run called ``key``; saving happens every ``seconds``.
 
-    ``overhead_seconds`` sums the time spent saving.
+    ``overhead_seconds`` sums the time spent saving. ``earlier_seconds`` is what the run had taken when the state that
+    was loaded was kept, all processes before this one together: 0 if none was loaded, None if the file does not tell.
     """
 
-    def __init__(self, folder: Path, key: str, seconds: float, share: ClassShare | None = None) -> None:
-        """A checkpoint of the whole run, or of one rank's ``share`` of it."""
+    def __init__(
+        self, folder: Path, key: str, seconds: float, share: ClassShare | None = None, began: float | None = None
+    ) -> None:
+        """A checkpoint of the whole run, or of one rank's ``share`` of it.
+
+        ``began`` is when this process's part of the run did, by the monotonic clock; without it, now.
+        """
         self.path = folder / (f"{key}.safetensors" if share is None else f"{key}.{share.name}.safetensors")
         self._division = "" if share is None else share.division
         self._key, self._seconds = key, seconds
         self._last = time.monotonic()
+        self._began = self._last if began is None else began
         self.overhead_seconds = 0.0
+        self.earlier_seconds: float | None = 0.0
 
     def due(self) -> bool:
         """Whether enough time has passed since the last save."""
@@ -60,7 +68,8 @@ class Checkpoint:
     def save(self, step: int, tensors: dict[str, Tensor]) -> None:
         """Keep the state after ``step`` steps."""
         start = time.monotonic()
-        tensorfile.save(self.path, tensors, {"key": self._key, "step": step})
+        seconds = None if self.earlier_seconds is None else self.earlier_seconds + start - self._began
+        tensorfile.save(self.path, tensors, {"key": self._key, "step": step, "seconds": seconds})
         self._last = time.monotonic()
         self.overhead_seconds += self._last - start
 
@@ -79,6 +88,7 @@ class Checkpoint:
         except CsdmError as error:  # nothing in it can be used, and nothing else knows where the run was
             note(f"warning: {error}; the run begins anew")
             return None
+        self.earlier_seconds = header.get("seconds")  # earlier versions kept none
         return header["step"], {name: tensor.to(device) for name, tensor in tensors.items()}
 
     def drop(self) -> None:

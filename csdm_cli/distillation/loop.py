@@ -30,6 +30,7 @@ class Distillation:
         overhead_seconds: time this process spent on progress and checkpoints.
         iterations: that this process ran; fewer than all after a resume.
         learned: tensors learned beside the images, by name.
+        earlier_seconds: that the run took before a resume; None if its checkpoint does not tell.
     """
 
     leaves: dict[str, Tensor]
@@ -37,6 +38,7 @@ class Distillation:
     overhead_seconds: float
     iterations: int
     learned: dict[str, Tensor] = field(default_factory=dict)
+    earlier_seconds: float | None = 0.0
 
     @property
     def images(self) -> Tensor:
@@ -98,7 +100,7 @@ def optimise(
     history = {name: history[name].cpu() for name in sorted(history)}  # a resumed run met them in another order
     overhead = task.overhead_seconds + checkpoint.overhead_seconds
     learned = {name: value.detach() for name, value in leaves.learned.items()}
-    return Distillation(leaves.stored, history, overhead, total - done, learned)
+    return Distillation(leaves.stored, history, overhead, total - done, learned, checkpoint.earlier_seconds)
 
 
 def _state(leaves: Leaves, method: OptimisedMethod, history: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -42,6 +42,11 @@ FULL = (
 )
 
 
+def under_labels(control: ControlName, labels: str, beside: str) -> str:
+    """The name of a control's row under labels of this kind; never that of a set of the method ``beside``."""
+    return f"{control}{' control' if control == beside else ''} ({labels} labels)"
+
+
 @dataclass(frozen=True)
 class Selection:
     """The numbers that a set takes from the training set, and which draw of it.

@@ -9,9 +9,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from csdm_cli.artifacts.evaluation_rows import own_row
 from csdm_cli.artifacts.run_record import Machine, RunRecord
 from csdm_cli.errors import CsdmError
-from csdm_cli.evaluation.controls import FULL, ControlName
+from csdm_cli.evaluation.controls import FULL, ControlName, under_labels
 from csdm_cli.evaluation.results import Evaluation
 from csdm_cli.evaluation.scores import ClassGroups, group_of_classes
 from csdm_cli.ledger.probe_rows import heir
@@ -49,8 +50,7 @@ def read_measurements(path: Path, *, controls: bool) -> list[Measurement]:
 def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Measurement]:
     told, rows = value["measured"], value["rows"]
     records = parsed_json((folder / "evaluate.run.json").read_bytes())
-    groups, named = _groups(told), (told["method"], f"({told['labels']} labels)")
-    own = next(name for name in rows if name.startswith(named[0]) and name.endswith(named[1]))
+    groups, own = _groups(told), own_row(rows, told["method"], told["labels"])
     evaluated = TypeAdapter(RunRecord).validate_python(records["evaluate"])
     found = Measurement(
         **{name: told[name] for name in TOLD} | {name: told.get(name) for name in LATER},
@@ -65,8 +65,8 @@ def _of_evaluate(value: dict[str, Any], folder: Path, controls: bool) -> list[Me
     names = [name for name in ControlName if controls and name in rows and name != own]
     beside = [_control(found, name, Evaluation.from_dict(rows[name], groups)) for name in names]
     for name in ControlName:  # under the labels of the same teachers
-        alike = f"{name} ({LabelKind.teacher} labels)"
-        if controls and alike in rows and alike != own:
+        alike = under_labels(name, LabelKind.teacher, beside=told["method"])
+        if controls and alike in rows:
             one = _control(found, name, Evaluation.from_dict(rows[alike], groups))
             beside.append(replace(one, subject=alike, labels=found.labels, labelled_by=found.labelled_by))
     learned = [

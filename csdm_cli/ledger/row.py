@@ -58,7 +58,7 @@ class Maker:
     """Where a set was made, and by which code.
 
     Attributes:
-        machine: of the distillation run.
+        machine: that of the distillation run.
         commit, dirty: as in :class:`Code`.
     """
 

@@ -241,8 +241,8 @@ def _measured(found: Measurement) -> Measured:
         storage_bytes=found.storage_bytes,
         images_sha256=found.images_sha256,
         run=found.config.get("run") if found.method else None,
-        making=_cost(found.making),
-        evaluating=_cost(found.evaluating),
+        making=_cost(found.making, found.seconds),
+        evaluating=_cost(found.evaluating, found.evaluating.wall_seconds if found.evaluating else None),
         stored_numbers=found.stored_numbers,
         ipc_equivalent=found.ipc_equivalent,
         maker=maker_of(found),
@@ -250,15 +250,15 @@ def _measured(found: Measurement) -> Measured:
 
 
 def maker_of(found: Measurement) -> Maker | None:
-    """What made the set, if it was another machine or commit than tested its students."""
+    """The maker of the set, if it was another machine or commit than tested its students."""
     record = found.making
     if record is None or (record.machine, record.code) == (found.machine, found.code):
         return None
     return Maker(record.machine, *((record.code.commit, record.code.dirty) if record.code else (None, None)))
 
 
-def _cost(record: RunRecord | None) -> RunCost:
-    return RunCost(record.wall_seconds, record.peak_memory_bytes) if record else RunCost()
+def _cost(record: RunRecord | None, seconds: float | None) -> RunCost:
+    return RunCost(seconds, record.peak_memory_bytes) if record else RunCost()
 
 
 def _code(found: Measurement) -> Code:

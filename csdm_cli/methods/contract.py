@@ -67,6 +67,7 @@ class Described:
         summary, source, cost: one line each, for ``csdm methods``.
         departures: differences from its paper under the common protocol, such as terms whose network is not there.
         default_labels: kind of its sets' labels.
+        iterates: whether images are optimised, step by step, or else built at once.
     """
 
     Parameters: ClassVar[type[Any]]
@@ -75,6 +76,7 @@ class Described:
     cost: ClassVar[str]
     departures: ClassVar[str] = "none"
     default_labels: ClassVar[StoredLabels] = StoredLabels.hard
+    iterates: ClassVar[bool] = False
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:
@@ -99,6 +101,7 @@ class OptimisedMethod(Described):
     """
 
     coupled_by: str = ""
+    iterates = True
     to_lower: ClassVar[str] = "--lr"
     needs_teachers: ClassVar[bool] = True
     needs_moved_images: bool = False
@@ -210,7 +213,9 @@ class Outcome:
             they are made of other ``leaves``.
         factor: cells per side of each.
         history: every loss term at every step, each (steps,); none of images made at once.
-        iterations: optimiser steps that this process ran; fewer than all after a resume.
+        iterations: optimiser steps of the whole run; after a resume that does not know how long the run took before,
+            those of this process.
+        earlier_seconds: that the run took before a resume, as far as is known.
         calibration: the weight that a ratio came to; None where a number was given.
         parameterisation: the parameterisation of ``leaves``; None where ``images`` are all.
         leaves: learned numbers by name, before they are quantised.
@@ -222,6 +227,7 @@ class Outcome:
     factor: int
     history: Mapping[str, Tensor] = field(default_factory=dict)
     iterations: int = 0
+    earlier_seconds: float = 0.0
     calibration: float | None = None
     parameterisation: Parameterisation | None = None
     leaves: Mapping[str, Tensor] = field(default_factory=dict)

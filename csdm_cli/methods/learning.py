@@ -106,6 +106,13 @@ class LearningMethod(OptimisedMethod, ABC):
     needs_teachers: ClassVar[bool] = False
     default_real_batch: ClassVar[int] = 256
 
+    def require_points(self, points: int, classifier_points: int) -> None:
+        """Hear how many points experts go on for, and their classifiers from there, before any is trained.
+
+        Raises:
+            UsageError: if it is further than that to what the method matches.
+        """
+
     def starts_from(self, data: ImageSet) -> ImageSet:
         """Those of the real images that the synthetic ones start from; called after :meth:`prepare`."""
         return data

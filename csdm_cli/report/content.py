@@ -20,8 +20,9 @@ from csdm_cli.artifacts.evaluation_rows import (
     students_text,
 )
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
-from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
-from csdm_cli.artifacts.stored_evaluation import StoredEvaluation, read_evaluation
+from csdm_cli.artifacts.run_record import read_sidecar
+from csdm_cli.artifacts.stored_evaluation import StoredEvaluation, is_of_a_replaced_set, read_evaluation
+from csdm_cli.display.console import note
 from csdm_cli.display.png import png
 from csdm_cli.display.report_page import (
     Bar,
@@ -44,6 +45,7 @@ from csdm_cli.names import EvaluationSplit
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
 from csdm_cli.runs.evaluating import without_tests
+from csdm_cli.runs.whole_run import whole_seconds
 from csdm_cli.storage.bounded import parsed_json
 
 NEAR = ("distilled", "evaluate", "cross_arch", "compare")  # folders within a run's folder that belong to it
@@ -83,6 +85,9 @@ def gather(paths: Sequence[Path]) -> Found:
     if missing := [path for path in paths if not path.exists()]:
         raise CsdmError(f"there is no file or folder {missing[0]}")
     folders = [place for path in paths for place in _places(path)]
+    for folder in filter(is_of_a_replaced_set, folders):
+        note(f"warning: {folder} has the results of another set than lies beside it now: left out")
+    folders = [folder for folder in folders if not is_of_a_replaced_set(folder)]
     files = [path for path in paths if path.is_file()] + [folder / FILE_NAME for folder in folders]
     evaluations = {folder: found for folder in folders if (found := read_evaluation(folder)) is not None}
     sets = {file: load_distilled(file) for file in dict.fromkeys(files) if file.is_file()}
@@ -174,8 +179,9 @@ def _headline(found: Found) -> Iterable[tuple[str, str]]:
     for file, one in list(found.sets.items())[:1]:
         stored = "images decoded" if isinstance(one.decoding, Coded) else "stored images"
         yield f"{len(one.labels):,}", f"{stored} instead of {sum(one.dataset.counts):,}"
-        if record := read_sidecar(file):
-            yield _duration(record), "to distil, without teachers"
+        origin = one.provenance
+        if (seconds := whole_seconds(read_sidecar(file), origin.method, origin.config)) is not None:
+            yield _duration(seconds), "to distil, without teachers"
 
 
 def _gallery(file: Path, distilled: Distilled, found: Found) -> Gallery:
@@ -230,7 +236,7 @@ def _accuracy(folder: Path, evaluation: StoredEvaluation, several: bool) -> list
 
 
 def _per_class(folder: Path, evaluation: StoredEvaluation, found: Found, several: bool) -> Chart:
-    row = next(iter(evaluation.details["rows"].values()))
+    row = evaluation.own
     names, known = evaluation.details["class_names"], found.set_of(evaluation)
     counts = (evaluation.details.get("measured") or {}).get("data", {}).get("counts")
     if counts is None:
@@ -255,7 +261,7 @@ def _confusion(folder: Path, evaluation: StoredEvaluation, several: bool) -> Con
     names = evaluation.details["class_names"]
     if len(names) > MOST_CONFUSED:
         return None
-    counts = next(iter(evaluation.details["rows"].values()))["confusion"]
+    counts = evaluation.own["confusion"]
     shares = tuple(tuple(count / max(1, sum(row)) for count in row) for row in counts)
     title = f"What students take for what{f': {folder}' if several else ''}"
     return Confusion(title, tuple(names), shares)
@@ -302,8 +308,7 @@ def _head_to_tail(counts: Sequence[int]) -> list[int]:
     return sorted(range(len(counts)), key=lambda label: (-counts[label], label))
 
 
-def _duration(record: RunRecord) -> str:
-    seconds = record.wall_seconds
+def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

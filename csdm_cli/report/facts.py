@@ -12,6 +12,7 @@ from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.distilled import Distilled
 from csdm_cli.artifacts.run_record import read_sidecar
 from csdm_cli.display.sizes import sized
+from csdm_cli.runs.whole_run import whole_seconds
 from csdm_cli.safe_text import counted
 from csdm_cli.storage.bounded import parsed_json
 
@@ -32,7 +33,9 @@ def cost_of(file: Path, distilled: Distilled, evaluated_in: Sequence[Path]) -> R
     if record := read_sidecar(file):
         machine = record.machine.gpu or f"{record.machine.processor}, {counted(record.machine.threads, 'thread')}"
         steps = f" for {counted(record.iterations, 'step')}" if record.iterations else ""
-        rows.append(("distilling", f"{record.wall_seconds:,.0f} s{steps}, without teachers"))
+        origin = distilled.provenance
+        if (seconds := whole_seconds(record, origin.method, origin.config)) is not None:
+            rows.append(("distilling", f"{seconds:,.0f} s{steps}, without teachers"))
         rows.append(("memory", f"{sized(record.peak_memory_bytes)} at the peak"))
         rows.append(("machine", machine))
     for folder in evaluated_in:

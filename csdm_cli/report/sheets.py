@@ -10,11 +10,12 @@ from typing import Any, NotRequired
 from typing_extensions import TypedDict
 
 from csdm_cli.artifacts.evaluation_rows import evaluation_rows, gap_text, split_of
+from csdm_cli.artifacts.stored_evaluation import is_of_a_replaced_set
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.display.scores import score_text
 from csdm_cli.errors import CsdmError
 from csdm_cli.runs.evaluating import COLUMNS, without_tests
-from csdm_cli.safe_text import markdown
+from csdm_cli.safe_text import markdown, shown
 from csdm_cli.storage.bounded import read_json, typed
 
 METRICS = "metrics.json"
@@ -67,7 +68,11 @@ def sheets_in(folders: Sequence[Path]) -> list[Sheet]:
     """
     sheets = [sheet for folder in folders for sheet in read_sheets(folder)]
     if not sheets:
-        raise CsdmError(f"no results in {', '.join(map(str, folders))}: name folders that evaluate or cross-arch wrote")
+        there = [place for folder in folders for place in sorted(folder.glob(f"*/{METRICS}"))]
+        named = f", such as {shown(there[0].parent)}" if there else ""
+        raise CsdmError(
+            f"no results in {', '.join(map(str, folders))}: name folders that evaluate or cross-arch wrote{named}"
+        )
     return sheets
 
 
@@ -102,6 +107,8 @@ def _evaluation(found: dict[str, Any], folder: Path) -> Sheet:
     rows = {row.name: row.scores for row in evaluation_rows(found)}
     footnotes = [text] if (text := gap_text(found)) else []
     footnotes += _without_tests(found, folder)
+    if is_of_a_replaced_set(folder):
+        footnotes.append("These students learnt from another set than lies beside this folder now.")
     return Sheet(f"{folder}: students tested on the {found['split']} set", rows, " ".join(footnotes))
 
 

@@ -37,6 +37,7 @@ from csdm_cli.runs.provenance import RECIPE, dataset_info
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.task import Task, is_done, prepare
 from csdm_cli.runs.tracked import pretrain_settings, settings_read, tell_of_data, tell_of_teachers
+from csdm_cli.runs.whole_run import whole_seconds
 from csdm_cli.settings.units import in_units
 from csdm_cli.storage import kinds, outputs, places
 from csdm_cli.storage.keys import content_key
@@ -138,7 +139,8 @@ def carry_out(
             assert made is not None  # by rank 0
             outcome = made
         distilled = _package(task, outcome)
-    record = record_run(time.monotonic() - start, task.device, peak=peak.bytes, iterations=outcome.iterations)
+    seconds = time.monotonic() - start + outcome.earlier_seconds
+    record = record_run(seconds, task.device, peak=peak.bytes, iterations=outcome.iterations)
     _write(target, distilled, outcome, record, tracker)
     turns.remember(task.key, target)
     Checkpoint(places.cache_dir("checkpoints"), task.key, 0).clear()
@@ -238,13 +240,13 @@ def _write(target: Path, distilled: Distilled, outcome: Outcome, record: RunReco
         outputs.write_csv(target.parent / LOSS_TABLE, _loss_table(outcome.history), OUTPUTS[LOSS_TABLE])
     storage = storage_of(distilled)
     costs = {
-        "wall_seconds": record.wall_seconds,
+        "wall_seconds": whole_seconds(record, distilled.provenance.method, distilled.provenance.config),
         "peak_memory_bytes": record.peak_memory_bytes,
         "stored_bytes": storage.bytes,
         "stored_numbers": storage.numbers,
         "ipc_equivalent": storage.ipc_equivalent,
     }
-    tracker.headline(costs)
+    tracker.headline({name: value for name, value in costs.items() if value is not None})
     outputs.write_json(target.parent / COSTS, costs, OUTPUTS[COSTS])
     write_sidecar(target, record)
     save_distilled(target, distilled)

@@ -23,13 +23,15 @@ from csdm_cli.runs.distill import MadeSet, distil
 from csdm_cli.runs.evaluate import EvaluatedSet, prepare_evaluation
 from csdm_cli.runs.evaluate import evaluate as evaluate_set
 from csdm_cli.runs.experts import make_pool, refuse_idle
-from csdm_cli.runs.keywords import runtime_from, with_settings_of
+from csdm_cli.runs.keywords import refuse_beyond, runtime_from, with_settings_of
 from csdm_cli.runs.long_tail import given_or_newest, make, plan
 from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
+from csdm_cli.runs.runtime import MEGABYTES, SECONDS
 from csdm_cli.runs.teachers import refuse_idle_shape
 from csdm_cli.settings import sections
 from csdm_cli.settings.making_sections import refuse_idle_imbalance
 from csdm_cli.settings.resolve import resolve
+from csdm_cli.settings.source_word import source_of
 from csdm_cli.storage import outputs
 from csdm_cli.teachers.pool import POOL_FILES, TeacherPool
 
@@ -39,7 +41,7 @@ PathLike = str | Path
 
 @with_settings_of(sections.MakeLt)
 def make_long_tail(
-    dataset: str = "cifar10",
+    dataset: PathLike = "cifar10",
     *,
     out: PathLike | None = None,
     quiet: bool = True,
@@ -55,7 +57,7 @@ def make_long_tail(
         (20, 2)
 
     Args:
-        dataset: its name; ``folder`` with ``data_dir=`` for images of your own.
+        dataset: its name, or a folder of images of your own.
         out: folder to write; None is one in ``data/``, named after the settings.
         quiet: print nothing.
         progress: gets every note.
@@ -66,7 +68,7 @@ def make_long_tail(
         CsdmError: if the dataset cannot be read, or ``out`` holds something else.
     """
     with _heard(quiet, progress):
-        wanted = resolve(sections.MakeLt, None, {"dataset": dataset} | settings).section
+        wanted = resolve(sections.MakeLt, None, source_of(str(dataset), settings) | settings).section
         refuse_idle_imbalance(wanted, settings)
         return make(plan(wanted, _path(out))).longtail
 
@@ -164,6 +166,9 @@ def distill(
     """
     with _heard(quiet, progress):
         runtime = runtime_from(settings)
+        if memory_budget is not None:
+            refuse_beyond("memory_budget", memory_budget, MEGABYTES)
+        refuse_beyond("checkpoint_every", checkpoint_every, SECONDS)
         asked = resolve(sections.Distill, params, settings, _preset(preset))
         chosen = choose(asked.params, asked.given)
         refuse_idle_numerics(chosen, runtime.given_numerics, memory_budget)

@@ -19,6 +19,7 @@ from csdm_cli.evaluation.controls import (
     evaluate_centroid,
     evaluate_full,
     evaluate_selections,
+    under_labels,
 )
 from csdm_cli.evaluation.inheritance import Inheritance, evaluate_inheritance, random_rows
 from csdm_cli.evaluation.probes import Probed
@@ -147,10 +148,11 @@ class EvaluatedSet:
 
     def rows(self) -> dict[str, Evaluation]:
         """By name, in the order of the table: the set's students first."""
-        beside = {f"{control} ({self.task.labels} labels)": found for control, found in self.alike.items()}
+        labels, method = self.task.labels, self.distilled.provenance.method
+        beside = {under_labels(control, labels, beside=method): found for control, found in self.alike.items()}
         beside |= {str(control): self.controls[control] for control in ControlName if control in self.controls}
         coded = f", {self.distilled.kind}" if isinstance(self.distilled.decoding, Coded) else ""
-        name = f"{self.distilled.provenance.method}{coded} ({self.task.labels} labels"
+        name = f"{method}{coded} ({labels} labels"
         learned = {f"{name}, {self._learned_text})": self.learned} if self.learned is not None else {}
         return {f"{name})": self.own} | learned | beside | dict(self.inherited)
 

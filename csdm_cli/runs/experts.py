@@ -27,7 +27,7 @@ from csdm_cli.tracking.tracker import Tracker
 from csdm_cli.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from csdm_cli.methods.learning import Experts
+    from csdm_cli.methods.learning import LearningMethod
 
 # The settings of pretrain that teachers alone read, and those that experts alone do.
 OF_TEACHERS = (
@@ -163,7 +163,7 @@ def expert_settings(description: Mapping[str, Any]) -> dict[str, Any]:
 def find_experts(
     given: TeacherPool | Path | None,
     params: sections.Params,
-    follows: Experts,
+    method: LearningMethod,
     longtail: LongTail,
     train: ImageSet,
     device: torch.device,
@@ -174,16 +174,18 @@ def find_experts(
     Args:
         given: a pool, or the folder of one.
         params: all settings.
-        follows: the method's wishes where ``pretrain`` leaves something open.
+        method: has its wishes where ``pretrain`` leaves something open.
         longtail: where ``train`` is from.
         train: the long-tailed training set.
         device: where to train.
         runtime: how to run.
 
     Raises:
+        UsageError: if experts of as many points are too few for the method.
         CsdmError: if the experts are damaged, are teachers, or do not fit the long-tailed set.
     """
-    own = params.pretrain
+    own, follows = params.pretrain, method.experts
+    assert follows is not None
 
     def wanted(points: int) -> sections.Pretrain:
         points = own.classifier_snapshots or points
@@ -192,7 +194,9 @@ def find_experts(
         return own.model_copy(update=choices)
 
     if given is None:
-        return make_experts(wanted(sections.CLASSIFIER_SNAPSHOTS), train, device, runtime)
+        settings = wanted(sections.CLASSIFIER_SNAPSHOTS)
+        method.require_points(settings.expert_snapshots, settings.classifier_snapshots or 0)
+        return make_experts(settings, train, device, runtime)
     pool = given_pool(given, own.network, longtail)
     if pool.every is None:
         raise CsdmError(
@@ -203,5 +207,6 @@ def find_experts(
     if trained != meant:
         told = f"these experts were trained with {trained}, and {params.distill.method} is made for those of {meant}"
         note(f"warning: {told} (csdm pretrain --expert-optimizer {meant})", quiet=runtime.quiet)
-    points = pool.classifiers.epochs if pool.classifiers else sections.CLASSIFIER_SNAPSHOTS
-    return make_experts(wanted(points), train, device, runtime, given=pool)
+    settings = wanted(pool.classifiers.epochs if pool.classifiers else sections.CLASSIFIER_SNAPSHOTS)
+    method.require_points(pool.epochs, settings.classifier_snapshots or 0)
+    return make_experts(settings, train, device, runtime, given=pool)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from csdm_cli.errors import UsageError
 from csdm_cli.names import Tracking
-from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.runtime import THREADS, Runtime
 from csdm_cli.settings import sections
 
 RUNNING = {  # how a run computes, beside the settings: device, threads, deterministic, parallel, precision ...
@@ -46,9 +46,18 @@ def with_settings_of(section: type[sections.Section]) -> Callable[[Callable[P, R
     return show
 
 
+def refuse_beyond(name: str, value: object, bounds: tuple[int, int]) -> None:
+    """Raises: UsageError if the ``value`` given for ``name`` is no number, or beyond its bounds."""
+    least, most = bounds
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise UsageError(f"--{name.replace('_', '-')}: got {value!r}, expected a number >= {least} and <= {most}")
+
+
 def runtime_from(settings: dict[str, Any]) -> Runtime:
     """How a run of the door's computes, taken out of ``settings``; it is never tracked."""
     given = {field.name: settings.pop(name) for name, field in RUNNING.items() if name in settings}
+    if given.get("threads") is not None:
+        refuse_beyond("threads", given["threads"], THREADS)
     try:
         return TypeAdapter(Runtime).validate_python(given | {"tracking": Tracking.none})
     except ValidationError as error:

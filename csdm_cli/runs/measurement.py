@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from csdm_cli.artifacts.accounting import storage_of
-from csdm_cli.artifacts.distilled import stored_sha256
+from csdm_cli.artifacts.distilled import soft_labels_sha256, stored_sha256
 from csdm_cli.artifacts.run_record import Machine, RunRecord, read_sidecar
 from csdm_cli.evaluation.controls import ControlName
 from csdm_cli.evaluation.results import Evaluation
@@ -21,13 +21,14 @@ from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import EvaluationSplit, LabelKind, Parameterization
 from csdm_cli.runs.evaluating import Case
 from csdm_cli.runs.provenance import facts_of
+from csdm_cli.runs.whole_run import whole_seconds
 from csdm_cli.storage.keys import Commit
 from csdm_cli.training.labeller import Labeller
 
 SET = ("method", "labels", "seed", "ipc", "factor", "config", "source", "versions", "storage_bytes", "images_sha256")
 TOLD = ("data", "tested_on", *SET)
 # Of which files of earlier releases do not tell.
-LATER = ("stored_numbers", "ipc_equivalent", "parameterization", "labelled_by")
+LATER = ("stored_numbers", "ipc_equivalent", "parameterization", "labelled_by", "soft_labels_sha256")
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Measurement:
         ipc_equivalent: 8-bit images per class that have as many bytes; None where no file tells.
         parameterization: the name of what is stored; None where no file tells, and for all real images.
         labelled_by: key of the teachers who labelled every batch; None where labels are stored.
+        soft_labels_sha256: hash of the set's soft labels, whatever students learnt from; None if it has none, or where
+            no file tells.
         file: the artifact; None of a set that is not in one, or not known to be.
         making: the run that made the set; None if its record is lost, or nothing was made.
         evaluating: the run that trained and tested the students; None if it was not timed by itself.
@@ -84,6 +87,7 @@ class Measurement:
     ipc_equivalent: float | None = None
     parameterization: str | None = None
     labelled_by: str | None = None
+    soft_labels_sha256: str | None = None
     file: Path | None = None
     making: RunRecord | None = None
     evaluating: RunRecord | None = None
@@ -130,6 +134,7 @@ class Measurement:
             ipc_equivalent=storage.ipc_equivalent,
             parameterization=distilled.kind,
             labelled_by=labeller.key if labeller else None,
+            soft_labels_sha256=soft_labels_sha256(distilled),
             source=origin.source,
             versions=origin.versions,
             file=case.path,
@@ -209,10 +214,7 @@ class Measurement:
     @property
     def seconds(self) -> float | None:
         """Time of the whole distillation; None if the record is lost or tells of a part only."""
-        if self.making is None:
-            return None
-        done, settings = self.making.iterations, self.config["distill"]
-        return self.making.wall_seconds if done in (None, 0, settings["iterations"]) else None
+        return whole_seconds(self.making, self.method, self.config)
 
     def told(self, names: Iterable[str] = (*TOLD, *LATER)) -> dict[str, Any]:
         """The attributes called ``names``, as JSON values."""

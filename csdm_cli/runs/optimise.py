@@ -20,6 +20,7 @@ from csdm_cli.runs.choose import SettledMatching, SettledOptimised, describe_sha
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.start import ReadyRun, factor_of
 from csdm_cli.runs.task import Task
+from csdm_cli.safe_text import counted
 from csdm_cli.settings.fields import ratio
 from csdm_cli.storage import places
 from csdm_cli.tracking.losses import LossLog
@@ -42,11 +43,12 @@ PLAINLY = Options()
 
 def optimised(task: Task, runtime: Runtime, options: Options, tracker: Tracker, ranks: Ranks = ALONE) -> Outcome | None:
     """Distil, or do this rank's share of it: the outcome of all at rank 0, None at the others."""
+    began = time.monotonic()
     ready = _ready(task, runtime, options, ranks)
     if ready.share is not None:
         note(describe_share(ready.share, ready.parameterisation.shape.classes), quiet=runtime.quiet)
     start, losses = time.monotonic(), LossLog(tracker, live=ready.share is None)
-    result = _iterate(task, ready, runtime, options, losses)
+    result = _iterate(task, ready, runtime, options, losses, began)
     seconds = time.monotonic() - start
     whole = result if ready.share is None else collected(result, ranks)
     if whole is None:
@@ -67,7 +69,10 @@ def _ready(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> Read
         note(f"method: {method.summary}", quiet=runtime.quiet)
         return assemble_learning(settings, method, data, task.spec, task.pool, numerics=task.numerics, ranks=ranks)
     assert task.pool is not None and isinstance(method, MatchingMethod) and isinstance(settings, SettledMatching)
-    note(f"method: {method.summary}; {len(task.pool)} teachers; real side: {settings.real}", quiet=runtime.quiet)
+    note(
+        f"method: {method.summary}; {counted(len(task.pool), 'teacher')}; real side: {settings.real}",
+        quiet=runtime.quiet,
+    )
     return assemble(
         settings,
         method,
@@ -82,7 +87,9 @@ def _ready(task: Task, runtime: Runtime, options: Options, ranks: Ranks) -> Read
     )
 
 
-def _iterate(task: Task, ready: ReadyRun, runtime: Runtime, options: Options, losses: LossLog) -> Distillation:
+def _iterate(
+    task: Task, ready: ReadyRun, runtime: Runtime, options: Options, losses: LossLog, began: float
+) -> Distillation:
     if ready.share is not None and not len(ready.share):
         return Distillation(ready.leaves.stored, {}, 0.0, 0)
     assert isinstance(task.method, (MatchingMethod, LearningMethod))
@@ -90,7 +97,7 @@ def _iterate(task: Task, ready: ReadyRun, runtime: Runtime, options: Options, lo
         ready.leaves,
         task.method,
         ready.iterate,
-        Checkpoint(places.cache_dir("checkpoints"), task.key, options.checkpoint_every, ready.share),
+        Checkpoint(places.cache_dir("checkpoints"), task.key, options.checkpoint_every, ready.share, began),
         resume=options.resume,
         quiet=runtime.quiet,
         watch=losses.after,
@@ -107,7 +114,8 @@ def _outcome(task: Task, ready: ReadyRun, result: Distillation) -> Outcome:
         images=None if factor is None else result.images,
         factor=factor or 1,
         history=result.history,
-        iterations=result.iterations,
+        iterations=result.iterations if result.earlier_seconds is None else settings.iterations,
+        earlier_seconds=result.earlier_seconds or 0.0,
         calibration=ready.calibration if was_measured else None,
         parameterisation=ready.parameterisation if factor is None else None,
         leaves=result.leaves if factor is None else {},

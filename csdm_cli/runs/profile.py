@@ -161,7 +161,7 @@ def prepare_profile(
         CsdmError: if the teachers cannot be read, or do not fit the long-tailed set.
     """
     own, train = prepare(chosen, longtail, teachers, device, runtime), longtail.train().to(device)
-    often = {"iterations": settings.warmup + settings.iterations}
+    often = {"iterations": max(settings.warmup + settings.iterations, TRACED)}
 
     def parts_of(ipc: int) -> Parts:
         wanted = own.settings.model_copy(update={"ipc": ipc} | often)

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from csdm_cli.networks.numerics import Numerics
 
 
+# Least and most of what a command line or a call may ask of how a run goes. Many more threads than cores end a process
+# without a word.
+THREADS = (1, 8 * (os.cpu_count() or 1))
+MEGABYTES = (1, 10**7)
+SECONDS = (0, 10**7)  # between checkpoints
+
+
 class Device(StrEnum):
     """Where tensors live; auto takes CUDA when there is one."""
 

@@ -16,7 +16,7 @@ from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import StoredLabels
 from csdm_cli.networks import NetworkSpec
 from csdm_cli.networks.numerics import PLAIN, Numerics
-from csdm_cli.runs.choose import Chosen, Settled, experts_of
+from csdm_cli.runs.choose import Chosen, Settled
 from csdm_cli.runs.experts import find_experts
 from csdm_cli.runs.labels import chosen_on
 from csdm_cli.runs.runtime import Runtime
@@ -64,10 +64,9 @@ def prepare(
         CsdmError: if images or teachers cannot be read, or do not belong together.
     """
     method, settings, pool = chosen.method, chosen.settings, None
-    follows = experts_of(method)
-    if follows is not None:
+    if isinstance(method, LearningMethod) and method.experts is not None:
         train = longtail.train().to(device)
-        pool = find_experts(teachers, chosen.params, follows, longtail, train, device, runtime)
+        pool = find_experts(teachers, chosen.params, method, longtail, train, device, runtime)
     elif method.needs_teachers or settings.labels is StoredLabels.soft:
         train = longtail.train().to(device)  # not kept: whoever needs real images later reads them, and lets them go
         pool = find_teachers(teachers, chosen.params, longtail, train, device, runtime)

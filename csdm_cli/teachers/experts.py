@@ -20,6 +20,7 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.image_set import ImageSet
 from csdm_cli.names import TeacherLoss
 from csdm_cli.networks import NetworkSpec, build
+from csdm_cli.safe_text import counted
 from csdm_cli.teachers.plan import TeacherPlan
 from csdm_cli.teachers.pool import TeacherPool, train_pool
 from csdm_cli.teachers.teaching import is_classifier
@@ -68,10 +69,8 @@ def expert_bytes(spec: NetworkSpec, plan: TeacherPlan) -> int:
 def _tell_size(spec: NetworkSpec, plan: TeacherPlan, cache: Path, quiet: bool, missing: int) -> None:
     each = expert_bytes(spec, plan)
     points = (plan.duration.steps or 0) // (plan.duration.every or 1)
-    note(
-        f"{missing} experts x {points + 2} snapshots of {sized(each // (points + 2))}: {sized(missing * each)}",
-        quiet=quiet,
-    )
+    snapshots = f"{points + 2} snapshots of {sized(each // (points + 2))}"
+    note(f"{counted(missing, 'expert')} x {snapshots}: {sized(missing * each)}", quiet=quiet)
     free = shutil.disk_usage(cache).free
     if free < (missing + 1) * each:  # what is kept of the one in training comes on top
         raise CsdmError(

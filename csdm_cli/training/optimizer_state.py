@@ -11,7 +11,7 @@ PREFIX = "optimizer."
 
 
 def averages(optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor]) -> dict[str, Tensor]:
-    """What ``optimizer`` keeps of its ``parameters`` from step to step; its own tensors, detached.
+    """The state that ``optimizer`` keeps of its ``parameters`` from step to step: its own tensors, detached.
 
     Returns:
         tensors called ``optimizer.NUMBER.ENTRY``, NUMBER counting the parameters.

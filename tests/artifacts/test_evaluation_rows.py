@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from csdm_cli.artifacts.evaluation_rows import evaluation_rows, gap_closed, gap_text, split_of, students_text
+from csdm_cli.artifacts.evaluation_rows import evaluation_rows, gap_closed, gap_text, own_row, split_of, students_text
 
 ONE = {"accuracy": {"mean": 40.0, "std": 1.0, "students": 2}}
 CONTROLS = {"full, cross-entropy": ONE, "of another release": ONE, "random": ONE}
@@ -47,8 +47,17 @@ def test_a_classifier_that_the_set_s_own_images_let_inherit_is_no_control():
     ]
 
 
-@pytest.mark.parametrize(("labels", "share"), [("hard", 0.416), ("soft", None), ("teacher", None)])
-def test_controls_have_hard_labels_and_a_share_compares_alike_with_alike(labels, share):
+def test_the_set_s_own_row_is_found_by_its_name():
+    rows = ["full, debiased", "random", "random (soft labels)", "random control (soft labels)", "sfm (soft labels)"]
+    for method in ("sfm", "random"):
+        assert own_row(rows, method, "soft") == f"{method} (soft labels)"
+    assert own_row(["dm, frequency (hard labels)"], "dm", "hard") == "dm, frequency (hard labels)"
+    with pytest.raises(KeyError, match="dm"):
+        own_row(rows, "dm", "soft")
+
+
+@pytest.mark.parametrize(("labels", "share"), [("hard", 0.416), ("soft", 0.416), ("teacher", None)])
+def test_no_share_where_teachers_label_what_students_see(labels, share):
     told = {"labels": labels, "share_of_gap_closed": 0.416, "best_full_control": "full, debiased"}
     assert gap_closed(told) == share
     text = "Share of the gap closed between random and full, debiased: 0.42."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from csdm_cli.artifacts.distilled import stored_sha256
-from csdm_cli.artifacts.stored_evaluation import evaluation_beside, evaluation_in, read_evaluation
+from csdm_cli.artifacts.distilled import soft_labels_sha256, stored_sha256
+from csdm_cli.artifacts.stored_evaluation import StoredEvaluation, evaluation_beside, evaluation_in, read_evaluation
 from csdm_cli.errors import CsdmError
 from tests.artifacts.sets import make_set
 
@@ -15,7 +16,7 @@ from tests.artifacts.sets import make_set
 def write(folder, images: str, accuracy: object = None) -> None:
     folder.mkdir(parents=True)
     (folder / "metrics.json").write_text(json.dumps({"accuracy": accuracy or {"mean": 50.0}}))
-    details = {"rows": {}, "protocol": {}, "measured": {"images_sha256": images}}
+    details = {"rows": {"dm (hard labels)": {}}, "protocol": {}, "measured": {"images_sha256": images}}
     (folder / "details.json").write_text(json.dumps(details))
 
 
@@ -28,6 +29,34 @@ def test_results_belong_to_the_set_of_the_same_images(tmp_path):
         evaluation_in(tmp_path / "found", other)
     with pytest.raises(CsdmError, match="holds no results"):
         evaluation_in(tmp_path, made)
+
+
+def told(of, **measured):
+    """An evaluation of a set, as this version writes it unless told otherwise."""
+    return StoredEvaluation({}, {"measured": {"images_sha256": stored_sha256(of)} | measured})
+
+
+def test_a_twin_with_other_soft_labels_is_another_set():
+    hard, soft = make_set(), make_set(soft=True)
+    warmer = replace(soft, soft_labels=replace(soft.soft_labels, temperature=3.0))
+    others = replace(soft, soft_labels=replace(soft.soft_labels, probabilities=soft.soft_labels.probabilities.flip(0)))
+    sets = [hard, soft, warmer, others]
+    for of in sets:
+        found = told(of, labels="hard", soft_labels_sha256=soft_labels_sha256(of))
+        assert [found.belongs_to(one) for one in sets] == [one is of for one in sets]
+
+
+def test_older_results_tell_twins_apart_as_well_as_can_be():
+    """By what students learnt from, and by the settings of a set that has soft labels."""
+    hard, soft = make_set(), make_set(soft=True)
+    soft.provenance.config["labels"] = "soft"
+    config = dict(soft.provenance.config)
+    for labels in ("hard", "teacher"):
+        before = told(hard, labels=labels, config=dict(hard.provenance.config))
+        assert before.belongs_to(hard) and not before.belongs_to(soft)
+    before = told(soft, labels="soft", config=config)
+    assert before.belongs_to(soft) and not before.belongs_to(hard)
+    assert not told(soft, labels="soft", config=config | {"label_temperature": 3.0}).belongs_to(soft)
 
 
 @pytest.mark.parametrize("place", ["set/evaluate", "evaluate"])

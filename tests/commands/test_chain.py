@@ -105,6 +105,8 @@ def test_a_place_with_spaces_is_one_word_of_what_comes_next(workplace):
 def test_commands_that_a_report_names_can_be_typed_where_paths_have_spaces(world, workplace, monkeypatch):
     """A shell takes each place for one word."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///some place/mlflow.db")
+    Path("some place").mkdir()
+    Path("some place", "mlflow.db").touch()
     shutil.copytree(world.folder / "out" / "set", "a set")
     told = run("report", "a set", world.folder / "out" / "evaluation", "--out", "r.md").output
     (shown,) = re.findall(r"; (csdm show .*)\)", told)

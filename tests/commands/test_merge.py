@@ -61,5 +61,5 @@ def test_the_card_takes_the_results_beside_the_set(workplace):
     run("evaluate", "set", "--data", "data")
     run("export", "set", "--to", "huggingface", "--out", "hub")
     mean = json.loads(Path("set/evaluate/metrics.json").read_text())["accuracy"]["mean"]
-    assert f"| this set | {mean:.1f}" in Path("hub/README.md").read_text()
+    assert f" (hard labels) | {mean:.1f}" in Path("hub/README.md").read_text()
     fails(run("export", "set", "--to", "npz", "--evaluation", "set/evaluate", expect=None), 2, "--to huggingface")

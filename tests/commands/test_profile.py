@@ -38,6 +38,12 @@ def test_figures_pictures_and_a_trace(workplace):
     assert not litter(workplace)
 
 
+def test_a_trace_of_more_steps_than_are_measured(workplace):
+    few = ["--ipcs", "1", "--iterations", "1", "--warmup", "1"]
+    run("profile", "data", "--teachers", "teachers", *few, "--trace", "t.json")
+    assert json.loads(Path("t.json").read_text())["traceEvents"]
+
+
 def test_tables(workplace):
     shown = run("profile", "data", "--teachers", "teachers").stdout
     for name in ("ms per iteration", "share of network forward", "share reached", "evaluate"):
@@ -83,7 +89,7 @@ def test_a_method_without_iterations_is_refused(workplace):
 
 
 def test_students_are_those_of_evaluate(workplace):
-    """Of its network, and of the common recipe where evaluate asks for each set's own step size."""
+    """They have its network, and the common recipe where it asks for each set's own step size."""
     text = Path("params.yaml").read_text()
     words = ["profile", "data", "--teachers", "teachers", "--json"]
     own = json.loads(run(*words).stdout)["evaluate"]["roofline"]["flops"]

@@ -72,6 +72,44 @@ def test_the_page_stands_beside_the_table(results):
     assert "table.html" in result.stderr
 
 
+def test_scores_of_a_set_that_was_replaced_are_not_the_new_one_s(results, world):
+    world.copy_to(Path("world"))
+    shutil.copytree(Path("world", "data"), "data")
+    shutil.copy(Path("world", "params.yaml"), "params.yaml")
+    own = json.loads((results / "evaluate/metrics.json").read_text())["accuracy"]["mean"]
+    assert f"{own:.1f} ±" in page("set")
+    run("distill", "data", "--method", "random", "--ipc", "1", "--out", "set")
+    assert f"{own:.1f} ±" not in page("set")
+    told = run("report", "--html", "set")
+    assert "set/evaluate has the results of another set than lies beside it now: left out" in told.stderr
+    assert "learnt from another set than lies beside this folder now" in run("report", "set/evaluate").stdout
+
+
+def test_classes_are_the_set_s_whatever_its_method_is_called(workplace):
+    """The rows of details.json stand in the order of their names, the control ``full`` before ``random``."""
+    run("distill", "data", "--method", "random", "--ipc", "1", "--out", "set")
+    run("evaluate", "set", "--data", "data")
+    rows = json.loads(Path("set/evaluate/details.json").read_text())["rows"]
+    per_class = [None if one is None else one["mean"] for one in rows["random (hard labels)"]["per_class"]]
+    assert next(iter(rows)).startswith("full")
+    shown = re.search(r'<section id="classes".*?</section>', page("set"), re.DOTALL).group()
+    found = [float(text) for text in re.findall(r">([\d.]+)(?: ±[^<]*)?<", shown) if "." in text]
+    assert sorted(found[:10]) == sorted(round(100 * one, 1) for one in per_class)
+
+
+def page(*places: str) -> str:
+    run("report", "--html", *places)
+    return Path("set/report.html").read_text()
+
+
+def test_a_set_s_folder_has_its_results_within_it(results):
+    fails(run("report", "set", expect=None), 1, "such as set/cross_arch")
+
+
+def test_a_store_of_runs_is_named_where_there_is_one(results):
+    assert "MLflow runs" not in run("report", "set/evaluate").stderr
+
+
 def test_the_same_results_give_the_same_page(results):
     for name in ("one.html", "two.html"):
         run("report", "set", "--out", name)

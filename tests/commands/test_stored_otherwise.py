@@ -122,4 +122,6 @@ def test_a_step_size_that_was_not_learned(workplace):
 def test_other_commands_have_one_recipe_for_all(workplace):
     params = Path("params.yaml")
     params.write_text(params.read_text().replace("evaluate: {", "evaluate: {lr: learned, "))
-    fails(run("cross-arch", "set", "--data", "data", expect=None), 2, "--lr learned is a row of csdm evaluate and")
+    found = json.loads(run("cross-arch", "set", "--data", "data", "--out", "found", "--json").stdout)
+    assert {recipe["recipe"]["lr"] for recipe in json.loads(Path("found/protocol.json").read_text()).values()} == {1e-3}
+    assert set(found) == {"convnet", "alexnet"}

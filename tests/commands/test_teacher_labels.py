@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from csdm_cli.ledger.measurements import read_measurements
 from csdm_cli.teachers.pool import TeacherPool
 from tests.command_world import fails, run
 
@@ -47,6 +48,28 @@ def test_random_images_stand_under_the_same_labels_too(workplace):
     fails(run("evaluate", "random", *TAUGHT, expect=None), 2, "tells of no teachers", "--teachers")
     again = evaluated("random", *TAUGHT, "--teachers", "teachers", "--no-controls")
     assert again["accuracy"] == alike["random"]["accuracy"]
+
+
+@pytest.mark.parametrize("method", ["random", "tiled-random"])
+def test_a_selection_keeps_its_row_beside_the_control_of_its_name(workplace, method):
+    """In the table, in the files and in the ledger; of an import the control's images are others than the set's."""
+    run("distill", "data", "--method", "random", "--seed", 3, "--out", "other")
+    run("export", "other", "--to", "npz", "--out", "other.npz")
+    run("import", "other.npz", "--data", "data", "--method", method, "--out", "named")
+    words = ("evaluate", "named", *TAUGHT, "--teachers", "teachers")
+    alone = json.loads(run(*words, "--no-controls", "--json", "--out", "alone").stdout)
+    table = run(*words, "--out", "out").stdout
+    metrics, details = (json.loads(Path(f"out/{name}.json").read_text()) for name in ("metrics", "details"))
+    own, control = f"{method} (teacher labels)", f"{method} control (teacher labels)"
+    (of_set,) = json.loads(Path("alone/details.json").read_text())["rows"].values()
+    assert details["rows"][own] == of_set and 0 < table.index(own) < table.index(control)
+    assert details["rows"][control]["key"] != of_set["key"] and metrics["accuracy"] == alone["accuracy"]
+    (subject, *beside) = [one for one in read_measurements(Path("out"), controls=True) if one.labels == "teacher"]
+    assert subject.subject == own and subject.evaluation.key == of_set["key"]
+    alike = metrics["controls_under_teacher_labels"]
+    assert {one.method for one in beside} == set(alike) and control in [one.subject for one in beside]
+    for one in beside:
+        assert 100 * one.evaluation.accuracy.mean == pytest.approx(alike[one.method]["accuracy"]["mean"], abs=1e-3)
 
 
 def test_the_pool_named_is_the_one_that_labels(workplace):

@@ -25,6 +25,12 @@ def test_every_class_gives_its_share_and_keeps_an_image(share, per_class, held):
     assert not train & test and len(train | test) == 227
 
 
+def test_classes_that_are_left_one_image_are_told_of():
+    told = split_off(black_images((200, 20, 3, 2)), Share(None, 3, None, 0)).remarks
+    assert told == ("warning: 2 classes of no more than 3 images: one of each is left to train on",)
+    assert split_off(black_images((200, 20, 4, 4)), Share(None, 3, None, 0)).remarks == ()
+
+
 def test_the_seed_decides_which():
     drawn = [sides(split_off(black_images((50, 50)), Share(0.2, None, None, seed)))[1] for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]

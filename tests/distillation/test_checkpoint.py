@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import torch
 
 from csdm_cli.distillation.checkpoint import Checkpoint, kept_number
 from csdm_cli.parallel.class_shares import ClassShare
+from csdm_cli.storage import tensorfile
 
 CPU = torch.device("cpu")
 STATE = {"images": torch.arange(4.0), "moments": torch.ones(2, dtype=torch.float64)}
@@ -18,6 +21,25 @@ def test_what_was_kept_comes_back(tmp_path):
     assert found is not None and found[0] == 7 and found[1].keys() == STATE.keys()
     assert all(torch.equal(found[1][name], STATE[name]) for name in STATE)
     assert Checkpoint(tmp_path, "other", 0).load(CPU) is None
+
+
+def test_the_seconds_of_all_processes_come_back_with_the_state(tmp_path):
+    """Those of a file that does not tell them stay unknown in the files after it."""
+    Checkpoint(tmp_path, "run", 0, began=time.monotonic() - 100).save(7, STATE)
+    second = Checkpoint(tmp_path, "run", 0, began=time.monotonic() - 1000)
+    second.load(CPU)
+    assert 100 <= second.earlier_seconds < 200
+    second.save(8, STATE)
+    third = Checkpoint(tmp_path, "run", 0)
+    assert third.earlier_seconds == 0
+    third.load(CPU)
+    assert 1100 <= third.earlier_seconds < 1300
+    tensorfile.save(third.path, STATE, {"key": "run", "step": 8})  # as earlier versions did
+    for _ in range(2):
+        later = Checkpoint(tmp_path, "run", 0)
+        later.load(CPU)
+        assert later.earlier_seconds is None
+        later.save(9, STATE)
 
 
 def test_it_is_due_after_its_seconds(tmp_path):

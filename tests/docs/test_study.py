@@ -17,7 +17,7 @@ from PIL import Image
 from report import PAGE, PICTURE, Study, main, measured, refreshed
 from run import RESULTS, SCORES, arms
 
-from csdm_cli.evaluation.scores import difference_half_width
+from csdm_cli.evaluation.scores import paired_half_width
 from csdm_cli.ledger.store import read_rows
 from csdm_cli.ledger.tables import gap_closed
 from csdm_cli.methods.learning import LearningMethod
@@ -228,8 +228,8 @@ def test_what_it_comes_to_is_what_the_ledger_says():
     csdm = rows[f"{confirmed}-csdm-hard"]
     for beside in ("random", "tiled-random", "dm-hard"):
         other = rows[f"{confirmed}-{beside}"]
-        ahead = 100 * (csdm.spread.mean - other.spread.mean)
-        assert f"{ahead:.1f} ± {100 * difference_half_width(csdm.independent, other.independent):.1f}" in text
+        pairs = [100 * (csdm.by_seed[seed] - other.by_seed[seed]) for seed in csdm.by_seed]
+        assert f"{fmean(pairs):.1f} ± {paired_half_width(pairs):.1f}" in text
     own = [row for row in rows.values() if row.table == confirmed]
     assert f"| {gap_closed(csdm, own):.2f}, at width 64 |" in text
     fifty = small.format(200, 50)

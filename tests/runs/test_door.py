@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import csdm_cli
 from csdm_cli.errors import CsdmError, UsageError
@@ -47,6 +48,10 @@ def test_a_command_and_a_call_make_the_same_bytes(workplace):
         ({"method": "dm", "kernel": "rbf"}, "--kernel belongs to --method csdm; dm does not read it"),
         ({"method": "random", "precision": "bf16"}, "--precision has no effect on random"),
         ({"device": "nowhere"}, "device: input should be"),
+        ({"threads": 0}, "--threads: got 0, expected a number >= 1"),
+        ({"threads": 10**6}, "--threads: got 1000000, expected a number >= 1 and <= "),
+        ({"memory_budget": -5}, "--memory-budget: got -5, expected a number >= 1"),
+        ({"checkpoint_every": "often"}, "--checkpoint-every: got 'often', expected a number >= 0"),
         ({"preset": "mine"}, "preset 'mine': choose one of common, paper"),
         ({"params": {"pretrain": {"width": "wide"}}}, "params: pretrain.width"),
         ({"no_such": 1}, "no_such|no-such"),
@@ -63,6 +68,18 @@ def test_settings_of_the_section_are_the_user_s_whoever_names_them(workplace):
     named = csdm_cli.evaluate("set", data="data", controls=False, **recipe)
     found = csdm_cli.evaluate("set", data="data", controls=False, params={"evaluate": recipe})
     assert found.task.settings.steps == 3 and found.metrics() == named.metrics()
+
+
+def test_a_folder_of_images_is_named_as_the_command_has_it(workplace):
+    for name in ("cat", "dog"):
+        Path("pets", name).mkdir(parents=True)
+        for number in range(3):
+            pixels = torch.randint(0, 256, (8, 8), generator=torch.Generator().manual_seed(number), dtype=torch.uint8)
+            Image.fromarray(pixels.numpy()).save(Path("pets", name, f"{number}.png"))
+    made = csdm_cli.make_long_tail(Path("pets"), test_per_class=1, out="own")
+    assert made.manifest.class_names == ("cat", "dog") and made.manifest.counts == (2, 2)
+    with pytest.raises(UsageError, match="neither a folder nor the name"):
+        csdm_cli.make_long_tail("./pet")
 
 
 def test_an_imbalance_without_effect_is_refused():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,9 +14,11 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.ledger.sections import pretrain_section
 from csdm_cli.methods.learning import Experts
 from csdm_cli.names import ExpertOptimizer
+from csdm_cli.runs.choose import choose
 from csdm_cli.runs.experts import OF_EXPERTS, OF_TEACHERS, find_experts, make_experts, refuse_idle
 from csdm_cli.runs.labels import teachers_again
 from csdm_cli.runs.runtime import Runtime
+from csdm_cli.runs.task import prepare
 from csdm_cli.runs.teachers import find_teachers, train_teachers
 from csdm_cli.runs.tracked import pretrain_settings
 from csdm_cli.settings import sections
@@ -39,8 +42,13 @@ def cache(tmp_path, monkeypatch):
 
 def found(longtail, given=None, classifiers=False, optimizer=ExpertOptimizer.sgd, **settings):
     params = sections.Params(pretrain=sections.Pretrain(**SMALL | settings), distill=sections.Distill())
-    follows = Experts(optimizer, classifiers)
-    return find_experts(given, params, follows, longtail, longtail.train(), CPU, QUIET)
+    method = following(Experts(optimizer, classifiers))
+    return find_experts(given, params, method, longtail, longtail.train(), CPU, QUIET)
+
+
+def following(experts):
+    """A method that follows ``experts``, whatever they are."""
+    return SimpleNamespace(experts=experts, require_points=lambda points, classifier_points: None)
 
 
 def test_every_option_is_of_teachers_of_experts_or_of_both():
@@ -73,6 +81,26 @@ def test_a_method_gets_the_experts_it_asks_for_unless_settings_say_otherwise(lon
     assert both.paths == plain.paths and both.classifiers.epochs == 1
     assert both.classifiers.headers[0]["start"] == plain.key
     assert found(longtail, classifiers=True).classifiers.epochs == sections.CLASSIFIER_SNAPSHOTS
+
+
+@pytest.mark.parametrize(
+    ("method", "option", "words"),
+    [
+        ("mtt", {}, "experts of 2 points cannot be matched 1 points ahead of point 7: give --option latest=2"),
+        ("lad", {"latest": 1, "classifier_ahead": 3}, "classifier experts of 2 points cannot be matched 3 points"),
+    ],
+)
+def test_experts_that_are_too_short_are_refused_before_they_are_trained(longtail, tmp_path, method, option, words):
+    params = sections.Params(
+        pretrain=sections.Pretrain(**SMALL, classifier_snapshots=2),
+        distill=sections.Distill(method=method, ipc=1, iterations=2, option=option),
+    )
+    with pytest.raises(UsageError, match=words):
+        prepare(choose(params), longtail, None, CPU, QUIET)
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+    pool = found(longtail)
+    with pytest.raises(UsageError, match=words):
+        prepare(choose(params), longtail, pool, CPU, QUIET)
 
 
 def test_experts_from_a_folder_get_classifiers_of_their_own(longtail, tmp_path):
@@ -157,5 +185,5 @@ def test_experts_of_another_optimiser_are_taken_with_a_warning(longtail, capsys)
     assert found(longtail, given=pool, optimizer=ExpertOptimizer.gsam).paths == pool.paths
     params = sections.Params(pretrain=sections.Pretrain(**SMALL), distill=sections.Distill())
     with aloud():
-        find_experts(pool, params, Experts(ExpertOptimizer.gsam), longtail, longtail.train(), CPU, Runtime())
+        find_experts(pool, params, following(Experts(ExpertOptimizer.gsam)), longtail, longtail.train(), CPU, Runtime())
     assert "trained with sgd, and csdm is made for those of gsam" in capsys.readouterr().err

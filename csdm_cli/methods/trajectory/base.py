@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.errors import CsdmError
 from csdm_cli.images.augment import augment, draw, parse_strategy
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods.bounds import Momentum, NonNegative, Rate, Several, Some
@@ -100,13 +100,14 @@ class TrajectoryMethod(LearningMethod):
     def targets(self, scene: Scene) -> Tensor:
         """The students' targets of all images: classes (C·per_class,), or a leaf of floats (C·per_class, …)."""
 
+    def require_points(self, points: int, classifier_points: int) -> None:
+        self.window.require(points, self.parameters.ahead)
+
     def prepare(self, context: Context) -> None:
         assert context.pool is not None and context.data is not None
         self.context, self.experts_pool, self.data = context, context.pool, context.data
-        try:
-            self.window.require(context.pool.epochs, self.parameters.ahead)
-        except UsageError as error:
-            raise UsageError(f"{error} (--option latest, csdm pretrain --expert-snapshots)") from error
+        classifiers = context.pool.classifiers
+        self.require_points(context.pool.epochs, classifiers.epochs if classifiers else 0)
         network = in_blocks(build(context.pool.spec, seed=0)).to(device=context.device, dtype=context.dtype)
         self.network = network.eval().requires_grad_(False)
         self._at_once = differentiated_at_once(self.network, context.data.images)

@@ -85,15 +85,16 @@ class Lad(Datm):
             raise UsageError("--option representation and classifier are both 0: nothing is matched")
         assert context.pool is not None and context.pool.classifiers is not None
         self.classifiers = context.pool.classifiers
-        if own.classifier:
-            self._require_classifiers(self.classifiers.epochs)
         weights = lad_class_weights(context.counts, own.count_floor, released=own.class_weights == "released")
         self.class_weights = weights.to(context.device, context.dtype)
 
-    def _require_classifiers(self, points: int) -> None:
-        if self.parameters.classifier_ahead > points:
+    def require_points(self, points: int, classifier_points: int) -> None:
+        own = self.parameters
+        if own.representation:
+            super().require_points(points, classifier_points)
+        if own.classifier and own.classifier_ahead > classifier_points:
             raise UsageError(
-                f"classifier experts of {points} points cannot be matched {self.parameters.classifier_ahead} points"
+                f"classifier experts of {classifier_points} points cannot be matched {own.classifier_ahead} points"
                 " ahead of their start: lower --option classifier_ahead, or train them on (csdm pretrain"
                 " --classifier-snapshots)"
             )

@@ -61,6 +61,6 @@ class Window:
         if self.final - 1 + ahead > points:
             raise UsageError(
                 f"experts of {points} points cannot be matched {ahead} points ahead of point {self.final - 1}: "
-                f"let the window end at {max(0, points - ahead + 1)}, or train experts of "
-                f"{self.final - 1 + ahead} points"
+                f"give --option latest={max(0, points - ahead + 1)}, or train experts with csdm pretrain"
+                f" --expert-snapshots {self.final - 1 + ahead}"
             )

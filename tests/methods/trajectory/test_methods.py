@@ -279,7 +279,7 @@ def test_all_experts_are_followed_before_one_is_again():
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("mtt", {"latest": 4}, r"let the window end at 3, or train experts of 5 points \(--option latest"),
+        ("mtt", {"latest": 4}, "give --option latest=3, or train experts with csdm pretrain --expert-snapshots 5"),
         ("datm", {"earliest": 2}, "is empty or shrinks"),
         ("datm", {"latest_at_first": 1}, "needs iterations to grow over"),
         ("lad", {"classifier_ahead": 9}, "cannot be matched 9 points ahead"),

@@ -41,5 +41,5 @@ def test_growth_takes_iterations() -> None:
 def test_experts_must_go_far_enough() -> None:
     window = Window.fixed(0, 20)
     window.require(points=21, ahead=2)
-    with pytest.raises(UsageError, match=r"experts of 20 points .* end at 19, or train experts of 21 points"):
+    with pytest.raises(UsageError, match=r"of 20 points .* give --option latest=19, or .* --expert-snapshots 21"):
         window.require(points=20, ahead=2)
