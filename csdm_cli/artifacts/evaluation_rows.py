@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
-from csdm_cli.evaluation.controls import ControlName
+from csdm_cli.evaluation.controls import ControlName, under_labels
 from csdm_cli.names import AT_LEARNED_RATE, EvaluationSplit, LabelKind
 from csdm_cli.safe_text import counted
 
@@ -38,7 +39,8 @@ def evaluation_rows(metrics: Mapping[str, Any]) -> list[Row]:
     if learned := metrics.get("learned_rate"):
         rows.append(Row(f"{name}, {AT_LEARNED_RATE} {learned['lr']:.3g})", learned, control=False))
     alike = _in_order(metrics.get("controls_under_teacher_labels", {}))
-    rows += [Row(f"{control} ({labels} labels)", scores, control=True) for control, scores in alike.items()]
+    named = partial(under_labels, labels=labels, beside=method)
+    rows += [Row(named(control), scores, control=True) for control, scores in alike.items()]
     rows += [Row(control, scores, control=True) for control, scores in _in_order(metrics.get("controls", {})).items()]
     inherited = metrics.get("inheritance", {}).get("rows", {})
     found = [Row(row, scores, row != f"{method} + inheritance") for row, scores in inherited.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import unquote
 
 from rich.console import RenderableType
 
@@ -63,6 +64,6 @@ def _where(folders: Sequence[Path], written: Places) -> list[str]:
     if written.html:
         lines.append(f"with pictures  {written.html}, for a browser")
     store = stores.tracking_uri()
-    if not store.startswith(SQLITE) or Path(store.removeprefix(SQLITE)).exists():
+    if not store.startswith(SQLITE) or Path(unquote(store.removeprefix(SQLITE))).exists():
         lines.append(f"MLflow runs    mlflow ui --backend-store-uri {typed(store)}")
     return lines

@@ -42,7 +42,7 @@ FULL = (
 )
 
 
-def under_labels(control: ControlName, labels: str, beside: str) -> str:
+def under_labels(control: str, labels: str, beside: str) -> str:
     """The name of a control's row under labels of this kind; never that of a set of the method ``beside``."""
     return f"{control}{' control' if control == beside else ''} ({labels} labels)"
 

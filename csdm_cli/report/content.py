@@ -85,9 +85,9 @@ def gather(paths: Sequence[Path]) -> Found:
     if missing := [path for path in paths if not path.exists()]:
         raise CsdmError(f"there is no file or folder {missing[0]}")
     folders = [place for path in paths for place in _places(path)]
-    for folder in filter(is_of_a_replaced_set, folders):
+    for folder in list(filter(is_of_a_replaced_set, folders)):
         note(f"warning: {folder} has the results of another set than lies beside it now: left out")
-    folders = [folder for folder in folders if not is_of_a_replaced_set(folder)]
+        folders.remove(folder)
     files = [path for path in paths if path.is_file()] + [folder / FILE_NAME for folder in folders]
     evaluations = {folder: found for folder in folders if (found := read_evaluation(folder)) is not None}
     sets = {file: load_distilled(file) for file in dict.fromkeys(files) if file.is_file()}

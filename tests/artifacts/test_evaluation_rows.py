@@ -38,6 +38,11 @@ def test_rows_beside_them_are_told_apart_by_labels_and_rate():
     ]
 
 
+def test_a_set_s_row_and_the_control_of_its_name_are_two():
+    told = {"method": "random", "labels": "teacher", "controls_under_teacher_labels": {"random": ONE}}
+    assert names_of(told) == [("random (teacher labels)", False), ("random control (teacher labels)", True)]
+
+
 def test_a_classifier_that_the_set_s_own_images_let_inherit_is_no_control():
     rows = {"random + inheritance": ONE, "random, 1 per class + inheritance": ONE, "sfm + inheritance": ONE}
     assert names_of({"method": "sfm", "labels": "hard", "inheritance": {"rows": rows}})[1:] == [

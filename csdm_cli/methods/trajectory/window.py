@@ -58,9 +58,10 @@ class Window:
         Raises:
             UsageError: if it does not.
         """
-        if self.final - 1 + ahead > points:
+        latest = points - ahead + 1
+        if self.final > latest:
+            shorter = f"give --option latest={latest}, or " if latest > self.first else ""
             raise UsageError(
-                f"experts of {points} points cannot be matched {ahead} points ahead of point {self.final - 1}: "
-                f"give --option latest={max(0, points - ahead + 1)}, or train experts with csdm pretrain"
-                f" --expert-snapshots {self.final - 1 + ahead}"
+                f"experts of {points} points cannot be matched {ahead} points ahead of point {self.final - 1}:"
+                f" {shorter}train experts with csdm pretrain --expert-snapshots {self.final - 1 + ahead}"
             )

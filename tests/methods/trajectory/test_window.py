@@ -43,3 +43,5 @@ def test_experts_must_go_far_enough() -> None:
     window.require(points=21, ahead=2)
     with pytest.raises(UsageError, match=r"of 20 points .* give --option latest=19, or .* --expert-snapshots 21"):
         window.require(points=20, ahead=2)
+    with pytest.raises(UsageError, match=r"ahead of point 19: train experts with .* --expert-snapshots 29"):
+        window.require(points=9, ahead=10)
