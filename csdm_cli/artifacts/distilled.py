@@ -103,6 +103,13 @@ class Coded:
         """The stored numbers in words, e.g. ``frequency coefficients``."""
         return MADE_OF[self.kind]
 
+    @property
+    def made_of_in_full(self) -> str:
+        """As :attr:`made_of`, with the parameterisation's own numbers: ``frequency coefficients (kept 28, …)``."""
+        own = sorted((name, value) for name, value in self.parameterisation.items() if name != "kind")
+        told = [f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in own]
+        return f"{self.made_of} ({', '.join(told)})"
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -265,6 +272,11 @@ def soft_labels_sha256(distilled: Distilled) -> str | None:
     if soft is None:
         return None
     return sha256(json.dumps([tensor_sha256(soft.probabilities), soft.temperature]).encode()).hexdigest()
+
+
+def set_hashes(distilled: Distilled) -> dict[str, str | None]:
+    """The hashes by which results name the set that they were measured on, under the names that they have there."""
+    return {"images_sha256": stored_sha256(distilled), "soft_labels_sha256": soft_labels_sha256(distilled)}
 
 
 def stored_sha256(distilled: Distilled) -> str:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from csdm_cli.evaluation.controls import ControlName, under_labels
 from csdm_cli.names import AT_LEARNED_RATE, EvaluationSplit, LabelKind
+from csdm_cli.parameterisations.stored import MADE_OF
 from csdm_cli.safe_text import counted
 
 GROUPS = {"accuracy": "all classes", "head": "head", "medium": "medium", "tail": "tail", "worst_class": "worst class"}
@@ -34,7 +35,9 @@ def evaluation_rows(metrics: Mapping[str, Any]) -> list[Row]:
         AttributeError, KeyError, TypeError, ValueError: if they are damaged.
     """
     method, labels = metrics.get("method", "this set"), _labels(metrics)
-    name = f"{method} ({labels} labels"
+    kind = metrics.get("storage", {}).get("parameterization")
+    coded = f", {kind}" if kind in MADE_OF else ""
+    name = f"{method}{coded} ({labels} labels"
     rows = [Row(f"{name})", {key: metrics[key] for key in GROUPS if key in metrics}, control=False)]
     if learned := metrics.get("learned_rate"):
         rows.append(Row(f"{name}, {AT_LEARNED_RATE} {learned['lr']:.3g})", learned, control=False))
@@ -45,6 +48,27 @@ def evaluation_rows(metrics: Mapping[str, Any]) -> list[Row]:
     inherited = metrics.get("inheritance", {}).get("rows", {})
     found = [Row(row, scores, row != f"{method} + inheritance") for row, scores in inherited.items()]
     return rows + sorted(found, key=lambda row: row.control)
+
+
+def architecture_rows(
+    name: str, scores: Mapping[str, Any], words: tuple[str, str] = ("distilled", "random")
+) -> list[Row]:
+    """The rows of one architecture in the metrics of ``csdm cross-arch``: of a backbone all that evaluate has of it.
+
+    Args:
+        name: the architecture's, or the backbone's.
+        scores: its part of the metrics.
+        words: for students of the set, and of random images; a backbone's rows have the names of evaluate's table.
+
+    Raises:
+        AttributeError, KeyError, TypeError, ValueError: if they are damaged.
+    """
+    if "labels" in scores:
+        found = evaluation_rows(scores)
+    else:
+        found = [Row(words[0], dict(scores), control=False)]
+        found += [Row(words[1], scores["random"], control=True)] if "random" in scores else []
+    return [row._replace(name=f"{name}: {row.name}") for row in found]
 
 
 def own_row(rows: Iterable[str], method: str, labels: str) -> str:

@@ -1,17 +1,20 @@
-"""The results of ``csdm evaluate`` on a distilled set, read from the folder it wrote."""
+"""The results of ``csdm evaluate`` on a distilled set, read from the folder it wrote, and whose they are."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from csdm_cli.artifacts.distilled import Distilled, soft_labels_sha256, stored_sha256
+from csdm_cli.artifacts.distilled import Distilled, set_hashes
 from csdm_cli.artifacts.evaluation_rows import evaluation_rows, own_row
 from csdm_cli.artifacts.file import FILE_NAME, load_distilled
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import LabelKind
-from csdm_cli.storage.bounded import parsed_json
+from csdm_cli.storage.bounded import parsed_json, read_json
+
+ACROSS = "protocol.json"  # where cross-arch names the set, beside each protocol
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,12 @@ class StoredEvaluation:
         nothing tells it from a twin); a set with soft labels only if settings and teachers are what the file tells.
         """
         measured = self.details.get("measured") or {}
-        if measured.get("images_sha256") != stored_sha256(distilled):
-            return False
-        own = soft_labels_sha256(distilled)
         if "soft_labels_sha256" in measured:
-            return bool(measured["soft_labels_sha256"] == own)
-        if own is None:
+            return _is_named(distilled, measured)
+        own = set_hashes(distilled)
+        if measured.get("images_sha256") != own["images_sha256"]:
+            return False
+        if own["soft_labels_sha256"] is None:
             return bool(measured.get("labels") != LabelKind.soft)
         return bool(measured.get("config") == distilled.provenance.config)
 
@@ -89,12 +92,37 @@ def evaluation_in(folder: Path, distilled: Distilled) -> StoredEvaluation:
 
 
 def is_of_a_replaced_set(folder: Path) -> bool:
-    """Whether ``folder``, where evaluate leaves results, has those of another set than lies beside it by now."""
+    """Whether ``folder``, where evaluate or cross-arch leaves results, has those of another set than lies beside it.
+
+    Files of cross-arch by earlier versions do not name their set, and pass for those of any.
+
+    Raises:
+        CsdmError: if they, or the set, are damaged.
+    """
     file = folder.parent / FILE_NAME
-    if folder.name != "evaluate" or not file.is_file():
+    if not file.is_file():
         return False
-    found = read_evaluation(folder)
-    return found is not None and not found.belongs_to(load_distilled(file))
+    if folder.name == "evaluate":
+        found = read_evaluation(folder)
+        return found is not None and not found.belongs_to(load_distilled(file))
+    measured = _measured_across(folder) if folder.name == "cross_arch" else None
+    return measured is not None and not _is_named(load_distilled(file), measured)
+
+
+def _is_named(distilled: Distilled, measured: Mapping[str, Any]) -> bool:
+    """Whether results name this very set as the one that was ``measured``."""
+    return all(measured.get(name) == value for name, value in set_hashes(distilled).items())
+
+
+def _measured_across(folder: Path) -> Mapping[str, Any] | None:
+    """The hashes of the set that cross-arch measured for the results in ``folder``; None if no file tells."""
+    try:
+        protocols = read_json(folder / ACROSS, "run csdm cross-arch again")
+        return next((dict(told["measured"]) for told in protocols.values() if "measured" in told), None)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CsdmError(f"{folder} holds damaged results: run csdm cross-arch again") from error
 
 
 def evaluation_beside(file: Path, distilled: Distilled) -> StoredEvaluation | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from csdm_cli.artifacts.distilled import set_hashes
+from csdm_cli.artifacts.stored_evaluation import ACROSS
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.results import Evaluation
+from csdm_cli.parallel.interruption import telling_what_is_kept
 from csdm_cli.runs.cross_arch import CrossArchTask, OnArchitecture, cross_arch, prepare_cross_arch
 from csdm_cli.runs.cross_backbones import (
     OF_BACKBONES,
@@ -32,7 +35,7 @@ OUTPUTS = {
     "accuracy.png": kinds.PNG,
     "metrics.json": kinds.METRICS,
     "summary.json": kinds.SUMMARY,
-    "protocol.json": kinds.containing('"recipe"', '"students"', '"test_points"', '"network"'),
+    ACROSS: kinds.containing('"recipe"', '"students"', '"test_points"', '"network"'),
 }
 
 
@@ -77,7 +80,10 @@ def run(
         "evaluate": task.recipe.model_dump(mode="json", include=set(RECIPE) - {"steps"}),
     }
     title = run_name(made_with(case.distilled)["distill"], "cross-arch")
-    with open_tracker(runtime.tracking, "cross-arch", params=described, name=title, quiet=runtime.quiet) as tracker:
+    with (
+        telling_what_is_kept(quiet=runtime.quiet),
+        open_tracker(runtime.tracking, "cross-arch", params=described, name=title, quiet=runtime.quiet) as tracker,
+    ):
         tracker.tags({"labels": task.labels, "split": task.recipe.split})
         found: dict[str, OnArchitecture | OnBackbone] = {}
         if isinstance(task, CrossArchTask):
@@ -102,7 +108,9 @@ def _write(folder: Path, task: CrossArchTask | CrossBackbonesTask, found: Found,
     result = {name: one.metrics() for name, one in found.items()}
     pictures.accuracies(bars(_rows(found)), folder / "accuracy.png")
     outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
-    outputs.write_json(folder / "protocol.json", task.protocols, OUTPUTS["protocol.json"])
+    measured = {"measured": set_hashes(task.case.distilled)}
+    protocols = {name: protocol | measured for name, protocol in task.protocols.items()}
+    outputs.write_json(folder / ACROSS, protocols, OUTPUTS[ACROSS])
     summary = {"accuracy_percent": {name: one["accuracy"]["mean"] for name, one in result.items()}}
     outputs.write_json(folder / "summary.json", summary, OUTPUTS["summary.json"])
     for name in ("accuracy.png", "metrics.json"):

@@ -10,9 +10,11 @@ from typing import Any
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar, record_run
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
+from csdm_cli.parallel.interruption import telling_what_is_kept
 from csdm_cli.runs.evaluate import EvaluatedSet, EvaluationTask, prepare_evaluation, tell_of_evaluation
 from csdm_cli.runs.evaluate import evaluate as evaluate_set
 from csdm_cli.runs.evaluating import Case, Foreign, bars, score_table, tell_empty_classes
+from csdm_cli.runs.replaced_results import replaced_results
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, per_class, run_name, summary_of
 from csdm_cli.safe_text import counted, typed
@@ -62,12 +64,17 @@ def run(
     case, settings, spec = task.case, task.settings, task.spec
     folder = out or (case.path.parent / "evaluate")
     outputs.claim_files(folder, OUTPUTS)
+    if replaced := replaced_results(folder, task):
+        note(f"warning: {folder} holds other results, which these replace (--out DIR keeps both): {replaced}")
     tell_empty_classes(case.distilled, quiet=runtime.quiet)
     where = f"{case.longtail.folder} ({settings.split})"
     note(f"evaluating {case.path} on {where}, {task.labels} labels", quiet=runtime.quiet)
     described = {"evaluate": settings.model_dump(mode="json") | {"network": spec.name, "labels": str(task.labels)}}
     name = run_name(made_with(case.distilled)["distill"], "evaluate")
-    with open_tracker(runtime.tracking, "evaluate", params=described, name=name, quiet=runtime.quiet) as tracker:
+    with (
+        telling_what_is_kept(quiet=runtime.quiet),
+        open_tracker(runtime.tracking, "evaluate", params=described, name=name, quiet=runtime.quiet) as tracker,
+    ):
         found = evaluate_set(task, runtime, tracker)
         result = found.metrics()
         _write(folder, result, found, tracker)

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from rich.console import RenderableType
 
-from csdm_cli.artifacts.file import FILE_NAME, load_distilled
+from csdm_cli.artifacts.file import FILE_NAME, Coded, load_distilled
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.report.files import Places, claim_places, write_markdown, write_page
@@ -55,9 +55,10 @@ def _where(folders: Sequence[Path], written: Places) -> list[str]:
     for folder in folders:
         if (folder / FILE_NAME).exists():
             distilled = load_distilled(folder / FILE_NAME)
-            count, method = len(distilled.labels), distilled.provenance.method
-            shown = f"csdm show {typed(folder)}"
-            lines.append(f"distilled set  {folder / FILE_NAME} ({counted(count, 'image')} by {method}; {shown})")
+            what = f"{counted(len(distilled.labels), 'image')} by {distilled.provenance.method}"
+            if isinstance(distilled.decoding, Coded):
+                what += f", from {distilled.decoding.made_of}"
+            lines.append(f"distilled set  {folder / FILE_NAME} ({what}; csdm show {typed(folder)})")
         lines += [f"picture        {picture}" for picture in sorted(folder.glob("*.png"))]
     if written.markdown:
         lines.append(f"this page      {written.markdown}")

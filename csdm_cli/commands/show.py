@@ -131,8 +131,7 @@ def _images(distilled: Distilled) -> str:
     decoding, count = distilled.decoding, len(distilled.labels)
     shape = f"{distilled.shape.channels}×{decoding.stored_size}×{decoding.stored_size}"
     if isinstance(decoding, Coded):
-        own = ", ".join(f"{name} {_text(value)}" for name, value in decoding.parameterisation.items() if name != "kind")
-        return f"{count:,} of {shape} decoded from {decoding.made_of} ({own}) in the storage of IPC {decoding.ipc}"
+        return f"{count:,} of {shape} decoded from {decoding.made_of_in_full} in the storage of IPC {decoding.ipc}"
     images = f"{count:,} stored, {distilled.ipc_text} per class, {shape} {_dtype(distilled)}"
     if decoding.factor > 1 or decoding.stored_size != decoding.size:
         images += (

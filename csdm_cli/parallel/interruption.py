@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal that wait for the end of a step."""
+"""Ctrl-C, SIGTERM and a closed terminal: they wait for the end of a step, and whoever stops a command is told more."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from csdm_cli.display.console import note as tell
 
 
 class Interruption:
@@ -53,3 +55,13 @@ def held_back() -> Iterator[Interruption]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def telling_what_is_kept(*, quiet: bool = False) -> Iterator[None]:
+    """Say, unless ``quiet``, where the same command goes on if one of these signals ends the block."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        tell("stopped: what is finished is kept, and the same command goes on from there", quiet=quiet)
+        raise

@@ -13,6 +13,7 @@ import numpy as np
 from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.evaluation_rows import (
     GROUPS,
+    architecture_rows,
     evaluation_rows,
     gap_closed,
     gap_text,
@@ -142,7 +143,8 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
     try:
         found = parsed_json(place.read_bytes())
         for scores in found.values():
-            for row in [scores] if "accuracy" in scores else scores.values():
+            across = [row.scores for row in architecture_rows("", scores)] if "accuracy" in scores else None
+            for row in across or scores.values():
                 row["accuracy"]["mean"]  # what charts are made of
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CsdmError(f"{place} is damaged: run the command that wrote it again") from error
@@ -270,18 +272,17 @@ def _confusion(folder: Path, evaluation: StoredEvaluation, several: bool) -> Con
 def _elsewhere(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
     """The charts: one of cross-arch, one for each table of compare."""
     if all("accuracy" in row for row in metrics.values()):
-        bars = []
-        for name, row in metrics.items():
-            bars.append(_bar(f"{name}: this set", row["accuracy"], own=True))
-            if "random" in row:
-                bars.append(_bar(f"{name}: random images", row["random"]["accuracy"]))
+        bars: list[Bar] = []
+        for name, scores in metrics.items():
+            rows = architecture_rows(name, scores, ("this set", "random images"))
+            bars += [_bar(row.name, row.scores["accuracy"], own=not row.control) for row in rows]
         return [Chart(f"Other architectures: {folder}", tuple(bars), _intervals(metrics))]
     charts = []
-    for table, rows in metrics.items():
-        ranked = sorted(rows.items(), key=lambda pair: -pair[1]["accuracy"]["mean"])
+    for table, compared in metrics.items():
+        ranked = sorted(compared.items(), key=lambda pair: -pair[1]["accuracy"]["mean"])
         control = ("random", "tiled-random", "start", "full")
         found = [_bar(name, row["accuracy"], own=not name.startswith(control)) for name, row in ranked]
-        charts.append(Chart(f"Methods side by side: {table}", tuple(found), _intervals(rows)))
+        charts.append(Chart(f"Methods side by side: {table}", tuple(found), _intervals(compared)))
     return charts
 
 

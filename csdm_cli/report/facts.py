@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from csdm_cli.artifacts.accounting import storage_of
-from csdm_cli.artifacts.distilled import Distilled
+from csdm_cli.artifacts.distilled import Coded, Distilled
 from csdm_cli.artifacts.run_record import read_sidecar
 from csdm_cli.display.sizes import sized
 from csdm_cli.runs.whole_run import whole_seconds
@@ -24,10 +24,11 @@ def cost_of(file: Path, distilled: Distilled, evaluated_in: Sequence[Path]) -> R
     data = distilled.dataset
     real = sum(data.counts) * len(data.mean) * distilled.decoding.size**2
     storage = storage_of(distilled)
+    form = distilled.decoding.made_of_in_full if isinstance(distilled.decoding, Coded) else distilled.kind
     share = f", {100 * storage.bytes / real:.2g} % of the {sized(real)} of all real images" if real else ""
     rows = [
         ("images and labels", f"{sized(storage.bytes)} as stored{share}"),
-        ("stored as", f"{distilled.kind}, {storage.numbers:,} numbers"),
+        ("stored as", f"{form}, {storage.numbers:,} numbers"),
         ("IPC-equivalent", f"{storage.ipc_equivalent:.2f} images of 8 bits a pixel per class"),
     ]
     if record := read_sidecar(file):

@@ -9,7 +9,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from csdm_cli.artifacts.evaluation_rows import evaluation_rows, gap_text, split_of
+from csdm_cli.artifacts.evaluation_rows import architecture_rows, evaluation_rows, gap_text, split_of
 from csdm_cli.artifacts.stored_evaluation import is_of_a_replaced_set
 from csdm_cli.display.markdown import markdown_table
 from csdm_cli.display.scores import score_text
@@ -107,8 +107,7 @@ def _evaluation(found: dict[str, Any], folder: Path) -> Sheet:
     rows = {row.name: row.scores for row in evaluation_rows(found)}
     footnotes = [text] if (text := gap_text(found)) else []
     footnotes += _without_tests(found, folder)
-    if is_of_a_replaced_set(folder):
-        footnotes.append("These students learnt from another set than lies beside this folder now.")
+    footnotes += _of_another_set(folder)
     return Sheet(f"{folder}: students tested on the {found['split']} set", rows, " ".join(footnotes))
 
 
@@ -123,11 +122,14 @@ def _without_tests(found: dict[str, Any], folder: Path) -> list[str]:
     return [without_tests(names)] if names else []
 
 
+def _of_another_set(folder: Path) -> list[str]:
+    """A sentence where the set that was measured is gone."""
+    if not is_of_a_replaced_set(folder):
+        return []
+    return ["These students learnt from another set than lies beside this folder now."]
+
+
 def _architectures(found: dict[str, Any], folder: Path) -> Sheet:
-    rows: dict[str, dict[str, Any]] = {}
-    for name, scores in found.items():
-        rows[f"{name}: distilled"] = scores
-        if "random" in scores:
-            rows[f"{name}: random"] = scores["random"]
-    footnote = " ".join(dict.fromkeys(line for scores in found.values() for line in _without_tests(scores, folder)))
-    return Sheet(f"{folder}: other architectures", rows, footnote)
+    rows = {row.name: row.scores for name, scores in found.items() for row in architecture_rows(name, scores)}
+    footnotes = dict.fromkeys(line for scores in found.values() for line in _without_tests(scores, folder))
+    return Sheet(f"{folder}: other architectures", rows, " ".join([*footnotes, *_of_another_set(folder)]))

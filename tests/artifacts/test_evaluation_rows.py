@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from csdm_cli.artifacts.evaluation_rows import evaluation_rows, gap_closed, gap_text, own_row, split_of, students_text
+from csdm_cli.artifacts.evaluation_rows import (
+    architecture_rows,
+    evaluation_rows,
+    gap_closed,
+    gap_text,
+    own_row,
+    split_of,
+    students_text,
+)
 
 ONE = {"accuracy": {"mean": 40.0, "std": 1.0, "students": 2}}
 CONTROLS = {"full, cross-entropy": ONE, "of another release": ONE, "random": ONE}
@@ -35,6 +43,33 @@ def test_rows_beside_them_are_told_apart_by_labels_and_rate():
         ("random (teacher labels)", True),
         ("tiled-random (teacher labels)", True),
         ("random", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("frequency", "dm, frequency"), ("pixels", "dm"), ("multi-formation", "dm")]
+)
+def test_a_set_of_other_numbers_than_pixels_says_of_which(kind, name):
+    told = {"method": "dm", "labels": "soft", "storage": {"parameterization": kind}, "learned_rate": ONE | {"lr": 0.1}}
+    assert [row for row, _ in names_of(told)] == [
+        f"{name} (soft labels)",
+        f"{name} (soft labels, SGD at learned lr 0.1)",
+    ]
+
+
+def test_an_architecture_has_the_set_and_random_images_and_a_backbone_all_rows_of_its_probes():
+    alone = [("alexnet: distilled", False), ("alexnet: random", True)]
+    assert [(row.name, row.control) for row in architecture_rows("alexnet", ONE | {"random": ONE})] == alone
+    words = [row.name for row in architecture_rows("alexnet", ONE | {"random": ONE}, ("this set", "random images"))]
+    assert words == ["alexnet: this set", "alexnet: random images"]
+    probes = ONE | {"method": "sfm", "labels": "hard", "controls": {"nearest to centroid": ONE, "random": ONE}}
+    probes |= {"random": ONE, "inheritance": {"rows": {"random + inheritance": ONE, "sfm + inheritance": ONE}}}
+    assert [(row.name, row.control) for row in architecture_rows("kmeans", probes)] == [
+        ("kmeans: sfm (hard labels)", False),
+        ("kmeans: random", True),
+        ("kmeans: nearest to centroid", True),
+        ("kmeans: sfm + inheritance", False),
+        ("kmeans: random + inheritance", True),
     ]
 
 

@@ -7,8 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from csdm_cli.artifacts.distilled import soft_labels_sha256, stored_sha256
-from csdm_cli.artifacts.stored_evaluation import StoredEvaluation, evaluation_beside, evaluation_in, read_evaluation
+from csdm_cli.artifacts.distilled import set_hashes, soft_labels_sha256, stored_sha256
+from csdm_cli.artifacts.file import save_distilled
+from csdm_cli.artifacts.stored_evaluation import (
+    StoredEvaluation,
+    evaluation_beside,
+    evaluation_in,
+    is_of_a_replaced_set,
+    read_evaluation,
+)
 from csdm_cli.errors import CsdmError
 from tests.artifacts.sets import make_set
 
@@ -82,3 +89,31 @@ def test_damage_in_any_row_is_told(tmp_path, told):
     (tmp_path / "a" / "metrics.json").write_text(json.dumps({"accuracy": {"mean": 50.0}} | told))
     with pytest.raises(CsdmError, match="damaged results: run csdm evaluate again"):
         read_evaluation(tmp_path / "a")
+
+
+def across(tmp_path, told) -> bool:
+    """Whether cross-arch, whose files tell ``told``, is found to have measured another set than lies beside it."""
+    folder = tmp_path / "cross_arch"
+    folder.mkdir(exist_ok=True)
+    (folder / "protocol.json").write_text(told if isinstance(told, str) else json.dumps(told))
+    return is_of_a_replaced_set(folder)
+
+
+def test_results_of_other_architectures_are_of_the_set_that_they_name(tmp_path):
+    made, twin = make_set(), make_set(soft=True)
+    told = {"convnet": {"steps": 2, "measured": set_hashes(made)}}
+    assert not across(tmp_path, told)  # no set lies there
+    save_distilled(tmp_path / "distilled.safetensors", made)
+    assert not across(tmp_path, told)
+    assert across(tmp_path, {"convnet": {"measured": set_hashes(twin)}})
+    assert across(tmp_path, {"convnet": {"measured": set_hashes(make_set(ipc=1))}})
+
+
+def test_results_of_other_architectures_that_name_no_set_pass_for_its_own_and_damage_is_told(tmp_path):
+    save_distilled(tmp_path / "distilled.safetensors", make_set())
+    assert not across(tmp_path, {"convnet": {"steps": 2}})
+    (tmp_path / "cross_arch" / "protocol.json").unlink()
+    assert not is_of_a_replaced_set(tmp_path / "cross_arch")
+    for damaged in ("", "[3]", '{"convnet": 3}', '{"convnet": {"measured": 3}}'):
+        with pytest.raises(CsdmError, match="run csdm cross-arch again"):
+            across(tmp_path, damaged)

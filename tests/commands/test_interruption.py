@@ -98,6 +98,13 @@ def test_a_signal_keeps_the_checkpoint(world, workplace, tmp_path, number, code)
     assert not list((cache / "checkpoints").iterdir())
 
 
+@pytest.mark.parametrize("command", ["evaluate", "cross-arch"])
+def test_a_signal_while_students_learn_says_where_the_command_goes_on(workplace, tmp_path, command):
+    ended = csdm_until(words(command), workplace, tmp_path / "cache", Moment("step", 1), signal.SIGTERM)
+    said = "stopped: what is finished is kept, and the same command goes on from there"
+    assert ended.code == 143 and ended.stderr.splitlines()[-1] == said
+
+
 def test_a_folder_being_replaced_is_never_lost(world, workplace, tmp_path):
     """Killed at every write of a second, different make-lt: one of the two sets is always whole."""
     run(*COMMANDS["make-lt"])

@@ -66,6 +66,19 @@ def test_a_file_or_a_folder_of_results_brings_the_rest(results, named):
     assert 'id="images"' in html and 'id="accuracy"' in html and "2 stored" in html
 
 
+def test_a_backbone_s_controls_and_inherited_classifier_are_on_the_page(results):
+    score = {"accuracy": {"mean": 30.0, "std": None, "students": 1}}
+    told = score | {"method": "csdm", "labels": "hard", "split": "test", "controls": {"nearest to centroid": score}}
+    told |= {"inheritance": {"rows": {"csdm + inheritance": score}}}
+    place = results / "cross_arch/metrics.json"
+    place.write_text(json.dumps({"kmeans": told}))
+    shown = page("set")
+    for row in ("csdm (hard labels)", "nearest to centroid", "csdm + inheritance"):
+        assert f"kmeans: {row}" in shown
+    place.write_text(json.dumps({"kmeans": told | {"controls": {"random": {}}}}))
+    fails(run("report", "--html", "set", expect=None), 1, "set/cross_arch/metrics.json is damaged")
+
+
 def test_the_page_stands_beside_the_table(results):
     result = run("report", "set", "set/evaluate", "--out", "table.md", "--html")
     assert Path("table.md").read_text().startswith("### ") and 'id="images"' in Path("table.html").read_text()
@@ -77,12 +90,13 @@ def test_scores_of_a_set_that_was_replaced_are_not_the_new_one_s(results, world)
     shutil.copytree(Path("world", "data"), "data")
     shutil.copy(Path("world", "params.yaml"), "params.yaml")
     own = json.loads((results / "evaluate/metrics.json").read_text())["accuracy"]["mean"]
-    assert f"{own:.1f} ±" in page("set")
+    assert f"{own:.1f} ±" in page("set") and "alexnet" in page("set")
     run("distill", "data", "--method", "random", "--ipc", "1", "--out", "set")
-    assert f"{own:.1f} ±" not in page("set")
+    assert f"{own:.1f} ±" not in page("set") and "alexnet" not in page("set")
     told = run("report", "--html", "set")
-    assert "set/evaluate has the results of another set than lies beside it now: left out" in told.stderr
-    assert "learnt from another set than lies beside this folder now" in run("report", "set/evaluate").stdout
+    for place in ("set/evaluate", "set/cross_arch"):
+        assert f"{place} has the results of another set than lies beside it now: left out" in told.stderr
+        assert "learnt from another set than lies beside this folder now" in run("report", place).stdout
 
 
 def test_classes_are_the_set_s_whatever_its_method_is_called(workplace):

@@ -68,6 +68,14 @@ def test_it_is_shown_checked_and_exported(coded):
     )
 
 
+def test_a_report_says_of_what_numbers_it_is(coded):
+    run("evaluate", "coded", "--data", "data", "--no-controls")
+    told = run("report", "coded", "coded/evaluate")
+    method = load_distilled(coded).provenance.method
+    assert f"{method}, frequency (soft labels)" in told.stdout
+    assert f"by {method}, from frequency coefficients; csdm show coded" in told.stderr
+
+
 def test_students_learn_from_it_and_at_its_step_size_in_a_row_of_their_own(coded):
     common = ("evaluate", "coded", "--data", "data", "--no-controls", "--json")
     plain = json.loads(run(*common, "--out", "plain").stdout)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 
-from csdm_cli.parallel.interruption import Interruption, held_back
+from csdm_cli.display.console import aloud
+from csdm_cli.parallel.interruption import Interruption, held_back, telling_what_is_kept
 
 
 @pytest.fixture
@@ -56,3 +58,19 @@ def test_outside_the_main_thread_nothing_changes(heard):
     thread.start()
     thread.join()
     assert seen == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("error", "quiet", "told"),
+    [
+        (KeyboardInterrupt(), False, True),
+        (SystemExit(143), False, True),
+        (SystemExit(143), True, False),
+        (ValueError(), False, False),
+    ],
+)
+def test_whoever_stops_a_command_is_told_what_is_kept(capsys, error, quiet, told):
+    with suppress(type(error)), aloud(), telling_what_is_kept(quiet=quiet):
+        raise error
+    said = "stopped: what is finished is kept, and the same command goes on from there\n"
+    assert capsys.readouterr().err == (said if told else "")

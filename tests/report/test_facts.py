@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from csdm_cli.artifacts.file import save_distilled
 from csdm_cli.report.facts import cost_of, provenance_of
-from tests.artifacts.sets import make_set
+from tests.artifacts.sets import coded_set, make_set
 
 
 def test_storage_is_a_share_of_all_real_images(tmp_path):
@@ -38,3 +38,10 @@ def test_provenance_has_the_files_hash_and_leaves_out_what_is_not_set(tmp_path):
     assert rows["ipc"] == "2" and rows["lr"] == "0.01" and rows["training set"] == "ab" * 32
     made.provenance.config["teachers"] = None
     assert "teachers" not in dict(provenance_of(file, made))
+
+
+def test_a_set_of_other_numbers_tells_which_and_how_they_are_stored(tmp_path):
+    made = coded_set()
+    kept = made.decoding.parameterisation["kept"]
+    told = dict(cost_of(tmp_path / "none", made, []))["stored as"]
+    assert told.startswith(f"frequency coefficients (kept {kept}, per_class ") and told.endswith(" numbers")

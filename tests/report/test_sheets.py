@@ -6,8 +6,11 @@ import json
 
 import pytest
 
+from csdm_cli.artifacts.distilled import set_hashes
+from csdm_cli.artifacts.file import save_distilled
 from csdm_cli.errors import CsdmError
 from csdm_cli.report.sheets import FOOTNOTE, HEADER, read_sheets, sheets_in
+from tests.artifacts.sets import make_set
 
 SCORE = {"mean": 41.25, "std": 0.84, "students": 2}
 TOLD = {
@@ -46,6 +49,25 @@ def test_markdown_is_a_heading_a_table_and_what_holds_of_it(folder):
     lines = sheet.markdown().splitlines()
     assert lines[0].startswith("### ") and lines[2].startswith(f"| {HEADER[0]} |") and lines[-1] == FOOTNOTE
     assert [line.split("|")[1].strip() for line in lines[4:6]] == ["alexnet: distilled", "alexnet: random"]
+
+
+def test_a_backbone_has_its_controls_and_an_inherited_classifier(folder):
+    own = {"accuracy": SCORE}
+    (sheet,) = read_sheets(folder({"kmeans": TOLD | {"inheritance": {"rows": {"csdm + inheritance": own}}}}))
+    names = ["csdm (hard labels)", "random", "full, cross-entropy", "csdm + inheritance"]
+    assert [cells[0] for cells in sheet.cells] == [f"kmeans: {name}" for name in names]
+    assert sheet.cells[1][1] == "30.0" and "seven" in sheet.footnote
+
+
+def test_other_architectures_of_a_set_that_was_replaced_say_so(tmp_path):
+    place, made = tmp_path / "cross_arch", make_set()
+    place.mkdir()
+    (place / "metrics.json").write_text(json.dumps({"alexnet": {"accuracy": SCORE}}))
+    (place / "protocol.json").write_text(json.dumps({"alexnet": {"measured": set_hashes(made)}}))
+    for beside, told in ((made, False), (make_set(ipc=1), True)):
+        save_distilled(tmp_path / "distilled.safetensors", beside)
+        (sheet,) = read_sheets(place)
+        assert ("learnt from another set than lies beside this folder now" in sheet.footnote) == told
 
 
 def test_a_comparison_has_a_sheet_for_each_table(folder):
