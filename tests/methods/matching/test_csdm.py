@@ -82,14 +82,13 @@ def test_alpha_one_half_is_half_the_spectral_distance():
     torch.testing.assert_close(loss(parameters, batch), expected)
 
 
+@pytest.mark.parametrize("scale", [1.0, 2.5])
 @pytest.mark.parametrize("kernel", [KernelName.polynomial, KernelName.sigmoid])
-def test_kernels_without_a_measure_are_quadratic_mmds(kernel):
-    parameters = replace(DEFAULT, kernel=kernel, kernel_shape=2.0)
+def test_kernels_without_a_measure_are_quadratic_mmds(kernel, scale):
+    parameters = replace(DEFAULT, kernel=kernel, kernel_shape=2.0, scale=scale)
     batch = make_batch(parameters)
-    own = normalize(batch.features)
-    expected = sum(
-        biased_mmd2(batch.real.features[c], own[4 * c : 4 * c + 4], kernel_by_hand(kernel, 1.3, 2.0)) for c in range(3)
-    )
+    own, kappa = normalize(batch.features), kernel_by_hand(kernel, scale * 1.3, 2.0)
+    expected = sum(biased_mmd2(batch.real.features[c], own[4 * c : 4 * c + 4], kappa) for c in range(3))
     torch.testing.assert_close(loss(parameters, batch), torch.as_tensor(expected, dtype=torch.float64))
 
 
@@ -112,6 +111,17 @@ def test_with_its_phase_held_every_class_weighs_phase_by_one_half():
     assert float(loss(replace(DEFAULT, even_phase=True), batch)) == pytest.approx(float(expected), rel=1e-9)
     half = replace(DEFAULT, alpha_schedule=AlphaSchedule.constant, alpha_head=0.5)
     assert float(loss(replace(half, even_phase=True), batch)) == pytest.approx(float(loss(half, batch)), rel=1e-12)
+
+
+def test_with_its_phase_held_the_root_of_every_frequency_weighs_phase_by_one_half():
+    """Σ_c mean_k √((phase + α_c/(1 - α_c)·amplitude)/2), but for what smooths the root at 0."""
+    parameters = replace(DEFAULT, even_phase=True, distance=Distance.root)
+    batch = make_batch(parameters)
+    own = ecf(normalize(batch.features), batch.frequencies, [4] * 3)
+    amplitude, phase = amplitude_phase(batch.real.ecf, own)
+    alpha = alphas(COUNTS, AlphaSchedule.log_count, 0.7, 0.3)[:, None]
+    expected = ((phase + alpha / (1 - alpha) * amplitude) / 2).sqrt().mean(1).sum()
+    assert float(loss(parameters, batch)) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_raw_features_keep_their_length():

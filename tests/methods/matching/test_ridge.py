@@ -115,6 +115,16 @@ def test_some_of_a_large_class_and_all_of_a_small_one():
     assert torch.equal(class_losses(logits, (9, 2)), class_losses(other, (9, 2)))
 
 
+def test_only_as_many_rows_count_as_the_minibatch_had_images():
+    method = ridge()
+    batch, _ = batch_of(method)
+    real = batch.real.summaries["real_features"].clone()
+    real[:, 2:] = 0
+    few = replace(batch, real=replace(batch.real, summaries={"real_features": real}, counts=(2, 2, 2)))
+    whole = replace(batch, real=replace(batch.real, counts=(2, 2, 2)))
+    assert value(method.losses(few, 0)) == value(method.losses(whole, 0)) != value(method.losses(batch, 0))
+
+
 @pytest.mark.parametrize("outer", OUTER)
 def test_any_layout_gives_the_same_gradient(tmp_path, outer):
     check_chunking(assembled(tmp_path, "ridge", option={"outer": outer}), 1)

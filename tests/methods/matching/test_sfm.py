@@ -11,7 +11,7 @@ from sklearn.cluster import KMeans
 
 from csdm_cli.errors import UsageError
 from csdm_cli.methods.contract import Context
-from csdm_cli.methods.matching.sfm import Centres, Sfm, SfmParameters, flows, kmeans, matched_to, shrunk
+from csdm_cli.methods.matching.sfm import Centres, SecondMoment, Sfm, SfmParameters, flows, kmeans, matched_to, shrunk
 from csdm_cli.methods.statistics import Batch, ClassStatistics
 from csdm_cli.runs.choose import decided
 from csdm_cli.settings import sections
@@ -152,6 +152,43 @@ def test_the_second_moment_sees_the_spread_that_flows_do_not():
     apart = 2 * (same - means.repeat_interleave(4, 0)) + means.repeat_interleave(4, 0)
     terms = method.losses(replace(batch, features=apart, real=own), 0)
     assert abs(float(terms["flow"])) < 1e-12 < 1e-3 < float(terms["second_moment"])
+
+
+@pytest.mark.parametrize("size", [0.5, 1.5])
+def test_the_second_moment_s_term_is_relative_to_the_real_moments(size):
+    """Features that are the real ones times s have s² times their moments: weight·(s² - 1)², whatever these are."""
+    method = sfm(spread="second-moment", moment_weight=2.0)
+    batch, _ = batch_of(method)
+    moments = torch.stack([SecondMoment().of(part, 1, 0) for part in batch.features.detach().split(4)])
+    own = replace(batch, features=size * batch.features, real=replace(batch.real, summaries={"second_moment": moments}))
+    found = float(method.losses(own, 0)["second_moment"].detach())
+    assert found == pytest.approx(2 * (size**2 - 1) ** 2, rel=1e-10)
+
+
+def test_second_moments_are_a_mean_over_images():
+    features = torch.randn(5, DIM, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    twice = SecondMoment().of(features.repeat(2, 1), 1, 0)
+    torch.testing.assert_close(twice, SecondMoment().of(features, 1, 0), rtol=1e-12, atol=1e-12)
+
+
+def test_centres_move_with_the_mean_that_is_shrunk():
+    method = sfm(shrink=True, spread="centres")
+    batch, _ = random_batch(method.request())
+    real = replace(batch.real, counts=COUNTS)
+    found = method.revise(real)
+    assert not torch.allclose(found.mean, real.mean, atol=1e-3)
+    about = [side.summaries["centres"] - side.mean[:, None] for side in (found, real)]
+    torch.testing.assert_close(*about, rtol=0, atol=1e-12)
+
+
+def test_shrinkage_goes_by_the_images_that_the_means_are_of():
+    """Those of a minibatch, where there is one, and of whole classes else."""
+    method = sfm(shrink=True)
+    real, variances = random_batch(method.request())[0].real, "variance"
+    for counts, of in ((None, COUNTS), ((2, 3, 3), (2, 3, 3))):
+        wanted = shrunk(real.mean, real.summaries[variances], of)
+        assert torch.equal(method.revise(replace(real, counts=counts)).mean, wanted)
+    assert not torch.allclose(wanted, shrunk(real.mean, real.summaries[variances], COUNTS), atol=1e-3)
 
 
 def test_kmeans_is_as_good_as_scikit_learn_s():
