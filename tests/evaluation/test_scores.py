@@ -64,6 +64,11 @@ def test_a_class_without_test_images_has_no_accuracy():
     assert scores.tail is None and scores.worst_class == 1.0
 
 
+def test_balanced_accuracy_weighs_classes_alike_whatever_their_test_images():
+    scores = Scores.of([[8, 2, 0, 0], [1, 3, 0, 0], [4, 1, 1, 0], [0, 0, 0, 0]], ClassGroups((0,), (1, 2), (3,)))
+    assert scores.balanced == pytest.approx((8 / 10 + 3 / 4 + 1 / 6) / 3) != pytest.approx(scores.accuracy)
+
+
 def test_summary_is_mean_and_sample_deviation():
     summary = summarise([0.1, None, 0.3, 0.2])
     assert summary is not None

@@ -71,6 +71,25 @@ def test_parameters_stay_in_their_ranges():
             assert (values >= parameter.low - 1e-6).all() and (values <= parameter.high + 1e-6).all()
 
 
+def test_ranges_are_those_of_differentiable_siamese_augmentation():
+    """Its code: brightness up to 1/2 either way, saturation to 2, contrast from 1/2 to 3/2, scale 1.2, 15 degrees."""
+    released = {
+        "brightness": (-0.5, 0.5),
+        "saturation": (0.0, 2.0),
+        "contrast": (0.5, 1.5),
+        "scale_x": (1 / 1.2, 1.2),
+        "scale_y": (1 / 1.2, 1.2),
+        "angle": (-15.0, 15.0),
+        "hole_x": (0.0, 1.0),
+        "hole_y": (0.0, 1.0),
+    }
+    theta = draw(generator(), 12_000, ALL, "single")  # 2,000 rows of each operation
+    for name, (low, high) in released.items():
+        values = theta[name][carries(theta, PARAMETERS[name].operation)]
+        near = 0.01 * (high - low)
+        assert low - 1e-6 <= values.min() < low + near and high - near < values.max() <= high + 1e-6, name
+
+
 @pytest.mark.parametrize("draws", [1, 4, 6, 8, 15])
 def test_stratified_draws_balance_the_operation_of_every_row(draws):
     strategy = ("color", "crop", "cutout", "rotate")

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from csdm_cli.errors import CsdmError
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.images.initial import initial_images, pick_images
+from csdm_cli.images.initial import initial_images, pick_images, to_uint8
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import Initial
 from csdm_cli.seeds import generator
@@ -75,3 +76,21 @@ def test_noise_has_the_mean_and_deviation_of_the_data(flat):
     noise = initial_images(many, 50, 1, Initial.noise, seed=0)
     torch.testing.assert_close(noise.mean((0, 2, 3)), torch.tensor(many.mean), atol=0.005, rtol=0)
     torch.testing.assert_close(noise.std((0, 2, 3)), torch.tensor(many.std), atol=0.005, rtol=0)
+
+
+@pytest.mark.parametrize(("kind", "ipc", "factor"), [(Initial.real, 4, 1), (Initial.mix, 1, 2)])
+def test_classes_are_drawn_from_independently(flat, kind, ipc, factor):
+    """Equal classes, whose images are known by their position, give other positions."""
+    twice = replace(flat, images=flat.images[:9].repeat(2, 1, 1, 1), counts=(9, 9), class_names=("a", "b"))
+    images = decode(initial_images(twice, ipc, factor, kind, seed=0), factor, 8)
+    first, second = levels_of(images[:4]), levels_of(images[4:])
+    assert first != second and {*first, *second} <= set(range(0, 90, 10))
+
+
+def test_pixels_are_stored_as_the_nearest_of_256_levels():
+    levels = torch.arange(256) / 255
+    for by in (-0.49, 0.0, 0.49):
+        assert torch.equal(to_uint8(levels + by / 255), torch.arange(256, dtype=torch.uint8))
+    assert to_uint8(torch.tensor([-3.0, 1.5])).tolist() == [0, 255]
+    with pytest.raises(CsdmError, match="not finite numbers"):
+        to_uint8(torch.tensor([0.5, torch.nan]))

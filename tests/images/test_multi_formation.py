@@ -83,6 +83,15 @@ def test_mix_then_decode_keeps_a_linear_ramp_away_from_the_border(factor, size):
     torch.testing.assert_close(decoded[0, :, inner, inner], ramp[0, :, inner, inner], rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("factor", [3, 4])
+def test_every_pixel_of_an_image_counts_in_its_cell(factor):
+    """Shrunk by 3 and by 4, four samples an output pixel would miss most of the 144."""
+    single = torch.eye(144, dtype=torch.float64).view(144, 1, 12, 12)
+    cells = encode_mix(single, factor, 12).unfold(2, 12 // factor, 12 // factor).unfold(3, 12 // factor, 12 // factor)
+    traces = cells.sum((1, 4, 5)).flatten()  # image by image, the cells of each row by row
+    assert len(traces) == 144 and traces.min() > 0.1 / factor**2
+
+
 def test_mix_keeps_the_mean_of_each_image():
     images = random_images(4, 3, 8, 8)
     inner = encode_mix(images, 2, 8)

@@ -1,6 +1,7 @@
 """The debiased recipe: pairs mixed by λ, and targets that carry the weights of both heads."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -89,3 +90,18 @@ def test_a_box_of_share_one_minus_lambda_lies_about_its_centre() -> None:
     assert (rows, columns) == (slice(8, 24), slice(8, 24))
     assert (rows.stop - rows.start) / 32 == math.sqrt(1 - 0.75)
     assert box(32, 0.75, 0.0, 0.999) == (slice(0, 8), slice(23, 32))
+
+
+def test_every_view_of_every_image_is_augmented_by_a_draw_of_its_own(examples: Examples) -> None:
+    """A change of colour is one of brightness in images of a single value, so that it tells the draw."""
+    plain, coloured = (
+        DebiasedBatches(examples, replace(RECIPE, augment=augment), steps=10, seed=3, classes=3).at(4)
+        for augment in ("none", "color")
+    )
+    assert torch.equal(plain[1], coloured[1]), "who is mixed with whom does not depend on it"
+    changes = (coloured[0] - plain[0]).flatten(1)
+    assert (changes.abs().amax(1) > 1e-4).all()
+    by_mixup, by_cutmix = changes.split(8)
+    torch.testing.assert_close(by_mixup, by_mixup[:, :1].expand_as(by_mixup), atol=1e-5, rtol=0)
+    assert (by_cutmix.amax(1) - by_cutmix.amin(1) > 1e-4).all(), "the box comes from another view"
+    assert len(by_mixup[:, 0].unique()) == 8

@@ -100,6 +100,20 @@ def test_dropout_draws_from_the_seed():
     assert torch.equal(run(1), run(2))
 
 
+def test_every_step_drops_other_numbers():
+    masks = []
+
+    class Watched(nn.Dropout):
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            masks.append(super().forward(torch.ones_like(given)) > 0)
+            return super().forward(given)
+
+    network = EncoderNetwork(nn.Sequential(nn.Flatten(), Watched(0.5)), 3 * 64, 3)
+    train(network, examples(), STUDENT, 4, seed=5)
+    assert len(masks) == 4 and all(0.3 < mask.double().mean() < 0.7 for mask in masks)
+    assert all(not torch.equal(one, other) for place, one in enumerate(masks) for other in masks[:place])
+
+
 def test_batch_norm_sees_the_whole_batch(monkeypatch: pytest.MonkeyPatch):
     spec = replace(SPEC, norm="batch")
     weights = []

@@ -41,6 +41,16 @@ def test_steps_have_a_stage_for_each_pass_over_the_images():
     assert len(many) == STAGES and many[100] == 1 and many[6000] == STAGES
 
 
+def test_steps_can_have_a_stage_each_time_so_many_are_done():
+    assert Duration(steps=6, every=2).ends(10, 4) == {2: 1, 4: 2, 6: 3}
+    assert Duration(steps=6, every=6).ends(10, 4) == {6: 1}
+
+
 def test_a_duration_is_told_and_read():
-    for own, text in ((Duration(epochs=3), "3 epochs"), (Duration(steps=16_000), "16,000 steps")):
+    told = {
+        Duration(epochs=3): "3 epochs",
+        Duration(steps=16_000): "16,000 steps",
+        Duration(steps=6, every=2): "6 steps",
+    }
+    for own, text in told.items():
         assert Duration.told(own.as_dict()) == own and str(own) == text
