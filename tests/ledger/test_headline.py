@@ -9,7 +9,9 @@ from dataclasses import replace
 import pytest
 import scipy.stats
 
+from csdm_cli.evaluation.scores import sets_to_tell
 from csdm_cli.ledger.headline import AHEAD, headline_sheets
+from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.storage import STORED, in_short
 from csdm_cli.ledger.tables import INTERVAL, refreshed
 from tests.ledger.rows import full_row, learned_row, random_row, row
@@ -161,3 +163,19 @@ def test_the_power_is_told_where_sets_vary():
     sheet = headline_sheets([own, rival], typed)[0]
     assert "Sets vary by 1.4 points" in sheet.footnote and "tries with 33 sets of each." in sheet.footnote
     assert "Sets vary" not in headline_sheets([own], typed)[0].footnote
+
+
+def test_of_several_methods_each_comparison_has_its_share_of_the_error():
+    sets = ((0.49,), (0.51,))
+    own, *rivals = row(sets), *(replace(other(name), sets=row(sets).sets) for name in ("dm", "idm", "ncfm"))
+    footnote = headline_sheets([own, *rivals], typed)[0].footnote
+    among = sets_to_tell(0.01 / statistics.stdev((0.49, 0.51)), comparisons=3)
+    assert among > 33 and f"tries with 33 sets of each, as one of 3 comparisons with {among}." in footnote
+
+
+def test_the_best_csdm_of_the_row_s_labels_and_protocol_is_ahead():
+    low, high = row(((0.5,), (0.52,))), row(((0.6,), (0.62,)), subject="csdm, other (hard labels)")
+    for ours in ([low, high], [high, low]):
+        assert lines(*ours, RANDOM)["random"][AHEAD].startswith("+30.0")
+    assert lines(replace(high, protocol=Protocol.first), low, RANDOM)["random"][AHEAD].startswith("+20.0")
+    assert lines(replace(high, protocol=Protocol.first), RANDOM)["random"][AHEAD] == "–"

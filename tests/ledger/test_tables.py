@@ -9,6 +9,7 @@ import pytest
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.ledger.matching import compare, differences
+from csdm_cli.ledger.protocol import Protocol
 from csdm_cli.ledger.row import Row
 from csdm_cli.ledger.storage import STORAGE, STORED, in_columns, in_short
 from csdm_cli.ledger.tables import Shown, gap_closed, own_sheets, paper_sheet, refreshed, scale_of
@@ -39,6 +40,24 @@ def test_controls_stand_below_and_the_gap_is_told():
     columns = dict(zip(sheet.columns, sheet.cells[0], strict=True))
     assert columns["test accuracy, %"] == "50.0 ± 7.1" and columns["gap closed"] == "0.50"
     assert columns["sets × students"] == "2 × 2" and "JPEG" not in sheet.footnote
+
+
+def test_the_gap_ends_at_the_best_control_on_all_images_wherever_it_stands():
+    random, low = random_row(((0.3,), (0.3,))), full_row(0.49, subject="full, one", method="full, one")
+    high = full_row(0.69, subject="full, other", method="full, other")  # two students each, 0.02 apart
+    for controls in ([low, high], [high, low]):
+        assert gap_closed(row(), [*controls, random, row()]) == pytest.approx((0.5 - 0.3) / (0.7 - 0.3))
+
+
+@pytest.mark.parametrize(
+    "other", [{"ipc": 20}, {"labels": "teacher"}, {"protocol": Protocol.first}, {"subject": "dm", "method": "dm"}]
+)
+def test_the_gap_begins_at_random_images_of_the_same_number_labels_and_protocol(other):
+    foreign, random = replace(random_row(((0.1,), (0.1,))), **other), random_row(((0.3,), (0.3,)))
+    assert gap_closed(row(), [foreign, random, full_row(0.69)]) == pytest.approx(0.5)
+    assert gap_closed(row(), [foreign, full_row(0.69)]) is None
+    elsewhere = full_row(0.89, protocol=Protocol.first)
+    assert gap_closed(row(), [random, elsewhere, full_row(0.69)]) == pytest.approx(0.5)
 
 
 def test_students_at_a_learned_step_size_close_no_gap_and_say_what_they_are():
