@@ -9,7 +9,7 @@ import torch
 
 from csdm_cli.errors import CsdmError
 from csdm_cli.images.image_set import ImageSet
-from csdm_cli.images.initial import initial_images, pick_images, to_uint8
+from csdm_cli.images.initial import initial_images, pick_images, shifted, to_uint8
 from csdm_cli.images.multi_formation import decode
 from csdm_cli.names import Initial
 from csdm_cli.seeds import generator
@@ -61,6 +61,21 @@ def test_a_short_class_is_used_in_rounds_and_repeats_are_shifted():
             for original in images
         ]
         assert sum(shifted_from) == 1
+
+
+def test_every_image_is_shifted_by_itself_and_its_edges_repeated():
+    """Of a side of 16 by up to two pixels: a pixel from outside is the nearest one inside."""
+    image = torch.randint(0, 256, (1, 16, 16), generator=generator(0, "image"), dtype=torch.uint8)
+    found = shifted(image.expand(200, 1, 16, 16), generator(0, "shifts"))
+    places = torch.arange(16)
+    moved = {
+        (y, x): image[:, (places + y).clamp(0, 15)][:, :, (places + x).clamp(0, 15)]
+        for y in range(-2, 3)
+        for x in range(-2, 3)
+    }
+    drawn = [[shift for shift, expected in moved.items() if torch.equal(one, expected)] for one in found]
+    assert all(len(shifts) == 1 for shifts in drawn)
+    assert {shifts[0] for shifts in drawn} == moved.keys(), "all 25 occur among 200"
 
 
 @pytest.mark.parametrize("kind", list(Initial))

@@ -43,6 +43,11 @@ def test_a_step_mixes_pairs_by_mixup_and_by_cutmix(examples: Examples) -> None:
     inside = torch.zeros(8, 8, dtype=torch.bool)
     inside[rows, columns] = True
     torch.testing.assert_close(by_cutmix, torch.where(inside, theirs, own))
+    labels = (own[:, 0, 0, 0] * 255).round().long() // 100
+    pair = [torch.nn.functional.one_hot(each, 3) for each in (labels, examples.targets[partners])]
+    assert abs(lam - 0.5) > 0.01 and not torch.equal(*pair), "so that it shows who has which share"
+    first = (1 - 0.4**2) * (lam * pair[0] + (1 - lam) * pair[1])
+    torch.testing.assert_close(targets[:, :3], first.repeat(2, 1).float())
 
 
 def test_the_targets_of_the_two_heads_are_weighed_by_the_step(examples: Examples) -> None:

@@ -196,3 +196,50 @@ def test_without_the_weights_the_rest_is_the_same() -> None:
     assert without.weights == {}
     torch.testing.assert_close(without.images, whole.images, rtol=0, atol=1e-16)
     torch.testing.assert_close(without.targets, whole.targets, rtol=0, atol=1e-16)
+
+
+class SquareWithoutForwardMode(torch.autograd.Function):
+    """x², as a layer of a user's own may be: twice differentiable, and with no rule of its own for dual numbers."""
+
+    @staticmethod
+    def forward(context, values: Tensor) -> Tensor:
+        context.save_for_backward(values)
+        return values * values
+
+    @staticmethod
+    def backward(context, slopes: Tensor) -> Tensor:
+        (values,) = context.saved_tensors
+        return 2 * values * slopes
+
+
+class Square(nn.Module):
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.function(values)
+
+
+@pytest.mark.parametrize("through_weights", [True, False])
+@pytest.mark.parametrize("loss", [hard, soft], ids=["hard", "soft"])
+def test_a_network_without_a_forward_mode_has_the_same_derivatives(loss: Loss, through_weights: bool) -> None:
+    found = []
+    for function in (SquareWithoutForwardMode.apply, torch.square):
+        torch.manual_seed(7)
+        own = nn.Sequential(nn.Flatten(), nn.Linear(2 * 4 * 4, 4), Square(function), nn.Linear(4, CLASSES))
+        network, weights, images = world(own)
+        v = direction(weights, 5)
+        del v["3.bias"]  # counts as 0
+        objective = Objective(network, loss, 2)
+        found.append(pull(v, objective, weights, images, targets_of(loss), through_weights=through_weights))
+    one, other = found
+    assert abs(float(other.value)) > 1e-3 and other.images.abs().max() > 1e-3
+    torch.testing.assert_close(one.value, other.value, rtol=1e-12, atol=0)
+    torch.testing.assert_close(one.images, other.images, rtol=1e-10, atol=1e-14)
+    assert (one.targets is None) == (other.targets is None) == (loss is hard)
+    if one.targets is not None:
+        torch.testing.assert_close(one.targets, other.targets, rtol=1e-10, atol=1e-14)
+    assert one.weights.keys() == other.weights.keys() and bool(one.weights) == through_weights
+    for name, value in one.weights.items():
+        torch.testing.assert_close(value, other.weights[name], rtol=1e-10, atol=1e-14)

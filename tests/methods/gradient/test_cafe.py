@@ -11,6 +11,8 @@ from csdm_cli.methods.gradient.layers import activations, class_means
 from csdm_cli.methods.learning import Scene
 from csdm_cli.networks import build
 from csdm_cli.seeds import derive_seed
+from csdm_cli.training.batches import Batches, Examples
+from csdm_cli.training.recipe import Recipe
 from tests.methods.gradient.world import SPEC, data, prepared, scene
 
 EVEN = (4, 4, 4)
@@ -110,6 +112,28 @@ def test_forced_thresholds() -> None:
 def test_both_loops_are_capped() -> None:
     still = {"settled": 1e-6, "moved": 1e6}  # never settled, never moved enough
     assert loops(7, most_steps=3, most_epochs=4, **still) == [(0, 4), (0, 4), (1, 0), (1, 4), (1, 4), (2, 0), (2, 4)]
+
+
+def test_the_network_learns_epoch_after_epoch_as_plain_sgd_does() -> None:
+    """Three epochs of the six synthetic images in batches of four, after each of two steps, written out."""
+    still = {"settled": 1e-6, "moved": 1e6, "most_epochs": 3}
+    method, own, real = prepared("cafe", option=still | {"network_batch": 4, "network_lr": 0.1}), scene(), data()
+    network = build(SPEC, derive_seed(0, "net", 0)).double()
+    recipe = Recipe("sgd", 0.1, 0.0, 0.0, 4, "none", "single", 0.0, "steps")
+    for step in range(2):
+        method.step(own, step)
+        method.after_move(own, step)
+        examples = Examples(own.images.detach(), own.labels, real.mean, real.std)
+        batches = Batches(examples, recipe, derive_seed(0, "network", step), 3)
+        for turn in range(3 * 2):
+            images, targets = batches.at(turn)
+            loss = -(targets * network(images).log_softmax(1)).sum(1).mean()
+            slopes = torch.autograd.grad(loss, list(network.parameters()))
+            with torch.no_grad():
+                for weight, slope in zip(network.parameters(), slopes, strict=True):
+                    weight.sub_(0.1 * slope)
+    for name, weight in network.state_dict().items():
+        torch.testing.assert_close(method.state_dict()[f"network.{name}"], weight, rtol=1e-8, atol=1e-11)
 
 
 def test_accuracy_is_of_fixed_images_in_which_all_classes_count_alike() -> None:

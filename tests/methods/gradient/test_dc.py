@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from csdm_cli.images.augment import augment
 from csdm_cli.images.normalisation import normalise
-from csdm_cli.methods.gradient.base import MATCHING, one_draw_per_class
+from csdm_cli.methods.gradient.base import MATCHING, Rounds, one_draw_per_class, real_minibatch, rounds_of
 from csdm_cli.methods.gradient.distances import released_row_cosine, row_cosine
 from csdm_cli.methods.learning import Scene
 from csdm_cli.names import Precision
@@ -126,3 +126,34 @@ def test_the_network_learns_between_steps_as_plain_sgd_does() -> None:
     method.after_move(own, 0)
     for name, weight in network.state_dict().items():
         torch.testing.assert_close(method.state_dict()[f"network.{name}"], weight, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("per_class", "expected"), [(1, (1, 1)), (2, (10, 50)), (10, (10, 50)), (11, (50, 10)), (50, (50, 10))]
+)
+def test_rounds_are_the_papers_where_they_are_left_open(per_class, expected) -> None:
+    """At 1, 10 and 50 images per class 1, 10 and 50 steps of the images, and between two of them 1, 50 and 10."""
+    assert rounds_of(Rounds(256), per_class) == expected
+    assert rounds_of(Rounds(256, outer=3), per_class) == (3, expected[1])
+    assert rounds_of(Rounds(256, inner=4), per_class) == (expected[0], 4)
+
+
+def test_real_images_are_drawn_anew_in_every_step() -> None:
+    real = data((9, 9, 3))
+
+    def drawn(label: int, step: int, seed: int = 0) -> list[int]:
+        own = real.of_class(label)
+        images = real_minibatch(real, label, 4, seed, step)
+        return [int((own == image).flatten(1).all(1).nonzero()) for image in images]
+
+    assert len(set(drawn(0, 0))) == 4 and drawn(0, 0) == drawn(0, 0)
+    assert len({tuple(drawn(0, step)) for step in range(5)}) == 5
+    assert drawn(0, 1) != drawn(1, 1) and drawn(0, 1) != drawn(0, 1, seed=1)
+    assert sorted(drawn(2, 7)) == [0, 1, 2]
+
+
+def test_every_class_and_step_has_a_draw_of_augmentation_of_its_own() -> None:
+    assert one_draw_per_class(0, 0, 3, "none", "single") is None
+    draws = [one_draw_per_class(0, step, 3, "color", "single") for step in (0, 1, 0)]
+    assert all(len(theta) == 3 and len(theta.values.unique(dim=0)) == 3 for theta in draws)
+    assert torch.equal(draws[0].values, draws[2].values) and not torch.equal(draws[0].values, draws[1].values)

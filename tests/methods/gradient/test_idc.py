@@ -10,6 +10,8 @@ from csdm_cli.methods.gradient.base import MATCHING, one_draw_per_class
 from csdm_cli.methods.learning import Scene
 from csdm_cli.networks import build
 from csdm_cli.seeds import derive_seed
+from csdm_cli.training.batches import Batches, Examples
+from csdm_cli.training.recipe import Recipe
 from tests.methods.gradient.world import SPEC, beside_a_darker_class, data, moved, prepared, scene
 
 METHODS = pytest.mark.parametrize("name", ["idc", "dream"])
@@ -100,6 +102,33 @@ def test_the_network_learns_from_real_images_alone_and_early() -> None:
     assert not torch.equal(weights[3, 2]["network.classifier.weight"], start["classifier.weight"])
     for name, value in weights[3, 2].items():
         assert torch.equal(value, weights[3, 4][name]), "the synthetic images have no part in it"
+
+
+def test_the_network_s_steps_have_momentum_and_decay_on_augmented_and_mixed_real_images() -> None:
+    """Written out: v ← 0.9·v + g + 5·10⁻⁴·w, w ← w − rate·v, in other batches after every step of the images."""
+    method = prepared("idc", augment=OPERATIONS, option={"inner": 3, "network_lr": 0.1, "network_batch": 7})
+    own, real = scene(), data()
+    network = build(SPEC, derive_seed(0, "net", 0)).double()
+    recipe = Recipe("sgd", 0.1, 0.9, 5e-4, 7, OPERATIONS, "single", 0.5, "steps")
+    speed = [torch.zeros_like(weight) for weight in network.parameters()]
+    mixed = 0
+    for step in range(2):
+        method.step(own, step)
+        method.after_move(own, step)
+        examples = Examples(real.images, real.labels, real.mean, real.std)
+        batches = Batches(examples, recipe, derive_seed(0, "network", step), 3)
+        for turn in range(3):
+            images, targets = batches.at(turn)
+            mixed += int(bool((targets.amax(1) < 1).any()))
+            losses = -(targets * network(images.double()).log_softmax(1)).sum(1)
+            slopes = torch.autograd.grad(losses.mean(), list(network.parameters()))
+            with torch.no_grad():
+                for weight, moving, slope in zip(network.parameters(), speed, slopes, strict=True):
+                    moving.mul_(0.9).add_(slope + 5e-4 * weight)
+                    weight.sub_(0.1 * moving)
+    assert 0 < mixed < 6, "some batches are mixed, and some are not"
+    for name, weight in network.state_dict().items():
+        torch.testing.assert_close(method.state_dict()[f"network.{name}"], weight, rtol=1e-8, atol=1e-11)
 
 
 def test_losses_of_the_two_metrics_differ() -> None:

@@ -77,8 +77,8 @@ def test_the_derivative_in_the_images_is_that_of_the_loss(options):
     rng = torch.Generator().manual_seed(5)
     for _ in range(3):
         direction = torch.randn(scene.images.shape, generator=rng, dtype=torch.float64)
-        ahead, behind = (Scene(scene.images.detach() + s * 1e-5 * direction, 2) for s in (1, -1))
-        slope = (loss_at(method, ahead) - loss_at(method, behind)) / 2e-5
+        ahead, behind = (Scene(scene.images.detach() + s * 1e-6 * direction, 2) for s in (1, -1))
+        slope = (loss_at(method, ahead) - loss_at(method, behind)) / 2e-6
         assert float((scene.images.grad * direction).sum()) == pytest.approx(slope, rel=1e-4, abs=1e-7)
 
 
@@ -113,9 +113,45 @@ def test_the_loss_is_the_textbook_s_at_the_step_s_classifier():
     assert float(seen["weights"].std()) == pytest.approx(0.01, rel=0.2)
 
 
+def test_every_copy_has_augmentations_of_its_own():
+    """Copies that were all alike would have the gradient, and so the loss, of a single one."""
+    losses = []
+    for copies in (1, 2, 3):
+        method, scene = prepared(copies=copies, augment="color")
+        losses.append(loss_at(method, scene))
+    assert all(abs(one - other) > 1e-6 for one, other in zip(losses, losses[1:] + losses[:1], strict=True))
+
+
+def test_every_step_has_a_classifier_of_its_own_and_the_teachers_take_turns(monkeypatch):
+    seen = []
+    original = Lgm._match
+    monkeypatch.setattr(Lgm, "_match", lambda self, *given: seen.append(given[:2]) or original(self, *given))
+    method, scene = prepared()
+    for step in range(4):
+        method.step(scene, step)
+    teachers, classifiers = ([network.classifier.weight for network, _ in seen], [weights for _, weights in seen])
+    assert all(not torch.equal(one, other) for place, one in enumerate(classifiers) for other in classifiers[:place])
+    assert torch.equal(teachers[0], teachers[2]) and torch.equal(teachers[1], teachers[3])
+    assert not torch.equal(teachers[0], teachers[1])
+    again, same = prepared()
+    again.step(same, 2)
+    assert torch.equal(seen[-1][1], classifiers[2]), "whatever came before"
+
+
 def test_real_images_are_drawn_as_asked():
     labels = make_data().labels
     shuffle = prepared(sampling="shuffle")[0]
     shuffled = torch.stack([labels[shuffle._drawn(step)].bincount(minlength=3) for step in range(2)])
     assert shuffled.sum(0).tolist() == [9, 6, 3]  # two halves of one shuffle
     assert labels[prepared()[0]._drawn(4)].bincount().tolist() == [3, 3, 3]
+    balanced = prepared()[0]
+    assert len({tuple(balanced._drawn(step).tolist()) for step in range(5)}) == 5
+    assert torch.equal(balanced._drawn(2), prepared()[0]._drawn(2))
+
+
+def test_augmentations_are_drawn_anew_in_every_step_for_each_side_and_copy():
+    method, _ = prepared(augment="color")
+    places = [(step, which) for step in (0, 1) for which in ("real", "copy 0", "copy 1")]
+    drawn = [tuple(map(tuple, method._theta(6, *place).values.tolist())) for place in places]
+    assert len({row for rows in drawn for row in rows}) == 6 * len(places)
+    assert drawn[4] == tuple(map(tuple, prepared(augment="color")[0]._theta(6, *places[4]).values.tolist()))

@@ -123,6 +123,16 @@ def test_the_pool_starts_with_three_grows_and_forgets_its_oldest(tmp_path):
     assert members(assembled(tmp_path, "idm", option={"pool": 2})) == [0, 1]
 
 
+def test_every_member_of_the_pool_learns_sooner_or_later(tmp_path):
+    """One of three learns in an iteration, 18 images at a time: which, is drawn anew."""
+    learning = {"pool": 3, "pool_steps": 1, "pool_trained": 1, "grow_every": 100}
+    parts = assembled(tmp_path, "idm", option=learning)
+    for step in range(12):
+        parts.method.after_step(step)
+    seen = [int(parts.method.state_dict()[f"pool.{place}.seen"]) for place in range(3)]
+    assert sum(seen) == 12 * 18 and min(seen) > 0
+
+
 def test_accuracies_begin_anew_when_the_meter_is_reset(tmp_path):
     """Two members learn from all 18 images an iteration; after the second and the fourth that is forgotten."""
     learning = {"pool": 2, "pool_steps": 1, "pool_trained": 2, "grow_every": 100}

@@ -183,6 +183,19 @@ def test_the_sampling_network_climbs_the_gradient_of_all_classes():
         assert float(moved[which][shift]) == pytest.approx(math.copysign(1e-4, slope), rel=1e-3)
 
 
+def test_the_ascent_is_along_the_gradient_at_the_moved_images_alone():
+    batch, _ = make_batch()
+    moved = replace(batch, features=batch.features.detach() + 0.1)
+    slopes = []
+    for descends in (True, False):
+        method = prepared(**LEARNED)
+        if descends:
+            method.losses(batch, 0)["discrepancy"].backward()
+        method.after_move(moved, 0)
+        slopes.append(method._sampler.frequencies(0).grad)
+    assert torch.equal(*slopes) and slopes[0].abs().max() > 1e-3
+
+
 def test_the_sampler_ascends_while_the_images_descend():
     batch, _ = make_batch()
     method = prepared(**LEARNED, sampler_lr=1e-2)

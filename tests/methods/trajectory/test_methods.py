@@ -16,6 +16,7 @@ from csdm_cli.errors import CsdmError, UsageError
 from csdm_cli.images.normalisation import normalise
 from csdm_cli.methods import load
 from csdm_cli.methods.learning import LABEL_LOGITS, LOG_STEP
+from csdm_cli.methods.trajectory import base
 from csdm_cli.methods.trajectory.base import MOST_SKIPPED
 from csdm_cli.names import ExpertOptimizer, PixelOptimizer, Schedule
 from csdm_cli.parameterisations.parameterisation import Shape
@@ -166,6 +167,14 @@ def test_lad_on_balanced_counts_without_classifiers_is_datm():
     assert derivatives(released, scene_of(released, labels=labels), 2)[0] == pytest.approx(other[0], rel=1e-12)
 
 
+def test_lad_weighs_classes_by_their_images_and_the_floor():
+    """C·(n + f)/Σ(n + f) of 9, 6 and 3 images: with f = 6 that is 15, 12 and 9 of 12."""
+    assert prepared("lad").class_weights.tolist() == pytest.approx([1.5, 1.0, 0.5])
+    assert prepared("lad", count_floor=6).class_weights.tolist() == pytest.approx([1.25, 1.0, 0.75])
+    released = prepared("lad", count_floor=6, class_weights="released").class_weights
+    assert released.tolist() == pytest.approx([15 / 36, 12 / 36, 9 / 36])
+
+
 def test_the_representation_loss_reads_no_classifier_s_target():
     pool = known_experts()
     options = {"classifier": 0.0, "latest": 1}
@@ -249,6 +258,16 @@ def test_steps_that_lose_too_much_move_nothing(tmp_path):
     assert all(torch.equal(leaves.learned[name], own.start) for name, own in learned.items())
 
 
+def test_a_loss_at_the_threshold_moves_the_images_and_one_beyond_it_does_not():
+    free = prepared("datm", threshold=0.0)
+    loss, expected = derivatives(free, scene_of(free))
+    for threshold, moves in ((loss, True), (loss * (1 - 1e-9), False)):
+        method = prepared("datm", threshold=threshold)
+        scene = scene_of(method)
+        assert float(sum(method.step(scene, 0).values())) == loss
+        assert (scene.images.grad is not None and torch.equal(scene.images.grad, expected["images"])) == moves
+
+
 def test_a_run_in_which_nothing_ever_moves_ends_with_a_word():
     method = prepared("datm", threshold=1e-9, student_steps=1)
     method.load_state_dict({"skipped": torch.tensor(MOST_SKIPPED - 2)})
@@ -258,12 +277,36 @@ def test_a_run_in_which_nothing_ever_moves_ends_with_a_word():
         method.step(scene_of(method), 1)
 
 
+def test_a_step_that_counts_ends_the_row_of_those_that_do_not():
+    method = prepared("datm", threshold=0.0, student_steps=1)
+    method.load_state_dict({"skipped": torch.tensor(MOST_SKIPPED - 1)})
+    method.step(scene_of(method), 0)
+    assert int(method.state_dict()["skipped"]) == 0
+
+
+def test_every_image_of_every_step_of_a_student_has_an_augmentation_of_its_own(monkeypatch):
+    thetas, original = [], base.draw
+
+    def watched(*given):
+        thetas.append(original(*given))
+        return thetas[-1]
+
+    monkeypatch.setattr(base, "draw", watched)
+    method = prepared("mtt", augment="color", student_steps=4)  # minibatches of 4, 4 and 1, and again 4 images
+    method.step(scene_of(method), 0)
+    drawn = {tuple(map(tuple, theta.values.tolist())) for theta in thetas}  # a minibatch is asked for more than once
+    assert sorted(map(len, drawn)) == [1, 4, 4, 4]
+    rows = [row for theta in drawn for row in theta]
+    assert len(set(rows)) == len(rows)
+
+
 def test_minibatches_are_cuts_of_permutations_and_functions_of_the_steps():
-    method = prepared("mtt", student_steps=5)
+    method = prepared("mtt", student_steps=7)
     (stretch,) = method.stretches(7)
     cuts = method._order(9, stretch, 7)
-    assert [len(cut) for cut in cuts] == [4, 4, 1, 4, 4]
-    assert sorted(torch.cat(cuts[:3]).tolist()) == list(range(9))
+    assert [len(cut) for cut in cuts] == [4, 4, 1, 4, 4, 1, 4]
+    passes = [torch.cat(cuts[first : first + 3]).tolist() for first in (0, 3)]
+    assert all(sorted(shown) == list(range(9)) for shown in passes) and passes[0] != passes[1]
     assert all(torch.equal(a, b) for a, b in zip(cuts, method._order(9, stretch, 7), strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(cuts, method._order(9, stretch, 8), strict=True))
 
