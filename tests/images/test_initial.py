@@ -64,7 +64,7 @@ def test_a_short_class_is_used_in_rounds_and_repeats_are_shifted():
 
 
 def test_every_image_is_shifted_by_itself_and_its_edges_repeated():
-    """Of a side of 16 by up to two pixels: a pixel from outside is the nearest one inside."""
+    """By up to two pixels of 16: a pixel from outside is the nearest one inside."""
     image = torch.randint(0, 256, (1, 16, 16), generator=generator(0, "image"), dtype=torch.uint8)
     found = shifted(image.expand(200, 1, 16, 16), generator(0, "shifts"))
     places = torch.arange(16)
