@@ -11,6 +11,9 @@ from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import figures_table
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.scores import means_by_group
+from csdm_cli.methods import load, method_names
+from csdm_cli.methods.learning import LearningMethod
+from csdm_cli.names import StoredLabels
 from csdm_cli.runs.backbones import is_frozen
 from csdm_cli.runs.experts import make_pool, refuse_idle
 from csdm_cli.runs.long_tail import given_or_newest
@@ -88,12 +91,28 @@ def _table(pool: TeacherPool, rows: dict[str, float]) -> list[RenderableType]:
 
 def _outcome(settings: sections.Pretrain, pool: TeacherPool, data: Path | None, out: Path | None) -> list[str]:
     """Where the teachers are, and how distill is to find them."""
-    method = f" --method {'lad' if pool.classifiers else 'mtt'}" if settings.experts else ""
+    first, *others = _followers(pool) if settings.experts else [""]
+    method = f" --method {first}" if first else ""
     command = "csdm distill" + (f" {typed(data)}" if data else "") + method + " --ipc 10"
+    instead = f" (or --method {' or '.join(others)})" if others else ""
     if out:
-        return [f"wrote {out}", f"next: {command} --teachers {typed(out)}"]
+        return [f"wrote {out}", f"next: {command} --teachers {typed(out)}{instead}"]
     lines = [f"classifier experts: {pool.classifiers.paths[0].parent}"] if pool.classifiers else []
     lines = [f"{'experts' if settings.experts else 'teachers'}: {pool.paths[0].parent}", *lines, f"next: {command}"]
     if settings != sections.Pretrain():
         lines[-1] += " with the same pretrain settings in --params, or with --teachers DIR after pretrain --out DIR"
+    lines[-1] += instead
     return lines
+
+
+def _followers(pool: TeacherPool) -> list[str]:
+    """The methods that such experts are made for, those that learn images alone before those that learn labels too.
+
+    Where none is made for experts of this optimiser with classifiers, those that follow classifiers take them, and say
+    which optimiser they are made for.
+    """
+    trained = pool.headers[0]["recipe"]["optimizer"]
+    found = {name: cls.experts for name in method_names() if issubclass(cls := load(name), LearningMethod)}
+    taking = {name: own for name, own in found.items() if own and own.classifiers == (pool.classifiers is not None)}
+    fitting = [name for name, own in taking.items() if own.optimizer == trained]
+    return sorted(fitting or taking, key=lambda name: load(name).default_labels is StoredLabels.soft)

@@ -94,6 +94,30 @@ def test_every_command_says_what_comes_next(world, workplace, monkeypatch):
     assert "next: csdm report" in run(*COMMANDS["evaluate"]).stderr
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "further", "named"),
+    [
+        ("sgd", (), "csdm distill data --method mtt --ipc 10 --teachers out/experts"),
+        ("gsam", (), "csdm distill data --method ftd --ipc 10 --teachers out/experts (or --method datm)"),
+        ("gsam", ("--classifier-snapshots", "1"), "csdm distill data --method lad --ipc 10 --teachers out/experts"),
+        ("sgd", ("--classifier-snapshots", "1"), "csdm distill data --method lad --ipc 10 --teachers out/experts"),
+    ],
+)
+def test_after_experts_come_the_methods_that_they_are_made_for(workplace, optimizer, further, named):
+    Path("params.yaml").write_text("pretrain: {width: 4, depth: 2}\n")
+    short = ("--expert-snapshots", "2", "--snapshot-every", "1", "--expert-batch", "8")
+    experts = ("pretrain", "data", "--experts", "1", *short, "--expert-optimizer", optimizer, *further)
+    told = run(*experts, "--out", "out/experts").stderr.splitlines()
+    assert told[-1] == f"next: {named}"
+
+
+def test_experts_in_the_cache_are_hinted_at_in_the_same_words(workplace):
+    Path("params.yaml").write_text("pretrain: {width: 4, depth: 2, experts: 1, expert_optimizer: gsam}\n")
+    told = run("pretrain", "data", "--expert-snapshots", "2", "--snapshot-every", "1", "--expert-batch", "8").stderr
+    assert "next: csdm distill data --method ftd --ipc 10 with the same pretrain settings" in told
+    assert told.rstrip().endswith("(or --method datm)")
+
+
 def test_a_place_with_spaces_is_one_word_of_what_comes_next(workplace):
     made = COMMANDS["make-lt"]
     assert made[-2:] == ["--out", "out/data"]
