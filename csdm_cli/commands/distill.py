@@ -10,8 +10,9 @@ from csdm_cli.artifacts.distilled import Decoding
 from csdm_cli.artifacts.grid import grid_path
 from csdm_cli.data.store import LongTail, is_in
 from csdm_cli.display.console import emit, note
-from csdm_cli.names import LEARNED, Preset
+from csdm_cli.names import LEARNED, BackboneName, Preset
 from csdm_cli.parallel.ranks import joined
+from csdm_cli.runs.backbones import is_frozen
 from csdm_cli.runs.choose import choose, refuse_idle_numerics, refuse_to_couple
 from csdm_cli.runs.distill import ARTIFACTS, OUTPUTS, MadeSet, distil
 from csdm_cli.runs.labels import describe_calibration
@@ -24,6 +25,9 @@ from csdm_cli.settings import sections
 from csdm_cli.settings.presets import tuned_options
 from csdm_cli.storage import atomic, outputs
 from csdm_cli.tracking.tracker import open_tracker
+
+# Methods whose papers have one network that is never trained; they take teachers as well.
+FOR_BACKBONES = ("lgm", "ridge", "sfm")
 
 
 def run(
@@ -53,6 +57,8 @@ def run(
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     if preset is None and (better := tuned_options(settings.method, settings.model_fields_set)):
         note(f"hint: {settings.method} did best on CIFAR-10-LT with {better}: see --preset common", quiet=runtime.quiet)
+    if settings.method in FOR_BACKBONES and teachers is None and not is_frozen(params.pretrain):
+        note(_without_backbone(settings.method, data), quiet=runtime.quiet)
     if scarce := _scarce(longtail, chosen.settings.ipc):
         note(scarce, quiet=runtime.quiet)
     options = Options(memory_budget and memory_budget * 2**20, checkpoint_every, resume)
@@ -70,6 +76,15 @@ def run(
         )
     if made is not None:
         _tell(made, runtime)
+
+
+def _without_backbone(method: str, data: Path | None) -> str:
+    """A hint that a method for frozen backbones gets networks trained on the set, and how it gets a backbone."""
+    pretrain = f"csdm pretrain{f' {typed(data)}' if data else ''} --network {BackboneName.patch_kmeans} --out backbone"
+    return (
+        f"hint: {method} is made for frozen backbones, and no backbone is named: it looks through networks trained on"
+        f" the set; `{pretrain}` makes one, and --teachers backbone takes it"
+    )
 
 
 def _scarce(longtail: LongTail, ipc: int) -> str | None:

@@ -9,10 +9,12 @@ import torch
 
 from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.file import load_distilled
+from csdm_cli.commands.distill import FOR_BACKBONES
 from csdm_cli.data.store import open_longtail
 from csdm_cli.distillation import layout
 from csdm_cli.distillation.layout import Chunking
 from csdm_cli.images.multi_formation import encode_mix
+from csdm_cli.methods import load, method_names
 from csdm_cli.names import Parameterization
 from tests.command_world import contents, fails, run
 
@@ -204,3 +206,19 @@ def test_tuned_options_are_hinted_at_until_they_are_chosen(workplace):
     assert "m3d did best on CIFAR-10-LT with --lr 0.03:" in run(*words, "--calibration", 0).stderr
     assert "hint" not in run(*words, "--preset", "common").stderr
     assert "hint" not in run(*words, "--preset", "paper", "--iterations", 2, "--real-batch", 4).stderr
+
+
+def test_methods_for_frozen_backbones_are_those_that_say_so():
+    assert tuple(name for name in method_names() if "frozen backbones" in load(name).summary) == FOR_BACKBONES
+
+
+def test_a_method_for_frozen_backbones_hints_at_one_where_none_is_named(world, workplace, monkeypatch):
+    monkeypatch.setenv("CSDM_CACHE", str(world.folder / "cache"))
+    hint = "hint: sfm is made for frozen backbones, and no backbone is named"
+    words = ("distill", "data", "--iterations", 1, "--out", "out", "--method")
+    told = run(*words, "sfm").stderr
+    assert hint in told and "`csdm pretrain data --network patch-kmeans --out backbone`" in told
+    assert hint not in run(*words, "sfm", "--teachers", "teachers").stderr
+    assert "frozen backbones" not in run(*words, "dm").stderr
+    Path("params.yaml").write_text("pretrain: {network: patch-kmeans, centres: 8}\ndistill: {augment: crop_scale}\n")
+    assert hint not in run(*words, "sfm", "--ipc", 1).stderr
