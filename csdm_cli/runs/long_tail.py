@@ -22,9 +22,13 @@ from csdm_cli.data.store import (
 from csdm_cli.display.console import note
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import ClassOrder, ImbalanceProfile, Source, Split
+from csdm_cli.safe_text import shown
 from csdm_cli.settings import sections
-from csdm_cli.storage import outputs, places
+from csdm_cli.storage import kinds, outputs, places
 from csdm_cli.storage.keys import content_key
+
+# The mark of ``artifacts/file.py``, on which no long-tailed set depends.
+DISTILLED = kinds.tensors("csdm distilled set")
 
 
 @dataclass(frozen=True)
@@ -142,9 +146,13 @@ def given(data: Path, *, quiet: bool = False) -> LongTail:
     """The long-tailed set in ``data``, or made on the way of the images in it.
 
     Raises:
-        UsageError, CsdmError: if it is neither, or none can be made.
+        UsageError, CsdmError: if it is neither, such as a distilled set, or none can be made.
     """
-    if holds_images(data) and not (data / MANIFEST_FILE).exists():
+    made = (data / MANIFEST_FILE).exists()
+    if not made and any(map(DISTILLED.wrote, [data, *data.glob("*.safetensors")])):
+        wanted = "name the folder that it was distilled from, made by csdm make-lt or of your own images"
+        raise CsdmError(f"{shown(data)} is a distilled set: {wanted}")
+    if holds_images(data) and not made:
         return find_or_make(sections.MakeLt(dataset=Source.folder, data_dir=data), quiet=quiet)
     return open_longtail(data)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from csdm_cli.artifacts.file import save_distilled
 from csdm_cli.data.store import LongTail
 from csdm_cli.errors import CsdmError
-from csdm_cli.runs.long_tail import find_or_make
+from csdm_cli.runs.long_tail import find_or_make, given
 from csdm_cli.settings.sections import MakeLt
+from tests.artifacts.sets import make_set
 from tests.data.pictures import coded, noise, parquet_file
 
 
@@ -70,3 +72,20 @@ def test_images_that_changed_in_place_make_another_set() -> None:
     other = find_or_make(settings, quiet=True)
     assert other.manifest.source_fingerprint == first.manifest.source_fingerprint
     assert other.manifest.fingerprints["train"] != first.manifest.fingerprints["train"]
+
+
+def test_a_distilled_set_in_the_place_of_data_is_called_so() -> None:
+    """Also where the pictures of its evaluation, in a folder below, would pass for images of a class."""
+    save_distilled(Path("one/distilled.safetensors"), make_set())
+    for place in (Path("one"), Path("one/distilled.safetensors")):
+        with pytest.raises(CsdmError, match=f"^{place} is a distilled set: name the folder that it was distilled from"):
+            given(place)
+    Path("one/evaluate").mkdir()
+    shutil.copy(coded_file(Path("picture.png")), "one/evaluate/accuracy.png")
+    with pytest.raises(CsdmError, match="one is a distilled set"):
+        given(Path("one"))
+
+
+def coded_file(path: Path) -> Path:
+    path.write_bytes(coded(noise(0, 8, 8)))
+    return path
