@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from csdm_cli.artifacts.distilled import (
@@ -21,8 +22,12 @@ from csdm_cli.artifacts.distilled import (
 from csdm_cli.errors import UsageError
 from csdm_cli.names import whole_names
 from csdm_cli.parameterisations.decomposition import Decomposition
+from csdm_cli.safe_text import counted, shown
+from csdm_cli.storage.bounded import adapter
 
 MERGED = "merged"
+PARTS = "sets"  # in the provenance: the sets that a set was made of
+MOST_NAMES = 20  # of a part's classes; more are counted
 MASKS = "masks"  # of classes; all else that is stored and can be divided is of images
 
 
@@ -243,4 +248,34 @@ def _for_classes(recipe: dict[str, Any], classes: int) -> dict[str, Any]:
 def _derived(method: str, sets: Sequence[Distilled], config: dict[str, Any]) -> Provenance:
     """The provenance of what was made of ``sets``: all of theirs, with hashes of their images."""
     told = [asdict(one.provenance) | {"classes": _shown(one), "images_sha256": stored_sha256(one)} for one in sets]
-    return Provenance.of_run(method, sets[0].provenance.seed, config | {"sets": told})
+    return Provenance.of_run(method, sets[0].provenance.seed, config | {PARTS: told})
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A set that another was made of, as far as it is told in words."""
+
+    method: str
+    seed: int | None
+    classes: list[str]
+    images_sha256: str
+    config: dict[str, Any]
+
+    def __str__(self) -> str:
+        of = [shown(name, 80) for name in self.classes]
+        names = f"class{'es' if len(of) > 1 else ''} {', '.join(of)}" if len(of) <= MOST_NAMES else f"{len(of)} classes"
+        told = [f"{shown(self.method)}, seed {self.seed}, {names}", f"images sha256 {shown(self.images_sha256[:16])}"]
+        further = parts_in_words(self.config)
+        return "; ".join(told + ([f"itself made of {counted(len(further), 'set')}"] if further else []))
+
+
+def parts_in_words(config: Mapping[str, Any]) -> dict[str, str]:
+    """Each of the sets that a set with this provenance was made of, in a line by its name, such as ``set 1``.
+
+    Empty for a set that was made of no others, and where a stranger's file tells of them in its own way.
+    """
+    try:
+        parts = adapter(tuple[_Part, ...]).validate_python(config.get(PARTS, ()))
+    except ValidationError:
+        return {}
+    return {f"set {number}": str(part) for number, part in enumerate(parts, start=1)}

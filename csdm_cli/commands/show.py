@@ -14,6 +14,7 @@ from rich.text import Text
 from csdm_cli.artifacts.accounting import storage_of
 from csdm_cli.artifacts.file import Coded, Distilled, find_artifact, load_distilled, schema_of
 from csdm_cli.artifacts.grid import grid_path, save_grid
+from csdm_cli.artifacts.joining import PARTS, parts_in_words
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import TextTable, facts_table
@@ -170,10 +171,13 @@ def _provenance(file: Path, distilled: Distilled, record: RunRecord | None) -> R
 
 
 def _settings(settings: Mapping[str, Any], plain: str) -> Rows:
-    """Nested settings get a row each, all others share one called ``plain``."""
-    single = {name: value for name, value in settings.items() if not isinstance(value, dict)}
+    """Nested settings and the sets that a set was made of get a row each, all others share one called ``plain``."""
+    parts = parts_in_words(settings)
+    own = {name: value for name, value in settings.items() if not (parts and name == PARTS)}
+    single = {name: value for name, value in own.items() if not isinstance(value, dict)}
     rows = [(plain, _inline(single))] if single else []
-    return rows + [(name, _inline(value)) for name, value in settings.items() if isinstance(value, dict) and value]
+    rows += [(name, _inline(value)) for name, value in own.items() if isinstance(value, dict) and value]
+    return [*rows, *parts.items()]
 
 
 def _inline(settings: Mapping[str, Any]) -> str:

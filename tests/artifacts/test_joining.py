@@ -7,7 +7,7 @@ import torch
 
 from csdm_cli.artifacts.distilled import Decoding, stored_sha256
 from csdm_cli.artifacts.file import load_distilled, save_distilled
-from csdm_cli.artifacts.joining import merge, select_classes
+from csdm_cli.artifacts.joining import PARTS, merge, parts_in_words, select_classes
 from csdm_cli.artifacts.validation import first_problem
 from csdm_cli.errors import UsageError
 from csdm_cli.names import LabelKind
@@ -156,3 +156,18 @@ def test_the_hash_of_a_set_is_of_all_that_is_decoded():
     changed = replace(coded, stored=coded.stored | {"masks": masks})
     assert len({stored_sha256(one) for one in (coded, coded_set(ipc=3), coded_set("decomposition"), changed)}) == 4
     assert stored_sha256(coded_set(soft=True)) == stored_sha256(coded)
+
+
+def test_the_sets_that_a_set_was_made_of_are_told_in_words():
+    parts = [select_classes(whole(), names) for names in (["dog", "bee"], ["ant", "cat"])]
+    told = parts_in_words(merge(parts).distilled.provenance.config)
+    assert list(told) == ["set 1", "set 2"] and not any(letter in text for text in told.values() for letter in '{}[]"')
+    assert told["set 1"].startswith("csdm, seed 7, classes dog, bee; images sha256 ")
+    assert stored_sha256(parts[0])[:16] in told["set 1"] and told["set 1"].endswith("itself made of 1 set")
+    many = make_set(classes=30, ipc=1)
+    assert "30 classes" in parts_in_words(select_classes(many, ["class 1"]).provenance.config)["set 1"]
+
+
+@pytest.mark.parametrize("sets", [5, [5], [{"method": "dm"}], None, "set"])
+def test_sets_that_a_stranger_tells_of_in_another_way_have_no_words(sets):
+    assert parts_in_words({PARTS: sets}) == {} == parts_in_words({})

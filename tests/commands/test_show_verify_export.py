@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from csdm_cli.artifacts.distilled import Provenance
 from csdm_cli.artifacts.file import save_distilled
+from csdm_cli.artifacts.joining import merge, select_classes
 from csdm_cli.artifacts.run_record import record_run, write_sidecar
 from csdm_cli.commands.export import export
 from csdm_cli.commands.show import show
@@ -55,6 +57,19 @@ def test_show_prints_names_with_brackets_as_they_are(path, capsys):
     save_distilled(path, make_set(dataset=dataset_info(class_names=("[red]", "b", "c"))))
     show(path)
     assert "[red] 8" in capsys.readouterr().out
+
+
+def test_show_tells_in_words_what_a_set_was_merged_of(path, capsys):
+    parts = [select_classes(make_set(), [name]) for name in ("class 0", "class 1")]
+    save_distilled(path, merge(parts).distilled)
+    show(path)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "set 1 csdm, seed 7, class class 0;" in text and "set 2 csdm, seed 7, class class 1;" in text
+    assert "{" not in text and "sets" not in text
+    forged = Provenance("csdm", 7, {"sets": [5]}, "0123456789abcdef", {"csdm": "1"})
+    save_distilled(path, make_set(provenance=forged))
+    show(path)
+    assert "sets [5]" in capsys.readouterr().out
 
 
 def test_show_names_only_the_ends_of_many_classes(path, capsys):

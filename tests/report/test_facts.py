@@ -6,6 +6,7 @@ import json
 from hashlib import sha256
 
 from csdm_cli.artifacts.file import save_distilled
+from csdm_cli.artifacts.joining import merge, select_classes
 from csdm_cli.report.facts import cost_of, provenance_of
 from tests.artifacts.sets import coded_set, make_set
 
@@ -45,3 +46,11 @@ def test_a_set_of_other_numbers_tells_which_and_how_they_are_stored(tmp_path):
     kept = made.decoding.parameterisation["kept"]
     told = dict(cost_of(tmp_path / "none", made, []))["stored as"]
     assert told.startswith(f"frequency coefficients (kept {kept}, per_class ") and told.endswith(" numbers")
+
+
+def test_the_parts_of_a_merged_set_are_told_in_words(tmp_path):
+    parts = [select_classes(make_set(), [name]) for name in ("class 0", "class 1")]
+    merged, file = merge(parts).distilled, tmp_path / "distilled.safetensors"
+    save_distilled(file, merged)
+    rows = dict(provenance_of(file, merged))
+    assert "class class 0; images" in rows["set 1"] and "class class 1; images" in rows["set 2"] and "sets" not in rows
