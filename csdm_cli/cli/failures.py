@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ from csdm_cli.safe_text import shown
 from csdm_cli.signals import INTERRUPTED, interruptible, was_interrupted
 
 MOST_IN_ERROR = 2000  # characters of one line
+# The working folder as it may be typed and is then told: where a message begins, as what something is in, or before a
+# colon; elsewhere it may be a word of a command.
+A_MERE_DOT = re.compile(r"(?:^|(?<= in )(?:the folder )?)\.(?=[:;,]? |[:;,]?$)|(?<= )\.(?=:(?: |$))")
 
 
 class FriendlyGroup(TyperGroup):
@@ -88,7 +92,7 @@ def _unparsed(error: TyperException, ctx: Any) -> str:
 
 def _fail(text: str, code: int) -> None:
     if seat.first_to_fail():
-        print(f"error: {_listed(text)}", file=sys.stderr)
+        print(f"error: {_listed(A_MERE_DOT.sub('this folder', text))}", file=sys.stderr)
     raise typer.Exit(code) from None
 
 

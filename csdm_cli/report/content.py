@@ -45,6 +45,7 @@ from csdm_cli.images.initial import to_uint8
 from csdm_cli.names import EvaluationSplit
 from csdm_cli.report.commands import commands_of
 from csdm_cli.report.facts import cost_of, provenance_of
+from csdm_cli.report.sheets import titled
 from csdm_cli.runs.evaluating import without_tests
 from csdm_cli.runs.whole_run import whole_seconds
 from csdm_cli.storage.bounded import parsed_json
@@ -153,7 +154,7 @@ def _metrics(folder: Path) -> dict[str, Any] | None:
 
 def _loss(folder: Path) -> Curves | Picture | None:
     """The loss of the distillation that wrote to ``folder``."""
-    table, picture, title = folder / "loss.csv", folder / "loss.png", f"Loss of {folder}"
+    table, picture, title = folder / "loss.csv", folder / "loss.png", f"Loss of {titled(folder)}"
     if table.is_file():
         try:
             rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
@@ -225,7 +226,7 @@ def _accuracy(folder: Path, evaluation: StoredEvaluation, several: bool) -> list
         f" {students_text(evaluation.details['protocol'])}. {gap_text(metrics)}"
     ).rstrip()
     cells = [(row.name, *(score_text(row.scores.get(key)) for key in GROUPS)) for row in rows]
-    place = f": {folder}" if several else ""
+    place = f": {titled(folder)}" if several else ""
     return [
         Chart(f"The set beside its controls{place}", bars, caption),
         Table(
@@ -251,7 +252,7 @@ def _per_class(folder: Path, evaluation: StoredEvaluation, found: Found, several
             continue
         summary = MeanStd(100 * score["mean"], score["std"] and 100 * score["std"], score["count"])
         bars.append(Bar(f"{names[label]} ({counts[label]:,})", summary.mean, half_width(summary), own=True))
-    place = f": {folder}" if several else ""
+    place = f": {titled(folder)}" if several else ""
     return Chart(
         f"Accuracy of each class, head to tail{place}",
         tuple(bars),
@@ -265,7 +266,7 @@ def _confusion(folder: Path, evaluation: StoredEvaluation, several: bool) -> Con
         return None
     counts = evaluation.own["confusion"]
     shares = tuple(tuple(count / max(1, sum(row)) for count in row) for row in counts)
-    title = f"What students take for what{f': {folder}' if several else ''}"
+    title = f"What students take for what{f': {titled(folder)}' if several else ''}"
     return Confusion(title, tuple(names), shares)
 
 
@@ -276,7 +277,7 @@ def _elsewhere(folder: Path, metrics: Mapping[str, Any]) -> list[Chart]:
         for name, scores in metrics.items():
             rows = architecture_rows(name, scores, ("this set", "random images"))
             bars += [_bar(row.name, row.scores["accuracy"], own=not row.control) for row in rows]
-        return [Chart(f"Other architectures: {folder}", tuple(bars), _intervals(metrics))]
+        return [Chart(f"Other architectures: {titled(folder)}", tuple(bars), _intervals(metrics))]
     charts = []
     for table, compared in metrics.items():
         ranked = sorted(compared.items(), key=lambda pair: -pair[1]["accuracy"]["mean"])

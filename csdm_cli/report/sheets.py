@@ -94,7 +94,7 @@ def read_sheets(folder: Path) -> list[Sheet]:
         elif all("accuracy" in scores for scores in found.values()):
             sheets = [_architectures(found, folder)]
         else:
-            sheets = [_comparison(f"{folder}: {name}", rows) for name, rows in found.items()]
+            sheets = [_comparison(f"{titled(folder)}: {name}", rows) for name, rows in found.items()]
         for sheet in sheets:
             for scores in sheet.rows.values():
                 scores.update(typed({name: scores[name] for name in COLUMNS if name in scores}, Scores, path, AGAIN))
@@ -108,7 +108,7 @@ def _evaluation(found: dict[str, Any], folder: Path) -> Sheet:
     footnotes = [text] if (text := gap_text(found)) else []
     footnotes += _without_tests(found, folder)
     footnotes += _of_another_set(folder)
-    return Sheet(f"{folder}: students tested on the {found['split']} set", rows, " ".join(footnotes))
+    return Sheet(f"{titled(folder)}: students tested on the {found['split']} set", rows, " ".join(footnotes))
 
 
 def _comparison(name: str, rows: dict[str, dict[str, Any]]) -> Sheet:
@@ -132,4 +132,9 @@ def _of_another_set(folder: Path) -> list[str]:
 def _architectures(found: dict[str, Any], folder: Path) -> Sheet:
     rows = {row.name: row.scores for name, scores in found.items() for row in architecture_rows(name, scores)}
     footnotes = dict.fromkeys(line for scores in found.values() for line in _without_tests(scores, folder))
-    return Sheet(f"{folder}: other architectures", rows, " ".join([*footnotes, *_of_another_set(folder)]))
+    return Sheet(f"{titled(folder)}: other architectures", rows, " ".join([*footnotes, *_of_another_set(folder)]))
+
+
+def titled(folder: Path) -> str:
+    """``folder`` as a title has it: as it was typed, but by its own name where that is a mere dot."""
+    return folder.resolve().name if folder == Path() else str(folder)

@@ -54,6 +54,27 @@ def test_several_mistakes_have_a_line_each_and_letters_that_are_not_seen_are_esc
     assert len(result_of(CsdmError("x" * 10**5)).stderr) < MOST_IN_ERROR + 20
 
 
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (".: the images of train are floats", "this folder: the images of train are floats"),
+        (". holds 'notes.txt'", "this folder holds 'notes.txt'"),
+        (
+            ". has no test set: hold one out, with csdm make-lt .",
+            "this folder has no test set: hold one out, with csdm make-lt .",
+        ),
+        ("there is no set in the folder .: name the file", "there is no set in this folder: name the file"),
+        ("a.png is no image file in .", "a.png is no image file in this folder"),
+        ("cannot read .: Is a directory", "cannot read this folder: Is a directory"),
+        ("./a.png is no image", "./a.png is no image"),
+        ("no image in ./a", "no image in ./a"),
+        ("it ends in .png, not in .jpg", "it ends in .png, not in .jpg"),
+    ],
+)
+def test_the_working_folder_is_told_in_words(told, said):
+    assert result_of(CsdmError(told)).stderr == f"error: {said}\n"
+
+
 def test_a_terminated_command_leaves_through_finally_with_128_and_the_signal():
     script = (
         "import os, signal\nfrom csdm_cli.cli.failures import end_cleanly_on_signals\nend_cleanly_on_signals()\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +113,10 @@ def test_folders_without_results_have_no_sheet_and_all_of_them_together_are_refu
 def test_damaged_metrics_say_so(folder, damaged):
     with pytest.raises(CsdmError, match="is damaged: run the command that wrote it again"):
         read_sheets(folder(damaged))
+
+
+def test_the_working_folder_is_called_by_its_name(folder, monkeypatch):
+    place = folder(TOLD)
+    monkeypatch.chdir(place)
+    (sheet,) = read_sheets(Path())
+    assert sheet.title == f"{place.name}: students tested on the test set"
