@@ -205,7 +205,10 @@ def _classes(
     """The class folders that hold images, in label order."""
     for name in (name for name, own in test.items() if own.images):
         if name not in train:
-            raise CsdmError(f"{shown(test_dir)}/{shown(name)}: {shown(train_dir)} has no such class")
+            raise CsdmError(
+                f"{shown(test_dir)}/{shown(name)}: {shown(train_dir)} has no such class: add training images of it,"
+                " move its test images away, or name the classes to use with --classes"
+            )
     names = []
     for name, own in train.items():
         in_test = name in test and bool(test[name].images)

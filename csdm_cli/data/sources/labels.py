@@ -30,8 +30,13 @@ class Classes:
     names: tuple[str, ...]
     number_of: dict[Label, int]
 
-    def numbers(self, labels: Sequence[Label], place: Place) -> Tensor:
+    def numbers(self, labels: Sequence[Label], place: Place, further: str = "") -> Tensor:
         """(N,) int64 class numbers.
+
+        Args:
+            labels: as the source has them.
+            place: where each stands.
+            further: advice about a label of no class, beside correcting it.
 
         Raises:
             CsdmError: naming the first row whose label is none of the classes.
@@ -40,7 +45,8 @@ class Classes:
         if None in found:
             row = found.index(None)
             many = len(self.names)
-            raise CsdmError(f"{place(row)}: the label {_told(labels[row])} is none of the {many} classes")
+            what_to_do = f"correct it, {further or 'or leave the image out'}"
+            raise CsdmError(f"{place(row)}: the label {_told(labels[row])} is none of the {many} classes: {what_to_do}")
         return torch.tensor(found, dtype=torch.int64)
 
 

@@ -139,7 +139,8 @@ def _labelled(listed: Listed | None, classes: Classes) -> LabelledFiles | None:
     if listed is None:
         return None
     labels.refuse_mixed(listed.labels, listed.place, like=next(iter(classes.number_of)))
-    return LabelledFiles(listed.files, tuple(classes.numbers(listed.labels, listed.place).tolist()))
+    numbers = classes.numbers(listed.labels, listed.place, "leave the image out, or add training images of that class")
+    return LabelledFiles(listed.files, tuple(numbers.tolist()))
 
 
 def _found(data_dir: Path, file: Path) -> Path:

@@ -82,7 +82,8 @@ def test_a_folder_without_training_images_is_refused(tmp_path, sets):
 
 def test_classes_must_agree(tmp_path):
     image_folder(tmp_path / "more", {"train": classes(), "test": classes() | {"c": [noise(0)]}})
-    fails(lambda: folder.load(tmp_path / "more", Reading()), "no such class")
+    fails(lambda: folder.load(tmp_path / "more", Reading()), "no such class", "add training images", "--classes")
+    assert folder.load(tmp_path / "more", Reading(classes=("a", "b"))).class_names == ("a", "b")
     image_folder(tmp_path / "fewer", {"train": classes() | {"c": [noise(0)]}, "test": classes()})
     raw = sources.load("folder", tmp_path / "fewer", Reading(), tmp_path)
     assert raw.class_names == ("a", "b", "c") and raw.test.counts(3) == (3, 3, 0)

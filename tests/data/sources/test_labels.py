@@ -44,7 +44,7 @@ def test_known_names_are_told_apart_by_their_numbers():
 
 
 def test_a_label_of_no_class_and_mixed_labels_are_named():
-    with pytest.raises(CsdmError, match="row 1: the label 'dog' is none of the 1 classes"):
+    with pytest.raises(CsdmError, match="row 1: the label 'dog' is none of the 1 classes: correct it, or leave"):
         named(["cat"], texts=True).numbers(["cat", "dog"], row)
     with pytest.raises(CsdmError, match="row 2: the label 3 is a number, others are a text"):
         refuse_mixed(["a", "b", 3], row)

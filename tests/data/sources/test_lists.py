@@ -101,6 +101,11 @@ def test_no_file_outside_the_data_is_opened(tmp_path):
         ("a.txt", "pic\x00ture 0\n", "is no image file"),
         ("a.csv", "path,label\npictures/00.png,0\npictures/01.png,\n", "line 3: no label"),
         ("a.csv", "path,label\n,0\n", "line 2: no path"),
+        (
+            "a.csv",
+            f"path,label\npictures/00.png,{'x' * 200_000}\n",
+            "line 2: not a table (no cell has more than 131,072",
+        ),
         ("a.csv", "path,label\npictures/00.png,0\npictures/01.png,nan\n", "line 3: no label"),
         ("a.jsonl", '{"image": "pictures/00.png", "label": [1, 2]}\n', "line 1: no label"),
         ("a.jsonl", '{"image": "pictures/00.png", "label": 1}\n[2]\n', "line 2: not a record"),
@@ -125,7 +130,10 @@ def test_labels_of_both_lists_are_of_one_kind(tmp_path):
     (root / "b.txt").write_text("pictures/02.png cat\n")
     fails(lambda: load(root, train_list=root / "a.txt", test_list=root / "b.txt"), "b.txt, line 1: the label 'cat' is")
     (root / "b.txt").write_text("pictures/02.png 2\n")
-    fails(lambda: load(root, train_list=root / "a.txt", test_list=root / "b.txt"), "label 2 is none of the 2 classes")
+    fails(
+        lambda: load(root, train_list=root / "a.txt", test_list=root / "b.txt"),
+        *("label 2 is none of the 2 classes", "correct it, leave the image out, or add training images of that class"),
+    )
 
 
 def test_the_fingerprint_covers_the_labels(tmp_path):
