@@ -50,6 +50,13 @@ def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[st
     return None
 
 
+def reason_of(error: BaseException) -> str:
+    """The error's own words in one line, to be put into a sentence: of the system's without number and file."""
+    if isinstance(error, OSError) and error.strerror:
+        return str(error.strerror)
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _of_the_system(error: OSError) -> str | None:
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

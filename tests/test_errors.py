@@ -7,7 +7,7 @@ import errno
 import pytest
 import torch
 
-from csdm_cli.errors import CsdmError, UsageError, asked_by, in_words
+from csdm_cli.errors import CsdmError, UsageError, asked_by, in_words, reason_of
 
 
 def test_exit_codes():
@@ -49,3 +49,8 @@ def test_a_refusal_names_the_option_that_asked():
         raise UsageError("the shape is 0")
     with pytest.raises(CsdmError, match=r"^no data$"), asked_by("--kernel-shape"):
         raise CsdmError("no data")
+
+
+def test_a_reason_is_one_line_without_the_system_s_number():
+    assert reason_of(OSError(errno.ENOSPC, "No space left on device", "a.png")) == "No space left on device"
+    assert reason_of(ValueError("two\n lines")) == "two lines" and reason_of(KeyError()) == "KeyError"

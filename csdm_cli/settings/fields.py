@@ -74,6 +74,8 @@ OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 def _expanded(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a name without the character NUL")
     try:
         return path.expanduser()
     except RuntimeError:

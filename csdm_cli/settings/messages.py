@@ -116,6 +116,7 @@ def expected(schema: Schema, definitions: Mapping[str, Schema]) -> str:
         length = f" of at least {schema['minItems']}" if "minItems" in schema else ""
         return f"a list{length}, each {expected(schema['items'], definitions)}"
     words = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "text"}
+    words |= {"object": "a mapping of names to values"}
     return words.get(str(kind), str(kind)) + _bounds(schema)
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from csdm_cli.errors import UsageError
 from csdm_cli.names import Preset
+from csdm_cli.safe_text import shown
 from csdm_cli.settings import messages
 from csdm_cli.settings.presets import overlaid, preset_values
 from csdm_cli.settings.sections import Params, Section
@@ -21,6 +22,8 @@ MOST_YAML_BYTES = 2**18
 MOST_YAML_VALUES = 10_000
 
 SectionT = TypeVar("SectionT", bound=Section)
+# Kinds of values that YAML knows and a file may ask for wrongly, such as a 45th of November.
+WRITTEN_AS = {"int": "a whole number", "float": "a number", "bool": "true or false", "timestamp": "a date"}
 NEAR_MISS = 0.8  # likeness from which a section's name is taken for a slip: distil and make-lt are, train is not
 
 
@@ -55,13 +58,12 @@ def load_params(path: Path) -> Params:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file, not yet validated; an empty file is an empty mapping."""
-    from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
     try:
         if path.stat().st_size > MOST_YAML_BYTES:
             raise UsageError(f"{path} is longer than {MOST_YAML_BYTES:,} bytes: it cannot be a file of settings")
-        content = bounded(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")), MOST_YAML_VALUES)
+        content = bounded(_loaded(path.read_text(encoding="utf-8")), MOST_YAML_VALUES)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
     except RecursionError:
@@ -75,8 +77,32 @@ def read_yaml(path: Path) -> dict[str, Any]:
         place = f", line {mark.line + 1}" if mark else ""
         raise UsageError(f"{path}{place}: not YAML ({getattr(error, 'problem', None) or 'unreadable'})") from None
     if content is not None and not isinstance(content, dict):
-        raise UsageError(f"{path} holds a {type(content).__name__}; expected sections such as 'distill:'")
+        held = "a list" if isinstance(content, list) else "a single value"
+        raise UsageError(f"{path} holds {held}; expected sections such as 'distill:'")
     return content or {}
+
+
+def _loaded(text: str) -> Any:
+    """The value in ``text``.
+
+    Raises:
+        YAMLError: if it is no YAML; with the line and in words, if a value is not of the kind that it is written as.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import ConstructorError, SafeConstructor
+
+    class Constructor(SafeConstructor):
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except (ValueError, KeyError, OverflowError):  # in words of Python, and without the line
+                kind = WRITTEN_AS.get(node.tag.rpartition(":")[2], "a value")
+                reason = f"{shown(node.value, most=40)} cannot be read as {kind}"
+                raise ConstructorError(None, None, reason, node.start_mark) from None
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = Constructor
+    return yaml.load(text)
 
 
 def _without_foreign(content: dict[str, Any]) -> dict[str, Any]:

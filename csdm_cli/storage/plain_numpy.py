@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, reason_of
 from csdm_cli.safe_text import shown
 
 if TYPE_CHECKING:
@@ -75,5 +75,5 @@ def _native(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _damaged(file: Path, error: Exception) -> CsdmError:
-    reason = shown(" ".join(str(error).split()), most=120) or type(error).__name__
+    reason = "it is no archive" if isinstance(error, zipfile.BadZipFile) else shown(reason_of(error), most=120)
     return CsdmError(f"{shown(file)} is damaged or holds pickled objects, which are not loaded ({reason})")

@@ -54,6 +54,8 @@ class Guard:
 
 
 def first_line(error: BaseException) -> str:
-    """The error's first line, without SQLAlchemy's remarks around it."""
+    """The error's first line, without SQLAlchemy's remarks around it; of the system's without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
     lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith("(raised as a result of")]
     return lines[0].strip() if lines else type(error).__name__

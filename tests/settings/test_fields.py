@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from csdm_cli.settings.fields import (
+    Folder,
     Reader,
     colour,
     is_number,
@@ -54,3 +55,8 @@ def test_a_near_miss_of_a_method_is_told():
     assert known_method("dm") == "dm"
     with pytest.raises(ValueError, match=r"did you mean herding"):
         known_method("herdin")
+
+
+def test_no_folder_has_a_nul_in_its_name():
+    with pytest.raises(ValidationError, match="a name without the character NUL"):
+        TypeAdapter(Folder).validate_python("a\0b")

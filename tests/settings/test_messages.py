@@ -57,6 +57,7 @@ def test_a_long_value_is_cut():
         ({"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}, "a number > 0 and < 1"),
         ({"type": "boolean"}, "true or false"),
         ({"enum": ["a", "b"]}, "one of a, b"),
+        ({"type": "object"}, "a mapping of names to values"),
         ({"$ref": "#/$defs/kind"}, "one of x"),
         ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "text, or null"),
         ({"type": "array", "items": {"type": "integer"}, "minItems": 2}, "a list of at least 2, each an integer"),

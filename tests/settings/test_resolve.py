@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from csdm_cli import names
@@ -47,3 +49,21 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="not YAML"):
         read_yaml(tmp_path / "binary.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\nb: 2026-11-45", "line 2: not YAML (2026-11-45 cannot be read as a date)"),
+        ("b: !!int abc", "line 1: not YAML (abc cannot be read as a whole number)"),
+        ("b: [1, !!float x]", "line 1: not YAML (x cannot be read as a number)"),
+        ("b: {c: !!bool maybe}", "line 1: not YAML (maybe cannot be read as true or false)"),
+        ("b: " + "1" * 5000, f"line 1: not YAML ({'1' * 39}… cannot be read as a whole number)"),
+        ("[1]", "holds a list; expected sections"),
+        ("5", "holds a single value; expected sections"),
+    ],
+)
+def test_a_value_that_is_not_what_it_is_written_as_is_told_in_words(tmp_path, text, words):
+    (tmp_path / "bad.yaml").write_text(text)
+    with pytest.raises(UsageError, match=re.escape(words)):
+        read_yaml(tmp_path / "bad.yaml")

@@ -59,3 +59,10 @@ def test_damaged_files_are_named(tmp_path, content):
     for name, load in (("a.npz", load_arrays), ("a.npy", load_array)):
         (tmp_path / name).write_bytes(content)
         refused(lambda load=load, name=name: load(tmp_path / name), f"{name} is damaged or holds pickled")
+
+
+def test_what_is_wrong_is_told_in_words(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"PK no archive")
+    refused(lambda: load_arrays(tmp_path / "a.npz"), "it is no archive")
+    (tmp_path / "b.npy").mkdir()
+    refused(lambda: load_array(tmp_path / "b.npy"), r"are not loaded \(Is a directory\)")

@@ -47,3 +47,5 @@ def test_the_time_of_every_block_is_added(monkeypatch):
 def test_the_first_line_of_an_error_is_its_own():
     assert first_line(ValueError("\n(raised as a result of x)\nno such table\nmore")) == "no such table"
     assert first_line(KeyError()) == "KeyError"
+    assert first_line(OSError(28, "No space left on device")) == "No space left on device"
+    assert first_line(PermissionError(13, "Permission denied", "runs/x")) == "runs/x: Permission denied"

@@ -31,6 +31,7 @@ def read_annotations(text: str, name: str) -> list[tuple[str, str]]:
         files = {image["id"]: str(image["file_name"]) for image in found["images"]}
         named = {category["id"]: str(category["name"]) for category in found.get("categories", ())}
         pairs = [(own["image_id"], own["category_id"]) for own in found["annotations"]]
+        set(pairs)  # a TypeError, if a list or an object stands where a number or a name belongs
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         wants = "images with id and file_name, and annotations with image_id and category_id"
         raise CsdmError(f"{name} is not a list of images in json: it needs {wants}") from error

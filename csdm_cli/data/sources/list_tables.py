@@ -113,7 +113,8 @@ def _of_csv(text: str, name: str) -> _Table:
                 rows.append(tuple(cell.strip() for cell in row))
                 places.append(f"line {reader.line_num}")
     except csv.Error as error:
-        raise CsdmError(f"{name}, line {reader.line_num}: not a table ({error})") from error
+        why = f"no cell has more than {csv.field_size_limit():,} characters, unless a quote is not closed"
+        raise CsdmError(f"{name}, line {reader.line_num}: not a table ({why})") from error
     return _Table(tuple(names), tuple(rows), tuple(places), name)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from csdm_cli.data.sources import labels, parquet_columns, pixels
 from csdm_cli.data.sources.parquet_columns import Cells
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, reason_of
 from csdm_cli.safe_text import shown
 
 if TYPE_CHECKING:
@@ -194,5 +194,5 @@ def _readable(file: Path) -> Iterator[None]:
     try:
         yield
     except (pyarrow.ArrowException, OSError, KeyError) as error:
-        reason = shown(" ".join(str(error).split()), most=120)
+        reason = shown(reason_of(error), most=120)
         raise CsdmError(f"{file} is damaged or not a parquet file of images ({reason})") from error

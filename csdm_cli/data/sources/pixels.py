@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from csdm_cli.data.sources.room import refuse_without_room
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -235,5 +235,4 @@ def _unreadable(where: str, error: Exception) -> CsdmError:
 
     if isinstance(error, UnidentifiedImageError):
         return CsdmError(f"{where} is not an image that can be read: remove or replace it")
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return CsdmError(f"{where} cannot be decoded ({reason}): remove or replace it")
+    return CsdmError(f"{where} cannot be decoded ({reason_of(error)}): remove or replace it")

@@ -22,7 +22,7 @@ from csdm_cli.data.sources import parquet, parquet_files
 from csdm_cli.data.sources.pixels import array_reader
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
-from csdm_cli.errors import CsdmError
+from csdm_cli.errors import CsdmError, reason_of
 from csdm_cli.names import Source
 from csdm_cli.storage import atomic
 from csdm_cli.storage.tensorfile import tensor_sha256
@@ -136,7 +136,9 @@ def _download(source: str, place: Path) -> None:
                 for train in (True, False):
                     _read(source, temporary, train=train, download=True)
         except NETWORK_ERRORS as error:
-            reason = textwrap.shorten(str(getattr(error, "reason", error)), 160, placeholder=" ...")
+            cause = getattr(error, "reason", error)
+            told = reason_of(cause) if isinstance(cause, BaseException) else str(cause)
+            reason = textwrap.shorten(told, 160, placeholder=" ...")
             raise CsdmError(
                 f"cannot download {source} ({reason}): without a network, name its files (torchvision's or parquet) "
                 "with --data-dir DIR"

@@ -44,3 +44,12 @@ def test_what_is_not_listed_is_named_with_its_row():
 def test_another_file_is_told_what_a_list_needs(text):
     with pytest.raises(CsdmError, match=r"list\.json .* file_name"):
         read_annotations(text, "list.json")
+
+
+LISTED = '{"images": [{"id": 1, "file_name": "a.png"}], "annotations": [{"image_id": %s, "category_id": %s}]}'
+
+
+@pytest.mark.parametrize("text", [LISTED % ("[1]", "2"), LISTED % ("1", "[2]"), LISTED % ("1", '{"a": 2}')])
+def test_a_list_in_the_place_of_a_number_is_no_such_list(text):
+    with pytest.raises(CsdmError, match=r"list\.json .* file_name"):
+        read_annotations(text, "list.json")

@@ -91,6 +91,11 @@ def test_an_unreadable_image_is_named_in_one_line(damage):
     assert "\n" not in str(error.value)
 
 
+def test_an_image_that_the_system_does_not_give_is_told_without_its_number(tmp_path):
+    with pytest.raises(CsdmError, match=r"^gone\.png cannot be decoded \(No such file or directory\): remove"):
+        decode_all([(tmp_path / "gone.png", "gone.png")], Form(3, 8))
+
+
 def test_a_header_needs_no_pixels():
     data = coded(noise(10, 6, 9, channels=1))
     header = read_header(data[:60], "here")

@@ -127,6 +127,15 @@ def test_without_a_network_one_line_names_the_way_out(tmp_path, monkeypatch, cap
     assert vision.will_download(source, None, tmp_path / "cache")
 
 
+def test_the_system_s_reason_is_told_without_its_number(tmp_path, monkeypatch):
+    def offline(*arguments, **options):
+        raise urllib.error.URLError(OSError(-3, "Temporary failure in name resolution"))
+
+    monkeypatch.setattr("urllib.request.urlopen", offline)
+    download = "cannot download cifar10 (Temporary failure in name resolution): "
+    fails(lambda: sources.load("cifar10", None, Reading(), tmp_path / "cache"), download)
+
+
 def test_a_download_is_kept_and_used_again(tmp_path, monkeypatch):
     calls = []
 
