@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from csdm_cli.cli.narrow import plain_if_narrow
+from csdm_cli.cli.narrow import fill_the_width, plain_if_narrow
 from csdm_cli.display.console import aloud
 from csdm_cli.errors import MISTAKE, CsdmError, in_words
 from csdm_cli.parallel import seat
@@ -31,6 +31,7 @@ class FriendlyGroup(TyperGroup):
 
     def make_context(self, *arguments: Any, **named: Any) -> Any:
         """Read the command line."""
+        fill_the_width(self)
         plain_if_narrow(self)
         return super().make_context(*arguments, **named)
 

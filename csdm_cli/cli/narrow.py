@@ -1,11 +1,27 @@
-"""Help on a narrow terminal, where boxes would cut the names of options short: plain text, wrapped."""
+"""Help that fits the terminal: paragraphs fill its width, and on a narrow one there are no boxes.
+
+Boxes would cut the names of options short there; plain text is wrapped.
+"""
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from typing import Any
 
 BOXES_FROM = 80  # columns; a test holds every name of an option to being whole from here on
+
+
+def fill_the_width(command: Any) -> None:
+    """Make each paragraph of the help of ``command``, and of the commands below it, one line, for the width to wrap.
+
+    In boxes and beside them Typer keeps the line breaks of a docstring, which are those of the source's own width.
+    """
+    if command.help:
+        paragraphs = inspect.cleandoc(command.help).split("\n\n")
+        command.help = "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in paragraphs)
+    for below in getattr(command, "commands", {}).values():
+        fill_the_width(below)
 
 
 def plain_if_narrow(command: Any) -> None:
@@ -23,6 +39,8 @@ def _make_plain(command: Any) -> None:
         for name in ("help", "epilog"):
             if text := getattr(part, name, None):
                 setattr(part, name, _without_markup(text))
+    if command.help:
+        command.short_help = command.help.partition("\n\n")[0]  # whole in lists of commands, where help is cut short
     for below in getattr(command, "commands", {}).values():
         _make_plain(below)
 

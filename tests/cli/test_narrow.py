@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ def commands(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
 
 
 ALL = dict(commands(get_command(app)))
+NAMES = re.compile("╭|(Arguments|Options):")  # below the paragraphs
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,22 @@ def test_the_help_of_a_command_names_its_options_whole(words, width):
     assert max(map(len, shown.output.splitlines())) <= width
     assert "[dim]" not in shown.output and "\\[" not in shown.output
     assert ("╭" in shown.output) == (width >= 80)
+
+
+@pytest.mark.parametrize("width", [60, 140])
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_a_line_ends_where_the_next_word_has_no_room(words, width):
+    """And not where the source wraps its docstrings."""
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": str(width)}).output.splitlines()
+    above = [line.strip() for line in shown[: next(place for place, line in enumerate(shown) if NAMES.match(line))]]
+    for line, after in pairwise(above):
+        assert not (line and after) or len(f"{line} {after.split()[0]}") > width - 4, f"{line!r} could go on"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+def test_commands_below_a_command_are_told_whole(width):
+    shown = " ".join(CliRunner().invoke(app, ["ledger", "--help"], env={"COLUMNS": str(width)}).output.split())
+    assert "from nothing but its JSON, and compare." in shown.replace(" │ │ ", " ")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80])
