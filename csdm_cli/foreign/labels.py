@@ -135,11 +135,14 @@ def _classes_of_soft(rows: Tensor) -> tuple[Tensor, list[str]]:
 def _by_name(classes: Tensor, own: Sequence[str], names: Sequence[str], path: Path) -> tuple[Tensor, list[str]]:
     """Numbers of the set's ``own`` classes as those of the dataset's ``names``.
 
-    By name if every name is known, else by the number in each name (``new003``), else by order if there are as many.
+    By name if every name is known, perhaps without a number before it, else by the number in each name (``new003``),
+    else by order if there are as many.
     """
     known = {_folded(name): label for label, name in enumerate(names)}
     held = [own[label] if 0 <= label < len(own) else "" for label in range(int(classes.max()) + 1)]
-    plain = [_folded(re.sub(r"^\d+_", "", name)) for name in held]
+    plain = [_folded(name) for name in held]
+    if not all(name in known for name in plain):
+        plain = [_folded(re.sub(r"^\d+_", "", name)) for name in held]
     numbers = [int(found[0]) if len(found := re.findall(r"\d+", name)) == 1 else -1 for name in held]
     notes: list[str] = []
     if all(name in known for name in plain):

@@ -50,6 +50,13 @@ def test_classes_by_the_names_of_the_dataset():
         read(torch.tensor([0, 1, 1]), names=("ant", "bee"))
 
 
+def test_names_that_begin_with_a_number_are_names_first():
+    """A part of such classes is not counted from the numbers in their names."""
+    held = SimpleNamespace(labels=torch.tensor([0, 1, 1]), soft_labels=None, class_names=("1_cat", "2_dog"))
+    found = labels_of(held, PATH, 3, ("1_cat", "2_dog", "3_eel"), 1)
+    assert found.classes.tolist() == [0, 1, 1] and not found.notes
+
+
 def test_what_does_not_fit_is_refused():
     with pytest.raises(UsageError, match="--labels-file"):
         read()
