@@ -75,7 +75,7 @@ def read_soft_labels(files: Sequence[Path]) -> Tensor | None:
 
 def _decoded(coded: Sequence[tuple[pixels.Coded, str]], channels: int) -> Tensor:
     """Square pictures of one size: the commonest short side among them."""
-    sides = [pixels.read_header(data, where).short_side for data, where in coded]
+    sides = [header.short_side for header in pixels.read_headers(coded)]
     return pixels.decode_all(coded, pixels.Form(channels, max(sorted(set(sides)), key=sides.count)))
 
 

@@ -13,14 +13,24 @@ import torch
 from torch import Tensor
 
 from csdm_cli.data.sources import pixels
-from csdm_cli.data.sources.found_files import SUFFIXES, Found, class_folders, is_meant, left_out, told
+from csdm_cli.data.sources.found_files import (
+    SUFFIXES,
+    Found,
+    class_folders,
+    idle_links,
+    is_meant,
+    left_out,
+    lost_folders,
+    told,
+)
 from csdm_cli.data.sources.labels import in_order
 from csdm_cli.data.sources.raw import RawDataset, RawSplit
 from csdm_cli.data.sources.reading import Reading
 from csdm_cli.data.sources.survey import survey
+from csdm_cli.data.sources.unreadable import UnreadableImageError
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import whole_names
-from csdm_cli.safe_text import shown
+from csdm_cli.safe_text import counted, shown
 
 LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl")  # what may name images and their labels
 TRAIN_FOLDERS = ("train", "training")
@@ -68,7 +78,8 @@ def load(data_dir: Path, reading: Reading, only: Sequence[str] | None = None) ->
         data_dir, _listed(train, only), _listed(test, only) if test_dir else None, tuple(map(shown, only)), reading
     )
     inside = (f"the images are those in {shown(data_dir)}",) if data_dir != given else ()
-    return replace(raw, remarks=raw.remarks + inside + left_out((*train.values(), *test.values())))
+    lost = idle_links([link for place in (train_dir, test_dir) if place for link in lost_folders(place)])
+    return replace(raw, remarks=raw.remarks + inside + left_out((*train.values(), *test.values())) + lost)
 
 
 def training_files(data_dir: Path) -> tuple[LabelledFiles, tuple[str, ...]]:
@@ -88,12 +99,17 @@ def from_files(
     """A dataset of listed image files.
 
     Raises:
-        CsdmError: if there is no training image, or the first cannot be read.
+        CsdmError: if there is no training image, or images cannot be read.
         UsageError: if no size is asked for and the images differ in theirs.
     """
     if not train.files:
         raise CsdmError(f"{shown(data_dir)} has no training images ({', '.join(sorted(SUFFIXES))})")
-    form, remarks = survey(train.headers, lambda: test.headers() if test else (), reading)
+    files = train.files + (test.files if test else ())
+    try:
+        form, remarks = survey(train.headers, lambda: test.headers() if test else (), reading)
+    except UnreadableImageError:
+        pixels.read_headers([(file, shown(file)) for file in files])  # which tells of all such files
+        raise
 
     def split(listed: LabelledFiles) -> RawSplit:
         def read(positions: Sequence[int]) -> Tensor:
@@ -103,7 +119,6 @@ def from_files(
         inside = [file.relative_to(data_dir).as_posix() for file in listed.files]
         return RawSplit(torch.tensor(listed.labels, dtype=torch.int64), read, inside)
 
-    files = train.files + (test.files if test else ())
     return RawDataset(
         train=split(train),
         test=split(test) if test else None,
@@ -124,6 +139,9 @@ def _without_images(data_dir: Path, train: Mapping[str, Found]) -> str:
         return (
             f"{shown(data_dir)} has no training images ({', '.join(sorted(SUFFIXES))}); its files end in {told(others)}"
         )
+    if links := [link for own in train.values() for link in own.links]:
+        lead = counted(len(links), "symbolic link leads", "symbolic links lead")
+        return f"{shown(data_dir)} has no training images: {lead} to no file, the first {shown(links[0])}"
     wants = "train/CLASS/ with images, and test/CLASS/ or val/CLASS/; or CLASS/ with images"
     lists = _lists_there(data_dir)
     return f"{shown(data_dir)} is not an image folder: it needs {wants}; or parquet files; or {lists}"
@@ -212,8 +230,9 @@ def _classes(
     names = []
     for name, own in train.items():
         in_test = name in test and bool(test[name].images)
-        if not own.images and (in_test or own.others):
+        if not own.images and (in_test or own.others or own.links):
             why = f"; its files end in {told(own.others)}" if own.others else ""
+            why += f"; its {counted(len(own.links), 'link leads', 'links lead')} to no file" if own.links else ""
             raise CsdmError(f"{shown(train_dir)}: class {shown(repr(name))} has no training images{why}")
         if own.images and name in test and not in_test and test[name].others:
             why = f"its files end in {told(test[name].others)}"

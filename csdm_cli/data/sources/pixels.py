@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from csdm_cli.data.sources.room import refuse_without_room
-from csdm_cli.errors import CsdmError, reason_of
+from csdm_cli.data.sources.unreadable import UnreadableImageError, refuse_unreadable
+from csdm_cli.errors import reason_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -72,7 +73,7 @@ def open_image(coded: Coded, where: str) -> Image:
         where: the image's place, for messages.
 
     Raises:
-        CsdmError: naming ``where``, if it is no readable image, or a strip of pixels rather than a picture.
+        UnreadableImageError: naming ``where``, if it is no readable image, or a strip of pixels, not a picture.
     """
     from PIL import Image
 
@@ -88,9 +89,8 @@ def open_image(coded: Coded, where: str) -> Image:
     width, height = image.size
     if max(width, height) > MOST_ELONGATED * min(width, height):
         image.close()
-        raise CsdmError(
-            f"{where} is {width}x{height} pixels: one side is more than {MOST_ELONGATED} times the other; "
-            "remove or replace it"
+        raise UnreadableImageError(
+            f"{where} is {width}x{height} pixels (one side is more than {MOST_ELONGATED} times the other)"
         )
     return image
 
@@ -99,12 +99,28 @@ def read_header(coded: Coded, where: str) -> Header:
     """The header of an image, without decoding its pixels.
 
     Raises:
-        CsdmError: naming ``where``, if it is no readable image.
+        UnreadableImageError: naming ``where``, if it is no readable image.
     """
     with open_image(coded, where) as image:
         return Header(
             grey=image.mode in (*GREY_MODES, *DEEP_MODES, FLOAT_MODE), short_side=min(image.size), where=where
         )
+
+
+def read_headers(coded: Sequence[tuple[Coded, str]]) -> list[Header]:
+    """The headers of (image, where it stands) pairs.
+
+    Raises:
+        CsdmError: telling how many are no readable images, and the first of them.
+    """
+    headers, unreadable = [], []
+    for image, where in coded:
+        try:
+            headers.append(read_header(image, where))
+        except UnreadableImageError as error:
+            unreadable.append(error)
+    refuse_unreadable(unreadable)
+    return headers
 
 
 def is_jpeg(coded: Coded) -> bool:
@@ -119,7 +135,7 @@ def decode(coded: Coded, where: str, form: Form) -> NDArray[np.uint8]:
     """Decode one image to (channels, size, size) uint8.
 
     Raises:
-        CsdmError: naming ``where``, if it cannot be decoded.
+        UnreadableImageError: naming ``where``, if it cannot be decoded.
     """
     from PIL import Image
 
@@ -155,15 +171,23 @@ def decode_all(coded: Sequence[tuple[Coded, str]], form: Form) -> Tensor:
 
     Returns:
         (len(coded), channels, size, size) uint8.
+
+    Raises:
+        CsdmError: telling how many cannot be decoded, and the first of them.
+        UsageError: if the machine has less memory than they take.
     """
     images = room_for(len(coded), form)
     out = images.numpy()
 
-    def one(index: int) -> None:
-        out[index] = decode(*coded[index], form)
+    def one(index: int) -> UnreadableImageError | None:
+        try:
+            out[index] = decode(*coded[index], form)
+        except UnreadableImageError as error:
+            return error
+        return None
 
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        list(pool.map(one, range(len(coded))))  # the list surfaces the first error
+        refuse_unreadable([error for error in pool.map(one, range(len(coded))) if error])
     return images
 
 
@@ -230,9 +254,9 @@ def _centre(image: Image, width: int, height: int) -> Image:
     return image.crop((left, top, left + width, top + height))
 
 
-def _unreadable(where: str, error: Exception) -> CsdmError:
+def _unreadable(where: str, error: Exception) -> UnreadableImageError:
     from PIL import UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
-        return CsdmError(f"{where} is not an image that can be read: remove or replace it")
-    return CsdmError(f"{where} cannot be decoded ({reason_of(error)}): remove or replace it")
+        return UnreadableImageError(f"{where} is not an image that can be read")
+    return UnreadableImageError(f"{where} cannot be decoded ({reason_of(error)})")

@@ -9,7 +9,7 @@ import pytest
 from csdm_cli.data import sources
 from csdm_cli.data.sources import folder
 from csdm_cli.data.sources.reading import Reading
-from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.errors import MISTAKE, CsdmError, UsageError
 from tests.data.pictures import coded, image_folder, noise
 
 
@@ -106,6 +106,47 @@ def test_an_unreadable_file_is_named(tmp_path):
     broken = tmp_path / "train" / "b" / "01.png"
     broken.write_bytes(b"not an image")
     fails(lambda: folder.load(tmp_path, Reading(8)).train.read([4]), str(broken), "remove or replace")
+
+
+@pytest.mark.parametrize("size", [None, 8])
+def test_all_unreadable_files_are_told_at_once(tmp_path, size):
+    """Found by their headers or, where the size is given, as images are decoded."""
+    grey = {name: [noise(seed, channels=1) for seed in range(9)] for name in "ab"}  # so that all headers are read
+    image_folder(tmp_path, {"train": grey, "test": classes(channels=1)})
+    files = sorted((tmp_path / "train").rglob("*.png"))
+    for file in files[2:9]:
+        file.write_bytes(b"not an image")
+
+    def read():
+        raw = folder.load(tmp_path, Reading(size, channels=size and 1))
+        raw.train.read(range(18))
+
+    with pytest.raises(CsdmError) as error:
+        read()
+    first, *others = str(error.value).split(MISTAKE)
+    assert first == "7 images cannot be read: remove or replace them"
+    assert others == [f"{file} is not an image that can be read" for file in files[2:7]] + ["and 2 more"]
+    for file in files[2:8]:
+        file.unlink()
+    fails(
+        lambda: folder.load(tmp_path, Reading()), f"{files[8]} is not an image that can be read: remove or replace it"
+    )
+
+
+def test_links_that_lead_nowhere_are_told(tmp_path):
+    image_folder(tmp_path, {"train": classes(), "test": classes(start=100)})
+    (tmp_path / "train" / "a" / "07.png").symlink_to(tmp_path / "gone.png")
+    (tmp_path / "train" / "c").symlink_to(tmp_path / "gone")
+    links, folders = folder.load(tmp_path, Reading()).remarks
+    assert "1 symbolic link is left out" in links and links.endswith("train/a/07.png")
+    assert "1 symbolic link is left out" in folders and folders.endswith("train/c")
+    for name in "ab":
+        for file in (tmp_path / "train" / name).iterdir():
+            file.unlink()
+            file.symlink_to(tmp_path / "gone.png")
+        if name == "a":
+            fails(lambda: folder.load(tmp_path, Reading()), "'a' has no training images; its 4 links lead to no file")
+    fails(lambda: folder.load(tmp_path, Reading()), "no training images: 7 symbolic links lead to no file", "a/00.png")
 
 
 def test_the_folder_must_be_named_and_exist(tmp_path):
