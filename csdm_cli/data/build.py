@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 # Where torchvision's file order is the one LTDD selected from.
 LTDD_DATASETS = (Source.cifar10, Source.cifar100)
+DARK = 64  # of 255: a set without a brighter pixel is likely a mistake
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ def build_longtail(
     kept = sum(map(len, (*choice.selected, *choice.reserved))) + sum(raw.test.counts(raw.classes))
     refuse_without_room((kept, raw.channels, raw.size, raw.size))
     images = raw.train.read(torch.cat(choice.selected).tolist())
+    if (brightest := int(images.max())) < DARK:
+        tell(
+            f"warning: the brightest pixel of all training images is {brightest} of 255; if they have 16 bits a pixel,"
+            " of which the upper 8 are read, scale them to 0 to 65,535"
+        )
     statistics = statistics_for(settings.dataset, images)
     train = _image_set(raw, images, choice.counts, statistics)
     dev = None

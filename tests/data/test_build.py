@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -196,6 +197,19 @@ def test_a_set_larger_than_memory_is_refused_before_a_pixel_is_made(tmp_path, mo
     monkeypatch.setattr("csdm_cli.data.sources.room.machine_memory", lambda: 10**6)
     with pytest.raises(UsageError, match=r"images of 64x64 take .* smaller --size"):
         build_longtail(MakeLt(dataset="digits", size=64, profile="balanced"), tmp_path / "set", tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("bits", "warned"), [(12, True), (14, True), (16, False)])
+def test_deep_images_that_come_out_dark_are_told(tmp_path, bits, warned):
+    """A sensor's 12 bits in 16 are nearly black."""
+    shades = (noise(0, channels=1).astype(np.uint16) * 257) >> (16 - bits)
+    image_folder(tmp_path, {part: {name: [shades, shades] for name in "ab"} for part in ("train", "test")})
+    told: list[str] = []
+    settings = MakeLt(dataset="folder", data_dir=tmp_path)
+    build_longtail(settings, tmp_path / "set", tmp_path / "cache", told.append)
+    assert [line.partition(";")[0] for line in told] == (
+        [f"warning: the brightest pixel of all training images is {(shades >> 8).max()} of 255"] if warned else []
+    )
 
 
 def test_remarks_on_the_source_are_handed_on(tmp_path):
