@@ -35,8 +35,8 @@ def evaluation_rows(metrics: Mapping[str, Any]) -> list[Row]:
         AttributeError, KeyError, TypeError, ValueError: if they are damaged.
     """
     method, labels = metrics.get("method", "this set"), _labels(metrics)
-    kind = metrics.get("storage", {}).get("parameterization")
-    coded = f", {kind}" if kind in MADE_OF else ""
+    stored_as = (metrics.get("storage") or {}).get("parameterization")
+    coded = f", {stored_as}" if stored_as in MADE_OF else ""
     name = f"{method}{coded} ({labels} labels"
     rows = [Row(f"{name})", {key: metrics[key] for key in GROUPS if key in metrics}, control=False)]
     if learned := metrics.get("learned_rate"):

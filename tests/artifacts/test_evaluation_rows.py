@@ -35,6 +35,13 @@ def test_the_set_is_first_and_controls_follow_in_their_order():
     assert evaluation_rows(ONE | own)[0].scores == ONE
 
 
+@pytest.mark.parametrize("kind", ["pixels", "multi-formation", "frequency", "decomposition"])
+def test_a_set_of_other_numbers_is_named_for_them_as_evaluate_does(kind):
+    coded = kind in ("frequency", "decomposition")
+    ((name, _),) = names_of({"method": "dm", "labels": "hard", "storage": {"parameterization": kind}})
+    assert name == (f"dm, {kind} (hard labels)" if coded else "dm (hard labels)")
+
+
 def test_rows_beside_them_are_told_apart_by_labels_and_rate():
     alike = {"controls_under_teacher_labels": {"tiled-random": ONE, "random": ONE}, "controls": {"random": ONE}}
     assert names_of({"method": "dm", "labels": "teacher", "learned_rate": ONE | {"lr": 0.01234}} | alike) == [
