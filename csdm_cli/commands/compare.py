@@ -81,11 +81,11 @@ def run(
         failed, made = _failures(found), any(item.rows for item in found)
         if made:
             _write(folder, found, result, tracker, failed)
-    emit(result, lambda: [part for item in found for part in (*tables.table(item), "")], as_json=runtime.json)
-    if made:
-        note(f"wrote {folder}/", quiet=runtime.quiet)
-    if failed:
-        raise CsdmError(failed)
+        emit(result, lambda: [part for item in found for part in (*tables.table(item), "")], as_json=runtime.json)
+        if made:
+            note(f"wrote {folder}/", quiet=runtime.quiet)
+        if failed:  # inside, so that the tracked run has failed as well
+            raise CsdmError(failed)
 
 
 def _failures(found: Sequence[tables.Table]) -> str | None:

@@ -191,7 +191,10 @@ def in_the_way(workplace) -> None:
 
 def test_when_everything_fails_it_says_so(workplace):
     in_the_way(workplace)
-    result = run(*TINY, "--seeds", "1", "--json", expect=None)
+    result = run(*TINY, "--seeds", "1", "--json", "--tracking", "csv", expect=None)
+    tracked = [json.loads(path.read_text()) for path in (workplace.parent / "cache/runs").glob("*/run.json")]
+    (comparison,) = [one for one in tracked if one["parent"] is None]
+    assert comparison["status"] == "FAILED"
     table = json.loads(result.stdout)["tables"][TABLE]
     assert table["rows"] == [] and set(table["failed"]) == {"dm", "herding", "random", "tiled-random", "full"}
     (error,) = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
