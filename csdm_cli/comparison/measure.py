@@ -21,6 +21,7 @@ from csdm_cli.errors import CsdmError, in_words
 from csdm_cli.evaluation.controls import ControlName, evaluate_full
 from csdm_cli.evaluation.scores import share_of_gap_closed
 from csdm_cli.methods.contract import OptimisedMethod
+from csdm_cli.names import LabelKind
 from csdm_cli.runs.long_tail import find_or_make, given_or_newest
 from csdm_cli.runs.measurement import Measurement
 from csdm_cli.runs.optimise import Options
@@ -250,7 +251,7 @@ def _evaluate_full(
 def _with_shares(rows: Sequence[TableRow]) -> list[TableRow]:
     """Every row with its share of the gap between random images, as many as it has, and the best of all of them.
 
-    All are of the row's own protocol.
+    All are of the row's own protocol. A row whose labels teachers gave has none.
     """
     done = []
     for row in rows:
@@ -259,7 +260,7 @@ def _with_shares(rows: Sequence[TableRow]) -> list[TableRow]:
         random = [other.accuracy.students.mean for other in as_many if other.method == ControlName.random]
         full = [other.accuracy.students.mean for other in beside if other.method is None]
         share = None
-        if random and full:
+        if random and full and row.labels != LabelKind.teacher:  # whose labels raise random images as well
             share = share_of_gap_closed(row.accuracy.students.mean, random[0], max(full))
         done.append(replace(row, share=share))
     return done

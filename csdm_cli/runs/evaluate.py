@@ -140,8 +140,11 @@ class EvaluatedSet:
 
     @property
     def share_of_gap_closed(self) -> float | None:
-        """(set - random) / (best full-data control - random); None without controls, or where there is no gap."""
-        if self.best_full_control is None:
+        """(set - random) / (best full-data control - random); None without controls, or where there is no gap.
+
+        None under labels by teachers too: they raise random images as well, which are no longer where the gap begins.
+        """
+        if self.best_full_control is None or self.task.labels is LabelKind.teacher:
             return None
         random, best = self.controls[ControlName.random], self.controls[self.best_full_control]
         return share_of_gap_closed(self.accuracy, random.accuracy.mean, best.accuracy.mean)
@@ -149,7 +152,8 @@ class EvaluatedSet:
     def rows(self) -> dict[str, Evaluation]:
         """By name, in the order of the table: the set's students first."""
         labels, method = self.task.labels, self.distilled.provenance.method
-        beside = {under_labels(control, labels, beside=method): found for control, found in self.alike.items()}
+        alike = {control: self.alike[control] for control in ControlName if control in self.alike}
+        beside = {under_labels(control, labels, beside=method): found for control, found in alike.items()}
         beside |= {str(control): self.controls[control] for control in ControlName if control in self.controls}
         coded = f", {self.distilled.kind}" if isinstance(self.distilled.decoding, Coded) else ""
         name = f"{method}{coded} ({labels} labels"

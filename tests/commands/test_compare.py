@@ -298,6 +298,14 @@ def test_own_parameters_go_to_the_methods_that_have_them(workplace):
     assert found == {"dm": {}, "m3d": {"second": "0.5"}}
 
 
+def test_rows_that_teachers_label_close_no_gap(workplace):
+    """Its ends are under hard labels."""
+    run(*TINY, "--methods", "dm", "--seeds", "1", "--set", "evaluate.labels=teacher")
+    rows = rows_of(Path("artifacts/compare"))
+    assert (rows["dm"]["labels"], rows["random"]["labels"]) == ("teacher", "hard")
+    assert rows["dm"]["share_of_gap_closed"] is None
+
+
 def test_rows_evaluated_by_other_students_have_controls_of_their_own(workplace, monkeypatch):
     paper = {"evaluate": {"lr": 0.02}, "distill": {"factor": 1}}
     monkeypatch.setattr(load("dm"), "paper", classmethod(lambda cls, ipc: paper))

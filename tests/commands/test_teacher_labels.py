@@ -35,7 +35,9 @@ def test_random_images_stand_under_the_same_labels_too(workplace):
     result = run("evaluate", "set", *TAUGHT, "--out", "out")
     for name in ("csdm (teacher labels)", "random (teacher labels)", "tiled-random (teacher labels)"):
         assert name in result.stdout
-    assert "Stored, with the teachers that label: " in result.stdout
+    assert "Stored, with the teachers that label: " in result.stdout and "of the gap" not in result.stdout
+    assert result.stdout.index("random (teacher labels)") < result.stdout.index("tiled-random (teacher labels)")
+    assert json.loads(Path("out/summary.json").read_text())["gap"] is None
     alike = json.loads(Path("out/metrics.json").read_text())["controls_under_teacher_labels"]
     run("distill", "data", "--method", "random", "--out", "random")
     run("report", "out", "--out", "report.md")
