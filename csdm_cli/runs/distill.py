@@ -106,6 +106,9 @@ def distil(
                 renewed = ranks.leads and _renew_recipe(task, target)
                 told = "only the recipe of its students was renewed" if renewed else "nothing to do"
                 note(f"{target} already holds this run: {told}", quiet=runtime.quiet)
+                if tracker:  # without the run's key: accuracies go to the run that made the set
+                    _tell_of_settings(task, tracker)
+                    tracker.tags({"nothing_to_do": True})
             elif ranks.leads:
                 carry_out(task, target, options, runtime, tracker or NullTracker(), ranks)
             else:
@@ -124,13 +127,9 @@ def carry_out(
         CsdmError: if one of these files would replace what csdm did not write, before anything is done.
     """
     outputs.claim_files(target.parent, OUTPUTS)
-    start, manifest = time.monotonic(), task.longtail.manifest
-    teachers = task.pool.description if task.pool else None
-    tracker.params({"distill": settings_read(task.settings.model_dump(mode="json"))})
-    tracker.params({"pretrain": pretrain_settings(teachers)})
-    tracker.tags({"method": task.settings.method, "seed": task.settings.seed, "run_key": task.key})
-    tell_of_data(tracker, manifest, "train", "distillation")
-    tell_of_teachers(tracker, teachers)
+    start = time.monotonic()
+    _tell_of_settings(task, tracker)
+    tracker.tags({"run_key": task.key})
     with peak_memory(task.device) as peak:
         if isinstance(task.method, BuildingMethod):
             outcome = _build(task.method, task, runtime)
@@ -145,6 +144,16 @@ def carry_out(
     turns.remember(task.key, target)
     Checkpoint(places.cache_dir("checkpoints"), task.key, 0).clear()
     return distilled
+
+
+def _tell_of_settings(task: Task, tracker: Tracker) -> None:
+    """The settings of a run, and the images and teachers that it looks at."""
+    teachers = task.pool.description if task.pool else None
+    tracker.params({"distill": settings_read(task.settings.model_dump(mode="json"))})
+    tracker.params({"pretrain": pretrain_settings(teachers)})
+    tracker.tags({"method": task.settings.method, "seed": task.settings.seed})
+    tell_of_data(tracker, task.longtail.manifest, "train", "distillation")
+    tell_of_teachers(tracker, teachers)
 
 
 def _taken_over(task: Task, target: Path) -> bool:

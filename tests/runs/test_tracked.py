@@ -124,6 +124,17 @@ def test_teachers_are_models_that_one_run_made_and_others_read(client, workplace
     assert client.get_logged_model(made[0]).params["width"] == "4"
 
 
+def test_a_set_that_is_there_already_leaves_a_run_that_says_so(workplace):
+    """With its settings, and not among those that accuracies are given to."""
+    words = ("distill", "data", "--method", "random", "--out", "own", "--tracking", "csv")
+    run(*words)
+    run(*words)
+    made, found = (json.loads(place.read_text()) for place in sorted(workplace.parent.glob("cache/runs/*/run.json")))
+    assert made["params"] == found["params"] and found["params"]["distill.method"] == "random"
+    assert made["tags"].pop("run_key") and found["tags"].pop("nothing_to_do") == "True"
+    assert made["tags"] == found["tags"] and found["status"] == "FINISHED"
+
+
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
