@@ -186,7 +186,7 @@ def _refuse_missing(path: Path) -> None:
 
 def _load_numpy(path: Path) -> Any:
     try:
-        if path.suffix == ".npy":
+        if path.suffix.lower() == ".npy":
             return torch.from_numpy(load_array(path))
         arrays = load_arrays(path)
         texts = {name: array.tolist() for name, array in arrays.items() if array.dtype.kind == "U"}

@@ -378,3 +378,12 @@ def test_objects_are_named_and_not_loaded(tmp_path, pixels):
 def test_arrays_of_objects_are_not_loaded(tmp_path):
     with pytest.raises(CsdmError, match="damaged or holds more"):
         bring(saved(tmp_path / "set.pt", {"images": np.array(["text"], dtype=object)}))
+
+
+@pytest.mark.parametrize("ending", ["npy", "NPY"])
+def test_an_array_of_its_own_with_labels_beside_it(tmp_path, pixels, ending):
+    for name, array in (("images", pixels), ("labels", LABELS)):
+        with (tmp_path / f"{name}.{ending}").open("wb") as file:
+            np.save(file, array.numpy())
+    found = bring(tmp_path / f"images.{ending}")
+    assert torch.equal(found.decoded(), pixels) and torch.equal(found.labels, LABELS)
