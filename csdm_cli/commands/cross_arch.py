@@ -94,8 +94,9 @@ def run(
     manifest = case.longtail.manifest
     title = f"{manifest.title}, IPC {case.distilled.ipc_text}: {task.duration}"
     result = {name: one.metrics() for name, one in found.items()}
-    untested = manifest.untested(task.recipe.split)
-    emit(result, lambda: score_table(title, _rows(found), "network: set", untested), as_json=runtime.json)
+    split = task.recipe.split
+    untested = manifest.untested(split)
+    emit(result, lambda: score_table(title, _rows(found), split, "network: set", untested), as_json=runtime.json)
     note(f"wrote {folder}/\nnext: csdm report {typed(folder)}", quiet=runtime.quiet)
 
 

@@ -86,7 +86,7 @@ def run(
     title = f"{shown}: {_students(task)}, {counted(task.protocol.steps, 'step')}"
     below = found.fairness.table() if found.fairness is not None else []
     lines = [*_gap_line(result), *_inheritance_line(result), _stored_line(found)]
-    table = score_table(title, found.rows(), untested=found.untested)
+    table = score_table(title, found.rows(), settings.split, untested=found.untested)
     emit(result, lambda: [*table, *lines, *below], as_json=runtime.json)
     note(f"wrote {folder}/", quiet=runtime.quiet)
     across = "" if foreign is not None else f", or csdm cross-arch {typed(case.path.parent)}"

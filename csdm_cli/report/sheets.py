@@ -132,7 +132,9 @@ def _of_another_set(folder: Path) -> list[str]:
 def _architectures(found: dict[str, Any], folder: Path) -> Sheet:
     rows = {row.name: row.scores for name, scores in found.items() for row in architecture_rows(name, scores)}
     footnotes = dict.fromkeys(line for scores in found.values() for line in _without_tests(scores, folder))
-    return Sheet(f"{titled(folder)}: other architectures", rows, " ".join([*footnotes, *_of_another_set(folder)]))
+    split = next(map(split_of, found.values()))
+    title = f"{titled(folder)}: other architectures, tested on the {split} set"
+    return Sheet(title, rows, " ".join([*footnotes, *_of_another_set(folder)]))
 
 
 def titled(folder: Path) -> str:

@@ -246,19 +246,23 @@ def without_tests(names: Sequence[str]) -> str:
 
 
 def score_table(
-    title: str, rows: Mapping[str, Evaluation], first: str = "trained on", untested: Sequence[str] = ()
+    title: str,
+    rows: Mapping[str, Evaluation],
+    split: EvaluationSplit,
+    first: str = "trained on",
+    untested: Sequence[str] = (),
 ) -> list[RenderableType]:
-    """One row per evaluation, accuracies in percent, between a title and what the figures are."""
+    """One row per evaluation on ``split``, accuracies in percent, between a title and what the figures are."""
     table = figures_table(first, list(COLUMNS.values()))
     for number, (name, evaluation) in enumerate(rows.items()):
         found = evaluation.metrics()
         table.add_row(name, *(_cell(found.get(column)) for column in COLUMNS), style="bold" if number == 0 else None)
     best = next(iter(rows.values())).metrics()["best_on_test"]
-    caption = "Accuracy in %, after the last step: mean ± std over students."
+    caption = f"Accuracy in % on the {split} set, after the last step: mean ± std over students."
     return [
         f"[bold]{markup(title)}[/]",
         table,
-        f"[dim]{caption} (Best step on the test images, for curiosity: {best}.)[/]",
+        f"[dim]{caption} (Best step on the {split} images, for curiosity: {best}.)[/]",
         *([f"[dim]{markup(without_tests(untested))}[/]"] if untested else []),
     ]
 

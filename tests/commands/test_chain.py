@@ -139,6 +139,15 @@ def test_commands_that_a_report_names_can_be_typed_where_paths_have_spaces(world
     assert shlex.split(ui) == ["mlflow", "ui", "--backend-store-uri", "sqlite:///some place/mlflow.db"]
 
 
+@pytest.mark.parametrize("split", ["test", "dev"])
+def test_tables_tell_the_images_that_students_were_tested_on(workplace, split):
+    for command, few in (("evaluate", ("--no-controls",)), ("cross-arch", ("--no-controls", "--networks", "convnet"))):
+        shown = run(command, "set", "--data", "data", "--split", split, *few, "--out", f"out-{command}").stdout
+        assert f"Accuracy in % on the {split} set" in shown and f"(Best step on the {split} images" in shown
+    told = run("report", "out-evaluate", "out-cross-arch").stdout
+    assert told.count(f"tested on the {split} set") == 2
+
+
 def test_quiet_leaves_results_alone(workplace):
     result = run(*COMMANDS["distill"], "--quiet")
     assert result.stderr == "" and "out/set/distilled.safetensors" in result.stdout

@@ -50,6 +50,9 @@ def test_markdown_is_a_heading_a_table_and_what_holds_of_it(folder):
     lines = sheet.markdown().splitlines()
     assert lines[0].startswith("### ") and lines[2].startswith(f"| {HEADER[0]} |") and lines[-1] == FOOTNOTE
     assert [line.split("|")[1].strip() for line in lines[4:6]] == ["alexnet: distilled", "alexnet: random"]
+    assert sheet.title.endswith("other architectures, tested on the test set")
+    (sheet,) = read_sheets(folder({"alexnet": {"accuracy": SCORE, "split": "dev"}}))
+    assert sheet.title.endswith("other architectures, tested on the dev set")
 
 
 def test_a_backbone_has_its_controls_and_an_inherited_classifier(folder):
