@@ -23,6 +23,8 @@ from csdm_cli.parameterisations.stored import MADE_OF, parameterisation_of
 from csdm_cli.storage.keys import source_hash
 from csdm_cli.storage.tensorfile import tensor_sha256
 
+PARTS = "sets"  # in the provenance: the sets that a set was made of
+
 
 @dataclass(frozen=True)
 class DatasetInfo:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from csdm_cli.artifacts.distilled import (
+    PARTS,
     Coded,
     DatasetInfo,
     Decoding,
@@ -26,7 +27,6 @@ from csdm_cli.safe_text import counted, shown
 from csdm_cli.storage.bounded import adapter
 
 MERGED = "merged"
-PARTS = "sets"  # in the provenance: the sets that a set was made of
 MOST_NAMES = 20  # of a part's classes; more are counted
 MASKS = "masks"  # of classes; all else that is stored and can be divided is of images
 

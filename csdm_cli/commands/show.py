@@ -12,9 +12,10 @@ from typing import Any
 from rich.text import Text
 
 from csdm_cli.artifacts.accounting import storage_of
+from csdm_cli.artifacts.distilled import PARTS
 from csdm_cli.artifacts.file import Coded, Distilled, find_artifact, load_distilled, schema_of
 from csdm_cli.artifacts.grid import grid_path, save_grid
-from csdm_cli.artifacts.joining import PARTS, parts_in_words
+from csdm_cli.artifacts.joining import parts_in_words
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import TextTable, facts_table

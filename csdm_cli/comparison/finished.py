@@ -13,6 +13,7 @@ from csdm_cli.comparison.entries import StudentProtocol
 from csdm_cli.errors import UsageError
 from csdm_cli.evaluation.controls import ControlName, evaluate_selections
 from csdm_cli.runs.evaluating import open_case
+from csdm_cli.runs.labels import measured_on, refuse_images_of_choice
 from csdm_cli.runs.measurement import Measurement
 
 
@@ -57,10 +58,12 @@ def evaluate_finished(
     """Evaluate a set by the students of ``student_protocol``, and by those at its own step size as in other rows.
 
     Raises:
-        CsdmError: if it was distilled from other data than the comparison's.
+        CsdmError: if it was distilled from other data than the comparison's, or its soft labels were chosen on the
+            images that students are tested on.
     """
     case = open_case(one.file, context.longtail.folder)
     named, labels = (one.name, one.file, case.distilled), one.distilled.default_labels
+    refuse_images_of_choice(labels, measured_on(case.distilled), context.split)
     protocols = context.student_protocols(student_protocol, case.distilled)
     return [context.measured(*named, labels, own) for own in protocols]
 

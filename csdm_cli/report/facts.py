@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from csdm_cli.artifacts.accounting import storage_of
-from csdm_cli.artifacts.distilled import Coded, Distilled
-from csdm_cli.artifacts.joining import PARTS, parts_in_words
+from csdm_cli.artifacts.distilled import PARTS, Coded, Distilled
+from csdm_cli.artifacts.joining import parts_in_words
 from csdm_cli.artifacts.run_record import read_sidecar
 from csdm_cli.display.sizes import sized
 from csdm_cli.runs.whole_run import whole_seconds

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from csdm_cli.artifacts.distilled import Distilled, SoftLabels
+from csdm_cli.artifacts.distilled import PARTS, Distilled, SoftLabels
 from csdm_cli.data.store import LongTail
 from csdm_cli.display.console import note
 from csdm_cli.distillation.soft_labels import PriorCalibration, measure_tau, soft_labels
@@ -64,9 +64,21 @@ def chosen_on(settings: sections.Distill, longtail: LongTail) -> str | None:
 
 
 def measured_on(distilled: Distilled) -> str | None:
-    """The images that a set's τ was chosen on; None if it was given, or there is none."""
-    told = distilled.provenance.config.get("prior_calibration") or {}
-    return told.get("measured_on")
+    """The images that a set's τ was chosen on, or that of a set which it was made of; None if it was given.
+
+    Where several were made of different images, the development set, which such labels cannot be tested on.
+    """
+    found = set(_measured_on(distilled.provenance.config))
+    return EvaluationSplit.dev if EvaluationSplit.dev in found else next(iter(found), None)
+
+
+def _measured_on(config: Mapping[str, Any]) -> Iterator[str]:
+    if on := (config.get("prior_calibration") or {}).get("measured_on"):
+        yield str(on)
+    parts = config.get(PARTS)
+    for part in parts if isinstance(parts, list) else ():
+        if isinstance(part, Mapping) and isinstance(own := part.get("config"), Mapping):
+            yield from _measured_on(own)
 
 
 def refuse_images_of_choice(labels: LabelKind, measured_on: str | None, split: EvaluationSplit) -> None:

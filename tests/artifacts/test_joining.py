@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from csdm_cli.artifacts.distilled import Decoding, stored_sha256
+from csdm_cli.artifacts.distilled import PARTS, Decoding, stored_sha256
 from csdm_cli.artifacts.file import load_distilled, save_distilled
-from csdm_cli.artifacts.joining import PARTS, merge, parts_in_words, select_classes
+from csdm_cli.artifacts.joining import merge, parts_in_words, select_classes
 from csdm_cli.artifacts.validation import first_problem
 from csdm_cli.errors import UsageError
 from csdm_cli.names import LabelKind

@@ -298,6 +298,14 @@ def test_own_parameters_go_to_the_methods_that_have_them(workplace):
     assert found == {"dm": {}, "m3d": {"second": "0.5"}}
 
 
+def test_a_finished_set_is_not_tested_on_the_images_that_its_labels_were_chosen_on(workplace):
+    words = ("--method", "random", "--labels", "soft", "--prior-calibration", "auto", "--out", "soft")
+    run("distill", "data", "--teachers", "teachers", *words)
+    result = run(*TINY, "--methods", "herding", "--seeds", "1", "--split", "dev", "--with", "soft", expect=None)
+    assert result.exit_code == 1 and "error: 1 of the rows failed: random, soft (--split dev: " in result.stderr
+    assert "random, soft" not in rows_of(Path("artifacts/compare"))
+
+
 def test_rows_that_teachers_label_close_no_gap(workplace):
     """Its ends are under hard labels."""
     run(*TINY, "--methods", "dm", "--seeds", "1", "--set", "evaluate.labels=teacher")
