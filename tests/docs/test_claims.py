@@ -111,3 +111,21 @@ def test_a_longer_tail_of_a_hundred_classes():
     lost = [score(10, name) - score(20, name) for name in ("csdm-hard", "dm-hard", "full-cross-entropy")]
     told = f"csdm and dm {lost[0]:.1f} and {lost[1]:.1f} points, two sets each, the best control {best:.1f} and"
     assert f"{told} cross-entropy {lost[2]:.1f}, one student each" in RESULTS
+
+
+def test_larger_images():
+    def found(name: str):
+        return find_row(f"imagenette-lt10-ipc10-size64-width32-{name}", ROOT / "results")
+
+    csdm, dm, tiled, random = (
+        100 * found(name).spread.mean for name in ("csdm-hard", "dm-hard", "tiled-random-hard", "random")
+    )
+    controls = [f"full-{name}" for name in ("logit-adjustment", "balanced-softmax", "debiased", "cross-entropy")]
+    full = [100 * found(name).spread.mean for name in controls]
+    shares = [(score - random) / (max(full) - random) for score in (csdm, dm, tiled)]
+    assert f"{csdm:.1f} and {dm:.1f} (" in RESULTS.split("## Larger images")[1]
+    assert "close {:.2f} and {:.2f} of the gap, the tiled images that they start from {:.2f}".format(*shares) in RESULTS
+    assert {f"{share:.1f}" for share in shares[:2]} == {"0.7"} and "at 64 pixels these two close 0.7" in README
+    assert f"all images give {full[-1]:.1f} under cross-entropy, and {random:.1f} for random ones" in RESULTS
+    epochs = found("full-cross-entropy").config["evaluate"]["full_steps"] * 128 / sum(found(controls[0]).data.counts)
+    assert f"which are {epochs:.0f} epochs of these" in RESULTS

@@ -25,6 +25,11 @@ ROOT = Path(__file__).parents[2]
             "students of the start score {} after 3,000 steps and {} after 8,000 (",
         ),
         (
+            "Larger images",
+            "2026-12-imagenette/tiled-random",
+            "students of the start score {} after 3,000 steps and {} after 8,000 (",
+        ),
+        (
             "Traffic signs",
             "2026-12-gtsrb/tiled-random",
             "students of the start score {} after 3,000 steps and {} after 8,000 (",
