@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
+from csdm_cli.evaluation.scores import group_of_classes
 from csdm_cli.ledger.store import find_row
 from csdm_cli.methods import load
 
@@ -127,5 +129,18 @@ def test_larger_images():
     assert "close {:.2f} and {:.2f} of the gap, the tiled images that they start from {:.2f}".format(*shares) in RESULTS
     assert {f"{share:.1f}" for share in shares[:2]} == {"0.7"} and "at 64 pixels these two close 0.7" in README
     assert f"all images give {full[-1]:.1f} under cross-entropy, and {random:.1f} for random ones" in RESULTS
+    assert round(csdm - tiled) == 11 and "eleven points above one set of tiled images" in RESULTS
+    assert len(found("random").sets) == 1 and "from one random draw" in README
+
+    def below_the_head(name: str) -> float:
+        students = [one for own in found(name).sets for one in own.students]
+        groups = group_of_classes(found(name).data.counts)
+        scores = [fmean(of_class) for of_class in zip(*(one.per_class for one in students), strict=True)]
+        return 100 * (fmean(scores[label] for label in groups.head) - fmean(scores[label] for label in groups.tail))
+
+    best = controls[full.index(max(full))]
+    lost = [round(below_the_head(name)) for name in ("csdm-hard", "dm-hard", best, "full-cross-entropy")]
+    told = "The tail lies {} points below the head for csdm**, {} for dm, {} for the best control and {} under"
+    assert told.format(*lost) in RESULTS
     epochs = found("full-cross-entropy").config["evaluate"]["full_steps"] * 128 / sum(found(controls[0]).data.counts)
     assert f"which are {epochs:.0f} epochs of these" in RESULTS
