@@ -51,9 +51,15 @@ def in_words(error: OSError | MemoryError | RuntimeError, options: Collection[st
 
 
 def reason_of(error: BaseException) -> str:
-    """The error's own words in one line, to be put into a sentence: of the system's without number and file."""
-    if isinstance(error, OSError) and error.strerror:
-        return str(error.strerror)
+    """The error's own words in one line, to be put into a sentence: of the system's without number and file.
+
+    Of urllib's errors those of what they are about.
+    """
+    cause = getattr(error, "reason", None)
+    if isinstance(cause, BaseException):
+        return reason_of(cause)
+    if isinstance(error, OSError) and (told := error.strerror or cause):
+        return str(told)
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -53,4 +54,5 @@ def test_a_refusal_names_the_option_that_asked():
 
 def test_a_reason_is_one_line_without_the_system_s_number():
     assert reason_of(OSError(errno.ENOSPC, "No space left on device", "a.png")) == "No space left on device"
+    assert reason_of(URLError(OSError(-3, "no such host"))) == "no such host" == reason_of(URLError("no such host"))
     assert reason_of(ValueError("two\n lines")) == "two lines" and reason_of(KeyError()) == "KeyError"

@@ -269,6 +269,12 @@ class _Part:
         return "; ".join(told + ([f"itself made of {counted(len(further), 'set')}"] if further else []))
 
 
+def own_and_parts(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings of a set's own, and the sets that it was made of as :func:`parts_in_words` tells them."""
+    parts = parts_in_words(config)
+    return {name: value for name, value in config.items() if not (parts and name == PARTS)}, parts
+
+
 def parts_in_words(config: Mapping[str, Any]) -> dict[str, str]:
     """Each of the sets that a set with this provenance was made of, in a line by its name, such as ``set 1``.
 

@@ -99,6 +99,7 @@ def is_of_a_replaced_set(folder: Path) -> bool:
     Raises:
         CsdmError: if they, or the set, are damaged.
     """
+    folder = folder.absolute()  # "." has a name, too
     file = folder.parent / FILE_NAME
     if not file.is_file():
         return False

@@ -14,6 +14,7 @@ from csdm_cli.comparison.measure import measure
 from csdm_cli.comparison.tuning import chosen, grid, refuse_to_tune_on_test
 from csdm_cli.display.console import emit, note
 from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.parallel.interruption import telling_what_is_kept
 from csdm_cli.runs.distill import ARTIFACTS
 from csdm_cli.runs.optimise import CHECKPOINT_SECONDS, Options
 from csdm_cli.runs.runtime import Runtime
@@ -57,23 +58,19 @@ def run(
     ipcs = ",".join(map(str, settings.ipc))
     name = f"compare {','.join(settings.methods)} ipc{ipcs} {counted(settings.seeds, 'seed')}"
     with open_tracker(runtime.tracking, "compare", params=described, name=name, quiet=runtime.quiet) as tracker:
-        try:
-            with open_executor(settings.executor, runtime) as executor:
-                found = measure(
-                    settings,
-                    params,
-                    runtime,
-                    executor,
-                    data=data,
-                    teachers=teachers,
-                    options=options,
-                    points=points,
-                    finished=named,
-                    parent=tracker.run_id,
-                )
-        except (KeyboardInterrupt, SystemExit):
-            note("what is finished is kept: the same command goes on from there", quiet=runtime.quiet)
-            raise
+        with telling_what_is_kept(quiet=runtime.quiet), open_executor(settings.executor, runtime) as executor:
+            found = measure(
+                settings,
+                params,
+                runtime,
+                executor,
+                data=data,
+                teachers=teachers,
+                options=options,
+                points=points,
+                finished=named,
+                parent=tracker.run_id,
+            )
         result = files.result_of(found, settings, executor.device)
         if settings.tune:
             tuned = [method for method in settings.methods if method not in CONTROLS]  # which have nothing to tune

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from csdm_cli.artifacts.distilled import set_hashes
 from csdm_cli.artifacts.stored_evaluation import ACROSS
 from csdm_cli.display import pictures
 from csdm_cli.display.console import emit, note
@@ -23,6 +22,7 @@ from csdm_cli.runs.cross_backbones import (
 )
 from csdm_cli.runs.evaluating import bars, score_table, tell_empty_classes
 from csdm_cli.runs.provenance import RECIPE
+from csdm_cli.runs.replaced_results import replaced_on_networks, told_of
 from csdm_cli.runs.runtime import Runtime
 from csdm_cli.runs.tracked import made_with, run_name
 from csdm_cli.safe_text import typed
@@ -73,6 +73,8 @@ def run(
     case = task.case
     folder = out or (case.path.parent / "cross_arch")
     outputs.claim_files(folder, OUTPUTS)
+    if replaced := replaced_on_networks(folder, task):
+        note(f"warning: {folder} holds other results, which these replace (--out DIR keeps both): on {replaced}")
     tell_empty_classes(case.distilled, quiet=runtime.quiet)
     note(f"evaluating {case.path} on {', '.join(task.names)}; {task.labels} labels", quiet=runtime.quiet)
     described = {
@@ -109,9 +111,7 @@ def _write(folder: Path, task: CrossArchTask | CrossBackbonesTask, found: Found,
     result = {name: one.metrics() for name, one in found.items()}
     pictures.accuracies(bars(_rows(found)), folder / "accuracy.png")
     outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
-    measured = {"measured": set_hashes(task.case.distilled)}
-    protocols = {name: protocol | measured for name, protocol in task.protocols.items()}
-    outputs.write_json(folder / ACROSS, protocols, OUTPUTS[ACROSS])
+    outputs.write_json(folder / ACROSS, told_of(task), OUTPUTS[ACROSS])
     summary = {"accuracy_percent": {name: one["accuracy"]["mean"] for name, one in result.items()}}
     outputs.write_json(folder / "summary.json", summary, OUTPUTS["summary.json"])
     for name in ("accuracy.png", "metrics.json"):

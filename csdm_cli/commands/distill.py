@@ -26,9 +26,6 @@ from csdm_cli.settings.presets import tuned_options
 from csdm_cli.storage import atomic, outputs
 from csdm_cli.tracking.tracker import open_tracker
 
-# Methods whose papers have one network that is never trained; they take teachers as well.
-FOR_BACKBONES = ("lgm", "ridge", "sfm")
-
 
 def run(
     settings: sections.Distill,
@@ -57,7 +54,7 @@ def run(
     note(f"long-tailed set: {longtail.folder}", quiet=runtime.quiet)
     if preset is None and (better := tuned_options(settings.method, settings.model_fields_set)):
         note(f"hint: {settings.method} did best on CIFAR-10-LT with {better}: see --preset common", quiet=runtime.quiet)
-    if settings.method in FOR_BACKBONES and teachers is None and not is_frozen(params.pretrain):
+    if chosen.method.for_backbones and teachers is None and not is_frozen(params.pretrain):
         note(_without_backbone(settings.method, data), quiet=runtime.quiet)
     if scarce := _scarce(longtail, chosen.settings.ipc):
         note(scarce, quiet=runtime.quiet)

@@ -131,8 +131,9 @@ def _write(folder: Path, result: dict[str, Any], found: EvaluatedSet, tracker: T
     info = found.distilled.dataset
     pictures.accuracies(bars(found.rows()), folder / "accuracy.png")
     pictures.confusion(found.own.confusion, info.class_names, folder / "confusion.png")
-    outputs.write_json(folder / "details.json", found.details(), OUTPUTS["details.json"])
     outputs.write_json(folder / "metrics.json", result, OUTPUTS["metrics.json"])
+    # After the scores: old scores are never taken for those of the set that this file names.
+    outputs.write_json(folder / "details.json", found.details(), OUTPUTS["details.json"])
     summary = summary_of(found.own, found.share_of_gap_closed)
     outputs.write_json(folder / "summary.json", summary, OUTPUTS["summary.json"])
     table = per_class(found.own, info.class_names, info.counts)

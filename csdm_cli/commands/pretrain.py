@@ -14,6 +14,7 @@ from csdm_cli.evaluation.scores import means_by_group
 from csdm_cli.methods import load, method_names
 from csdm_cli.methods.learning import LearningMethod
 from csdm_cli.names import StoredLabels
+from csdm_cli.parallel.interruption import telling_what_is_kept
 from csdm_cli.runs.backbones import is_frozen
 from csdm_cli.runs.experts import make_pool, refuse_idle
 from csdm_cli.runs.long_tail import given_or_newest
@@ -63,6 +64,7 @@ def run(
     noun, count = ("experts", settings.experts) if settings.experts else ("teachers", settings.teachers)
     name = f"pretrain {settings.network} x{count} seed{settings.seed}"
     with (
+        telling_what_is_kept(quiet=runtime.quiet),
         sealed(f"training {noun}"),
         open_tracker(runtime.tracking, "pretrain", params=described, name=name, quiet=runtime.quiet) as tracker,
     ):

@@ -12,10 +12,9 @@ from typing import Any
 from rich.text import Text
 
 from csdm_cli.artifacts.accounting import storage_of
-from csdm_cli.artifacts.distilled import PARTS
 from csdm_cli.artifacts.file import Coded, Distilled, find_artifact, load_distilled, schema_of
 from csdm_cli.artifacts.grid import grid_path, save_grid
-from csdm_cli.artifacts.joining import parts_in_words
+from csdm_cli.artifacts.joining import own_and_parts
 from csdm_cli.artifacts.run_record import RunRecord, read_sidecar
 from csdm_cli.display.console import emit, note
 from csdm_cli.display.tables import TextTable, facts_table
@@ -173,8 +172,7 @@ def _provenance(file: Path, distilled: Distilled, record: RunRecord | None) -> R
 
 def _settings(settings: Mapping[str, Any], plain: str) -> Rows:
     """Nested settings and the sets that a set was made of get a row each, all others share one called ``plain``."""
-    parts = parts_in_words(settings)
-    own = {name: value for name, value in settings.items() if not (parts and name == PARTS)}
+    own, parts = own_and_parts(settings)
     single = {name: value for name, value in own.items() if not isinstance(value, dict)}
     rows = [(plain, _inline(single))] if single else []
     rows += [(name, _inline(value)) for name, value in own.items() if isinstance(value, dict) and value]

@@ -20,6 +20,7 @@ from csdm_cli.evaluation.protocol import Protocol
 from csdm_cli.evaluation.results import Evaluation, StudentRun
 from csdm_cli.evaluation.scores import group_of_classes
 from csdm_cli.images.image_set import ImageSet
+from csdm_cli.images.normalisation import in_unit_range
 from csdm_cli.names import Parallel
 from csdm_cli.networks import NetworkSpec, build
 from csdm_cli.networks.network import Network
@@ -35,6 +36,7 @@ from csdm_cli.training.inference import predict
 from csdm_cli.training.labeller import Labeller
 from csdm_cli.training.losses import Loss, balanced_softmax, cross_entropy
 from csdm_cli.training.many import JointMoment, counted, groups_of, stands_together, train_together
+from csdm_cli.training.probe import probabilities
 from csdm_cli.training.recipe import Recipe
 from csdm_cli.training.tuned import identity, in_test, in_training
 
@@ -138,7 +140,9 @@ def evaluate_set(
         CsdmError: if training diverges, or the network cannot be compiled and is to be.
     """
     test, device = evaluator.test, evaluator.device
-    examples = Examples(images.to(device), targets.to(device), test.mean, test.std, labeller)
+    # In one form, so that a set and a control of the same images have their students in common.
+    targets = probabilities(targets, test.classes, torch.float32)
+    examples = Examples(in_unit_range(images).to(device), targets.to(device), test.mean, test.std, labeller)
     return train_and_test(TrainAndTest(examples, test.to(device), evaluator.spec), counts, evaluator, title=title)[0]
 
 

@@ -67,13 +67,17 @@ def statistics_for(dataset: str, train: Tensor) -> Statistics:
     return known if known and len(known.mean) == train.shape[1] else statistics_of(train)
 
 
+def in_unit_range(images: Tensor) -> Tensor:
+    """Images as floats in [0, 1]: uint8 ones as float32, floats as they are."""
+    return images.to(torch.float32) / 255 if images.dtype == torch.uint8 else images
+
+
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """``(x - mean) / std`` per channel, for uint8 images or floats in [0, 1] of shape (N, C, H, W).
 
     Differentiable in float images; the result is float32 unless ``images`` are of another float type.
     """
-    if images.dtype == torch.uint8:
-        images = images.to(torch.float32) / 255
+    images = in_unit_range(images)
     shape = (1, -1, 1, 1)
     centre, spread = (constant(tuple(values), images.dtype, images.device).view(shape) for values in (mean, std))
     return (images - centre) / spread

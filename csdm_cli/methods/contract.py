@@ -68,6 +68,7 @@ class Described:
         departures: differences from its paper under the common protocol, such as terms whose network is not there.
         default_labels: kind of its sets' labels.
         iterates: whether images are optimised, step by step, or else built at once.
+        for_backbones: whether its paper has one network that is never trained; it takes teachers as well.
     """
 
     Parameters: ClassVar[type[Any]]
@@ -77,6 +78,7 @@ class Described:
     departures: ClassVar[str] = "none"
     default_labels: ClassVar[StoredLabels] = StoredLabels.hard
     iterates: ClassVar[bool] = False
+    for_backbones: ClassVar[bool] = False
 
     @classmethod
     def paper(cls, ipc: int) -> Mapping[str, Mapping[str, Any]]:

@@ -6,6 +6,7 @@ optimiser stay in that type. :mod:`csdm_cli.training.tuned` has students and tea
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -167,6 +168,8 @@ def _compiled(numerics: Numerics) -> Callable[[Network, Tensor], Tensor]:
     def features(network: Network, images: Tensor) -> Tensor:
         return numerics.features(network, images)
 
+    # Torch remarks, to whoever compiles for a CPU as well, that a machine with CUDA's files has no GPU.
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     features.__code__ = features.__code__.replace()  # programs are counted per code object: each run has its own
     program = torch.compile(features, dynamic=False, fullgraph=True, backend=BACKEND)
 

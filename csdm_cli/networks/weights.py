@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csdm_cli.errors import CsdmError, UsageError
+from csdm_cli.errors import CsdmError, UsageError, reason_of
 from csdm_cli.names import BackboneName
 from csdm_cli.networks import efficientnet
 from csdm_cli.networks.network import NETWORKS
@@ -126,6 +126,6 @@ def _downloaded(name: str) -> Weights:
     try:
         tensors = weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise CsdmError(f"cannot download torchvision's weights of {name} ({reason}): {INSTEAD}") from None
     return Weights(tensors, f"torchvision's {weights.name}, supervised on ImageNet")

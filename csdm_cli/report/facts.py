@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from csdm_cli.artifacts.accounting import storage_of
-from csdm_cli.artifacts.distilled import PARTS, Coded, Distilled
-from csdm_cli.artifacts.joining import parts_in_words
+from csdm_cli.artifacts.distilled import Coded, Distilled
+from csdm_cli.artifacts.joining import own_and_parts
 from csdm_cli.artifacts.run_record import read_sidecar
 from csdm_cli.display.sizes import sized
 from csdm_cli.runs.whole_run import whole_seconds
@@ -60,8 +60,7 @@ def provenance_of(file: Path, distilled: Distilled) -> Rows:
     ]
     if (record := read_sidecar(file)) and record.code:
         rows.append(("commit", record.code.commit + (" with local changes" if record.code.dirty else "")))
-    parts = parts_in_words(origin.config)
-    own = {name: value for name, value in origin.config.items() if not (parts and name == PARTS)}
+    own, parts = own_and_parts(origin.config)
     rows += [(name, _text(value)) for name, value in own.items() if value not in (None, {}, [])]
     return (*rows, *parts.items())
 

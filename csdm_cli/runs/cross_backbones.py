@@ -48,6 +48,11 @@ class CrossBackbonesTask:
         return self._first.settings
 
     @property
+    def controls(self) -> bool:
+        """Whether probes of real images are evaluated beside those of the set."""
+        return self.recipe.controls
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The backbones, in the order asked for."""
         return tuple(self.on)

@@ -14,6 +14,7 @@ from csdm_cli.methods.regularisers.weighted import refuse_second_logits, weighte
 from csdm_cli.safe_text import meant
 from csdm_cli.settings import sections
 from csdm_cli.settings.fields import Reader, is_number, reader_of, refuse_loose_number
+from csdm_cli.settings.messages import expected
 from csdm_cli.storage.bounded import adapter
 
 MOST_OF_OWN = 1e9  # the size of a method's own parameters
@@ -101,9 +102,10 @@ def method_parameters(cls: MethodClass, settings: sections.Distill) -> Any:
     try:
         parameters = adapter(cls.Parameters).validate_python(values)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        name = str(wrong["loc"][0])
-        raise UsageError(f"--option {name}={settings.option.get(name)}: {wrong['msg'].lower()}") from None
+        name = str(error.errors()[0]["loc"][0])
+        schema = adapter(cls.Parameters).json_schema()
+        wanted = expected(schema["properties"][name], schema.get("$defs", {}))
+        raise UsageError(f"--option {name}={settings.option.get(name)}: expected {wanted}") from None
     for name, given in settings.option.items():
         value = getattr(parameters, name)
         if isinstance(value, (int, float)) and not -MOST_OF_OWN <= value <= MOST_OF_OWN:

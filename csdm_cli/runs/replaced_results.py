@@ -1,16 +1,20 @@
-"""The results in a folder that csdm evaluate is about to write to, where they are not the same evaluation's."""
+"""Results in a folder that evaluate or cross-arch is about to write to, where they are not the same evaluation's."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from csdm_cli.artifacts.distilled import set_hashes
 from csdm_cli.artifacts.evaluation_rows import evaluation_rows, split_of, students_text
-from csdm_cli.artifacts.stored_evaluation import StoredEvaluation, is_of_a_replaced_set, read_evaluation
+from csdm_cli.artifacts.stored_evaluation import ACROSS, StoredEvaluation, is_of_a_replaced_set, read_evaluation
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import LabelKind
+from csdm_cli.runs.cross_arch import CrossArchTask
+from csdm_cli.runs.cross_backbones import CrossBackbonesTask
 from csdm_cli.runs.evaluate import EvaluationTask
-from csdm_cli.storage.bounded import parsed_json
+from csdm_cli.storage.bounded import parsed_json, read_json
 
 
 def replaced_results(folder: Path, task: EvaluationTask) -> str | None:
@@ -31,6 +35,34 @@ def replaced_results(folder: Path, task: EvaluationTask) -> str | None:
     except (CsdmError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return text + (f", with {' and '.join(left_out)}" if left_out else "")
+
+
+def told_of(task: CrossArchTask | CrossBackbonesTask) -> dict[str, Any]:
+    """By architecture or backbone, all that tells its results from others: protocol, labels, and the set's hashes."""
+    own = {"labels": str(task.labels), "measured": set_hashes(task.case.distilled)}
+    return {name: protocol | own for name, protocol in task.protocols.items()}
+
+
+def replaced_on_networks(folder: Path, task: CrossArchTask | CrossBackbonesTask) -> str | None:
+    """The architectures and backbones whose results in ``folder`` those of ``task`` will replace; None if it has none.
+
+    As in :func:`replaced_results`, nothing is lost with the same evaluation's, or of a set that was replaced itself.
+    """
+    try:
+        if is_of_a_replaced_set(folder):
+            return None
+        metrics, told = (read_json(folder / name, "") for name in ("metrics.json", ACROSS))
+        asked = parsed_json(json.dumps(told_of(task)))
+        lost = [
+            name
+            for name, scores in metrics.items()
+            if told[name] != asked.get(name)
+            or split_of(scores) != task.recipe.split
+            or ("random" in scores and not task.controls)
+        ]
+    except (CsdmError, OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return ", ".join(lost) or None
 
 
 def _left_out(found: StoredEvaluation, task: EvaluationTask) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -99,13 +100,15 @@ def across(tmp_path, told) -> bool:
     return is_of_a_replaced_set(folder)
 
 
-def test_results_of_other_architectures_are_of_the_set_that_they_name(tmp_path):
+def test_results_of_other_architectures_are_of_the_set_that_they_name(tmp_path, monkeypatch):
     made, twin = make_set(), make_set(soft=True)
     told = {"convnet": {"steps": 2, "measured": set_hashes(made)}}
     assert not across(tmp_path, told)  # no set lies there
     save_distilled(tmp_path / "distilled.safetensors", made)
     assert not across(tmp_path, told)
     assert across(tmp_path, {"convnet": {"measured": set_hashes(twin)}})
+    monkeypatch.chdir(tmp_path / "cross_arch")
+    assert is_of_a_replaced_set(Path())
     assert across(tmp_path, {"convnet": {"measured": set_hashes(make_set(ipc=1))}})
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from csdm_cli.evaluation import students
 from csdm_cli.evaluation.controls import (
@@ -75,6 +76,17 @@ def test_rows_of_the_selections(data: ImageSet, tmp_path: Path):
         labels = torch.arange(3).repeat_interleave(len(images) // 3)
         alone = evaluate_set(images, labels, data.counts, Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True))
         assert rows[name] == alone
+
+
+def test_a_set_of_a_controls_images_has_the_controls_students(data: ImageSet):
+    evaluator = Evaluator(data, SPEC, PROTOCOL, "cpu", quiet=True)
+    rows = evaluate_selections(data, Selection(2, 2, 0), evaluator)
+    for name, images in (
+        (ControlName.random, random_images(data, Selection(2, 2, 0)).float() / 255),
+        (ControlName.tiled_random, tiled_images(data, Selection(2, 2, 0))),
+    ):
+        as_stored = F.one_hot(torch.arange(3).repeat_interleave(len(images) // 3)).float()
+        assert evaluate_set(images, as_stored, data.counts, evaluator).key == rows[name].key
 
 
 def test_at_factor_1_tiles_are_random_images(data: ImageSet):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import shutil
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from csdm_cli.distillation.layout import Chunking
 from csdm_cli.errors import CsdmError
 from csdm_cli.names import Precision
 from csdm_cli.networks import numerics as numerics_module
-from csdm_cli.networks.numerics import PLAIN, Numerics, chosen
+from csdm_cli.networks.numerics import PLAIN, Numerics, chosen, features_by
 from csdm_cli.runs.assemble import assemble
 from csdm_cli.runs.choose import decided
 from csdm_cli.runs.method_options import make_method
@@ -153,6 +154,11 @@ def test_without_a_compiler_there_is_one_clear_line(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler")
+def test_torch_s_remark_on_a_missing_gpu_is_left_out():
+    features_by(Numerics(compiled=True))
+    assert not logging.getLogger("torch.utils.cpp_extension").isEnabledFor(logging.WARNING)
+
+
 def test_compiled_programs_are_right_and_repeat_their_bits():
     own = Numerics(compiled=True)
     first, second = looked_at(own), looked_at(own)

@@ -46,7 +46,7 @@ def test_real_images_per_step_are_those_asked_for_or_the_method_s():
     [
         ({"mixtur": "3"}, "csdm has no such parameter; did you mean mixture?"),
         ({"kernel": "rbf"}, "this parameter of csdm is the option --kernel"),
-        ({"mixture": "0"}, "--option mixture=0: input should be greater than or equal to 1"),
+        ({"mixture": "0"}, "--option mixture=0: expected an integer >= 1"),
     ],
 )
 def test_a_wrong_parameter_of_its_own_is_named(option, message):

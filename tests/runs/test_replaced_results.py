@@ -9,7 +9,7 @@ import pytest
 
 from csdm_cli.artifacts.distilled import set_hashes
 from csdm_cli.artifacts.file import save_distilled
-from csdm_cli.runs.replaced_results import replaced_results
+from csdm_cli.runs.replaced_results import replaced_on_networks, replaced_results, told_of
 from tests.artifacts.sets import make_set
 from tests.command_world import run
 
@@ -92,3 +92,54 @@ def test_evaluate_says_so_before_it_begins_and_not_of_its_own(workplace):
     assert told[0].endswith(
         "(--out DIR keeps both): csdm (hard labels), tested on the test set, 1 student, convnet of width 4, 4 steps"
     )
+
+
+ON = {"convnet": PROTOCOL, "alexnet": PROTOCOL | {"network": {"name": "alexnet", "width": 4}}}
+
+
+def across(protocols=ON, controls=True, split="test", labels="hard", of=MADE):
+    """An evaluation on networks or backbones before it is done, with all that is looked at here."""
+    return SimpleNamespace(
+        protocols=protocols,
+        controls=controls,
+        recipe=SimpleNamespace(split=split),
+        labels=labels,
+        case=SimpleNamespace(distilled=of),
+    )
+
+
+def results_on_networks(folder):
+    scores = {"accuracy": {"mean": 40.0}, "split": "test", "random": {"accuracy": {"mean": 20.0}}}
+    folder.mkdir()
+    (folder / "metrics.json").write_text(json.dumps(dict.fromkeys(ON, scores)))
+    (folder / "protocol.json").write_text(json.dumps(told_of(across())))
+    return folder
+
+
+def test_networks_whose_results_do_not_come_again_are_told(tmp_path):
+    folder = results_on_networks(tmp_path / "cross_arch")
+    assert replaced_on_networks(tmp_path / "nowhere", across()) is None
+    assert replaced_on_networks(folder, across()) is None
+    assert replaced_on_networks(folder, across({**ON, "vgg11": PROTOCOL})) is None
+    assert replaced_on_networks(folder, across({"convnet": PROTOCOL})) == "alexnet"
+    assert replaced_on_networks(folder, across({**ON, "convnet": PROTOCOL | {"steps": 5}})) == "convnet"
+    for other in ({"controls": False}, {"split": "dev"}, {"labels": "soft"}, {"of": make_set(ipc=1)}):
+        assert replaced_on_networks(folder, across(**other)) == "convnet, alexnet"
+
+
+def test_results_on_networks_of_a_set_that_is_gone_and_damaged_ones_are_no_loss(tmp_path):
+    folder = results_on_networks(tmp_path / "cross_arch")
+    save_distilled(tmp_path / "distilled.safetensors", make_set(ipc=1))
+    assert replaced_on_networks(folder, across(of=make_set(ipc=1))) is None
+    (tmp_path / "distilled.safetensors").unlink()
+    (folder / "protocol.json").write_text('{"convnet": {}}')
+    assert replaced_on_networks(folder, across(split="dev")) is None
+
+
+def test_cross_arch_says_so_before_it_begins_and_not_of_its_own(workplace):
+    words = ["cross-arch", "set", "--data", "data", "--no-controls", "--networks"]
+    assert "warning" not in run(*words, "convnet").stderr and "warning" not in run(*words, "convnet").stderr
+    told = run(*words, "alexnet", "--quiet").stderr.splitlines()
+    assert told == [
+        "warning: set/cross_arch holds other results, which these replace (--out DIR keeps both): on convnet"
+    ]

@@ -136,9 +136,7 @@ def _download(source: str, place: Path) -> None:
                 for train in (True, False):
                     _read(source, temporary, train=train, download=True)
         except NETWORK_ERRORS as error:
-            cause = getattr(error, "reason", error)
-            told = reason_of(cause) if isinstance(cause, BaseException) else str(cause)
-            reason = textwrap.shorten(told, 160, placeholder=" ...")
+            reason = textwrap.shorten(reason_of(error), 160, placeholder=" ...")
             raise CsdmError(
                 f"cannot download {source} ({reason}): without a network, name its files (torchvision's or parquet) "
                 "with --data-dir DIR"

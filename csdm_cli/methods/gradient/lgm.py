@@ -52,6 +52,7 @@ class Lgm(LearningMethod):
     summary = "matching of a random linear classifier's gradient, for frozen backbones"
     source = "NeurIPS 2025, arXiv 2511.16674"
     cost = "per step copies passes forward, forward and backward of the synthetic images, and a real minibatch"
+    for_backbones = True
     departures = (
         "pixels in place of the pyramid unless it is asked for; the augmentations shared by all methods, without the"
         " paper's noise"

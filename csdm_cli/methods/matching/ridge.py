@@ -63,6 +63,7 @@ class Ridge(MatchingMethod):
     summary = "a ridge probe of the synthetic images in closed form, judged on real features, for frozen backbones"
     source = "CLP-DD, arXiv 2605.07194"
     cost = "one forward and backward of the synthetic images and a solve of their number per step (bank)"
+    for_backbones = True
     departures = (
         "features and labels are centred, which is a bias; real ones are of the bank's views, so many of a class;"
         " temperature and strength are this project's, iterations and optimiser of the paper preset sfm's, as its own"

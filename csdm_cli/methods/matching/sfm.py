@@ -93,6 +93,7 @@ class Sfm(MatchingMethod):
     summary = "matching of the flows between class means, for frozen backbones"
     source = "arXiv 2602.05391"
     cost = "one forward and backward of the synthetic images per step (bank)"
+    for_backbones = True
     departures = (
         "real images are augmented as the synthetic ones are, by the draws of the bank (the paper: only the latter);"
         " pixels in place of the pyramid unless it is asked for; the synthetic flows are divided by C − 1"
