@@ -8,14 +8,14 @@ from statistics import fmean
 
 import pytest
 
-from csdm_cli.evaluation.scores import group_of_classes
+from csdm_cli.evaluation.scores import group_of_classes, paired_half_width
 from csdm_cli.ledger.store import find_row
 from csdm_cli.methods import load
 
 ROOT = Path(__file__).parents[2]
-README, RESULTS, ENGINE = (
+README, RESULTS, ENGINE, STUDY = (
     " ".join((ROOT / page).read_text(encoding="utf-8").split())
-    for page in ("README.md", "docs/results.md", "docs/engine.md")
+    for page in ("README.md", "docs/results.md", "docs/engine.md", "docs/study.md")
 )
 HEADLINE = "cifar10-lt200-ipc10-width32-exact"
 GRADIENTS, TRAJECTORIES = ("dc", "dsa", "idc", "dream", "cafe"), ("mtt", "ftd", "lad")
@@ -131,6 +131,18 @@ def test_larger_images():
     assert f"all images give {full[-1]:.1f} under cross-entropy, and {random:.1f} for random ones" in RESULTS
     assert round(csdm - tiled) == 11 and "eleven points above one set of tiled images" in RESULTS
     assert len(found("random").sets) == 1 and "from one random draw" in README
+
+    short = json.loads((ROOT / "results" / "diagnostics" / "imagenette-short-kernel.json").read_text())
+    assert short["config"]["distill"]["scale"] == 0.25 and len(short["sets"]) == 2
+    scores = {one["seed"]: 100 * one["students"][0]["accuracy"] for one in short["sets"]}
+    assert f"it scores {fmean(scores.values()):.1f} (" in RESULTS.replace("[its row]", "(")
+    lost = []
+    for name in ("csdm", "dm"):
+        longer = {one.seed: 100 * one.students[0].accuracy for one in found(f"{name}-hard").sets}
+        lost.append([longer[seed] - scores[seed] for seed in scores])
+    (first, wide), (second, wider) = [(fmean(one), paired_half_width(one)) for one in lost]
+    assert f"{first:.1f} ± {wide:.1f} below csdm and {second:.1f} ± {wider:.1f} below dm" in RESULTS
+    assert round(first) == round(second) == 6 and "a quarter of the length loses six points, too" in STUDY
 
     def below_the_head(name: str) -> float:
         students = [one for own in found(name).sets for one in own.students]
