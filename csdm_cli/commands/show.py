@@ -180,7 +180,7 @@ def _settings(settings: Mapping[str, Any], plain: str) -> Rows:
 
 
 def _inline(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_text(value)}" for name, value in settings.items() if value is not None)
+    return ", ".join(f"{name} {_text(value)}" for name, value in settings.items() if value not in (None, {}, []))
 
 
 def _text(value: Any) -> str:

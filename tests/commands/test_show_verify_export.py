@@ -59,6 +59,14 @@ def test_show_prints_names_with_brackets_as_they_are(path, capsys):
     assert "[red] 8" in capsys.readouterr().out
 
 
+def test_show_leaves_out_settings_that_hold_nothing(path, capsys):
+    made = make_set()
+    config = {"distill": {"ipc": 2, "option": {}, "regularizer": [], "resume": None, "average": 0.0}}
+    save_distilled(path, replace(made, provenance=replace(made.provenance, config=config)))
+    show(path)
+    assert "distill    average 0, ipc 2" in [line.strip() for line in capsys.readouterr().out.splitlines()]
+
+
 def test_show_tells_in_words_what_a_set_was_merged_of(path, capsys):
     parts = [select_classes(make_set(), [name]) for name in ("class 0", "class 1")]
     save_distilled(path, merge(parts).distilled)
