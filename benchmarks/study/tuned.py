@@ -2,7 +2,8 @@
 
 Each stands between `<!-- NAME -->` and `<!-- end -->`, and tells what every trial scored on the development set; the
 highest of a method is ticked. `tuning` has a line per factor of tuning.yaml (`results/tuning/2026-12`),
-`tuning-learning` one per factor of learning.yaml (`results/tuning/2026-12-learning`).
+`tuning-learning` one per factor of learning.yaml (`results/tuning/2026-12-learning`), `tuning-fifty` one per factor of
+tuning50.yaml (`results/tuning/2026-12-ipc50-weights`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from csdm_cli.storage import atomic
 RESULTS = HERE.parents[1] / "results" / "tuning" / "2026-12"
 PAGE = HERE.parents[1] / "docs" / "results.md"
 LEARNING = HERE.parents[1] / "results" / "tuning" / "2026-12-learning"
+FIFTY = HERE.parents[1] / "results" / "tuning" / "2026-12-ipc50-weights"
 RATES = ("lr 0.001", "lr 0.003", "lr 0.01")
 COMMON = ("calibration 0x", "calibration 0.3x", "calibration 1x", "calibration 3x", "lr 0.003", "lr 0.03")
 
@@ -27,7 +29,8 @@ COMMON = ("calibration 0x", "calibration 0.3x", "calibration 1x", "calibration 3
 def main() -> None:
     """Write the tables into the page."""
     page = with_table(PAGE.read_text(encoding="utf-8"), scores())
-    atomic.write_text(PAGE, with_learning(page, scores(HERE / "learning.yaml", LEARNING)))
+    page = with_learning(page, scores(HERE / "learning.yaml", LEARNING))
+    atomic.write_text(PAGE, with_fifty(page, scores(HERE / "tuning50.yaml", FIFTY)))
 
 
 def scores(file: Path = HERE / "tuning.yaml", results: Path = RESULTS) -> dict[str, dict[str, float]]:
@@ -55,6 +58,16 @@ def with_learning(page: str, found: Mapping[str, Mapping[str, float]]) -> str:
             shown = {name: f"{value:.1f}" + " ✓" * (value == max(own.values())) for name, value in own.items()}
             lines.append([method, *(shown.get(name, "–") for name in RATES)])
     return with_part(page, "tuning-learning", markdown_table(("tuned", *RATES), lines, {"tuned"}))
+
+
+def with_fifty(page: str, found: Mapping[str, Mapping[str, float]]) -> str:
+    """``page`` with the table of the trials at fifty images per class."""
+    trials = list(dict.fromkeys(name for own in found.values() for name in own))
+    lines = [
+        [method, *(f"{own[name]:.1f}" + " ✓" * (own[name] == max(own.values())) for name in trials)]
+        for method, own in found.items()
+    ]
+    return with_part(page, "tuning-fifty", markdown_table(("tuned", *trials), lines, {"tuned"}))
 
 
 def _lines(found: Mapping[str, Mapping[str, float]]) -> list[list[str]]:

@@ -42,7 +42,9 @@ def table(rng: np.random.Generator, rows: int, columns: int, deviation: float) -
     return {str(row): dict(enumerate(own)) for row, own in enumerate(scores)}
 
 
-@pytest.mark.parametrize("file", ["ipc50.yaml", "lad.yaml", "learning.yaml", "storage.yaml", "tuning.yaml"])
+@pytest.mark.parametrize(
+    "file", ["ipc50.yaml", "lad.yaml", "learning.yaml", "storage.yaml", "tuning.yaml", "tuning50.yaml"]
+)
 def test_arms_of_other_files_can_be_run(file):
     """In names of their own, and with settings that nothing refuses."""
     found = list(arms(STUDY / file))

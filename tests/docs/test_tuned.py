@@ -20,6 +20,17 @@ def test_the_page_is_up_to_date():
     assert tuned.with_table(page, tuned.scores()) == page and "✓" in page
     learning = tuned.scores(HERE / "learning.yaml", tuned.LEARNING)
     assert tuned.with_learning(page, learning) == page and learning["start"]
+    fifty = tuned.scores(HERE / "tuning50.yaml", tuned.FIFTY)
+    assert tuned.with_fifty(page, fifty) == page and fifty.keys() == {"csdm", "dm"}
+
+
+def test_what_is_told_of_other_weights_at_fifty_images_was_measured():
+    told = " ".join(tuned.PAGE.read_text(encoding="utf-8").split("### Other weights")[1].split("<!--")[0].split())
+    trials = tuned.scores(HERE / "tuning50.yaml", tuned.FIFTY)
+    gained = {name: [own[name] - own["base"] for own in trials.values()] for name in trials["csdm"]}
+    assert max(max(both) for both in gained.values()) < 2.3 and "noise between two of them, 2.3 points" in told
+    lost = [-points for name in ("calibration 0x", "calibration 1x", "lr 0.03") for points in gained[name]]
+    assert f"loses {min(lost):.1f} to {max(lost):.1f}." in told
 
 
 def test_the_further_trials_of_lad_are_told():
