@@ -60,9 +60,9 @@ def test_rded_is_relabelled_by_the_teachers(workplace):
     ("method", "given", "fragment"),
     [
         ("herding", "observers=3", "the pool has 2"),
-        ("graph-cut", "cut_weight=0", "greater than 0"),
+        ("graph-cut", "cut_weight=0", "expected a number > 0"),
         ("forgetting", "never_learned=maybe", "infinity"),
-        ("rded", "crops=0", "greater than or equal to 1"),
+        ("rded", "crops=0", "expected an integer >= 1"),
         ("k-center", "crop=1", "no such parameter"),
     ],
 )
