@@ -9,7 +9,7 @@ tuning50.yaml (`results/tuning/2026-12-ipc50-weights`).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pages import with_part
@@ -55,19 +55,21 @@ def with_learning(page: str, found: Mapping[str, Mapping[str, float]]) -> str:
     lines = [[name, f"{value:.1f}", "", ""] for name, value in zip(start, found["start"].values(), strict=True)]
     for method, own in found.items():
         if method != "start":
-            shown = {name: f"{value:.1f}" + " ✓" * (value == max(own.values())) for name, value in own.items()}
-            lines.append([method, *(shown.get(name, "–") for name in RATES)])
+            lines.append([method, *_ticked(own, RATES)])
     return with_part(page, "tuning-learning", markdown_table(("tuned", *RATES), lines, {"tuned"}))
 
 
 def with_fifty(page: str, found: Mapping[str, Mapping[str, float]]) -> str:
     """``page`` with the table of the trials at fifty images per class."""
-    trials = list(dict.fromkeys(name for own in found.values() for name in own))
-    lines = [
-        [method, *(f"{own[name]:.1f}" + " ✓" * (own[name] == max(own.values())) for name in trials)]
-        for method, own in found.items()
-    ]
+    trials = tuple(dict.fromkeys(name for own in found.values() for name in own))
+    lines = [[method, *_ticked(own, trials)] for method, own in found.items()]
     return with_part(page, "tuning-fifty", markdown_table(("tuned", *trials), lines, {"tuned"}))
+
+
+def _ticked(own: Mapping[str, float], trials: Sequence[str]) -> list[str]:
+    """A method's scores by trial, the highest ticked."""
+    shown = {name: f"{value:.1f}" + " ✓" * (value == max(own.values())) for name, value in own.items()}
+    return [shown.get(name, "–") for name in trials]
 
 
 def _lines(found: Mapping[str, Mapping[str, float]]) -> list[list[str]]:

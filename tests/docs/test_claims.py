@@ -135,6 +135,9 @@ def test_larger_images():
     assert f"lie {max(draws) - min(draws):.1f} points apart: from either draw" in RESULTS
     assert "csdm closes {:.2f} or {:.2f}.".format(*from_each) in RESULTS
     assert "from two random draws seven points apart" in README
+    corrected = " ".join((ROOT / "docs" / "corrections.md").read_text(encoding="utf-8").split())
+    told = "{:.1f} points higher: they close {:.2f} and {:.2f} ("
+    assert told.format(max(draws) - min(draws), *shares) in corrected
 
     short = json.loads((ROOT / "results" / "diagnostics" / "imagenette-short-kernel.json").read_text())
     assert short["config"]["distill"]["scale"] == 0.25 and len(short["sets"]) == 2
